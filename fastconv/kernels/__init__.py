@@ -1,0 +1,44 @@
+"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, activations, loss, updates.
+
+Every function checks its arguments, allocates its result on the caching allocator and runs compiled tiles: see
+conv.py, pool.py, rows.py and update.py for their contracts, reference.py for what each computes. float32 and float64,
+channels last.
+"""
+
+from ._memory import cached_bytes, empty_cache
+from ._tiles import build_info, get_num_threads, set_num_threads, use_isa
+from .arrays import empty
+from .conv import (
+    conv_backward_input,
+    conv_backward_kernel,
+    conv_forward,
+    dense_backward_input,
+    dense_backward_kernel,
+    dense_forward,
+)
+from .geometry import Window
+from .pool import (
+    average_pool_backward,
+    average_pool_forward,
+    global_average_pool_backward,
+    global_average_pool_forward,
+    global_max_pool_backward,
+    global_max_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+)
+from .rows import (
+    bias_backward,
+    bias_forward,
+    log_softmax_backward,
+    log_softmax_forward,
+    relu_backward,
+    relu_forward,
+    softmax_backward,
+    softmax_crossentropy_backward,
+    softmax_crossentropy_forward,
+    softmax_forward,
+)
+from .update import adam_step, sgd_step
+
+__all__ = [name for name in dir() if not name.startswith("_")]

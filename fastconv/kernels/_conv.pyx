@@ -1,0 +1,226 @@
+# cython: language_level=3, cdivision=True
+"""Direct convolution: fills the jobs of csrc/conv_forward.c and csrc/conv_backward_kernel.c and runs their tiles.
+
+Arrays must be C-contiguous, aligned, of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
+How the work is cut depends on shapes alone, never on the number of threads.
+"""
+
+from libc.stddef cimport ptrdiff_t
+
+from math import gcd
+
+from ._memory cimport Block
+from ._tiles cimport address, fc_axis, fc_conv, fc_conv_kernel, fc_pack, fc_tiles, run, tiles_of, window_axis
+
+cdef enum:
+    FORWARD_WORK = 4_000_000  # FLOPs of a tile: some 20 us on one core
+    TILES = 16                # at least, where the shape gives them: enough for many threads to share evenly
+    SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
+
+
+cdef inline ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
+    return (count + size - 1) // size
+
+
+cdef inline ptrdiff_t even(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
+    """A block size of at most `size` that cuts `count` into equal blocks."""
+    return blocks(count, blocks(count, max(size, 1)))
+
+
+cdef inline ptrdiff_t taps_of(const fc_axis* axis) noexcept nogil:
+    return axis[0].taps * axis[1].taps * axis[2].taps
+
+
+cdef inline bint inside(const fc_axis* a) noexcept nogil:
+    return a.start >= 0 and (a.output - 1) * a.stride + (a.taps - 1) * a.dilation + a.start < a.input
+
+
+cdef size_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t columns):
+    """Elements that window_view (csrc/window.h) copies for a block of outputs."""
+    high = (rows - 1) * axis[1].stride + (axis[1].taps - 1) * axis[1].dilation + 1
+    wide = (columns - 1) * axis[2].stride + (axis[2].taps - 1) * axis[2].dilation + 1
+    return depth * high * wide * channels
+
+
+cdef ptrdiff_t read_axes(fc_axis* axis, window, ptrdiff_t batch):
+    """Fills the axes; a pointwise convolution becomes one row of all of its pixels. Returns the batch that is left."""
+    cdef int i
+    if all(k == 1 for k in window.kernel) and window.input == window.output:
+        for i in range(3):
+            axis[i] = fc_axis(1, 1, 1, 1, 1, 0)
+        for n in window.input:
+            batch *= n
+        axis[2].input = axis[2].output = batch
+        return 1
+    for i in range(3):
+        axis[i] = window_axis(window, i)
+    return batch
+
+
+cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize) except -1:
+    """Packs the weights and convolves; both jobs are filled but for the packed buffers and the cut into tiles."""
+    cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes
+    cdef ptrdiff_t depth = pack.taps[0] * pack.taps[1] * pack.taps[2] * job.channels
+    cdef fc_axis* axis = job.axis
+    cdef ptrdiff_t outputs = job.batch * axis[0].output * axis[1].output * axis[2].output
+    cdef ptrdiff_t pixels = FORWARD_WORK // (2 * max(depth, 1) * lanes)
+    cdef Block packed = Block(job.groups * lanes * depth * itemsize)
+    cdef Block bias = Block(job.groups * lanes * itemsize)
+    cdef double work = 2.0 * outputs * job.groups * lanes * max(depth, 1)
+    cdef size_t scratch = 0
+
+    pack.groups, pack.channels, pack.filters = job.groups, job.channels, job.filters
+    pack.packed = packed.data
+    pack.packed_bias = bias.data
+    job.packed = packed.data
+    job.packed_bias = bias.data
+    run(tiles.conv_pack, pack, job.groups * blocks(lanes, tiles.panel), 8.0 * job.groups * lanes * depth)
+
+    # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
+    pixels = max(pixels, tiles.block * min(8, lanes * depth * itemsize // SLAB))
+    pixels = max(tiles.block, min(pixels, blocks(outputs * job.groups, TILES)))
+    job.columns = even(axis[2].output, blocks(pixels, tiles.block) * tiles.block)
+    job.rows = even(axis[1].output, pixels // job.columns)
+    if job.groups > 1 or not inside(&axis[2]):
+        scratch = itemsize * view_size(axis, job.channels, axis[0].taps, job.rows, job.columns)
+    return run(
+        tiles.conv_forward, job,
+        job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
+        work, True, scratch,
+    )
+
+
+def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups):
+    """y = x * kernel + bias; bias may be None."""
+    cdef const fc_tiles* tiles = tiles_of(x)
+    cdef fc_pack pack
+    cdef fc_conv job
+    cdef int i
+    cdef ptrdiff_t filters = kernel.shape[-1], channels = kernel.shape[-2], step
+    job.x, job.y = address(x), address(y, True)
+    job.batch = read_axes(job.axis, window, x.shape[0])
+    job.groups, job.channels, job.filters = groups, channels, filters // groups
+
+    pack.weights = address(kernel)
+    pack.bias = NULL if bias is None else address(bias)
+    pack.filter_step, pack.channel_step, pack.group_step = 1, filters, filters // groups
+    step = channels * filters
+    job.y_step[3] = filters
+    for i in range(2, -1, -1):
+        pack.taps[i] = job.axis[i].taps
+        pack.tap_step[i] = step
+        step *= job.axis[i].taps
+        job.y_step[i] = job.y_step[i + 1] * job.axis[i].output
+    run_packed(tiles, &pack, &job, x.itemsize)
+
+
+cdef struct Phase:
+    # Along one axis, the inputs first, first + stride, ... and the taps that reach them, last tap first.
+    fc_axis axis
+    ptrdiff_t first, tap, tap_step
+
+
+cdef Phase phase_of(const fc_axis* a, ptrdiff_t first):
+    """Backward-input along one axis, for the inputs that are `first` modulo the stride, as a forward convolution.
+
+    Input i takes dy[o] through tap t where o * stride + t * dilation + start == i; for i = first + stride * j, those
+    taps are every (stride / gcd)-th, and from one to the next o falls by dilation / gcd.
+    """
+    cdef Phase p
+    cdef ptrdiff_t common = gcd(a.stride, a.dilation), tap = 0
+    p.first = first
+    p.tap_step = a.stride // common
+    while tap < min(p.tap_step, a.taps) and (first - a.start - tap * a.dilation) % a.stride != 0:
+        tap += 1
+    p.axis = fc_axis(a.output, (a.input - first + a.stride - 1) // a.stride, 0, 1, a.dilation // common, 0)
+    p.tap = 0
+    if tap < min(p.tap_step, a.taps):
+        p.axis.taps = (a.taps - tap + p.tap_step - 1) // p.tap_step
+        p.tap = tap + (p.axis.taps - 1) * p.tap_step
+        p.axis.start = (first - a.start - p.tap * a.dilation) // a.stride  # exact
+    return p
+
+
+def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups):
+    """dx = the gradient of x: for each phase of the strides, dy convolved with the flipped, transposed kernel."""
+    cdef const fc_tiles* tiles = tiles_of(dy)
+    cdef fc_axis axis[3]
+    cdef Phase phase[3]
+    cdef fc_pack pack
+    cdef fc_conv job
+    cdef int i
+    cdef ptrdiff_t filters = kernel.shape[-1], channels = kernel.shape[-2], itemsize = dy.itemsize, step, offset
+    cdef ptrdiff_t kernel_step[3]
+    cdef ptrdiff_t dx_step[4]
+    cdef ptrdiff_t a, b, c
+    cdef const char* weights = <const char*>address(kernel)
+    cdef char* out = <char*>address(dx, True)
+
+    job.x = address(dy)
+    job.batch = read_axes(axis, window, dy.shape[0])
+    job.groups, job.channels, job.filters = groups, filters // groups, channels
+    pack.bias = NULL
+    pack.filter_step, pack.channel_step, pack.group_step = filters, 1, filters // groups
+    step = channels * filters
+    dx_step[3] = channels * groups
+    for i in range(2, -1, -1):
+        kernel_step[i] = step
+        step *= axis[i].taps
+        dx_step[i] = dx_step[i + 1] * axis[i].input
+
+    for a in range(min(axis[0].stride, axis[0].input)):
+        for b in range(min(axis[1].stride, axis[1].input)):
+            for c in range(min(axis[2].stride, axis[2].input)):
+                phase[0], phase[1], phase[2] = phase_of(&axis[0], a), phase_of(&axis[1], b), phase_of(&axis[2], c)
+                pack.weights = weights
+                job.y = out
+                job.y_step[0] = dx_step[0]
+                for i in range(3):
+                    job.axis[i] = phase[i].axis
+                    pack.taps[i] = phase[i].axis.taps
+                    pack.tap_step[i] = -phase[i].tap_step * kernel_step[i]
+                    offset = phase[i].tap * kernel_step[i]
+                    pack.weights = <const char*>pack.weights + offset * itemsize
+                    job.y = <char*>job.y + phase[i].first * dx_step[i + 1] * itemsize
+                    job.y_step[i + 1] = axis[i].stride * dx_step[i + 1]
+                if taps_of(job.axis) == 0:  # a stride past the kernel: these inputs are read by no window
+                    for i in range(3):
+                        pack.taps[i] = job.axis[i].taps = i != 0
+                        job.axis[i].stride = job.axis[i].start = 0
+                run_packed(tiles, &pack, &job, itemsize)
+
+
+def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups):
+    """dkernel = the gradient of the kernel, summed over the batch and all pixels in a fixed order."""
+    cdef const fc_tiles* tiles = tiles_of(dy)
+    cdef fc_conv_kernel job
+    cdef fc_axis* axis = job.axis
+    cdef ptrdiff_t itemsize = dy.itemsize, filters = dkernel.shape[-1], channels = dkernel.shape[-2]
+    job.x, job.dy, job.dkernel = address(x), address(dy), address(dkernel, True)
+    job.batch = read_axes(axis, window, x.shape[0])
+    job.groups, job.channels, job.filters = groups, channels, filters // groups
+
+    # A chunk of pixels fits the cache; slices and parts make enough tiles where the kernel itself is small.
+    cdef ptrdiff_t pixels = max(64, min(512, SLAB // (itemsize * (axis[2].stride * channels + job.filters))))
+    job.columns = even(axis[2].output, pixels)
+    job.rows = even(axis[1].output, pixels // job.columns)
+    cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes, panels = blocks(lanes, tiles.panel)
+    cdef ptrdiff_t height = axis[2].taps * channels
+    cdef ptrdiff_t chunks = (job.batch * axis[0].output * blocks(axis[1].output, job.rows)
+                             * blocks(axis[2].output, job.columns))
+    cdef ptrdiff_t count = groups * axis[0].taps * axis[1].taps * panels
+    job.slices = min(chunks, blocks(TILES, count))
+    job.part = blocks(even(height, height * job.slices * count // TILES), tiles.block) * tiles.block
+    cdef Block partial = Block(job.slices * groups * taps_of(axis) * channels * lanes * itemsize)
+    job.partial = partial.data
+
+    cdef size_t scratch = 0
+    if groups > 1 or not inside(&axis[2]):
+        scratch = view_size(axis, channels, 1, job.rows, job.columns)
+    if job.filters % tiles.lanes:
+        scratch += job.rows * job.columns * tiles.panel
+    cdef double work = 2.0 * x.shape[0] * count * height * min(lanes, tiles.panel)
+    for n in window.output:
+        work *= n
+    run(tiles.conv_backward_kernel, &job, job.slices * count * blocks(height, job.part), work, True, scratch * itemsize)
+    run(tiles.conv_reduce_kernel, &job, count, 4.0 * job.slices * count * height * tiles.panel, True)

@@ -1,0 +1,112 @@
+# cython: language_level=3
+"""The caching allocator: blocks of memory that outlive the arrays on them.
+
+A fresh page costs far more than a copy of it, so a block whose last array has died goes to a free list of its size
+class and serves the next array of about that size. A Block is the base object of its arrays: NumPy's own reference
+counting decides when it is free, and nothing is freed by hand. Blocks are aligned to 64 bytes, never zeroed.
+
+The lists are plain C and are touched only while the GIL is held, with no Python code in between: that is their lock,
+also when a garbage collection or the interpreter's exit returns a block.
+"""
+
+from cpython.buffer cimport PyBuffer_FillInfo
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+
+cdef enum:
+    ALIGNMENT = 64
+    STEPS = 8  # size classes between two powers of two: a block is at most 1/8 larger than was asked for
+    CLASSES = 64 * STEPS
+
+# A block starts with this header; the data follow at the next multiple of 64 bytes.
+cdef struct Header:
+    Header* next
+    size_t size
+
+cdef Header* lists[CLASSES]
+cdef size_t cached = 0
+cdef size_t limit = 1 << 30
+
+
+cdef inline size_t padded(int index) noexcept nogil:
+    """The bytes of a block of this size class."""
+    return (<size_t>(STEPS + index % STEPS)) << (index // STEPS)
+
+
+cdef inline int class_of(size_t size) noexcept nogil:
+    """The smallest size class of at least `size` bytes."""
+    cdef int shift = 6
+    while (<size_t>(2 * STEPS)) << shift < size:
+        shift += 1
+    cdef size_t unit = (<size_t>1) << shift
+    cdef size_t units = (size + unit - 1) >> shift
+    if units < STEPS:
+        units = STEPS
+    return <int>(shift * STEPS + (units - STEPS))  # units == 2 * STEPS is the next shift's first class
+
+
+cdef class Block:
+    """One block of memory, with the buffer protocol so that it can be an array's base."""
+
+    def __cinit__(self, Py_ssize_t size):
+        global cached
+        if size < 0 or size > (<Py_ssize_t>1) << 60:
+            raise MemoryError(f"An array of {size} bytes cannot be allocated.")
+        self.size = size
+        self.size_class = class_of(<size_t>size)
+        cdef Header* header = lists[self.size_class]
+        if header is not NULL:
+            lists[self.size_class] = header.next
+            cached -= header.size
+        else:
+            header = <Header*>malloc(padded(self.size_class) + 2 * ALIGNMENT)
+            if header is NULL:
+                empty_cache()
+                header = <Header*>malloc(padded(self.size_class) + 2 * ALIGNMENT)
+                if header is NULL:
+                    raise MemoryError(f"There is no memory for an array of {size} bytes.")
+            header.size = padded(self.size_class)
+        self.header = header
+        self.data = <char*>((<uintptr_t>header + sizeof(Header) + ALIGNMENT - 1) & ~<uintptr_t>(ALIGNMENT - 1))
+
+    def __dealloc__(self):
+        global cached
+        cdef Header* header = self.header
+        if header is NULL:
+            return
+        if cached + header.size > limit:
+            free(header)
+            return
+        cached += header.size
+        header.next = lists[self.size_class]
+        lists[self.size_class] = header
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.data, self.size, 0, flags)
+
+    def __releasebuffer__(self, Py_buffer* buffer):
+        pass
+
+
+def empty_cache():
+    """Gives all cached memory back to the operating system; arrays in use keep theirs."""
+    global cached
+    cdef Header* header
+    cdef int index
+    for index in range(CLASSES):
+        while lists[index] is not NULL:
+            header = lists[index]
+            lists[index] = header.next
+            free(header)
+    cached = 0
+
+
+def cached_bytes():
+    """The bytes on the free lists."""
+    return cached
+
+
+def set_cache_limit(size_t size):
+    """The most bytes that the free lists keep; what would go past it is freed."""
+    global limit
+    limit = size

@@ -1,0 +1,121 @@
+# cython: language_level=3, cdivision=True
+"""Elementwise and row-wise kernels and optimizer steps: fills the jobs of csrc/rows.c and csrc/update.c.
+
+Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/rows.py and kernels/update.py see to that.
+"""
+
+from libc.stddef cimport ptrdiff_t
+
+from ._memory cimport Block
+from ._tiles cimport address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of
+
+cdef enum:
+    BLOCK = 16384      # elements of a tile
+    SUM_ROWS = 512     # rows that one tile of a sum adds
+
+
+cdef int run_rows(fc_tile* tile, a, b, y, ptrdiff_t width, double work, c=None, z=None) except -1:
+    """Runs a tile over the rows of `width` elements of y; `work` is FLOPs an element."""
+    cdef fc_rows job
+    job.a = address(a)
+    job.b = NULL if b is None else address(b)
+    job.c = NULL if c is None else address(c)
+    job.y = address(y, True)
+    job.z = NULL if z is None else address(z, True)
+    job.width = width
+    job.rows = y.size // width
+    job.block = max(1, BLOCK // width)
+    return run(tile, &job, (job.rows + job.block - 1) // job.block, work * y.size)
+
+
+def relu_forward(x, y):
+    run_rows(tiles_of(x).relu_forward, x, None, y, 1, 4)
+
+
+def relu_backward(dy, y, dx):
+    run_rows(tiles_of(dy).relu_backward, dy, y, dx, 1, 4)
+
+
+def bias_forward(x, bias, y):
+    run_rows(tiles_of(x).bias_forward, x, bias, y, y.shape[-1], 4)
+
+
+def bias_backward(dy, dbias):
+    """The sum over all rows: of blocks first, then of the blocks' sums, both in their order."""
+    cdef const fc_tiles* tiles = tiles_of(dy)
+    cdef fc_rows job
+    job.width = dbias.size
+    job.rows = dy.size // job.width
+    job.block = max(SUM_ROWS, BLOCK // job.width)
+    cdef ptrdiff_t count = (job.rows + job.block - 1) // job.block
+    cdef Block sums = Block(count * job.width * dy.itemsize)
+    job.a, job.y = address(dy), sums.data
+    run(tiles.bias_backward, &job, count, 4.0 * dy.size)
+    job.a, job.y = sums.data, address(dbias, True)
+    job.rows = job.block = count
+    run(tiles.bias_backward, &job, 1, 0)
+
+
+def softmax_forward(x, y):
+    run_rows(tiles_of(x).softmax_forward, x, None, y, y.shape[-1], 30)
+
+
+def softmax_backward(dy, y, dx):
+    run_rows(tiles_of(dy).softmax_backward, dy, y, dx, y.shape[-1], 6)
+
+
+def log_softmax_forward(x, y):
+    run_rows(tiles_of(x).log_softmax_forward, x, None, y, y.shape[-1], 30)
+
+
+def log_softmax_backward(dy, y, dx):
+    run_rows(tiles_of(dy).log_softmax_backward, dy, y, dx, y.shape[-1], 30)
+
+
+def crossentropy_forward(logits, target, loss, probabilities):
+    cdef const fc_tiles* tiles = tiles_of(logits)
+    run_rows(tiles.label_crossentropy_forward if target.ndim == 1 else tiles.crossentropy_forward,
+             logits, target, probabilities, logits.shape[1], 30, None, loss)
+
+
+def crossentropy_backward(dloss, probabilities, target, dlogits):
+    cdef const fc_tiles* tiles = tiles_of(dloss)
+    run_rows(tiles.label_crossentropy_backward if target.ndim == 1 else tiles.crossentropy_backward,
+             probabilities, target, dlogits, probabilities.shape[1], 6, dloss)
+
+
+cdef void** addresses(list arrays, void** table) except NULL:
+    for i in range(len(arrays)):
+        table[i] = address(arrays[i], True)
+    return table
+
+
+cdef int run_update(fc_tile* tile, fc_update* job, list parameters, list gradients, list first, list second) except -1:
+    """One call for all parameters, over tables of pointers; `first` and `second` may be None."""
+    cdef ptrdiff_t count = len(parameters), elements = 0
+    cdef Block room = Block(count * (4 * sizeof(void*) + sizeof(ptrdiff_t)))
+    cdef void** table = <void**>room.data
+    cdef ptrdiff_t* counts = <ptrdiff_t*>(table + 4 * count)
+    job.parameter = addresses(parameters, table)
+    job.gradient = addresses(gradients, table + count)
+    job.first = NULL if first is None else addresses(first, table + 2 * count)
+    job.second = NULL if second is None else addresses(second, table + 3 * count)
+    for i in range(count):
+        counts[i] = parameters[i].size
+        elements += counts[i]
+    job.count = counts
+    return run(tile, job, count, 8.0 * elements)
+
+
+def sgd_step(list parameters, list gradients, velocities, double rate, double momentum, bint nesterov):
+    cdef fc_update job
+    job.rate, job.momentum, job.nesterov = rate, momentum, nesterov
+    run_update(tiles_of(parameters[0]).sgd_step, &job, parameters, gradients, velocities, None)
+
+
+def adam_step(list parameters, list gradients, list first, list second, double rate, double beta_1, double beta_2,
+              double epsilon):
+    """`rate` includes the bias correction of this step."""
+    cdef fc_update job
+    job.rate, job.beta_1, job.beta_2, job.epsilon = rate, beta_1, beta_2, epsilon
+    run_update(tiles_of(parameters[0]).adam_step, &job, parameters, gradients, first, second)

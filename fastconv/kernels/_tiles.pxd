@@ -1,0 +1,102 @@
+# _tiles.pxd: what the kernels' bindings need of _tiles.pyx, and csrc/tiles.h as Cython sees it.
+
+from libc.stddef cimport ptrdiff_t
+
+cdef extern from "tiles.h" nogil:
+    ctypedef void fc_tile(const void* job, ptrdiff_t index, void* scratch) noexcept nogil
+
+    ctypedef struct fc_axis:
+        ptrdiff_t input, output, taps, stride, dilation, start
+
+    ctypedef struct fc_pack:
+        const void* weights
+        const void* bias
+        void* packed
+        void* packed_bias
+        ptrdiff_t groups, channels, filters
+        ptrdiff_t taps[3]
+        ptrdiff_t tap_step[3]
+        ptrdiff_t channel_step, filter_step, group_step
+
+    ctypedef struct fc_conv:
+        const void* x
+        const void* packed
+        const void* packed_bias
+        void* y
+        fc_axis axis[3]
+        ptrdiff_t batch, groups, channels, filters
+        ptrdiff_t y_step[4]
+        ptrdiff_t rows, columns
+
+    ctypedef struct fc_conv_kernel:
+        const void* x
+        const void* dy
+        void* partial
+        fc_axis axis[3]
+        ptrdiff_t batch, groups, channels, filters
+        ptrdiff_t rows, columns
+        ptrdiff_t slices, part
+        void* dkernel
+
+    ctypedef struct fc_pool:
+        const void* x
+        void* y
+        void* index
+        fc_axis axis[3]
+        ptrdiff_t batch, channels
+
+    ctypedef struct fc_rows:
+        const void* a
+        const void* b
+        const void* c
+        void* y
+        void* z
+        ptrdiff_t rows, block, width
+
+    ctypedef struct fc_update:
+        void** parameter
+        void** gradient
+        void** first
+        void** second
+        const ptrdiff_t* count
+        double rate, momentum, beta_1, beta_2, epsilon
+        int nesterov
+
+    ctypedef struct fc_tiles:
+        const char* isa
+        ptrdiff_t lanes, panel, block
+        fc_tile* conv_pack
+        fc_tile* conv_forward
+        fc_tile* conv_backward_kernel
+        fc_tile* conv_reduce_kernel
+        fc_tile* max_pool_forward
+        fc_tile* max_pool_forward_wide
+        fc_tile* max_pool_backward
+        fc_tile* max_pool_backward_wide
+        fc_tile* average_pool_forward
+        fc_tile* average_pool_backward
+        fc_tile* relu_forward
+        fc_tile* relu_backward
+        fc_tile* bias_forward
+        fc_tile* bias_backward
+        fc_tile* softmax_forward
+        fc_tile* softmax_backward
+        fc_tile* log_softmax_forward
+        fc_tile* log_softmax_backward
+        fc_tile* label_crossentropy_forward
+        fc_tile* label_crossentropy_backward
+        fc_tile* crossentropy_forward
+        fc_tile* crossentropy_backward
+        fc_tile* sgd_step
+        fc_tile* adam_step
+
+    const fc_tiles* fc_table(int isa, int real_double)
+    int fc_supported(int isa)
+    unsigned fc_flush_enter()
+    void fc_flush_leave(unsigned before)
+
+
+cdef const fc_tiles* tiles_of(array) except NULL
+cdef void* address(array, bint writable=*) except NULL
+cdef fc_axis window_axis(window, int axis)
+cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush=*, size_t scratch=*) except -1

@@ -1,0 +1,61 @@
+"""What every kernel does to its arguments first: check an array, make it readable by C, allocate the result.
+
+Nothing here converts an element type: a wrong dtype is the caller's mistake and a TypeError. Arrays that C cannot read
+in place (strided, misaligned) are copied once, in `checked`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._memory import Block
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def empty(shape, dtype) -> np.ndarray:
+    """An uninitialised array on the caching allocator: C order, aligned to 64 bytes.
+
+    Raises ValueError where the sizes overflow, MemoryError where there is no memory.
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if not 0 <= size < 2**60:
+        raise ValueError(f"An array of shape {tuple(shape)} is too large ({size} bytes).")
+    return np.ndarray(shape, dtype, Block(size))
+
+
+def checked(name: str, array, ndim=None, like=None) -> np.ndarray:
+    """`array` as C can read it: float32 or float64 (the dtype of `like`, where given), contiguous and aligned.
+
+    `ndim` is a number or a container of numbers. Raises TypeError for the dtype, ValueError for the rank.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array; got {type(array).__name__}.")
+    if array.dtype not in FLOATS:
+        raise TypeError(f"{name} must be float32 or float64; got {array.dtype}. Convert it: {name}.astype('float32').")
+    if like is not None and array.dtype != like.dtype:
+        raise TypeError(
+            f"{name} is {array.dtype} and goes with {like.dtype}: one dtype is needed. Convert one of them with astype."
+        )
+    if ndim is not None and array.ndim not in (ndim if hasattr(ndim, "__contains__") else (ndim,)):
+        raise ValueError(f"{name} must have {_either(ndim)} dimensions; got shape {array.shape}.")
+    return readable(array)
+
+
+def readable(array: np.ndarray) -> np.ndarray:
+    """`array`, or a copy that is contiguous and aligned."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C", subok=False)
+
+
+def same_shape(name: str, array: np.ndarray, shape, of: str) -> None:
+    """Raises ValueError unless `array` has this shape, which is `of` something that the message names."""
+    if array.shape != tuple(shape):
+        raise ValueError(f"{name} must have {of}, {tuple(shape)}; got {array.shape}.")
+
+
+def _either(ndim) -> str:
+    return " or ".join(map(str, ndim)) if hasattr(ndim, "__iter__") else str(ndim)

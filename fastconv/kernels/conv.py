@@ -1,0 +1,117 @@
+"""Convolution in 1D, 2D and 3D, and its gradients: check, allocate, choose the algorithm, call.
+
+Shapes: x (N, *spatial, C), kernel (*taps, C / groups, K), y (N, *output, K), channels last; the rank is read from the
+arrays. All functions share `strides`, `padding`, `dilation_rate` (see Window.of) and `groups`, which is read from the
+channels where None. float32 or float64, one dtype a call; the result is a new array of it. Raises TypeError for dtypes
+and ValueError for shapes and sizes. dense_* are the same kernels on (..., C) with a kernel (C, K).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import _conv
+from .arrays import checked, empty, same_shape
+from .geometry import Window, per_axis
+
+RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
+
+
+def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given."""
+    x = checked("x", x, RANKS)
+    kernel = checked("kernel", kernel, x.ndim, like=x)
+    window, groups = _geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
+    if bias is not None:
+        bias = checked("bias", bias, 1, like=x)
+        same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
+    y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
+    if y.size:
+        _conv.conv_forward(x, kernel, bias, y, window, groups)
+    return y
+
+
+def conv_backward_input(dy, kernel, input_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """dx, of input_shape (N, *spatial, C): the gradient of x, given y's."""
+    dy = checked("dy", dy, RANKS)
+    kernel = checked("kernel", kernel, dy.ndim, like=dy)
+    input_shape = _shape("input_shape", input_shape, dy.ndim)
+    window, groups = _geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
+    same_shape("dy", dy, (input_shape[0], *window.output, kernel.shape[-1]), "the output's shape")
+    dx = empty(input_shape, dy.dtype)
+    if dx.size:
+        _conv.conv_backward_input(dy, kernel, dx, window, groups)
+    return dx
+
+
+def conv_backward_kernel(dy, x, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """dkernel, of kernel_shape (*taps, C / groups, K): the gradient of the kernel, given y's."""
+    dy = checked("dy", dy, RANKS)
+    x = checked("x", x, dy.ndim, like=dy)
+    kernel_shape = _shape("kernel_shape", kernel_shape, dy.ndim)
+    window, groups = _geometry(x.shape, kernel_shape, strides, padding, dilation_rate, groups)
+    same_shape("dy", dy, (x.shape[0], *window.output, kernel_shape[-1]), "the output's shape")
+    dkernel = empty(kernel_shape, dy.dtype)
+    if dy.size:
+        _conv.conv_backward_kernel(dy, x, dkernel, window, groups)
+    else:
+        dkernel.fill(0)
+    return dkernel
+
+
+def dense_forward(x, kernel, bias=None):
+    """y (..., K) = x (..., C) times kernel (C, K), plus bias (K,) where given."""
+    x = checked("x", x, range(1, 65))
+    kernel = checked("kernel", kernel, 2, like=x)
+    y = conv_forward(_pixels(x), kernel[None], bias)
+    return y.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def dense_backward_input(dy, kernel):
+    """dx (..., C), given dy (..., K) and kernel (C, K)."""
+    dy = checked("dy", dy, range(1, 65))
+    kernel = checked("kernel", kernel, 2, like=dy)
+    flat = _pixels(dy)
+    dx = conv_backward_input(flat, kernel[None], (*flat.shape[:2], kernel.shape[0]))
+    return dx.reshape(*dy.shape[:-1], kernel.shape[0])
+
+
+def dense_backward_kernel(dy, x):
+    """dkernel (C, K), given dy (..., K) and x (..., C)."""
+    dy = checked("dy", dy, range(1, 65))
+    x = checked("x", x, dy.ndim, like=dy)
+    same_shape("dy", dy, (*x.shape[:-1], dy.shape[-1]), "x's leading axes")
+    return conv_backward_kernel(_pixels(dy), _pixels(x), (1, x.shape[-1], dy.shape[-1]))[0]
+
+
+def _pixels(x):
+    """x (..., C) as the 1D convolution's (batch, 1, C): a dense layer is a convolution of one-pixel images."""
+    return x.reshape(math.prod(x.shape[:-1]), 1, x.shape[-1])
+
+
+def _shape(name, shape, ndim) -> tuple[int, ...]:
+    if not hasattr(shape, "__len__") or len(shape) != ndim:
+        raise ValueError(f"{name} must have {ndim} entries; got {shape!r}.")
+    return per_axis(name, shape, ndim, low=0)
+
+
+def _geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups) -> tuple[Window, int]:
+    """The Window and the number of groups, from shapes; raises ValueError where they do not fit."""
+    channels, per_group, filters = x_shape[-1], *kernel_shape[-2:]
+    if channels < 1 or per_group < 1 or filters < 1:
+        raise ValueError(f"x has {channels} channels and kernel has shape {tuple(kernel_shape)}; none may be 0.")
+    if channels % per_group:
+        raise ValueError(
+            f"x has {channels} channels and kernel, of shape {tuple(kernel_shape)}, takes {per_group} in each group: "
+            f"{channels} must be a multiple of {per_group}."
+        )
+    inferred = channels // per_group
+    if groups is not None and groups != inferred:
+        raise ValueError(
+            f"groups is {groups!r}, but x's {channels} channels and the kernel's {per_group} a group make {inferred}."
+        )
+    if filters % inferred:
+        raise ValueError(f"kernel has {filters} filters; they must be a multiple of the {inferred} groups.")
+    return Window.of(x_shape[1:-1], kernel_shape[:-2], strides, padding, dilation_rate), inferred

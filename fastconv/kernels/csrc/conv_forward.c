@@ -1,0 +1,139 @@
+/* conv_forward.c: direct convolution as a batch-reduce: forward, and each stride phase of backward-input.
+ *
+ * A register tile holds up to BLOCK pixels x PANEL filters. For every tap row it walks one contiguous run of the
+ * input (kw * channels long where the taps of a row touch, else channels), broadcasting one input and multiplying it
+ * with a panel of packed weights. Taps outside the input are skipped by depth and height; along the width, or to
+ * gather a group's channels, the tile copies its input rows to scratch first.
+ */
+#include "vector.h"
+#include "window.h"
+
+void FC_NAME(conv_pack)(const void *job, ptrdiff_t index, void *scratch)
+{
+    (void)scratch;
+    const fc_pack *j = job;
+    const ptrdiff_t panels = blocks(j->filters, PANEL), lanes = blocks(j->filters, LANES) * LANES;
+    const ptrdiff_t g = index / panels, first = index % panels * PANEL;
+    const ptrdiff_t valid = min_(j->filters - first, PANEL), width = min_(lanes - first, PANEL);
+    const ptrdiff_t depth = j->taps[0] * j->taps[1] * j->taps[2] * j->channels;
+    const real *w_g = (const real *)j->weights + g * j->group_step + first * j->filter_step;
+    real *restrict out = (real *)j->packed + (g * lanes + first) * depth;
+
+    for (ptrdiff_t d = 0; d < j->taps[0]; d++)
+        for (ptrdiff_t h = 0; h < j->taps[1]; h++)
+            for (ptrdiff_t w = 0; w < j->taps[2]; w++)
+                for (ptrdiff_t c = 0; c < j->channels; c++, out += width) {
+                    const real *from = w_g + d * j->tap_step[0] + h * j->tap_step[1] + w * j->tap_step[2]
+                                     + c * j->channel_step;
+                    for (ptrdiff_t k = 0; k < valid; k++) out[k] = from[k * j->filter_step];
+                    for (ptrdiff_t k = valid; k < width; k++) out[k] = 0;
+                }
+    real *bias = (real *)j->packed_bias + g * lanes + first;
+    for (ptrdiff_t k = 0; k < width; k++)
+        bias[k] = j->bias && k < valid ? ((const real *)j->bias)[g * j->filters + first + k] : 0;
+}
+
+/* What one register tile multiplies: a box of taps, each a run of `run` inputs against `run` panel rows. */
+typedef struct {
+    ptrdiff_t taps[3], x_step[3], w_step[3];
+    ptrdiff_t run, x_pixel, y_pixel;
+} box;
+
+FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, const box *b, const real *restrict x,
+                             const real *restrict w, const real *restrict bias, real *restrict y, ptrdiff_t valid)
+{
+    vec acc[BLOCK][VECTORS];
+#pragma GCC unroll 16
+    for (ptrdiff_t m = 0; m < pixels; m++)
+#pragma GCC unroll 2
+        for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = load(bias + v * LANES);
+
+    const ptrdiff_t pixel = b->x_pixel, run = b->run;
+    for (ptrdiff_t td = 0; td < b->taps[0]; td++)
+        for (ptrdiff_t th = 0; th < b->taps[1]; th++)
+            for (ptrdiff_t tw = 0; tw < b->taps[2]; tw++) {
+                const real *x_t = x + td * b->x_step[0] + th * b->x_step[1] + tw * b->x_step[2];
+                const real *w_t = w + td * b->w_step[0] + th * b->w_step[1] + tw * b->w_step[2];
+                for (ptrdiff_t r = 0; r < run; r++, x_t++, w_t += vectors * LANES) {
+                    vec w_r[VECTORS];
+                    for (ptrdiff_t v = 0; v < vectors; v++) w_r[v] = load(w_t + v * LANES);
+#pragma GCC unroll 16
+                    for (ptrdiff_t m = 0; m < pixels; m++) {
+                        const real x_mr = x_t[m * pixel];
+#pragma GCC unroll 2
+                        for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += x_mr * w_r[v];
+                    }
+                }
+            }
+
+    if (valid == vectors * LANES) {
+#pragma GCC unroll 16
+        for (ptrdiff_t m = 0; m < pixels; m++)
+#pragma GCC unroll 2
+            for (ptrdiff_t v = 0; v < vectors; v++) store(y + m * b->y_pixel + v * LANES, acc[m][v]);
+    } else {
+        real row[PANEL];
+#pragma GCC unroll 16
+        for (ptrdiff_t m = 0; m < pixels; m++) {
+#pragma GCC unroll 2
+            for (ptrdiff_t v = 0; v < vectors; v++) store(row + v * LANES, acc[m][v]);
+            memcpy(y + m * b->y_pixel, row, valid * sizeof(real));
+        }
+    }
+}
+
+typedef void tile_function(const box *, const real *, const real *, const real *, real *, ptrdiff_t);
+
+#define TILE(pixels, vectors)                                                                                        \
+    static void tile_##pixels##x##vectors(const box *b, const real *x, const real *w, const real *bias, real *y,     \
+                                          ptrdiff_t valid)                                                           \
+    {                                                                                                                \
+        register_tile(pixels, vectors, b, x, w, bias, y, valid);                                                     \
+    }
+#include "tile_table.h"
+
+void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
+{
+    const fc_conv *j = job;
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    const ptrdiff_t row_blocks = blocks(H->output, j->rows), column_blocks = blocks(W->output, j->columns);
+    const ptrdiff_t column = index % column_blocks * j->columns, row = (index /= column_blocks) % row_blocks * j->rows;
+    const ptrdiff_t od = (index /= row_blocks) % D->output;
+    const ptrdiff_t g = (index /= D->output) % j->groups, n = index / j->groups;
+    const ptrdiff_t rows = min_(H->output - row, j->rows), columns = min_(W->output - column, j->columns);
+
+    const view x = window_view(j->axis, j->x, n, j->groups, g, j->channels, od, row, rows, column, columns, scratch);
+    const int merged = W->dilation == 1 && x.pixel == j->channels;
+    const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES;
+    const ptrdiff_t row_taps = W->taps * j->channels, d0 = first_tap(D, od), d1 = last_tap(D, od);
+    const real *w_g = (const real *)j->packed + g * lanes * D->taps * H->taps * row_taps;
+    const real *bias_g = (const real *)j->packed_bias + g * lanes;
+    real *y_n = (real *)j->y + n * j->y_step[0] + od * j->y_step[1] + row * j->y_step[2] + column * j->y_step[3]
+              + g * j->filters;
+    const ptrdiff_t pieces = blocks(columns, BLOCK);
+
+    for (ptrdiff_t first = 0; first < lanes; first += PANEL) {
+        const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
+        const real *w_p = w_g + first * D->taps * H->taps * row_taps;
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            const ptrdiff_t h0 = first_tap(H, row + r), h1 = last_tap(H, row + r);
+            const box b = {
+                .taps = {d1 - d0, h1 - h0, merged ? 1 : W->taps},
+                .x_step = {x.depth, H->dilation * x.row, W->dilation * x.pixel},
+                .w_step = {H->taps * row_taps * width, row_taps * width, j->channels * width},
+                .run = merged ? row_taps : j->channels,
+                .x_pixel = W->stride * x.pixel,
+                .y_pixel = j->y_step[3],
+            };
+            const real *x_r = x.data + d0 * b.x_step[0] + (r * H->stride + h0 * H->dilation) * x.row;
+            const real *w_r = w_p + d0 * b.w_step[0] + h0 * b.w_step[1];
+            real *y_r = y_n + r * j->y_step[2] + first;
+            for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one pixel at most */
+                const ptrdiff_t pixels = (columns + i) / pieces;
+                tile_functions[pixels - 1][width / LANES - 1](&b, x_r + c * b.x_pixel, w_r, bias_g + first,
+                                                              y_r + c * b.y_pixel, valid);
+                c += pixels;
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+/* isa.c: which instruction sets were compiled, which of them this CPU runs, and the float mode of the loops.
+ *
+ * Compiled once, for the baseline: nothing here may need more than any CPU of the platform has.
+ */
+#include "tiles.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <xmmintrin.h>
+#define FC_X86 1
+#define FC_ISAS(X) X(baseline) X(avx2) X(avx512)
+#else
+#define FC_ISAS(X) X(baseline)
+#endif
+
+#define DECLARE(isa) extern const fc_tiles fc_tiles_float_##isa, fc_tiles_double_##isa;
+FC_ISAS(DECLARE)
+
+const fc_tiles *fc_table(int isa, int real_double)
+{
+#define ROW(isa) {&fc_tiles_float_##isa, &fc_tiles_double_##isa},
+    static const fc_tiles *const tables[][2] = {FC_ISAS(ROW)};
+    return isa >= 0 && isa < (int)(sizeof tables / sizeof *tables) ? tables[isa][real_double] : NULL;
+}
+
+int fc_supported(int isa)
+{
+#if FC_X86
+    __builtin_cpu_init();
+    if (isa == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (isa == 2)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+    return isa == 0;
+}
+
+unsigned fc_flush_enter(void)
+{
+#if FC_X86
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040); /* flush to zero, denormals are zero */
+    return before;
+#else
+    return 0;
+#endif
+}
+
+void fc_flush_leave(unsigned before)
+{
+#if FC_X86
+    _mm_setcsr(before);
+#else
+    (void)before;
+#endif
+}

@@ -1,0 +1,113 @@
+/* tiles.h: the contract between the OpenMP loops (Cython) and the tiles (C).
+ *
+ * A tile is one indivisible piece of a kernel's work: a pure function of a job, the tile's index and scratch memory
+ * that no other thread touches. It allocates nothing, starts no thread, knows no Python and reports no error: the
+ * job was checked above. Every tile has the type fc_tile, so that one loop runs them all.
+ *
+ * Shapes are channels last: x is (n, d, h, w, channels), a kernel (kd, kh, kw, channels / groups, filters). 1D and 2D
+ * enter as 3D with leading axes of size 1. All sizes and steps count elements, not bytes. Data pointers are void:
+ * the same jobs serve float and double, and the table that a tile came from says which.
+ */
+#ifndef FC_TILES_H
+#define FC_TILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef void fc_tile(const void *job, ptrdiff_t index, void *scratch);
+
+/* One spatial axis of a sliding window: tap t of output o reads input o * stride + t * dilation + start. */
+typedef struct {
+    ptrdiff_t input, output, taps, stride, dilation;
+    ptrdiff_t start; /* minus the low padding; positive where the first cells are never read */
+} fc_axis;
+
+/* Packing: weights of any layout -> [group][panel][tap][channel][lane], padded with zeros to whole vectors.
+ * A panel holds FC_PANEL filters, the last of a group maybe half of it. Tiles: groups * panels. */
+typedef struct {
+    const void *weights, *bias; /* bias may be NULL */
+    void *packed, *packed_bias; /* packed_bias: [group][lanes]; NULL for none */
+    ptrdiff_t groups, channels, filters;                         /* channels and filters of one group */
+    ptrdiff_t taps[3], tap_step[3];                              /* steps may be negative: a flipped kernel */
+    ptrdiff_t channel_step, filter_step, group_step;
+} fc_pack;
+
+/* Direct convolution by batch-reduce: y = bias + sum over taps and channels of x * packed.
+ * Forward, and each stride phase of backward-input. Tiles: batch * groups * depth * row blocks * column blocks. */
+typedef struct {
+    const void *x, *packed, *packed_bias;
+    void *y;
+    fc_axis axis[3]; /* depth, height, width */
+    ptrdiff_t batch, groups, channels, filters;
+    ptrdiff_t y_step[4];        /* between samples, depths, rows and columns of y */
+    ptrdiff_t rows, columns;    /* outputs of one tile */
+} fc_conv;
+
+/* Kernel gradient: partial[slice] = sum over the slice's chunks of x (outer) dy.
+ * A chunk is (sample, depth, row block, column block); slices cut the chunks evenly and are summed afterwards in
+ * their order. Tiles: slices * groups * kd * kh * panels * parts, where parts cut the kw * channels rows.
+ * partial: [slice][group][kd][kh][panel][kw * channels][lane]. */
+typedef struct {
+    const void *x, *dy;
+    void *partial;
+    fc_axis axis[3];
+    ptrdiff_t batch, groups, channels, filters;
+    ptrdiff_t rows, columns;
+    ptrdiff_t slices, part; /* part: rows of kw * channels in one tile */
+    void *dkernel;          /* written by the reduction, whose tiles are groups * kd * kh * panels */
+} fc_conv_kernel;
+
+/* Pooling. Tiles: batch * depth * height of the array that is written. */
+typedef struct {
+    const void *x; /* forward: the input; backward: dy */
+    void *y;       /* forward: the output; backward: dx */
+    void *index;   /* max only: the tap that won, in C order over the window; bytes, or int32 in the _wide tiles */
+    fc_axis axis[3];
+    ptrdiff_t batch, channels;
+} fc_pool;
+
+/* Elementwise and row-wise work on contiguous arrays. Tile i covers rows i * block to (i + 1) * block of `rows`. */
+typedef struct {
+    const void *a, *b, *c;
+    void *y, *z;
+    ptrdiff_t rows, block, width; /* width: elements a row */
+} fc_rows;
+
+/* Optimizer steps, in place; one tile a parameter. */
+typedef struct {
+    void **parameter, **gradient, **first, **second; /* first: velocity or first moment; second: second moment */
+    const ptrdiff_t *count;
+    double rate, momentum, beta_1, beta_2, epsilon;
+    int nesterov;
+} fc_update;
+
+/* Every kind of tile. A new one is a row here, its C function and its caller. */
+#define FC_TILES(X)                                                                                                  \
+    X(conv_pack) X(conv_forward) X(conv_backward_kernel) X(conv_reduce_kernel)                                       \
+    X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
+    X(average_pool_forward) X(average_pool_backward)                                                                 \
+    X(relu_forward) X(relu_backward) X(bias_forward) X(bias_backward)                                                \
+    X(softmax_forward) X(softmax_backward) X(log_softmax_forward) X(log_softmax_backward)                            \
+    X(label_crossentropy_forward) X(label_crossentropy_backward)                                                     \
+    X(crossentropy_forward) X(crossentropy_backward)                                                                 \
+    X(sgd_step) X(adam_step)
+
+/* The tiles of one instruction set and element type. */
+typedef struct {
+    const char *isa;
+    ptrdiff_t lanes, panel, block; /* elements in a vector; filters in a panel; pixels in a register tile */
+#define FC_FIELD(name) fc_tile *name;
+    FC_TILES(FC_FIELD)
+#undef FC_FIELD
+} fc_tiles;
+
+/* isa.c: the table of an instruction set, weakest first; NULL past the last that was compiled. `real_double` picks
+ * the element type. fc_supported: whether this CPU and its operating system run it. */
+const fc_tiles *fc_table(int isa, int real_double);
+int fc_supported(int isa);
+
+/* Flush denormals to zero in this thread, since arithmetic on them is some 50 times slower; leave restores. */
+unsigned fc_flush_enter(void);
+void fc_flush_leave(unsigned before);
+
+#endif

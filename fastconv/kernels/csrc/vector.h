@@ -1,0 +1,75 @@
+/* vector.h: what a tile file needs to be compiled once per instruction set and element type.
+ *
+ * The build defines FC_REAL (float or double), FC_DOUBLE (0 or 1), FC_BYTES (bytes in a vector register), FC_BLOCK (pixels in a register
+ * tile) and FC_SUFFIX. Vectors are GCC/Clang vector types: one source serves SSE2, AVX2, AVX-512 and NEON. Nothing
+ * but static functions and FC_NAME'd ones may stand in a file that includes this: an unsuffixed symbol would let the
+ * linker choose an instruction set.
+ */
+#ifndef FC_VECTOR_H
+#define FC_VECTOR_H
+
+#include "tiles.h"
+
+#include <string.h>
+
+#define FC_JOIN_(a, b) a##b
+#define FC_JOIN(a, b) FC_JOIN_(a, b)
+#define FC_NAME(name) FC_JOIN(name, FC_SUFFIX)
+#define FC_INLINE static inline __attribute__((always_inline))
+
+typedef FC_REAL real;
+
+enum { LANES = FC_BYTES / sizeof(real), VECTORS = 2, PANEL = VECTORS * LANES, BLOCK = FC_BLOCK };
+
+/* Unaligned and aliasing: users' arrays may start anywhere. */
+typedef real vec __attribute__((vector_size(FC_BYTES), aligned(sizeof(real)), may_alias));
+
+/* Integers as wide as a real: masks, and indices before they are narrowed. */
+#if FC_DOUBLE
+typedef int64_t lane;
+#else
+typedef int32_t lane;
+#endif
+typedef lane ivec __attribute__((vector_size(FC_BYTES)));
+
+/* By lane: a where the mask is set, else b. (C has no ?: for vectors.) */
+FC_INLINE ivec choose(ivec mask, ivec a, ivec b) { return (mask & a) | (~mask & b); }
+FC_INLINE vec select(ivec mask, vec a, vec b) { return (vec)choose(mask, (ivec)a, (ivec)b); }
+
+FC_INLINE vec load(const real *p) { return *(const vec *)p; }
+FC_INLINE void store(real *p, vec v) { *(vec *)p = v; }
+
+
+/* The last vector of a row that is no whole number of vectors: only `lanes` elements are touched. */
+FC_INLINE vec load_part(const real *p, ptrdiff_t lanes)
+{
+    if (lanes == LANES) return load(p);
+    vec v = {0};
+    memcpy(&v, p, lanes * sizeof(real));
+    return v;
+}
+FC_INLINE void store_part(real *p, vec v, ptrdiff_t lanes)
+{
+    if (lanes == LANES)
+        store(p, v);
+    else
+        memcpy(p, &v, lanes * sizeof(real));
+}
+
+FC_INLINE ptrdiff_t min_(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+FC_INLINE ptrdiff_t max_(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+FC_INLINE ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) { return (count + size - 1) / size; }
+
+/* The first and past-the-last tap of output `o` that read inside the input. */
+FC_INLINE ptrdiff_t first_tap(const fc_axis *a, ptrdiff_t o)
+{
+    const ptrdiff_t at = o * a->stride + a->start;
+    return at >= 0 ? 0 : min_(blocks(-at, a->dilation), a->taps);
+}
+FC_INLINE ptrdiff_t last_tap(const fc_axis *a, ptrdiff_t o)
+{
+    const ptrdiff_t at = o * a->stride + a->start;
+    return at >= a->input ? 0 : min_(blocks(a->input - at, a->dilation), a->taps);
+}
+
+#endif

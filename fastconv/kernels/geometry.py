@@ -1,0 +1,111 @@
+"""Window: the definition of kernel, stride, padding and dilation for every rank.
+
+A window slides over the spatial axes of a channels-last array; convolution and pooling share it. It knows sizes
+only: no channels, no data, no dtype. Windows are cached by shape, immutable, and validated when they are made:
+a Window that exists is one that the kernels may run.
+
+With `e = (kernel - 1) * dilation + 1`, an axis has `output = (low + input + high - e) // stride + 1`, and tap `t`
+of output `o` reads input `o * stride + t * dilation - low`.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from functools import lru_cache
+
+_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window geometry; every field is a tuple with one entry a spatial axis.
+
+    `padding` holds `(low, high)` pairs, whatever form it was given in.
+    """
+
+    input: tuple[int, ...]
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    output: tuple[int, ...]
+
+    @staticmethod
+    def of(input, kernel, strides=1, padding="valid", dilation_rate=1) -> Window:
+        """The window of these spatial sizes.
+
+        `input` and `kernel` are tuples of one length (1, 2 or 3); `strides` and `dilation_rate` an int or one int an
+        axis; `padding` is "valid" (none), "same" (Keras' rule: `output = ceil(input / stride)`, the odd cell at the
+        end), an int for every side, or one `(low, high)` pair an axis. Raises ValueError or TypeError otherwise.
+        """
+        rank = len(input)
+        return _window(
+            tuple(input),
+            per_axis("kernel_size", kernel, rank),
+            per_axis("strides", strides, rank),
+            _padding(padding, rank),
+            per_axis("dilation_rate", dilation_rate, rank),
+        )
+
+
+def per_axis(name: str, value, rank: int, low: int = 1) -> tuple[int, ...]:
+    """`value` as a tuple of `rank` ints, each at least `low`; a single int stands for every axis."""
+    try:
+        numbers = (_integer(value),) * rank if not hasattr(value, "__len__") else tuple(map(_integer, value))
+    except TypeError:
+        raise TypeError(f"{name} must be an integer or {rank} integers; got {value!r}.") from None
+    if len(numbers) != rank:
+        raise ValueError(f"{name} must be an integer or {rank} integers, one a spatial axis; got {value!r}.")
+    for number in numbers:
+        if not low <= number <= _LIMIT:
+            raise ValueError(f"{name} must be between {low} and {_LIMIT}; got {value!r}.")
+    return numbers
+
+
+def _integer(value) -> int:
+    if isinstance(value, (bool, str)):
+        raise TypeError
+    return operator.index(value)
+
+
+def _padding(padding, rank: int):
+    if isinstance(padding, str):
+        if padding.lower() in ("valid", "same"):
+            return padding.lower()
+    elif not hasattr(padding, "__len__"):
+        return tuple((p, p) for p in per_axis("padding", padding, rank, low=0))
+    elif len(padding) == rank and all(hasattr(pair, "__len__") and len(pair) == 2 for pair in padding):
+        return tuple(per_axis("padding", pair, 2, low=0) for pair in padding)
+    raise ValueError(
+        f"padding must be 'valid', 'same', an int for every side, or {rank} (low, high) pairs, one a spatial axis; "
+        f"got {padding!r}."
+    )
+
+
+@lru_cache(maxsize=4096)
+def _window(input, kernel, strides, padding, dilation) -> Window:
+    for axis, size in enumerate(input):
+        if size < 1:
+            raise ValueError(f"The input has {size} cells on spatial axis {axis}; at least 1 is needed.")
+    extents = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
+    if padding == "valid":
+        padding = ((0, 0),) * len(input)
+    elif padding == "same":
+        padding = tuple(_same(n, e, s) for n, e, s in zip(input, extents, strides))
+    output = []
+    for axis, (size, extent, stride, (low, high)) in enumerate(zip(input, extents, strides, padding)):
+        padded = low + size + high
+        if extent > padded:
+            dilated = f" (dilated to {extent})" if extent != kernel[axis] else ""
+            raise ValueError(
+                f"The window of size {kernel[axis]}{dilated} is larger than the padded input of size {padded} on "
+                f"spatial axis {axis}. Use padding='same', a smaller window or a larger input."
+            )
+        output.append((padded - extent) // stride + 1)
+    return Window(input, kernel, strides, padding, dilation, tuple(output))
+
+
+def _same(size: int, extent: int, stride: int) -> tuple[int, int]:
+    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    return total // 2, total - total // 2

@@ -1,0 +1,289 @@
+"""The executable specification: a slow, readable NumPy twin of every kernel, under the same name and signature.
+
+It is what the compiled kernels are tested against; it is not fast, and it checks nothing: `fastconv.kernels` does.
+Contract: arrays in, fresh arrays of the input's dtype out. Sums run in float64 and are rounded once, so integer-valued
+data is exact. Arrays are channels last, `(N, *spatial, C)`; kernels are `(*spatial, C / groups, K)`. A tap that would
+read padding contributes nothing: not zero times the weight, nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .geometry import Window
+
+ALL = (slice(None),)
+
+
+# ---------------------------------------------------------------------------------------------------- convolution
+
+def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """x (N, *I, C), kernel (*taps, C/groups, K), bias (K,) -> y (N, *O, K)."""
+    window = Window.of(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
+    y = np.zeros((len(x), *window.output, kernel.shape[-1]))
+    wide, weights = x.astype(np.float64), kernel.astype(np.float64)
+    for tap, read, write in _taps(window):
+        for c, k in _groups(x.shape[-1], kernel.shape, groups):
+            y[write + k] += wide[read + c] @ weights[tap + ALL + k]
+    if bias is not None:
+        y += bias
+    return y.astype(x.dtype)
+
+
+def conv_backward_input(dy, kernel, input_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """dy (N, *O, K), kernel (*taps, C/groups, K) -> dx of input_shape (N, *I, C)."""
+    window = Window.of(input_shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
+    dx = np.zeros(input_shape)
+    wide, weights = dy.astype(np.float64), kernel.astype(np.float64)
+    for tap, read, write in _taps(window):
+        for c, k in _groups(input_shape[-1], kernel.shape, groups):
+            dx[read + c] += wide[write + k] @ weights[tap + ALL + k].T
+    return dx.astype(dy.dtype)
+
+
+def conv_backward_kernel(dy, x, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """dy (N, *O, K), x (N, *I, C) -> dkernel of kernel_shape (*taps, C/groups, K)."""
+    window = Window.of(x.shape[1:-1], kernel_shape[:-2], strides, padding, dilation_rate)
+    dkernel = np.zeros(kernel_shape)
+    wide, inputs = dy.astype(np.float64), x.astype(np.float64)
+    for tap, read, write in _taps(window):
+        for c, k in _groups(x.shape[-1], kernel_shape, groups):
+            dkernel[tap + ALL + k] = _rows(inputs[read + c]).T @ _rows(wide[write + k])
+    return dkernel.astype(dy.dtype)
+
+
+def bias_forward(x, bias):
+    """x (..., C) + bias (C,)."""
+    return x + bias
+
+
+def bias_backward(dy):
+    """dy (..., C) -> (C,): its sum over all axes but the last."""
+    return dy.sum(axis=tuple(range(dy.ndim - 1)), dtype=np.float64).astype(dy.dtype)
+
+
+def dense_forward(x, kernel, bias=None):
+    """x (..., C), kernel (C, K), bias (K,) -> y (..., K)."""
+    y = x.astype(np.float64) @ kernel.astype(np.float64)
+    if bias is not None:
+        y += bias
+    return y.astype(x.dtype)
+
+
+def dense_backward_input(dy, kernel):
+    """dy (..., K), kernel (C, K) -> dx (..., C)."""
+    return (dy.astype(np.float64) @ kernel.astype(np.float64).T).astype(dy.dtype)
+
+
+def dense_backward_kernel(dy, x):
+    """dy (..., K), x (..., C) -> dkernel (C, K)."""
+    return (_rows(x.astype(np.float64)).T @ _rows(dy.astype(np.float64))).astype(dy.dtype)
+
+
+# -------------------------------------------------------------------------------------------------------- pooling
+
+def max_pool_forward(x, pool_size, *, strides=None, padding="valid"):
+    """x (N, *I, C) -> y (N, *O, C) and the flat number of the winning tap in its window, of y's shape.
+
+    Taps are numbered in C order; the index is uint8 up to 256 taps, else int32. The first of equal values wins, the
+    first NaN wins over all, and padding never wins while the window holds a real cell.
+    """
+    window = _pool(x.shape, pool_size, strides, padding)
+    y = np.full((len(x), *window.output, x.shape[-1]), -np.inf, x.dtype)
+    index = np.full(y.shape, -1, np.int32)
+    for tap, read, write in _taps(window):
+        values, best, winner = x[read], y[write], index[write]  # best and winner are views
+        better = (winner < 0) | (values > best) | (np.isnan(values) & ~np.isnan(best))
+        best[better] = values[better]
+        winner[better] = np.ravel_multi_index(tap, window.kernel)
+    narrow = np.prod(window.kernel) <= 256
+    return y, np.maximum(index, 0).astype(np.uint8 if narrow else np.int32)
+
+
+def max_pool_backward(dy, index, input_shape, pool_size, *, strides=None, padding="valid"):
+    """dy and index (N, *O, C) -> dx of input_shape: each gradient goes to the cell that won."""
+    window = _pool(input_shape, pool_size, strides, padding)
+    dx = np.zeros(input_shape)
+    for tap, read, write in _taps(window):
+        dx[read] += np.where(index[write] == np.ravel_multi_index(tap, window.kernel), dy[write], 0)
+    return dx.astype(dy.dtype)
+
+
+def average_pool_forward(x, pool_size, *, strides=None, padding="valid"):
+    """x (N, *I, C) -> y (N, *O, C): the sum of a window's real cells divided by their number."""
+    window = _pool(x.shape, pool_size, strides, padding)
+    y = np.zeros((len(x), *window.output, x.shape[-1]))
+    for _, read, write in _taps(window):
+        y[write] += x[read]
+    return (y / _real_cells(window)).astype(x.dtype)
+
+
+def average_pool_backward(dy, input_shape, pool_size, *, strides=None, padding="valid"):
+    """dy (N, *O, C) -> dx of input_shape: each gradient is shared equally by its window's real cells."""
+    window = _pool(input_shape, pool_size, strides, padding)
+    dx = np.zeros(input_shape)
+    shares = dy / _real_cells(window)
+    for _, read, write in _taps(window):
+        dx[read] += shares[write]
+    return dx.astype(dy.dtype)
+
+
+def global_max_pool_forward(x):
+    """x (N, *I, C) -> y (N, C) and the flat spatial position of each maximum (int32); ties and NaN as max_pool."""
+    flat = _positions(x)
+    index = flat.argmax(axis=1)
+    return np.take_along_axis(flat, index[:, None], axis=1)[:, 0], index.astype(np.int32)
+
+
+def global_max_pool_backward(dy, index, input_shape):
+    """dy and index (N, C) -> dx of input_shape (N, *I, C)."""
+    dx = np.zeros(input_shape, dy.dtype)
+    np.put_along_axis(_positions(dx), index[:, None].astype(np.intp), dy[:, None], axis=1)
+    return dx
+
+
+def global_average_pool_forward(x):
+    """x (N, *I, C) -> y (N, C)."""
+    return _positions(x).mean(axis=1, dtype=np.float64).astype(x.dtype)
+
+
+def global_average_pool_backward(dy, input_shape):
+    """dy (N, C) -> dx of input_shape (N, *I, C)."""
+    cells = int(np.prod(input_shape[1:-1]))
+    share = (dy.astype(np.float64) / cells).astype(dy.dtype)
+    return np.repeat(share[:, None], cells, axis=1).reshape(input_shape)
+
+
+# ------------------------------------------------------------------------------------------- activations and loss
+
+def relu_forward(x):
+    """max(x, 0); NaN stays NaN."""
+    return np.maximum(x, 0)
+
+
+def relu_backward(dy, y):
+    """dy where the output y is positive or NaN, else 0."""
+    return np.where(y <= 0, 0, dy).astype(dy.dtype)
+
+
+def softmax_forward(x):
+    """exp(x) / sum(exp(x)) over the last axis."""
+    powers = np.exp(_shifted(x))
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(x.dtype)
+
+
+def softmax_backward(dy, y):
+    """dy and the output y -> y * (dy - sum(dy * y))."""
+    wide = dy.astype(np.float64)
+    return (y * (wide - (wide * y).sum(axis=-1, keepdims=True))).astype(dy.dtype)
+
+
+def log_softmax_forward(x):
+    """log(softmax(x)) over the last axis, without leaving the range of x."""
+    return _log_softmax(x).astype(x.dtype)
+
+
+def log_softmax_backward(dy, y):
+    """dy and the output y -> dy - exp(y) * sum(dy)."""
+    wide = dy.astype(np.float64)
+    return (wide - np.exp(y, dtype=np.float64) * wide.sum(axis=-1, keepdims=True)).astype(dy.dtype)
+
+
+def softmax_crossentropy_forward(logits, target):
+    """logits (N, K), target (N,) integer labels or (N, K) weights -> losses (N,) and softmax(logits) (N, K).
+
+    A class of weight 0 adds nothing, even when its logit is -inf.
+    """
+    logs = _log_softmax(logits)
+    if target.ndim == 1:
+        loss = -np.take_along_axis(logs, target[:, None].astype(np.intp), axis=1)[:, 0]
+    else:
+        loss = -np.multiply(target, logs, where=target != 0, out=np.zeros_like(logs)).sum(axis=1)
+    return loss.astype(logits.dtype), np.exp(logs).astype(logits.dtype)
+
+
+def softmax_crossentropy_backward(dloss, probabilities, target):
+    """dloss (N,) and the forward's probabilities (N, K) -> dlogits (N, K)."""
+    if target.ndim == 1:
+        target = target[:, None] == np.arange(probabilities.shape[1])
+    target = target.astype(np.float64)
+    slopes = probabilities * target.sum(axis=1, keepdims=True) - target
+    return (dloss[:, None] * slopes).astype(probabilities.dtype)
+
+
+# ------------------------------------------------------------------------------------------------ optimizer steps
+
+def sgd_step(parameters, gradients, velocities, learning_rate, momentum=0.0, nesterov=False):
+    """Keras' SGD on lists of arrays, in place; `velocities` is None when momentum is 0."""
+    for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
+        step = -learning_rate * gradient
+        if velocities is not None:
+            velocities[i][...] = momentum * velocities[i] + step
+            step = momentum * velocities[i] + step if nesterov else velocities[i]
+        parameter += step
+
+
+def adam_step(parameters, gradients, first_moments, second_moments, step, learning_rate, beta_1, beta_2, epsilon):
+    """Keras' Adam on lists of arrays, in place; `step` counts from 1."""
+    rate = learning_rate * (1 - beta_2**step) ** 0.5 / (1 - beta_1**step)
+    for parameter, gradient, first, second in zip(parameters, gradients, first_moments, second_moments):
+        first += (gradient - first) * (1 - beta_1)
+        second += (gradient * gradient - second) * (1 - beta_2)
+        parameter -= rate * first / (np.sqrt(second) + epsilon)
+
+
+# -------------------------------------------------------------------------------------------------------- helpers
+
+def _taps(window):
+    """Each tap with the index of the inputs it reads and of the outputs that use them; padding is left out."""
+    for tap in np.ndindex(window.kernel):
+        read, write = [slice(None)], [slice(None)]
+        for axis, t in enumerate(tap):
+            stride = window.strides[axis]
+            shift = t * window.dilation[axis] - window.padding[axis][0]  # output o reads o * stride + shift
+            first = max(0, -(shift // stride))
+            stop = min(window.output[axis], (window.input[axis] - 1 - shift) // stride + 1)
+            start, count = first * stride + shift, stop - first
+            empty = count <= 0
+            read.append(slice(0) if empty else slice(start, start + (count - 1) * stride + 1, stride))
+            write.append(slice(0) if empty else slice(first, stop))
+        yield tap, tuple(read), tuple(write)
+
+
+def _groups(channels, kernel_shape, groups):
+    """For each group, the index of its input channels and of its output channels."""
+    depth, filters = kernel_shape[-2:]
+    groups = groups or channels // depth
+    width = filters // groups
+    for g in range(groups):
+        yield (..., slice(g * depth, (g + 1) * depth)), (..., slice(g * width, (g + 1) * width))
+
+
+def _pool(input_shape, pool_size, strides, padding):
+    return Window.of(input_shape[1:-1], pool_size, pool_size if strides is None else strides, padding)
+
+
+def _real_cells(window):
+    """The number of real cells in each window, (*O, 1); 1 where there is none."""
+    cells = np.zeros((1, *window.output, 1))
+    for _, _, write in _taps(window):
+        cells[write] += 1
+    return np.maximum(cells, 1)[0]
+
+
+def _rows(x):
+    return x.reshape(-1, x.shape[-1]) if x.size else np.zeros((0, x.shape[-1]))
+
+
+def _positions(x):
+    return x.reshape(len(x), int(np.prod(x.shape[1:-1])), x.shape[-1])
+
+
+def _shifted(x):
+    wide = x.astype(np.float64)
+    return wide - wide.max(axis=-1, keepdims=True)
+
+
+def _log_softmax(x):
+    shifted = _shifted(x)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

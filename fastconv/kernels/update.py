@@ -1,0 +1,61 @@
+"""Optimizer steps, in place, one call for all parameters. Formulas and defaults are Keras'.
+
+Every argument is a list of arrays, one entry a parameter, of one dtype and matching shapes; parameters and moments
+must be contiguous and writable, since they are changed where they stand.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import _rows
+from .arrays import checked, same_shape
+
+
+def sgd_step(parameters, gradients, velocities, learning_rate, momentum=0.0, nesterov=False):
+    """velocity = momentum * velocity - learning_rate * gradient; parameter += velocity.
+
+    With Nesterov's look-ahead, parameter += momentum * velocity - learning_rate * gradient. velocities is None for
+    plain descent.
+    """
+    lists = _grouped(parameters, gradients, velocities)
+    for group in lists:
+        _rows.sgd_step(*group, learning_rate, momentum, nesterov)
+
+
+def adam_step(
+    parameters, gradients, first_moments, second_moments, step, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7
+):
+    """Adam's step number `step`, from 1 on."""
+    if step < 1:
+        raise ValueError(f"step counts from 1; got {step!r}.")
+    rate = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    for group in _grouped(parameters, gradients, first_moments, second_moments):
+        _rows.adam_step(*group, rate, beta_1, beta_2, epsilon)
+
+
+def _grouped(parameters, gradients, *states):
+    """The lists, cut into float32 and float64; empty parameters are left out."""
+    lists = [parameters, gradients, *states]
+    for values in lists:
+        if values is not None and len(values) != len(parameters):
+            raise ValueError(f"There are {len(parameters)} parameters and {len(values)} gradients or moments.")
+    groups: dict[np.dtype, list] = {}
+    for i, parameter in enumerate(parameters):
+        row = [checked("gradient", values[i], like=parameter) if values is gradients
+               else None if values is None else _in_place(values[i]) for values in lists]  # fmt: skip
+        for array in row:
+            if array is not None:
+                same_shape("gradients and moments", array, parameter.shape, "the parameter's shape")
+        if parameter.size:
+            groups.setdefault(parameter.dtype, []).append(row)
+    for rows in groups.values():
+        yield [None if column[0] is None else list(column) for column in zip(*rows)]
+
+
+def _in_place(array):
+    if checked("parameter", array) is not array or not array.flags.writeable:
+        raise ValueError("Parameters and moments are updated in place: they must be contiguous and writable.")
+    return array

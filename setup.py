@@ -1,0 +1,103 @@
+"""Compiles fastconv's extensions; everything else about the package stands in pyproject.toml.
+
+The tiles in csrc/ are compiled once for each instruction set and element type, each into its own object folder with
+that set's flags and a suffix on every name. One extension (`_tiles`) owns all of the objects. No flag here depends
+on the building machine's CPU. Without OpenMP the build succeeds, single-threaded, and says so.
+"""
+
+import os
+import platform
+import tempfile
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = "fastconv/kernels"
+CSRC = f"{KERNELS}/csrc"
+TILES = ["conv_forward.c", "conv_backward_kernel.c", "pool.c", "rows.c", "update.c", "table.c"]
+HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h"]
+FLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
+
+# name: (bytes in a vector, pixels in a register tile, flags)
+X86 = {
+    "baseline": (16, 6, []),
+    "avx2": (32, 6, ["-mavx2", "-mfma"]),
+    "avx512": (
+        64,
+        14,
+        ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"],
+    ),
+}
+OTHER = {"baseline": (16, 14, [])}
+ISAS = X86 if platform.machine().lower() in ("x86_64", "amd64") else OTHER
+OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+
+
+class BuildKernels(build_ext):
+    """build_ext that also compiles the tiles, and links OpenMP where the compiler has it."""
+
+    def build_extensions(self):
+        openmp = ["-fopenmp"] if self.has_openmp() else []
+        for extension in self.extensions:
+            extension.extra_compile_args += ["-O2", *openmp]
+            extension.extra_link_args += openmp
+            if extension.name.endswith("._tiles"):
+                extension.extra_objects += self.compile_tiles()
+                extension.depends += [f"{CSRC}/{name}" for name in TILES + HEADERS + ["isa.c"]]
+                if self.force or self.tiles_changed:
+                    self.force = True  # the objects are newer than the extension that owns them
+        super().build_extensions()
+
+    def has_openmp(self) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            source = os.path.join(folder, "probe.c")
+            with open(source, "w") as file:
+                file.write(OPENMP_PROBE)
+            try:
+                objects = self.compiler.compile([source], output_dir=folder, extra_postargs=["-fopenmp"])
+                self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=["-fopenmp"])
+                return True
+            except Exception as error:  # the compilers' exception classes differ by setuptools version
+                print(f"fastconv: no OpenMP ({error}): building single-threaded kernels.")
+                return False
+
+    def compile_tiles(self) -> list[str]:
+        objects = self.compile_c(["isa.c"], "isa", [])
+        for isa, (size, block, flags) in ISAS.items():
+            for double, real in enumerate(["float", "double"]):
+                macros = [
+                    ("FC_REAL", real), ("FC_DOUBLE", str(double)), ("FC_BYTES", str(size)), ("FC_BLOCK", str(block)),
+                    ("FC_SUFFIX", f"_{real}_{isa}"), ("FC_ISA", f'"{isa}"'),
+                ]  # fmt: skip
+                objects += self.compile_c(TILES, f"{isa}-{real}", flags, macros)
+        return objects
+
+    tiles_changed = False
+
+    def compile_c(self, names, folder, flags, macros=()):
+        """Objects of these C files, compiled where a source or header is newer."""
+        folder = os.path.join(self.build_temp, "tiles", folder)
+        headers = max(os.path.getmtime(f"{CSRC}/{name}") for name in HEADERS)
+        headers = max(headers, os.path.getmtime(__file__))
+        objects = []
+        for name in names:
+            source = f"{CSRC}/{name}"
+            (target,) = self.compiler.object_filenames([source], output_dir=folder)
+            objects.append(target)
+            newest = max(os.path.getmtime(source), headers)
+            if self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
+                BuildKernels.tiles_changed = True
+                self.compiler.compile(
+                    [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC], extra_postargs=FLAGS + flags
+                )
+        return objects
+
+
+def extension(name, **options):
+    return Extension(f"fastconv.kernels.{name}", [f"{KERNELS}/{name}.pyx"], include_dirs=[CSRC], **options)
+
+
+setup(
+    ext_modules=[extension(name) for name in ("_memory", "_tiles", "_conv", "_pool", "_rows")],
+    cmdclass={"build_ext": BuildKernels},
+)

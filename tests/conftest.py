@@ -1,0 +1,20 @@
+"""Fixtures: `isa` runs a test once on each instruction set of this machine, `threads` at several thread counts."""
+
+import pytest
+
+from fastconv import kernels
+
+
+@pytest.fixture(params=kernels.build_info()["isas"])
+def isa(request):
+    before = kernels.use_isa(request.param)
+    yield request.param
+    kernels.use_isa(before)
+
+
+@pytest.fixture
+def restore_threads():
+    """Puts the number of threads back."""
+    before = kernels.get_num_threads()
+    yield
+    kernels.set_num_threads(before)

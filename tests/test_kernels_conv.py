@@ -1,0 +1,229 @@
+"""Convolution: every kernel against its twin, the adjoint identities, the special shapes, the errors."""
+
+import itertools
+
+import numpy as np
+import pytest
+from helpers import Plain, check_op, covering, integers, label, largest, normal
+
+from fastconv import kernels
+from fastconv.kernels import Window
+
+CHANNELS = (1, 3, 4, 7, 16, 17, 33)
+ROWS = covering(
+    rank=(1, 2, 3),
+    stride=(1, 2, 3),
+    dilation=(1, 2, 3),
+    padding=("valid", "same", 1, "pairs"),
+    groups=(1, 2, 3),
+    channels=CHANNELS,  # a group
+    filters=CHANNELS,
+    taps=(1, 2, 3, 5),
+    dtype=(np.float32, np.float64),
+    batch=(1, 3),
+)
+
+
+def geometry(row):
+    """(x's shape, kernel's shape, options) of a row; sizes differ by axis so that mixed-up axes are found."""
+    rank, padding = row["rank"], row["padding"]
+    taps = tuple(max(1, row["taps"] - (axis == 0 and rank > 1)) for axis in range(rank))
+    size = tuple((t - 1) * row["dilation"] + 1 + 5 + 2 * axis + (20 if rank == 1 else 0) for axis, t in enumerate(taps))
+    options = {
+        "strides": row["stride"],
+        "dilation_rate": row["dilation"],
+        "padding": tuple((axis, 2) for axis in range(rank)) if padding == "pairs" else padding,
+    }
+    x = (row["batch"], *size, row["channels"] * row["groups"])
+    return x, (*taps, row["channels"], row["filters"] * row["groups"]), options
+
+
+def output(x, kernel, options):
+    window = Window.of(x[1:-1], kernel[:-2], options["strides"], options["padding"], options["dilation_rate"])
+    return (x[0], *window.output, kernel[-1])
+
+
+def check_conv(x, kernel, dtype=np.float32, **options):
+    """Forward (with and without a bias), both gradients and the adjoint identities, on these shapes."""
+    options = {"strides": 1, "padding": "valid", "dilation_rate": 1} | options
+    y = output(x, kernel, options)
+    reduction = int(np.prod(kernel[:-1]))
+    check_op("conv_forward", x, kernel, terms=reduction, dtype=dtype, **options)
+    check_op("conv_forward", x, kernel, kernel[-1:], terms=reduction + 1, dtype=dtype, **options)
+    taps = int(np.prod(kernel[:-2]))
+    check_op("conv_backward_input", y, kernel, Plain(x), terms=taps * kernel[-1], dtype=dtype, **options)
+    check_op("conv_backward_kernel", y, x, Plain(kernel), terms=int(np.prod(y[:-1])), dtype=dtype, **options)
+    check_adjoint(x, kernel, y, dtype, options)
+
+
+def check_adjoint(x, kernel, y, dtype, options):
+    """<dy, conv(x, w)> == <backward_input(dy, w), x> == <backward_kernel(dy, x), w>, exactly, on integers."""
+    x, kernel, dy = integers(x, dtype, 1), integers(kernel, dtype, 2), integers(y, dtype, 3)
+    dx = kernels.conv_backward_input(dy, kernel, x.shape, **options)
+    dkernel = kernels.conv_backward_kernel(dy, x, kernel.shape, **options)
+    products = [(dy, kernels.conv_forward(x, kernel, **options)), (dx, x), (dkernel, kernel)]
+    sums = {float((a.astype(np.float64) * b).sum()) for a, b in products}
+    assert len(sums) == 1
+
+
+@pytest.mark.parametrize("row", ROWS, ids=label)
+def test_agrees_with_its_twin(row, isa):
+    x, kernel, options = geometry(row)
+    check_conv(x, kernel, row["dtype"], **options)
+
+
+SPECIAL = {
+    "the tutorial's first layer": ((2, 28, 28, 1), (5, 5, 1, 32), {}),
+    "the tutorial's second layer": ((2, 12, 12, 32), (5, 5, 32, 64), {}),
+    "pointwise": ((3, 7, 9, 20), (1, 1, 20, 37), {}),
+    "pointwise, strided": ((3, 7, 9, 20), (1, 1, 20, 37), {"strides": 2}),
+    "depthwise": ((2, 9, 11, 19), (3, 3, 1, 19), {"padding": "same"}),
+    "depthwise, two filters a channel": ((2, 9, 11, 6), (3, 3, 1, 12), {"padding": "same"}),
+    "a wide row": ((1, 1000, 3), (80, 3, 40), {"strides": 4}),
+    "a wide padded row": ((1, 1500, 5), (7, 5, 33), {"padding": "same"}),
+    "one pixel": ((1, 1, 1, 1), (1, 1, 1, 1), {}),
+    "a kernel as large as its input": ((2, 6, 5, 3), (6, 5, 3, 4), {}),
+    "more padding than input": ((1, 2, 2, 2), (3, 3, 2, 3), {"padding": 5}),
+    "padding past the kernel, one side": ((1, 4, 4, 2), (2, 2, 2, 3), {"padding": ((0, 4), (5, 0))}),
+    "a stride past the kernel": ((2, 11, 13, 3), (2, 1, 3, 4), {"strides": 4}),
+    "stride and dilation with a common divisor": ((2, 23, 19, 3), (3, 3, 3, 4), {"strides": 4, "dilation_rate": 6}),
+    "huge dilation": ((1, 300, 3), (3, 3, 5), {"dilation_rate": 128, "padding": "same"}),
+    "different strides an axis": ((1, 9, 10, 11, 2), (2, 3, 1, 2, 3), {"strides": (1, 2, 3), "padding": "same"}),
+    "many samples of few pixels": ((70, 3, 3, 5), (3, 3, 5, 9), {}),
+    "a long reduction": ((2, 6, 6, 130), (3, 3, 130, 70), {"padding": "same"}),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_special_shapes_agree_too(name, dtype, isa):
+    x, kernel, options = SPECIAL[name]
+    check_conv(x, kernel, dtype, **options)
+
+
+@pytest.mark.parametrize("leading", [(1,), (100,), (5, 7), ()])
+def test_dense_agrees_with_its_twin(leading, isa):
+    for channels, filters in ((1024, 10), (17, 33), (1, 1)):
+        check_op("dense_forward", (*leading, channels), (channels, filters), (filters,), terms=channels + 1, dtype="f4")
+        check_op("dense_backward_input", (*leading, filters), (channels, filters), terms=filters, dtype="f4")
+        check_op("dense_backward_kernel", (*leading, filters), (*leading, channels), terms=200, dtype="f4")
+
+
+@pytest.mark.parametrize("number", [2, 3, 7])
+def test_bits_do_not_depend_on_the_threads(number, restore_threads):
+    for shape, kernel, options in [((9, 28, 28, 3), (5, 5, 3, 33), {}), *SPECIAL.values()]:
+        x, w = normal((8, *shape[1:]), "f4"), normal(kernel, "f4", 1)
+        results = []
+        for threads in (1, number):
+            kernels.set_num_threads(threads)
+            y = kernels.conv_forward(x, w, **options)
+            results.append((y, kernels.conv_backward_input(y, w, x.shape, **options),
+                            kernels.conv_backward_kernel(y, x, w.shape, **options)))  # fmt: skip
+        for one, many in zip(*results):
+            assert one.tobytes() == many.tobytes()
+
+
+def test_non_finite_values_reach_what_depends_on_them_and_nothing_else(isa):
+    x, kernel = integers((1, 9, 9, 5), "f4"), integers((3, 3, 5, 6), "f4", 1)
+    for value in (np.nan, np.inf):
+        x[0, 4, 4, 2] = value
+        y = kernels.conv_forward(x, np.where(kernel == 0, 1, kernel), padding="same")
+        touched = ~np.isfinite(y).all(axis=-1)[0]
+        expected = np.zeros((9, 9), bool)
+        expected[3:6, 3:6] = True
+        np.testing.assert_array_equal(touched, expected)
+
+
+def arrays_numpy_allows(array):
+    """The same values as views that C cannot read in place, and as read-only memory."""
+    raw = np.zeros(array.nbytes + 1, np.uint8)
+    misaligned = raw[1:].view(array.dtype).reshape(array.shape)
+    misaligned[...] = array
+    strided = np.repeat(array, 2, axis=1)[:, ::2]
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    return [np.asfortranarray(array), array[:, ::-1].copy()[:, ::-1], strided, misaligned, frozen]
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_any_memory_layout_works(kind):
+    x, kernel = normal((2, 8, 9, 3), "f4"), normal((3, 3, 3, 4), "f4", 1)
+    expected = kernels.conv_forward(x, kernel)
+    odd_x, odd_kernel = arrays_numpy_allows(x)[kind], arrays_numpy_allows(kernel)[kind]
+    np.testing.assert_array_equal(kernels.conv_forward(odd_x, odd_kernel), expected)
+    np.testing.assert_array_equal(
+        kernels.conv_backward_kernel(arrays_numpy_allows(expected)[kind], odd_x, kernel.shape),
+        kernels.conv_backward_kernel(expected, x, kernel.shape),
+    )
+
+
+def test_an_empty_batch_gives_empty_outputs_and_zero_gradients():
+    x, kernel = np.zeros((0, 8, 8, 3), "f4"), normal((3, 3, 3, 4), "f4")
+    y = kernels.conv_forward(x, kernel)
+    assert y.shape == (0, 6, 6, 4) and kernels.conv_backward_input(y, kernel, x.shape).shape == x.shape
+    assert not kernels.conv_backward_kernel(y, x, kernel.shape).any()
+
+
+def test_denormals_are_flushed_and_the_float_mode_restored():
+    tiny = np.full((1, 8, 8, 4), 1e-40, "f4")
+    assert largest(kernels.conv_forward(tiny, np.ones((3, 3, 4, 4), "f4"))) == 0
+    assert (tiny * np.float32(0.5)).any()
+
+
+X, KERNEL = (1, 8, 8, 4), (3, 3, 4, 6)
+ERRORS = [
+    (ValueError, "x must have 3 or 4 or 5 dimensions", (8, 4), KERNEL, {}),
+    (ValueError, "kernel must have 4 dimensions", X, (3, 4, 6), {}),
+    (ValueError, "multiple of 3", X, (3, 3, 3, 6), {}),
+    (ValueError, "multiple of the 4 groups", X, (3, 3, 1, 6), {}),
+    (ValueError, "groups is 3", X, KERNEL, {"groups": 3}),
+    (ValueError, "none may be 0", (1, 8, 8, 0), (3, 3, 0, 6), {}),
+    (ValueError, "larger than the padded input of size 8", X, (9, 3, 4, 6), {}),
+    (ValueError, "dilated to 9", X, KERNEL, {"dilation_rate": 4}),
+    (ValueError, "strides must be between 1", X, KERNEL, {"strides": 0}),
+    (ValueError, "one a spatial axis", X, KERNEL, {"strides": (1, 2, 3)}),
+    (TypeError, "strides must be an integer", X, KERNEL, {"strides": 1.5}),
+    (TypeError, "strides must be an integer", X, KERNEL, {"strides": True}),
+    (ValueError, "padding must be 'valid'", X, KERNEL, {"padding": "full"}),
+    (ValueError, "padding must be between 0", X, KERNEL, {"padding": -1}),
+    (ValueError, "too large", (2**20, 2**20, 8, 4), (3, 3, 4, 2**24), {}),
+]
+
+
+@pytest.mark.parametrize("error, message, x, kernel, options", ERRORS, ids=[row[1] for row in ERRORS])
+def test_bad_input_says_what_is_wrong(error, message, x, kernel, options):
+    def zeros(shape):  # of any size, without its memory
+        return np.broadcast_to(np.float32(0), shape) if np.prod(shape, dtype=object) > 2**30 else np.zeros(shape, "f4")
+
+    if message == "too large":
+        with pytest.raises(error, match=message):
+            kernels.empty((2**40, 2**20), np.float32)
+        return
+    with pytest.raises(error, match=message):
+        kernels.conv_forward(zeros(x), zeros(kernel), **options)
+
+
+def test_dtypes_must_be_floats_and_agree():
+    x, kernel = np.zeros(X, "f4"), np.zeros(KERNEL, "f4")
+    with pytest.raises(TypeError, match="x must be float32 or float64; got int64"):
+        kernels.conv_forward(x.astype(int), kernel)
+    with pytest.raises(TypeError, match="kernel is float64 and goes with float32"):
+        kernels.conv_forward(x, kernel.astype("f8"))
+    with pytest.raises(TypeError, match="must be float32 or float64; got >f4"):
+        kernels.conv_forward(x.astype(">f4"), kernel)
+    with pytest.raises(TypeError, match="x must be a NumPy array; got list"):
+        kernels.conv_forward([1.0], kernel)
+
+
+def test_gradients_check_the_shape_of_dy():
+    with pytest.raises(ValueError, match=r"dy must have the output's shape, \(1, 6, 6, 6\); got \(1, 6, 6, 5\)"):
+        kernels.conv_backward_input(np.zeros((1, 6, 6, 5), "f4"), np.zeros(KERNEL, "f4"), X)
+    with pytest.raises(ValueError, match="bias must have one entry a filter"):
+        kernels.conv_forward(np.zeros(X, "f4"), np.zeros(KERNEL, "f4"), np.zeros(5, "f4"))
+
+
+def test_the_covering_set_covers_every_pair():
+    names = list(ROWS[0])
+    assert {label({"a": row[a], "b": row[b]}) for row in ROWS for a, b in [(names[5], names[6])]} == {
+        label({"a": a, "b": b}) for a, b in itertools.product(CHANNELS, CHANNELS)
+    }
