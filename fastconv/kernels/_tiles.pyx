@@ -150,14 +150,17 @@ def get_num_threads():
     return threads if FC_OPENMP else 1
 
 
-def _quota():
-    """The CPUs that the control group may use, or None: cgroup v2's cpu.max, or v1's cfs quota."""
-    for files in (["/sys/fs/cgroup/cpu.max"], [f"/sys/fs/cgroup/cpu/cpu.cfs_{k}_us" for k in ("quota", "period")]):
+def _quota(folder="/sys/fs/cgroup"):
+    """The CPUs that the control group may use, rounded up, or None: cgroup v2's cpu.max, or v1's cfs quota."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        words = []
         try:
-            words = " ".join(open(file).read() for file in files).split()
+            for name in names:
+                with open(os.path.join(folder, name)) as file:
+                    words += file.read().split()
             if words[0] not in ("max", "-1"):
                 return max(1, -(-int(words[0]) // int(words[1])))
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, IndexError, ZeroDivisionError):
             continue
     return None
 

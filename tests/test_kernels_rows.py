@@ -1,0 +1,134 @@
+"""ReLU, bias, softmax, cross-entropy and optimizer steps: each against its twin, special values, errors."""
+
+import copy
+
+import numpy as np
+import pytest
+from helpers import check_op, integers, normal
+
+from fastconv import kernels
+from fastconv.kernels import reference
+
+SHAPES = [(1,), (17,), (100, 10), (3, 33), (2, 5, 7, 16), (70, 3), (3000, 32), (1, 100000)]
+ELEMENTWISE = ["relu_forward", "relu_backward", "bias_forward", "bias_backward", "softmax_forward", "softmax_backward",
+               "log_softmax_forward", "log_softmax_backward"]  # fmt: skip
+
+
+def arguments(name, shape):
+    return {"bias_forward": [shape, shape[-1:]], "bias_backward": [shape]}.get(
+        name, [shape, shape] if name.endswith("backward") else [shape]
+    )
+
+
+def outputs(name, values):
+    """softmax's gradients take its output, not any array."""
+    if name.startswith(("softmax", "log_softmax")) and name.endswith("backward"):
+        return [values[0], getattr(reference, name.replace("backward", "forward"))(values[1])]
+    return values
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_agrees_with_its_twin(name, shape, dtype, isa):
+    if not name.startswith(("softmax", "log_softmax")):
+        check_op(name, *arguments(name, shape), terms=int(np.prod(shape[:-1])) + 1, dtype=dtype)
+        return
+    values = outputs(name, [normal(s, dtype, i) for i, s in enumerate(arguments(name, shape))])
+    result, expected = getattr(kernels, name)(*values), getattr(reference, name)(*values)
+    assert result.dtype == expected.dtype
+    np.testing.assert_allclose(result, expected, rtol=0, atol=4 * (shape[-1] + 40) * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("labels", [True, False])
+def test_crossentropy_agrees_with_its_twin(labels, dtype, isa):
+    logits = 3 * normal((300, 11), dtype)
+    target = integers((300,), np.int32, 1) + 4 if labels else reference.softmax_forward(normal((300, 11), dtype, 1))
+    tolerance = {"rtol": 0, "atol": 400 * np.finfo(dtype).eps}
+    results = kernels.softmax_crossentropy_forward(logits, target)
+    for ours, twin in zip(results, reference.softmax_crossentropy_forward(logits, target)):
+        np.testing.assert_allclose(ours, twin, **tolerance)
+    dloss = normal((300,), dtype, 2)
+    np.testing.assert_allclose(
+        kernels.softmax_crossentropy_backward(dloss, results[1], target),
+        reference.softmax_crossentropy_backward(dloss, results[1], target),
+        **tolerance,
+    )
+
+
+def test_crossentropy_is_stable_for_large_logits():
+    logits = np.array([[1e4, 0, -1e4], [0, -np.inf, 1]], "f4")
+    loss, probabilities = kernels.softmax_crossentropy_forward(logits, np.array([[1, 0, 0], [0, 0, 1]], "f4"))
+    np.testing.assert_allclose(loss, [0, np.log1p(np.exp(-1))], rtol=1e-6, atol=0)
+    assert np.isfinite(probabilities).all()
+
+
+def test_nan_reaches_every_output_that_depends_on_it(isa):
+    x = np.zeros((4, 17), "f4")
+    x[1, 16] = x[2, 0] = np.nan
+    np.testing.assert_array_equal(np.isnan(kernels.relu_forward(x)), np.isnan(x))
+    for kernel in (kernels.softmax_forward, kernels.log_softmax_forward):
+        np.testing.assert_array_equal(np.isnan(kernel(x)).all(axis=1), [False, True, True, False])
+    loss, _ = kernels.softmax_crossentropy_forward(x, np.zeros(4, int))
+    np.testing.assert_array_equal(np.isnan(loss), [False, True, True, False])
+
+
+UPDATES = [
+    ("sgd_step", 0, {"learning_rate": 0.1}),
+    ("sgd_step", 1, {"learning_rate": 0.1, "momentum": 0.9}),
+    ("sgd_step", 1, {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
+    ("adam_step", 2, {"step": 3, "learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name, states, options", UPDATES)
+def test_updates_agree_with_their_twins(name, states, options, dtype, isa):
+    shapes = [(5, 5, 3, 33), (33,), (), (0, 4), (40000,)]
+    lists = [[normal(shape, dtype, 10 * i + j) for j, shape in enumerate(shapes)] for i in range(2 + states)]
+    if name == "adam_step":
+        lists[3] = [np.asarray(abs(array)) for array in lists[3]]
+    lists += [None] * (name == "sgd_step" and not states)
+    twins = copy.deepcopy(lists)
+    getattr(kernels, name)(*lists, **options)
+    getattr(reference, name)(*twins, **options)
+    for ours, twin in zip(lists, twins):
+        for a, b in zip(ours or (), twin or ()):
+            np.testing.assert_allclose(a, b, rtol=0, atol=30 * np.finfo(dtype).eps)
+
+
+def test_updates_take_mixed_dtypes_and_check_before_they_write():
+    parameters = [np.ones(3, "f4"), np.ones(3, "f8")]
+    kernels.sgd_step(parameters, [np.ones(3, "f4"), np.ones(3, "f8")], None, 0.5)
+    assert [p.tolist() for p in parameters] == [[0.5] * 3] * 2
+    with pytest.raises(ValueError, match="parameter's shape"):
+        kernels.sgd_step(parameters, [np.ones(3, "f4"), np.ones(4, "f8")], None, 0.5)
+    frozen = np.ones(3, "f4")
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="writable"):
+        kernels.sgd_step([*parameters, frozen], [np.ones(3, "f4"), np.ones(3, "f8"), np.ones(3, "f4")], None, 0.5)
+    assert [p.tolist() for p in parameters] == [[0.5] * 3] * 2
+
+
+def test_bad_input_says_what_is_wrong():
+    logits = np.zeros((4, 3), "f4")
+    with pytest.raises(ValueError, match=r"Labels must be in \[0, 3\), one a class; got 0 to 3"):
+        kernels.softmax_crossentropy_forward(logits, np.arange(4))
+    with pytest.raises(TypeError, match="Labels must be integers; got float32"):
+        kernels.softmax_crossentropy_forward(logits, np.zeros(4, "f4"))
+    with pytest.raises(ValueError, match="one label a sample"):
+        kernels.softmax_crossentropy_forward(logits, np.zeros(3, int))
+    with pytest.raises(ValueError, match="target must have the logits' shape"):
+        kernels.softmax_crossentropy_forward(logits, np.zeros((4, 2), "f4"))
+    with pytest.raises(ValueError, match="one entry a channel"):
+        kernels.bias_forward(logits, np.zeros(4, "f4"))
+    with pytest.raises(ValueError, match="dy must have y's shape"):
+        kernels.relu_backward(logits, logits[:2])
+    with pytest.raises(TypeError, match="y is float64"):
+        kernels.relu_backward(logits, logits.astype(float))
+
+
+def test_empty_arrays():
+    assert kernels.relu_forward(np.zeros((0, 3), "f4")).shape == (0, 3)
+    assert not kernels.bias_backward(np.zeros((0, 3), "f4")).any()

@@ -1,0 +1,93 @@
+"""The caching allocator: reuse, lifetime, the limit, threads, interpreter exit."""
+
+import gc
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from fastconv import empty_cache, kernels
+from fastconv.kernels import _memory
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    gc.collect()
+    empty_cache()
+    yield
+    _memory.set_cache_limit(1 << 30)
+
+
+def test_a_block_is_reused_when_the_last_array_on_it_has_died():
+    x = kernels.empty((1000, 1000), np.float32)
+    view, at = x[10:20].T, address(x)
+    del x
+    assert address(kernels.empty((1000, 1000), np.float32)) != at  # the view still lives on the block
+    del view
+    assert address(kernels.empty((1000, 999), np.float32)) == at  # the same size class
+
+
+def test_the_block_is_the_base_object_and_aligned():
+    for shape in [(), (0, 3), (1,), (17, 5), (1000, 1000)]:
+        x = kernels.empty(shape, np.float64)
+        assert x.shape == shape and isinstance(x.base, _memory.Block) and address(x) % 64 == 0
+        assert x.flags.c_contiguous and x.flags.writeable
+        x[...] = 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 575, 576, 577, 1023, 1024, 1025, 8191, 12345, 10**6, 10**7 + 1])
+def test_blocks_hold_their_size_and_little_more(size):
+    _memory.Block(size)
+    assert max(size, 512) <= kernels.cached_bytes() <= max(512, size * 9 / 8 + 64)
+
+
+def test_empty_cache_frees_and_live_arrays_stay():
+    x, y = kernels.empty((10**6,), np.float32), kernels.empty((10**6,), np.float32)
+    x.fill(3)
+    del y
+    assert kernels.cached_bytes() >= 4 * 10**6
+    empty_cache()
+    assert kernels.cached_bytes() == 0 and (x == 3).all()
+
+
+def test_the_lists_never_hold_more_than_their_limit():
+    _memory.set_cache_limit(3 * 10**6)
+    arrays = [kernels.empty((250_000,), np.float32) for _ in range(10)]
+    del arrays
+    assert 0 < kernels.cached_bytes() <= 3 * 10**6
+
+
+def test_impossible_sizes_raise():
+    with pytest.raises(ValueError, match="too large"):
+        kernels.empty((2**40, 2**30), np.float32)
+    with pytest.raises(MemoryError):
+        kernels.empty((2**50,), np.float32)
+
+
+def test_threads_share_it_safely():
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(300):
+            array = kernels.empty((int(rng.integers(1, 5000)),), np.float64)
+            array.fill(seed)
+            held.append(array[1:])
+            good.append((array == seed).all())
+            if len(held) > 20:
+                held.pop(0)
+
+    held, good = [], []
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(good) == 2400 and all(good)
+
+
+def test_arrays_may_die_at_interpreter_exit():
+    program = "import fastconv, builtins; builtins.kept = [fastconv.kernels.empty((n, 9), 'f4') for n in range(99)]"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

@@ -1,0 +1,110 @@
+"""Threads, instruction sets, forks and the import: what stands around the kernels."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import fastconv
+from fastconv import kernels
+from fastconv.kernels import _tiles
+
+
+def python(program, **environment):
+    """Runs a program in a new interpreter, away from the sources' folder."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60,
+        env={**os.environ, **environment}, cwd=os.path.dirname(os.path.dirname(fastconv.__file__)),
+    )  # fmt: skip
+
+
+def test_set_num_threads_is_honoured_and_checked(restore_threads):
+    fastconv.set_num_threads(5)
+    assert fastconv.get_num_threads() == 5
+    for bad, error in [(0, ValueError), (-1, ValueError), (10**6, ValueError), (1.5, TypeError), (True, TypeError)]:
+        with pytest.raises(error, match="number of threads"):
+            fastconv.set_num_threads(bad)
+    assert fastconv.get_num_threads() == 5
+
+
+def test_the_default_respects_omp_num_threads_and_affinity():
+    usable = len(os.sched_getaffinity(0))
+    for asked, expected in [("1", 1), ("1,2", 1), ("1000", usable), ("nonsense", usable), ("0", usable)]:
+        run = python("import fastconv; print(fastconv.get_num_threads())", OMP_NUM_THREADS=asked)
+        assert 1 <= int(run.stdout) <= expected
+    pinned = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import fastconv; print(fastconv.get_num_threads())"
+    assert python(pinned).stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(
+    "files, quota",
+    [
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"cpu.max": "garbage"}, None),
+        ({}, None),
+    ],
+)
+def test_the_cgroup_quota_is_read(files, quota, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert _tiles._quota(str(tmp_path)) == quota
+
+
+def test_every_instruction_set_can_be_asked_for():
+    for isa in kernels.build_info()["isas"]:
+        run = python("import fastconv; print(fastconv.kernels.build_info()['isa'])", FASTCONV_ISA=isa)
+        assert run.stdout.strip() == isa
+
+
+def test_an_instruction_set_that_the_cpu_lacks_is_an_error():
+    run = python("import fastconv", FASTCONV_ISA="avx4096")
+    assert run.returncode != 0
+    assert "FASTCONV_ISA must be one that this CPU runs, of baseline" in run.stderr
+    with pytest.raises(ValueError, match="got 'sse9'"):
+        kernels.use_isa("sse9")
+
+
+def test_a_forked_child_runs_serially_and_finishes():
+    run = python("""
+        import os, numpy as np, fastconv
+        x, w = np.ones((8, 64, 64, 16), 'f4'), np.ones((3, 3, 16, 32), 'f4')
+        fastconv.set_num_threads(2)
+        before = fastconv.kernels.conv_forward(x, w)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if (fastconv.kernels.conv_forward(x, w) == before).all() else 3)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """)
+    assert run.stdout.strip() == "0"
+
+
+def test_the_import_prints_nothing_and_stays_light():
+    run = python("""
+        import sys, fastconv
+        heavy = {'tqdm', 'safetensors', 'matplotlib', 'urllib.request', 'http', 'ssl', 'asyncio', 'unittest'}
+        print(sorted(heavy & set(sys.modules)))
+    """)
+    import numpy  # what NumPy itself loads is not ours to avoid
+
+    loaded = python("import sys, numpy; print(sorted({'unittest', 'asyncio', 'ssl', 'http'} & set(sys.modules)))")
+    assert numpy and run.stdout.strip() == loaded.stdout.strip() and run.stderr == ""
+
+
+def test_an_uncompiled_tree_says_how_to_install(tmp_path):
+    import shutil
+
+    shutil.copytree(
+        os.path.dirname(fastconv.__file__), tmp_path / "fastconv",
+        ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.npz"),
+    )  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path += {sys.path!r}; sys.path.insert(0, {str(tmp_path)!r}); import fastconv"],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert "fastconv is not compiled here: run `pip install .`" in run.stderr.splitlines()[-1]
