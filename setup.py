@@ -2,7 +2,8 @@
 
 The tiles in csrc/ are compiled once for each instruction set and element type, each into its own object folder with
 that set's flags and a suffix on every name. One extension (`_tiles`) owns all of the objects. No flag here depends
-on the building machine's CPU. Without OpenMP the build succeeds, single-threaded, and says so.
+on the building machine's CPU. Without OpenMP (or with FASTCONV_OPENMP=0) the build succeeds, single-threaded, and says
+so.
 """
 
 import os
@@ -49,6 +50,9 @@ class BuildKernels(build_ext):
         super().build_extensions()
 
     def has_openmp(self) -> bool:
+        if os.environ.get("FASTCONV_OPENMP") == "0":
+            print("fastconv: FASTCONV_OPENMP=0: building single-threaded kernels.")
+            return False
         with tempfile.TemporaryDirectory() as folder:
             source = os.path.join(folder, "probe.c")
             with open(source, "w") as file:

@@ -77,6 +77,7 @@ SPECIAL = {
     "the tutorial's second layer": ((2, 12, 12, 32), (5, 5, 32, 64), {}),
     "pointwise": ((3, 7, 9, 20), (1, 1, 20, 37), {}),
     "pointwise, strided": ((3, 7, 9, 20), (1, 1, 20, 37), {"strides": 2}),
+    "pointwise, strided and padded to the input's size": ((2, 4, 5, 3), (1, 1, 3, 4), {"strides": 2, "padding": 2}),
     "depthwise": ((2, 9, 11, 19), (3, 3, 1, 19), {"padding": "same"}),
     "depthwise, two filters a channel": ((2, 9, 11, 6), (3, 3, 1, 12), {"padding": "same"}),
     "a wide row": ((1, 1000, 3), (80, 3, 40), {"strides": 4}),

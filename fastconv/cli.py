@@ -1,0 +1,271 @@
+"""The command `fastconv`: `fastconv train`, `fastconv info`, `fastconv --version`.
+
+Not a library: it uses the public names only, as a user's program would.
+Contract: `main` returns the exit code. 0: done; 1: it could not be done (no data, disk full); 2: a bad
+argument; 130: interrupted. Everything but 0 puts one line on stderr, and no traceback.
+"""
+
+import argparse
+import math
+import os
+import sys
+import time
+from typing import NamedTuple
+
+
+class Recipe(NamedTuple):
+    """How to train: what `fastconv train` does unless its arguments say otherwise.
+
+    With `decay` the learning rate falls in equal steps, epoch by epoch, towards 0: the last weights are then no
+    longer at the mercy of the last few batches.
+    """
+
+    optimizer: str
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    decay: bool
+
+
+DEFAULT_RECIPES = {
+    "mnist-mini": Recipe("adam", 0.003, 32, 8, decay=True),
+    "mnist": Recipe("adam", 0.002, 100, 3, decay=True),
+}
+PRESETS = {"tutorial": Recipe("sgd", 0.01, 100, 5, decay=False)}
+
+
+def main(argv=None):
+    """Run the command line `argv` (a list of str, without the program's name; default: sys.argv's)."""
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+        if arguments.command is None:
+            parser.print_help()
+            return 0
+        return arguments.run(arguments)
+    except SystemExit as stop:  # how argparse ends for --help, --version and a bad argument
+        return stop.code
+    except KeyboardInterrupt:
+        print("fastconv: interrupted", file=sys.stderr)
+        return 130
+
+
+def train(arguments):
+    """`fastconv train`: train the tutorial's network on handwritten digits and test it."""
+    import fastconv
+
+    recipe = _recipe(arguments)
+    optimizer = _optimizer(arguments, recipe)
+    _check_outputs(arguments)
+    if arguments.threads is not None:
+        _or_error(arguments, "--threads", fastconv.set_num_threads, arguments.threads)
+    fastconv.utils.set_random_seed(arguments.seed)
+    try:
+        dataset = getattr(fastconv.datasets, arguments.data.replace("-", "_"))
+        (x_train, y_train), (x_test, y_test) = dataset.load_data()
+    except (OSError, ValueError) as error:
+        return _fail(arguments, error)
+
+    model = _tutorial_network(optimizer)
+    model.summary()
+    start = time.perf_counter()
+    history = model.fit(_prepared(x_train), fastconv.utils.to_categorical(y_train, 10),
+                        batch_size=recipe.batch_size, epochs=recipe.epochs,
+                        callbacks=[_linear_decay()] if recipe.decay else None)
+    if model.stop_training:  # Ctrl-C, which fit has reported
+        raise KeyboardInterrupt
+    print(f"Trained on {len(x_train):,} digits in {time.perf_counter() - start:.1f} seconds "
+          f"(threads: {fastconv.get_num_threads()})")
+    _, accuracy = model.evaluate(_prepared(x_test), fastconv.utils.to_categorical(y_test, 10), verbose=0)
+    try:
+        if arguments.save:
+            model.save(arguments.save)
+        if arguments.history:
+            _write_history(arguments.history, history.history)
+    except (OSError, ValueError) as error:
+        return _fail(arguments, error)
+    print(f"Test accuracy: {accuracy:.4f}")
+    return 0
+
+
+def info(arguments):
+    """`fastconv info`: what a bug report needs."""
+    from fastconv.info import report
+
+    print(report())
+    return 0
+
+
+def _tutorial_network(optimizer):
+    from fastconv import layers, models
+
+    model = models.Sequential([
+        layers.Input((28, 28, 1)),
+        layers.Conv2D(32, (5, 5), activation="relu"),
+        layers.MaxPooling2D((2, 2)),
+        layers.Conv2D(64, (5, 5), activation="relu"),
+        layers.MaxPooling2D((2, 2)),
+        layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    ])
+    model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _linear_decay():
+    from fastconv.callbacks import Callback
+
+    class LinearDecay(Callback):
+        def on_train_begin(self, logs=None):
+            self.initial = self.model.optimizer.learning_rate
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.optimizer.learning_rate = self.initial * (1 - epoch / self.params["epochs"])
+
+    return LinearDecay()
+
+
+def _prepared(images):
+    # (n, 28, 28) uint8 -> (n, 28, 28, 1) in [0, 1]
+    return images[..., None].astype("float32") / 255
+
+
+def _write_history(path, history):
+    """One row an epoch, counted from 1; one column a quantity."""
+    import csv
+
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *history])
+        writer.writerows([epoch, *values] for epoch, values in enumerate(zip(*history.values()), 1))
+
+
+# Arguments
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a bad argument is one line: the usage is what --help is for."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser():
+    from fastconv import __version__
+
+    parser = _Parser(prog="fastconv", allow_abbrev=False,
+                     description="Convolutional neural networks on the CPU.")
+    parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="{train,info}")
+
+    command = commands.add_parser("train", help="train a CNN on handwritten digits", allow_abbrev=False,
+                                  description="Train the tutorial's CNN on handwritten digits and test it.")
+    command.set_defaults(run=train, parser=command)
+    add = command.add_argument
+    add("data", nargs="?", default="mnist-mini", choices=list(DEFAULT_RECIPES),
+        help="5,000 digits that ship with fastconv (default), or all 70,000")
+    add("--preset", choices=list(PRESETS), help="tutorial: SGD at 0.01, batches of 100, 5 epochs")
+    add("--epochs", type=_at_least(1), metavar="N", help="passes over the training digits")
+    add("--batch-size", type=_at_least(1), metavar="N", help="digits a training step")
+    add("--optimizer", metavar="NAME", help="such as sgd or adam")
+    add("--learning-rate", type=_learning_rate, metavar="X", help="the optimizer's step size")
+    add("--seed", type=_seed, default=0, metavar="N", help="of weights and shuffling (default: 0)")
+    add("--threads", type=_at_least(1), metavar="N", help="default: what OMP_NUM_THREADS or the system gives")
+    add("--save", metavar="PATH", help="write the trained model to this .safetensors file")
+    add("--history", metavar="PATH.csv", help="write loss and accuracy of each epoch to this file")
+
+    command = commands.add_parser("info", help="print what a bug report needs", allow_abbrev=False,
+                                  description="Print what a bug report needs.")
+    command.set_defaults(run=info, parser=command)
+    return parser
+
+
+def _whole_number(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number; got {text!r}") from None
+
+
+def _at_least(minimum):
+    def convert(text):
+        value = _whole_number(text)
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}; got {value}")
+        return value
+    return convert
+
+
+def _seed(text):
+    value = _whole_number(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {2**32 - 1}; got {value}")
+    return value
+
+
+def _learning_rate(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0; got {text!r}")
+    return value
+
+
+def _recipe(arguments):
+    """The preset's or the data set's recipe, overridden by what was given explicitly."""
+    recipe = PRESETS[arguments.preset] if arguments.preset else DEFAULT_RECIPES[arguments.data]
+    given = {field: getattr(arguments, field, None) for field in Recipe._fields}
+    if given["optimizer"] and given["learning_rate"] is None:
+        recipe = recipe._replace(learning_rate=None)  # the recipe's step size suits its own optimizer only
+    return recipe._replace(**{field: value for field, value in given.items() if value is not None})
+
+
+def _optimizer(arguments, recipe):
+    from fastconv import optimizers
+
+    optimizer = _or_error(arguments, "--optimizer", optimizers.get, recipe.optimizer)
+    if recipe.learning_rate is not None:
+        optimizer.learning_rate = recipe.learning_rate
+    return optimizer
+
+
+def _check_outputs(arguments):
+    """Whether --save and --history can be written is asked before hours of training, not after."""
+    for option, path in (("--save", arguments.save), ("--history", arguments.history)):
+        if path is None:
+            continue
+        folder = os.path.dirname(path) or "."
+        if not path or os.path.isdir(path):
+            _bad(arguments, option, f"must name a file; got {path!r}")
+        if not os.path.isdir(folder):
+            _bad(arguments, option, f"the folder {folder!r} does not exist")
+        # A model file is replaced as a whole, which takes a writable folder too.
+        targets = [path] * os.path.exists(path) + [folder] * (option == "--save" or not os.path.exists(path))
+        if not all(os.access(target, os.W_OK) for target in targets):
+            _bad(arguments, option, f"{path!r} cannot be written (permission denied)")
+    if arguments.save and arguments.save.endswith((".keras", ".h5")):
+        _bad(arguments, "--save", f"writes safetensors, not Keras' formats; got {arguments.save!r}")
+    if arguments.save and arguments.save == arguments.history:
+        _bad(arguments, "--history", f"must not be the file of --save; got {arguments.history!r}")
+
+
+def _or_error(arguments, option, function, value):
+    """`function(value)`, its ValueError or TypeError turned into a bad argument."""
+    try:
+        return function(value)
+    except (TypeError, ValueError) as error:
+        _bad(arguments, option, error)
+
+
+def _bad(arguments, option, problem):
+    arguments.parser.error(f"argument {option}: {_one_line(problem)}")
+
+
+def _fail(arguments, error):
+    print(f"{arguments.parser.prog}: {_one_line(error)}", file=sys.stderr)
+    return 1
+
+
+def _one_line(text):
+    return " ".join(str(text).split())

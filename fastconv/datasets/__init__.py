@@ -1,0 +1,10 @@
+"""Image data sets as NumPy arrays, each behind one function: `load_data()`.
+
+Not augmentation, not batching. Contract, as Keras': `load_data()` returns
+`(x_train, y_train), (x_test, y_test)`, uint8, images without a channel axis when they are grey.
+`mnist_mini` ships with fastconv; `mnist` is read from FASTCONV_DATA_DIR or the user's cache, or downloaded.
+"""
+
+from fastconv.datasets import mnist, mnist_mini
+
+__all__ = ["mnist", "mnist_mini"]

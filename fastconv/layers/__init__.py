@@ -1,0 +1,43 @@
+"""Keras-named layers: the public names, and the closed registry that model files are read with.
+
+A new layer is its class, one entry in CLASSES and one row in tests/test_layers.py. Contract: `find(name)` returns a
+class from CLASSES, or one that the caller passes in `custom_objects`, and nothing else.
+"""
+
+from fastconv.initializers import Registry
+from fastconv.layers.base import Layer
+from fastconv.layers.convolutional import Conv1D, Conv2D, Conv3D
+from fastconv.layers.core import Activation, Dense, Dropout, Flatten, Input, InputLayer, ReLU, Softmax
+from fastconv.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
+
+CLASSES = (
+    InputLayer, Conv1D, Conv2D, Conv3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D,
+    AveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, GlobalAveragePooling1D,
+    GlobalAveragePooling2D, GlobalAveragePooling3D, Flatten, Dense, Dropout, Activation, ReLU, Softmax,
+)  # fmt: skip
+
+# Keras' shorter names for the same classes.
+Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
+MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
+AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
+GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D
+GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
+    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
+)  # fmt: skip
+
+find = Registry("layer", CLASSES).find
+
+__all__ = ["Input", "Layer"] + [name for name, value in list(globals().items()) if value in CLASSES]

@@ -1,0 +1,76 @@
+"""What a layer's constructor arguments are, as JSON for files and as text for people.
+
+It reads signatures and attributes, so that a layer which keeps its arguments under their own names needs no code for
+saving or printing. It builds nothing. Contract: `type(layer)(**get_config(layer))` makes an equal layer.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+
+from fastconv import initializers
+from fastconv.layers import activations
+
+_COMMON = ("name", "trainable", "dtype", "input_shape")
+
+
+@functools.cache
+def arguments(cls) -> dict[str, inspect.Parameter]:
+    """The named constructor arguments of a layer class, followed through **kwargs up to Layer's own."""
+    found = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base) or base is object:
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        for parameter in parameters:
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                found.setdefault(parameter.name, parameter)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return found
+
+
+def get_config(layer) -> dict:
+    """Name to JSON value of every argument but input_shape, which a Sequential keeps."""
+    config = {}
+    for name in arguments(type(layer)):
+        if name == "input_shape":
+            continue
+        if not hasattr(layer, name):
+            raise NotImplementedError(
+                f"{type(layer).__name__} must keep its argument {name!r} as self.{name}, or define get_config()."
+            )
+        value = getattr(layer, name)
+        if isinstance(value, initializers.Initializer):
+            value = initializers.serialize(value)
+        elif callable(value):
+            value = activations.name_of(value)
+            if value is None:
+                raise ValueError(
+                    f"Layer {layer.name!r} has a function for {name}, {getattr(layer, name)!r}, which a config cannot "
+                    f"hold: use a name ({', '.join(activations.TABLE)}) or a layer of your own."
+                )
+        config[name] = value
+    return config
+
+
+def describe(layer) -> str:
+    """`Conv2D(32, (5, 5), activation='relu')`: the arguments that differ from their defaults."""
+    shown = []
+    for name, parameter in arguments(type(layer)).items():
+        value = getattr(layer, name, None)
+        if name in _COMMON or _is_default(value, layer.implied.get(name, parameter.default)):
+            continue
+        if callable(value) and not isinstance(value, initializers.Initializer):
+            value = activations.name_of(value) or getattr(value, "__name__", type(value).__name__)
+        shown.append(repr(value) if parameter.default is parameter.empty else f"{name}={value!r}")
+    return f"{type(layer).__name__}({', '.join(shown)})"
+
+
+def _is_default(value, default) -> bool:
+    if isinstance(value, initializers.Initializer):
+        return repr(value) == repr(initializers.get(default)) if isinstance(default, str) else False
+    if isinstance(value, tuple) and not isinstance(default, tuple):
+        return value == (default,) * len(value)
+    return value == default or (default is None and value is activations.linear)

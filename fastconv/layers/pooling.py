@@ -1,0 +1,145 @@
+"""Pooling layers: windowed and global, maximum and average; one definition a family, the ranks are names.
+
+They have no weights; ops.max_pool and its siblings compute. Contract: channels last, as in convolutional.py.
+"""
+
+from __future__ import annotations
+
+from fastconv import ops
+from fastconv.kernels.geometry import per_axis
+from fastconv.layers.spatial import Spatial, check_data_format
+
+
+class Pooling(Spatial):
+    """Arguments, as in Keras: `pool_size` (default 2), `strides` (default: pool_size), `padding` ("valid" or
+    "same"), `data_format` (None or "channels_last"). Sizes are an int or one int an axis."""
+
+    def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = per_axis("pool_size", pool_size, self.rank)
+        if not isinstance(padding, str):
+            raise ValueError(f"{type(self).__name__}: padding must be 'valid' or 'same'; got {padding!r}.")
+        self._set_window(self.pool_size if strides is None else strides, padding, data_format)
+        self.implied = {"pool_size": None, "strides": self.pool_size}
+
+    def call(self, inputs):
+        return type(self)._op(inputs, self.pool_size, self.strides, self.padding)
+
+    def compute_output_shape(self, input_shape):
+        self.check_input(input_shape)
+        return (input_shape[0], *self._output_sizes(input_shape), input_shape[-1])
+
+
+class MaxPooling(Pooling):
+    """The largest value of each window."""
+
+    _op = staticmethod(ops.max_pool)
+
+
+class AveragePooling(Pooling):
+    """The mean of each window; padded cells do not count."""
+
+    _op = staticmethod(ops.average_pool)
+
+
+class GlobalPooling(Spatial):
+    """One value a channel: `(batch, channels)`, or with `keepdims` `(batch, 1, ..., channels)`."""
+
+    def __init__(self, data_format=None, keepdims=False, **kwargs):
+        super().__init__(**kwargs)
+        check_data_format(data_format, self)
+        self.data_format = data_format
+        self.keepdims = bool(keepdims)
+
+    def call(self, inputs):
+        y = type(self)._op(inputs)
+        return ops.reshape(y, self.compute_output_shape(inputs.shape)) if self.keepdims else y
+
+    def compute_output_shape(self, input_shape):
+        self.check_input(input_shape)
+        kept = (1,) * self.rank if self.keepdims else ()
+        return (input_shape[0], *kept, input_shape[-1])
+
+
+class GlobalMaxPooling(GlobalPooling):
+    """The largest value of each channel."""
+
+    _op = staticmethod(ops.global_max_pool)
+
+
+class GlobalAveragePooling(GlobalPooling):
+    """The mean of each channel."""
+
+    _op = staticmethod(ops.global_average_pool)
+
+
+class MaxPooling1D(MaxPooling):
+    """Maximum over windows of `(batch, steps, channels)`; arguments as Pooling."""
+
+    rank = 1
+
+
+class MaxPooling2D(MaxPooling):
+    """Maximum over windows of `(batch, height, width, channels)`; arguments as Pooling."""
+
+    rank = 2
+
+
+class MaxPooling3D(MaxPooling):
+    """Maximum over windows of `(batch, depth, height, width, channels)`; arguments as Pooling."""
+
+    rank = 3
+
+
+class AveragePooling1D(AveragePooling):
+    """Mean over windows of `(batch, steps, channels)`; arguments as Pooling."""
+
+    rank = 1
+
+
+class AveragePooling2D(AveragePooling):
+    """Mean over windows of `(batch, height, width, channels)`; arguments as Pooling."""
+
+    rank = 2
+
+
+class AveragePooling3D(AveragePooling):
+    """Mean over windows of `(batch, depth, height, width, channels)`; arguments as Pooling."""
+
+    rank = 3
+
+
+class GlobalMaxPooling1D(GlobalMaxPooling):
+    """Maximum over the steps of `(batch, steps, channels)`."""
+
+    rank = 1
+
+
+class GlobalMaxPooling2D(GlobalMaxPooling):
+    """Maximum over the pixels of `(batch, height, width, channels)`."""
+
+    rank = 2
+
+
+class GlobalMaxPooling3D(GlobalMaxPooling):
+    """Maximum over the voxels of `(batch, depth, height, width, channels)`."""
+
+    rank = 3
+
+
+class GlobalAveragePooling1D(GlobalAveragePooling):
+    """Mean over the steps of `(batch, steps, channels)`."""
+
+    rank = 1
+
+
+class GlobalAveragePooling2D(GlobalAveragePooling):
+    """Mean over the pixels of `(batch, height, width, channels)`."""
+
+    rank = 2
+
+
+class GlobalAveragePooling3D(GlobalAveragePooling):
+    """Mean over the voxels of `(batch, depth, height, width, channels)`."""
+
+    rank = 3

@@ -1,0 +1,210 @@
+"""Sequential: a stack of layers that is itself a layer, and can be trained and saved.
+
+It knows the order of layers and their shapes, and prints them; the training loop is trainer.py, files are saving.py.
+Contract: layers are built as soon as the input's shape is known (input_shape=, Input, `build`, or the first call),
+and adding to a built model builds the new layer at once, or raises and leaves the model as it was.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv import initializers, saving
+from fastconv.layers import InputLayer, Layer
+from fastconv.layers import find as find_layer
+from fastconv.trainer import Trainer
+
+__all__ = ["Sequential", "load_model"]
+
+load_model = saving.load_model
+
+
+class Sequential(Trainer, Layer):
+    """Layers called one after another: `Sequential([Conv2D(8, 3, input_shape=(28, 28, 1)), Flatten(), Dense(10)])`.
+
+    `layers` is a list of layers, whose first may be `Input(shape)`; `name` and `trainable` are as in Layer.
+    `model(x)` gives a Tensor, `predict` an array.
+    """
+
+    def __init__(self, layers=None, name=None, trainable=True):
+        super().__init__(name=name, trainable=trainable)
+        self._input = None
+        self._stack = []
+        if isinstance(layers, Layer):
+            raise TypeError(f"Sequential takes a list of layers; got the layer {layers.name!r}: write [layer].")
+        for layer in layers or ():
+            self.add(layer)
+        if not trainable:
+            self.trainable = False
+
+    # The stack
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order, without Input."""
+        return list(self._stack)
+
+    def add(self, layer: Layer) -> None:
+        """Puts `layer` on top. TypeError for a non-layer; ValueError for a layer or a name that is there already,
+        or for one that cannot take the output below it."""
+        self._check_new(layer)
+        if isinstance(layer, InputLayer):
+            if self._input or self._stack or self.built:
+                raise ValueError(f"Input must be the first thing in a Sequential; {self.name!r} has an input already.")
+            self._input = layer
+        else:
+            first = not self._stack and not self.built
+            shape = layer._input_shape or (layer._build_shape or ())[1:]
+            if first and not self._input and shape:
+                self._input = InputLayer(shape, dtype=layer.dtype)
+            known = self._input._build_shape if self._input else self._build_shape
+            if known is not None:
+                layer.build(self._shape_above(known))
+                layer.compute_output_shape(self._shape_above(known))
+            self._stack.append(layer)
+            self._checked_shape = None
+        if self._input and self._stack and not self.built:
+            self.build(self._input._build_shape)
+
+    def _check_new(self, layer):
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise TypeError(f"add() needs a layer, not its class: write {layer.__name__}(...).")
+        if not isinstance(layer, Layer):
+            raise TypeError(f"add() needs a layer; got {layer!r}.")
+        if any(layer is other for other in self._stack) or layer is self:
+            raise ValueError(f"Layer {layer.name!r} is in {self.name!r} already; a Sequential takes each layer once.")
+        if any(layer.name == other.name for other in self._stack):
+            raise ValueError(f"{self.name!r} has a layer named {layer.name!r} already; layer names must differ.")
+
+    def pop(self) -> Layer:
+        """Takes the top layer off and returns it; ValueError if there is none."""
+        if not self._stack:
+            raise ValueError(f"{self.name!r} has no layer to pop.")
+        self._checked_shape = None
+        return self._stack.pop()
+
+    def get_layer(self, name=None, index=None) -> Layer:
+        """The layer of this `name`, or at this `index`; ValueError, with near matches, if there is none."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer takes either name or index.")
+        if index is not None:
+            if not -len(self._stack) <= index < len(self._stack):
+                raise ValueError(f"{self.name!r} has {len(self._stack)} layers; got index {index}.")
+            return self._stack[index]
+        for layer in self._stack:
+            if layer.name == name:
+                return layer
+        raise initializers.unknown_name(f"layer in {self.name!r}", name, [layer.name for layer in self._stack])
+
+    # Layer
+
+    def build(self, input_shape):
+        """Builds every layer for inputs of this shape, the batch included: `(None, 28, 28, 1)`."""
+        shape = tuple(input_shape)
+        for layer in self._stack:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
+    def call(self, inputs):
+        x = inputs
+        for layer in self._stack:
+            x = layer(x)
+        return x
+
+    def check_input(self, shape):
+        if not self._stack:
+            raise ValueError(f"{self.name!r} has no layers; add some before it is called.")
+        self._stack[0].check_input(shape)
+
+    def compute_output_shape(self, input_shape):
+        return self._shape_above(input_shape)
+
+    def _shape_above(self, shape):
+        for layer in self._stack:
+            shape = layer.compute_output_shape(tuple(shape))
+        return tuple(shape)
+
+    def _sublayers(self):
+        return self._stack
+
+    @property
+    def _dtype(self):
+        return self._stack[0]._dtype if self._stack else np.dtype("float32")
+
+    @_dtype.setter
+    def _dtype(self, value):
+        """The first layer's counts, not the base class's default."""
+
+    @property
+    def input_shape(self):
+        """`(None, 28, 28, 1)`; None before it is known."""
+        return self._build_shape
+
+    @property
+    def output_shape(self):
+        """`(None, 10)`; None before it is known."""
+        return None if self._build_shape is None else self._shape_above(self._build_shape)
+
+    def summary(self, print_fn=None) -> None:
+        """Prints a table of layers, output shapes and parameter counts; `print_fn` takes the text, default print."""
+        rows = [("Layer (type)", "Output Shape", "Param #")]
+        shape = self._build_shape
+        for layer in self._stack:
+            shape = None if shape is None else layer.compute_output_shape(shape)
+            count = f"{layer.count_params():,}" if layer.built else "unbuilt"
+            rows.append((f"{layer.name} ({type(layer).__name__})", "?" if shape is None else str(shape), count))
+        widths = [max(len(row[column]) for row in rows) + 2 for column in range(3)]
+        lines = [f"{a:<{widths[0]}}{b:<{widths[1]}}{c:>{widths[2]}}" for a, b, c in rows]
+        trainable, fixed = self.trainable_weights, self.non_trainable_weights
+        bar = len(lines[0])
+        lines = [f'Model: "{self.name}"', "-" * bar, lines[0], "=" * bar, *lines[1:], "-" * bar]
+        for title, weights in (("Total", trainable + fixed), ("Trainable", trainable), ("Non-trainable", fixed)):
+            lines.append(f"{title} params: {_size(weights)}")
+        if not self.built:
+            lines.append("Not built yet: shapes are known after the first call, or with Input or input_shape=.")
+        (print_fn or print)("\n".join(lines))
+
+    # Files
+
+    def get_config(self) -> dict:
+        config = {"name": self.name, "trainable": self.trainable, "build_input_shape": None}
+        stack = [self._input, *self._stack] if self._input else self._stack
+        config["layers"] = [initializers.serialize(layer) for layer in stack]
+        if self.built and not self._input:
+            config["build_input_shape"] = list(self._build_shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None):
+        """The model that get_config described, with fresh weights; `custom_objects` maps names to own layers."""
+        model = cls(name=config.get("name"))
+        known = {"Sequential": cls} | (custom_objects or {})
+        for entry in config["layers"]:
+            found = find_layer(entry["class_name"], known)
+            nested = {"custom_objects": custom_objects} if issubclass(found, Sequential) else {}
+            model.add(found.from_config(entry["config"], **nested))
+        if config.get("build_input_shape"):
+            model.build(config["build_input_shape"])
+        model._trainable = bool(config.get("trainable", True))
+        return model
+
+    def save(self, path) -> None:
+        """Writes architecture, weights and compile settings to one safetensors file; see fastconv.saving."""
+        saving.save_model(self, path)
+
+    def save_weights(self, path) -> None:
+        """Writes the weights alone to one safetensors file."""
+        saving.save_weights(self, path)
+
+    def load_weights(self, path) -> None:
+        """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing."""
+        saving.load_weights(self, path)
+
+
+def _size(weights) -> str:
+    count, size = sum(weight.data.size for weight in weights), float(sum(weight.data.nbytes for weight in weights))
+    units = ["B", "KB", "MB", "GB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{count:,} ({size:.2f} {units[0]})"

@@ -1,0 +1,121 @@
+"""Differentiable operations, named after keras.ops; they also give Tensor its operators and methods.
+
+Each family has a file where forward and backward stand side by side. Contract: ops take Tensors, NumPy arrays or
+numbers and return Tensors. Arrays are float32 or float64, of one dtype in one call, else TypeError; a number or a list
+takes the dtype of the others. Nothing is converted silently.
+"""
+
+from __future__ import annotations
+
+from ..tensor import Tensor
+from .activations import elu, log_softmax, relu, sigmoid, softmax, tanh
+from .conv import conv
+from .dropout import dropout
+from .elementwise import (
+    abs,
+    add,
+    clip,
+    divide,
+    exp,
+    log,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    power,
+    sqrt,
+    square,
+    subtract,
+)
+from .linear import dense, matmul
+from .losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
+from .reductions import max, mean, min, sum
+from .shaping import cast, convert_to_tensor, get_item, one_hot, reshape, transpose
+
+__all__ = [
+    "abs",
+    "add",
+    "average_pool",
+    "binary_crossentropy",
+    "cast",
+    "categorical_crossentropy",
+    "clip",
+    "conv",
+    "convert_to_tensor",
+    "dense",
+    "divide",
+    "dropout",
+    "elu",
+    "exp",
+    "get_item",
+    "global_average_pool",
+    "global_max_pool",
+    "log",
+    "log_softmax",
+    "matmul",
+    "max",
+    "max_pool",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "one_hot",
+    "power",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "softmax",
+    "sparse_categorical_crossentropy",
+    "sqrt",
+    "square",
+    "subtract",
+    "sum",
+    "tanh",
+    "transpose",
+]
+
+
+def _reflected(operation):
+    return lambda self, other: operation(other, self)
+
+
+def _several(operation):
+    """A method that takes its axes or sizes one by one or as one tuple: x.reshape(2, 3) or x.reshape((2, 3))."""
+
+    def method(self, *numbers):
+        return operation(self, numbers[0] if len(numbers) == 1 else numbers or None)
+
+    return method
+
+
+METHODS = {
+    "__add__": add,
+    "__radd__": add,
+    "__sub__": subtract,
+    "__rsub__": _reflected(subtract),
+    "__mul__": multiply,
+    "__rmul__": multiply,
+    "__truediv__": divide,
+    "__rtruediv__": _reflected(divide),
+    "__pow__": power,
+    "__rpow__": _reflected(power),
+    "__matmul__": matmul,
+    "__rmatmul__": _reflected(matmul),
+    "__neg__": negative,
+    "__abs__": abs,
+    "__getitem__": get_item,
+    "sum": sum,
+    "mean": mean,
+    "max": max,
+    "min": min,
+    "reshape": _several(reshape),
+    "transpose": _several(transpose),
+    "T": property(transpose),
+    "flatten": lambda self: reshape(self, -1),
+    "astype": cast,
+}
+for _name, _method in METHODS.items():
+    setattr(Tensor, _name, _method)

@@ -1,0 +1,64 @@
+"""What the families of ops share: buffers for big results, the inverse of broadcasting, checks of arguments.
+
+No operation stands here. Contract: `elementwise` returns exactly what the NumPy function returns, always an array.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import numpy as np
+
+from .. import kernels
+
+_BIG = 1 << 14  # elements; below it a fresh NumPy array costs less than the allocator's call
+
+
+def elementwise(function, *arrays):
+    """`function(*arrays)` for a NumPy ufunc; a big result goes to a cached buffer, since fresh pages are slow."""
+    if all(array.size < _BIG for array in arrays):
+        return np.asarray(function(*arrays))
+    shape = np.broadcast_shapes(*[array.shape for array in arrays])
+    return function(*arrays, out=kernels.empty(shape, arrays[0].dtype))
+
+
+def unbroadcast(gradient, shape):
+    """The gradient of a `shape` array that was broadcast to `gradient`'s shape: the sum over its copies."""
+    if gradient.shape == shape:
+        return gradient
+    new = gradient.ndim - len(shape)
+    axes = [*range(new), *(new + axis for axis, size in enumerate(shape) if size == 1)]
+    return gradient.sum(axis=tuple(axes)).reshape(shape)
+
+
+def normalize_axis(axis, ndim):
+    """`axis` as an int from 0 to ndim - 1."""
+    number = operator.index(axis)
+    if not -ndim <= number < ndim:
+        raise ValueError(f"axis must be between {-ndim} and {ndim - 1} for an array of {ndim} axes; got {axis!r}.")
+    return number % ndim
+
+
+def normalize_axes(axis, ndim):
+    """None, an int or several as a tuple of different ints from 0 to ndim - 1."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = tuple(normalize_axis(a, ndim) for a in (axis if hasattr(axis, "__len__") else (axis,)))
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis names an axis twice; got {axis!r}.")
+    return axes
+
+
+def count(shape, axes):
+    """The number of elements along `axes`."""
+    return math.prod(shape[axis] for axis in axes)
+
+
+def check_data_format(data_format):
+    """ValueError unless None or "channels_last"."""
+    if data_format not in (None, "channels_last"):
+        raise ValueError(
+            f"data_format must be 'channels_last', the only layout of fastconv; got {data_format!r}. "
+            "Move the channels to the end: x = np.moveaxis(x, 1, -1)."
+        )

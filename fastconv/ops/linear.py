@@ -1,0 +1,79 @@
+"""Matrix products, on the dense kernels (1x1 convolution), never on NumPy's.
+
+Contract: `dense` is a layer's product, its kernel a matrix; `matmul` has the shapes of NumPy's `@`: 1-D operands and
+broadcast stacks of matrices.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import kernels
+from ..tensor import Op
+from .common import unbroadcast
+
+
+class Dense(Op):
+    def forward(self, x, kernel, bias):
+        self.x, self.kernel = x, kernel
+        return kernels.dense_forward(x, kernel, bias)
+
+    def backward(self, dy):
+        dx = kernels.dense_backward_input(dy, self.kernel) if self.needs[0] else None
+        dkernel = kernels.dense_backward_kernel(dy, self.x) if self.needs[1] else None
+        dbias = kernels.bias_backward(dy) if self.needs[2] else None
+        return dx, dkernel, dbias
+
+
+class Matmul(Op):
+    """a (..., M, C) @ b (..., C, K); a 1-D operand is a row or a column, whose axis leaves the result again."""
+
+    def forward(self, a, b):
+        if not (a.ndim and b.ndim) or a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
+            raise ValueError(
+                f"matmul: {a.shape} @ {b.shape} needs the last axis of the first to be as long as the first's partner "
+                "in the second, its last axis but one (or its only axis); neither may be a scalar."
+            )
+        self.shapes = a.shape, b.shape
+        self.a = a if a.ndim > 1 else a[None]
+        self.b = b if b.ndim > 1 else b[:, None]
+        if self.b.ndim == 2:
+            y = kernels.dense_forward(self.a, self.b)
+        else:
+            self.stack = np.broadcast_shapes(self.a.shape[:-2], self.b.shape[:-2])
+            y = self._each(kernels.dense_forward, self.a, self.b)
+        self.shape = y.shape
+        lead, rows, columns = y.shape[:-2], y.shape[-2:-1], y.shape[-1:]
+        return y.reshape(lead + rows * (a.ndim > 1) + columns * (b.ndim > 1))
+
+    def backward(self, dy):
+        dy = dy.reshape(self.shape)
+        da = db = None
+        if self.b.ndim == 2:
+            da = kernels.dense_backward_input(dy, self.b) if self.needs[0] else None
+            db = kernels.dense_backward_kernel(dy, self.a) if self.needs[1] else None
+        else:
+            da = self._each(kernels.dense_backward_input, dy, self.b) if self.needs[0] else None
+            db = self._each(kernels.dense_backward_kernel, dy, self.a) if self.needs[1] else None
+        return self._fit(da, self.a, self.shapes[0]), self._fit(db, self.b, self.shapes[1])
+
+    def _each(self, kernel, first, second):
+        """`kernel` on every pair of matrices of two stacks."""
+        pairs = [np.broadcast_to(m, self.stack + m.shape[-2:]) for m in (first, second)]
+        results = [kernel(pairs[0][i], pairs[1][i]) for i in np.ndindex(self.stack)]
+        shape = kernel(*[np.zeros(m.shape[-2:], m.dtype) for m in pairs]).shape if not results else results[0].shape
+        return np.array(results, first.dtype).reshape(self.stack + shape)
+
+    @staticmethod
+    def _fit(gradient, matrices, shape):
+        return None if gradient is None else unbroadcast(gradient, matrices.shape).reshape(shape)
+
+
+def dense(x, kernel, bias=None):
+    """x (..., C) times kernel (C, K) plus bias (K,): (..., K)."""
+    return Dense.apply(x, kernel, bias)
+
+
+def matmul(x1, x2):
+    """x1 @ x2, with NumPy's rules for shapes."""
+    return Matmul.apply(x1, x2)

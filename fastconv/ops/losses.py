@@ -1,0 +1,154 @@
+"""Cross-entropies, one value a sample (the binary one: one an element).
+
+Not here: the mean over a batch (fastconv.losses).
+Contract: computed from logits in one stable step when the output is declared to be logits, or is the direct result of
+`ops.softmax` (`ops.sigmoid`) over the same axis. Any other output is normalised and clipped to 1e-7, as in Keras.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import kernels
+from ..tensor import Op, Tensor
+from .activations import logistic
+from .common import normalize_axis
+from .elementwise import clip, divide, log, multiply, negative, subtract
+from .reductions import sum
+from .shaping import check_labels, convert_to_tensor, one_hot
+
+EPSILON = 1e-7
+
+
+class SoftmaxCrossentropy(Op):
+    """logits and target (..., K, ...), or logits and integer labels (...) -> losses (...)."""
+
+    def forward(self, logits, target, *, labels=None, axis):
+        self.axis, self.shape = axis, logits.shape
+        self.logits = self._rows(logits) if self.needs[1] else None
+        self.target = self._rows(target) if labels is None else labels.reshape(-1)
+        loss, self.probabilities = kernels.softmax_crossentropy_forward(self._rows(logits), self.target)
+        return loss.reshape(self.shape[:axis] + self.shape[axis + 1 :])
+
+    def backward(self, dy):
+        dy = dy.reshape(-1)
+        dlogits = dtarget = None
+        if self.needs[0]:
+            dlogits = kernels.softmax_crossentropy_backward(dy, self.probabilities, self.target)
+        if self.needs[1]:
+            dtarget = -dy[:, None] * kernels.log_softmax_forward(self.logits)
+        return self._unrows(dlogits), self._unrows(dtarget)
+
+    def _rows(self, x):
+        """(..., K, ...) -> (N, K)."""
+        return np.moveaxis(x, self.axis, -1).reshape(-1, self.shape[self.axis])
+
+    def _unrows(self, rows):
+        if rows is None:
+            return None
+        moved = self.shape[: self.axis] + self.shape[self.axis + 1 :] + rows.shape[1:]
+        return np.moveaxis(rows.reshape(moved), -1, self.axis)
+
+
+class SigmoidCrossentropy(Op):
+    def forward(self, logits, target):
+        self.logits, self.target = logits, target
+        loss = np.maximum(logits, 0) - logits * target + np.log1p(np.exp(-np.abs(logits)))
+        return loss.astype(logits.dtype, copy=False)
+
+    def backward(self, dy):
+        return dy * (logistic(self.logits) - self.target), -dy * self.logits
+
+
+def categorical_crossentropy(target, output, from_logits=False, axis=-1):
+    """-sum(target * log(output)) over `axis`: output and target (..., K) -> (...).
+
+    `target` holds a distribution (such as a one-hot vector) in output's dtype, `output` probabilities, or logits with
+    `from_logits=True`. ValueError where the shapes differ.
+    """
+    output = convert_to_tensor(output)
+    axis = normalize_axis(axis, output.ndim)
+    target = _distribution(target, output, axis)
+    logits = _logits(output, from_logits, "softmax", axis)
+    if logits is not None:
+        return SoftmaxCrossentropy.apply(logits, target, axis=axis)
+    output = divide(output, sum(output, axis=axis, keepdims=True))
+    return negative(sum(multiply(target, log(clip(output, EPSILON, 1 - EPSILON))), axis=axis))
+
+
+def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
+    """The same with integer labels: output (..., K), target (...) or (..., 1) -> (...).
+
+    ValueError for a label outside 0..K - 1, TypeError for labels that are no integers.
+    """
+    output = convert_to_tensor(output)
+    axis = normalize_axis(axis, output.ndim)
+    classes = output.shape[axis]
+    labels = check_labels("target", target, classes)
+    wanted = output.shape[:axis] + output.shape[axis + 1 :]
+    if labels.shape == wanted + (1,):
+        labels = labels.reshape(wanted)
+    if labels.shape != wanted:
+        raise ValueError(
+            f"sparse_categorical_crossentropy expects one label a sample: target of shape {wanted} for output of shape "
+            f"{output.shape}; got {labels.shape}. One-hot targets go with categorical_crossentropy."
+        )
+    logits = _logits(output, from_logits, "softmax", axis)
+    if logits is not None:
+        return SoftmaxCrossentropy.apply(logits, None, labels=labels, axis=axis)
+    return categorical_crossentropy(one_hot(labels, classes, axis, output.dtype), output, axis=axis)
+
+
+def binary_crossentropy(target, output, from_logits=False):
+    """-(target * log(output) + (1 - target) * log(1 - output)), element by element.
+
+    `target` holds numbers from 0 to 1 in output's shape and dtype, `output` probabilities, or logits with
+    `from_logits=True`.
+    """
+    output = convert_to_tensor(output)
+    target = _float_target(target, output)
+    if target.shape != output.shape:
+        raise ValueError(f"target and output must have one shape; got {target.shape} and {output.shape}.")
+    logits = _logits(output, from_logits, "sigmoid", None)
+    if logits is not None:
+        return SigmoidCrossentropy.apply(logits, target)
+    output = clip(output, EPSILON, 1 - EPSILON)
+    ones = multiply(target, log(output))
+    zeros = multiply(subtract(1.0, target), log(subtract(1.0, output)))
+    return negative(ones + zeros)
+
+
+def _logits(output, from_logits, activation, axis):
+    """The Tensor to compute from when `output` is logits, or the direct result of `activation`; else None."""
+    if from_logits:
+        return output
+    if output._logits is not None:
+        name, logits, over = output._logits
+        if (name, over) == (activation, axis):
+            return logits
+    return None
+
+
+def _distribution(target, output, axis):
+    shape = target.shape if isinstance(target, Tensor) else np.shape(target)
+    if shape != output.shape:
+        message = f"categorical_crossentropy expects a target of output's shape {output.shape}; got {shape}."
+        labels = output.shape[:axis] + output.shape[axis + 1 :]
+        if shape in (labels, labels + (1,)):
+            message += " For integer labels use sparse_categorical_crossentropy, or utils.to_categorical(target)."
+        raise ValueError(message)
+    return _float_target(target, output)
+
+
+def _float_target(target, output):
+    """`target` as a Tensor of output's dtype; Python lists are converted, arrays never."""
+    if isinstance(target, Tensor):
+        return target
+    if isinstance(target, (list, tuple, bool, int, float)):
+        return Tensor(target, dtype=output.dtype)
+    target = np.asarray(target)
+    if target.dtype != output.dtype:
+        raise TypeError(
+            f"target must have output's dtype {output.dtype}; got {target.dtype}. Use target.astype('{output.dtype}')."
+        )
+    return Tensor(target)

@@ -1,0 +1,107 @@
+"""What a person at the terminal sees of a run, and Ctrl-C.
+
+It prints, and knows nothing of models. Contract: a bar only on a terminal, else one line an epoch, or nothing;
+results are formatted at most ten times a second. Under `Interrupts` a Ctrl-C raises KeyboardInterrupt at once, except
+inside `shielded()`, where it waits for the end of the block.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+
+class Progress:
+    """Prints for one run; `verbose` is 0 (nothing), 1 or "auto" (a bar; lines off a terminal) or 2 (lines)."""
+
+    def __init__(self, verbose):
+        if isinstance(verbose, str) and verbose == "auto":
+            verbose = 1
+        if verbose not in (0, 1, 2):
+            raise ValueError(f"verbose must be 0, 1, 2 or 'auto'; got {verbose!r}.")
+        self._lines = verbose == 2 or (verbose == 1 and not _on_terminal())
+        self._bars = verbose == 1 and not self._lines
+        self._bar = None
+
+    def begin(self, title: str, steps: int) -> None:
+        self._title, self._start, self._last = title, time.perf_counter(), 0.0
+        if self._bars:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stdout, dynamic_ncols=True)
+
+    def step(self, done: int, results) -> None:
+        """After step number `done`; `results()` gives the running means."""
+        if self._bar is None or (now := time.perf_counter()) - self._last < 0.1:
+            return
+        self._last = now
+        self._bar.set_postfix_str(_text(results()), refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def end(self, results: dict) -> None:
+        """The stage is complete: fills the bar, or prints the line."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(_text(results), refresh=False)
+            self._bar.update(self._bar.total - self._bar.n)
+            self.close()
+        elif self._lines:
+            seconds = time.perf_counter() - self._start
+            print(f"{self._title} - {seconds:.1f}s{' - ' if results else ''}{_text(results)}", flush=True)
+
+    def close(self) -> None:
+        """Leaves the terminal in order, whatever happened."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _on_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _text(results: dict) -> str:
+    return " - ".join(f"{key}: {value:.4f}" if abs(value) > 1e-3 or not value else f"{key}: {value:.4e}"
+                      for key, value in results.items())  # fmt: skip
+
+
+class Interrupts:
+    """`with Interrupts() as interrupts:` in the main thread; elsewhere, or over a handler that is not Python's own,
+    it changes nothing."""
+
+    def __init__(self):
+        self._shields = 0
+        self._pending = False
+        self._installed = False
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                signal.signal(signal.SIGINT, self._handle)
+                self._installed = True
+        return self
+
+    def __exit__(self, *exception):
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._installed = False
+
+    def _handle(self, number, frame):
+        if self._shields:
+            self._pending = True
+        else:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def shielded(self):
+        """A Ctrl-C inside takes effect at the end of the block, never within."""
+        self._shields += 1
+        try:
+            yield
+        finally:
+            self._shields -= 1
+        if self._pending and not self._shields:
+            self._pending = False
+            raise KeyboardInterrupt

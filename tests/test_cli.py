@@ -1,0 +1,199 @@
+"""The command line: what it prints, what it writes, how it ends. Contract: mnist-mini or less, no network."""
+
+import csv
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv.cli import main
+from fastconv.datasets import mnist, mnist_mini
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """200 + 100 digits in mnist_mini's place: enough to see everything but accuracy."""
+    (x_train, y_train), (x_test, y_test) = mnist_mini.load_data()
+    few = (x_train[::20], y_train[::20]), (x_test[::10], y_test[::10])
+    monkeypatch.setattr(mnist_mini, "load_data", lambda: few)
+    return few
+
+
+@pytest.fixture
+def no_mnist(monkeypatch, tmp_path):
+    monkeypatch.delenv("FASTCONV_DATA_DIR", raising=False)
+    monkeypatch.setenv("FASTCONV_OFFLINE", "1")
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+
+def accuracy(output):
+    return float(re.fullmatch(r"Test accuracy: (\d\.\d{4})", output.strip().splitlines()[-1])[1])
+
+
+def assert_ends(capsys, arguments, code, match):
+    """`fastconv <arguments>` ends with this code and one line on stderr, and prints nothing else."""
+    assert main(arguments.split()) == code
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and captured.err.endswith("\n") and captured.out == ""
+    assert re.search(match, captured.err), captured.err
+
+
+# What it does
+
+def test_default_recipe_reaches_97_percent(capsys):
+    assert main(["train"]) == 0
+    output = capsys.readouterr().out
+    assert accuracy(output) >= 0.97
+    assert "conv2d" in output.lower() and "62,346" in output  # the summary, with its number of parameters
+    assert re.search(r"Trained on 4,000 digits in \d+\.\d seconds", output)
+
+
+def test_train_writes_model_and_history(few_digits, capsys, tmp_path):
+    model_path, history_path = tmp_path / "digits.safetensors", tmp_path / "history.csv"
+    assert main(["train", "--epochs", "2", "--save", str(model_path), "--history", str(history_path)]) == 0
+    with open(history_path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(0 <= float(row["accuracy"]) <= 1 and float(row["loss"]) > 0 for row in rows)
+
+    _, (x_test, y_test) = few_digits
+    predicted = fastconv.models.load_model(model_path).predict(x_test[..., None].astype("float32") / 255)
+    assert accuracy(capsys.readouterr().out) == pytest.approx(np.mean(predicted.argmax(1) == y_test))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.safetensors", "history.csv"]
+
+
+def test_one_seed_gives_one_run(few_digits, capsys, tmp_path):
+    histories = []
+    for seed in ("5", "5", "6"):
+        assert main(["train", "--epochs", "1", "--seed", seed, "--history", str(tmp_path / "h.csv")]) == 0
+        histories.append((tmp_path / "h.csv").read_text())
+    assert histories[0] == histories[1] != histories[2]
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ("--preset tutorial", ("SGD", 0.01, 100, 5)),
+    ("--preset tutorial --epochs 2 --batch-size 7", ("SGD", 0.01, 7, 2)),
+    ("--preset tutorial --optimizer adam", ("Adam", 0.001, 100, 5)),  # not SGD's learning rate
+    ("--preset tutorial --learning-rate 0.5", ("SGD", 0.5, 100, 5)),
+    ("--learning-rate 0.25", ("Adam", 0.25, 32, 8)),
+    ("--optimizer sgd --learning-rate 2e-1 --epochs 3 --batch-size 10", ("SGD", 0.2, 10, 3)),
+])
+def test_what_is_given_overrides_the_preset(few_digits, monkeypatch, arguments, expected):
+    seen = []
+
+    def fit(model, x, y, batch_size, epochs, **_):
+        seen.append((type(model.optimizer).__name__, model.optimizer.learning_rate, batch_size, epochs))
+        raise KeyboardInterrupt
+    monkeypatch.setattr(fastconv.Sequential, "fit", fit)
+    main(["train", *arguments.split()])
+    assert seen[0][0] == expected[0] and seen[0][1:] == pytest.approx(expected[1:])
+
+
+def test_threads(few_digits, capsys):
+    before = fastconv.get_num_threads()
+    try:
+        assert main(["train", "--epochs", "1", "--threads", "1"]) == 0
+        assert "(threads: 1)" in capsys.readouterr().out
+    finally:
+        fastconv.set_num_threads(before)
+
+
+def test_info_names_what_a_report_needs(capsys):
+    assert main(["info"]) == 0
+    output = capsys.readouterr().out
+    for name in ("fastconv", "Python", "NumPy", "OS", "CPU", "ISA", "threads", "OpenMP", "compiler"):
+        assert re.search(rf"^{name}: +\S", output, re.MULTILINE), name
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fastconv {fastconv.__version__}\n"
+
+
+def test_without_a_command_prints_help(capsys):
+    assert main([]) == 0
+    assert "train" in capsys.readouterr().out
+
+
+def test_python_m():
+    answer = subprocess.run([sys.executable, "-m", "fastconv", "train", "--epochs", "x"], capture_output=True,
+                            text=True)
+    assert answer.returncode == 2
+    assert answer.stderr == "fastconv train: argument --epochs: must be a whole number; got 'x'\n"
+
+
+# How it refuses
+
+@pytest.mark.parametrize("arguments, match", [
+    ("train --epochs 0", "^fastconv train: argument --epochs: must be at least 1; got 0$"),
+    ("train --epochs 2.5", "whole number; got '2.5'"),
+    ("train --epochs", "--epochs: expected one argument"),
+    ("train --batch-size -3", "--batch-size: must be at least 1; got -3"),
+    ("train --threads 0", "--threads: must be at least 1"),
+    ("train --seed -1", "--seed: must be from 0"),
+    ("train --seed 4294967296", "--seed: must be from 0"),
+    ("train --learning-rate 0", "--learning-rate: must be a number above 0"),
+    ("train --learning-rate nan", "--learning-rate: must be a number above 0"),
+    ("train --learning-rate inf", "--learning-rate: must be a number above 0"),
+    ("train --learning-rate fast", "got 'fast'"),
+    ("train --optimizer adma", "--optimizer: .*adma.*Did you mean .Adam"),
+    ("train --preset article", "--preset: invalid choice: 'article'"),
+    ("train cifar", "invalid choice: 'cifar'"),
+    ("train --epocs=3", "unrecognized arguments: --epocs=3"),
+    ("train --save nowhere/model.safetensors", "--save: the folder 'nowhere' does not exist"),
+    ("train --save .", "--save: must name a file"),
+    ("train --save model.h5", "--save: writes safetensors"),
+    ("train --history nowhere/h.csv", "--history: the folder 'nowhere' does not exist"),
+    ("train --save a --history a", "--history: must not be the file of --save"),
+    ("trian", "invalid choice: 'trian'"),
+    ("--vresion", "unrecognized arguments"),
+    ("info --all", "unrecognized arguments: --all"),
+])
+def test_bad_argument_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, arguments, match):
+    monkeypatch.chdir(tmp_path)
+    assert_ends(capsys, arguments, 2, match)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_data_is_one_line_and_code_1(capsys, no_mnist):
+    assert_ends(capsys, "train mnist", 1, "^fastconv train: mnist is not available.*FASTCONV_DATA_DIR")
+
+
+def test_damaged_data_is_one_line_and_code_1(capsys, no_mnist, monkeypatch, tmp_path):
+    (tmp_path / "mnist.npz").write_bytes(b"<html>")
+    monkeypatch.setenv("FASTCONV_DATA_DIR", str(tmp_path))
+    assert_ends(capsys, "train mnist", 1, "mnist.npz must be an .npz file")
+
+
+def test_interrupt_is_one_line_and_code_130(capsys, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+    monkeypatch.setattr(mnist, "load_data", interrupt)
+    assert_ends(capsys, "train mnist", 130, "^fastconv: interrupted$")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
+def test_ctrl_c_in_training_ends_it():
+    program = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+               "from fastconv.cli import main; sys.exit(main(['train', '--epochs', '1000']))")
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
+        while "Epoch 1/1000" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors == "fastconv: interrupted\n"
+    assert "Interrupted in epoch" in output and "accuracy:" not in output.splitlines()[-1]
+
+
+def test_model_that_cannot_be_written_is_one_line_and_code_1(few_digits, capsys, monkeypatch):
+    def full(*_):
+        raise OSError("no space left on device")
+    monkeypatch.setattr(fastconv.Sequential, "save", full)
+    assert main(["train", "--epochs", "1", "--save", "never.safetensors"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "fastconv train: no space left on device"

@@ -1,0 +1,281 @@
+"""Layers: values, shapes and gradients by one table; Keras' names, configs and errors."""
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import Tensor, layers, ops
+from fastconv.testing import gradcheck
+from fastconv.utils import set_random_seed
+
+# constructor, input shape, output shape, weight shapes
+TABLE = [
+    (lambda **k: layers.Conv1D(3, 2, **k), (2, 6, 2), (2, 5, 3), [(2, 2, 3), (3,)]),
+    (lambda **k: layers.Conv1D(3, 3, 2, "same", dilation_rate=2, **k), (1, 7, 2), (1, 4, 3), [(3, 2, 3), (3,)]),
+    (lambda **k: layers.Conv2D(4, 3, groups=2, **k), (2, 5, 4, 2), (2, 3, 2, 4), [(3, 3, 1, 4), (4,)]),
+    (lambda **k: layers.Conv2D(2, (3, 2), padding=1, use_bias=False, **k), (1, 4, 4, 1), (1, 4, 5, 2), [(3, 2, 1, 2)]),
+    (lambda **k: layers.Conv2D(2, 3, padding=((2, 0), (0, 1)), activation="tanh", **k), (1, 4, 4, 1), (1, 4, 3, 2),
+     [(3, 3, 1, 2), (2,)]),
+    (lambda **k: layers.Conv3D(2, 2, **k), (1, 3, 3, 3, 1), (1, 2, 2, 2, 2), [(2, 2, 2, 1, 2), (2,)]),
+    (lambda **k: layers.MaxPooling1D(**k), (2, 5, 2), (2, 2, 2), []),
+    (lambda **k: layers.MaxPooling2D((2, 3), 1, "same", **k), (1, 4, 5, 2), (1, 4, 5, 2), []),
+    (lambda **k: layers.MaxPooling3D(2, **k), (1, 4, 2, 3, 1), (1, 2, 1, 1, 1), []),
+    (lambda **k: layers.AveragePooling1D(3, 2, "same", **k), (2, 5, 2), (2, 3, 2), []),
+    (lambda **k: layers.AveragePooling2D(**k), (1, 4, 5, 2), (1, 2, 2, 2), []),
+    (lambda **k: layers.AveragePooling3D(2, **k), (1, 4, 2, 3, 1), (1, 2, 1, 1, 1), []),
+    (lambda **k: layers.GlobalMaxPooling1D(**k), (2, 4, 3), (2, 3), []),
+    (lambda **k: layers.GlobalMaxPooling2D(keepdims=True, **k), (2, 3, 4, 3), (2, 1, 1, 3), []),
+    (lambda **k: layers.GlobalMaxPooling3D(**k), (2, 2, 2, 2, 3), (2, 3), []),
+    (lambda **k: layers.GlobalAveragePooling1D(keepdims=True, **k), (2, 4, 3), (2, 1, 3), []),
+    (lambda **k: layers.GlobalAveragePooling2D(**k), (2, 3, 4, 3), (2, 3), []),
+    (lambda **k: layers.GlobalAveragePooling3D(**k), (2, 2, 2, 2, 3), (2, 3), []),
+    (lambda **k: layers.Flatten(**k), (2, 3, 4), (2, 12), []),
+    (lambda **k: layers.Dense(3, activation="sigmoid", **k), (2, 5), (2, 3), [(5, 3), (3,)]),
+    (lambda **k: layers.Dense(3, use_bias=False, **k), (2, 2, 2, 5), (2, 2, 2, 3), [(5, 3)]),
+    (lambda **k: layers.Dropout(0.5, **k), (2, 5), (2, 5), []),
+    (lambda **k: layers.Activation("elu", **k), (2, 5), (2, 5), []),
+    (lambda **k: layers.ReLU(max_value=1.0, negative_slope=0.1, **k), (3, 5), (3, 5), []),
+    (lambda **k: layers.Softmax(axis=1, **k), (2, 3, 4), (2, 3, 4), []),
+]
+rows = pytest.mark.parametrize("make, shape, output, weights", TABLE, ids=lambda v: None)
+
+
+def data(shape):
+    """Distinct values, away from the kinks of relu and the pools."""
+    size = int(np.prod(shape))
+    return (np.random.default_rng(3).permutation(size).reshape(shape) - size / 2 + 0.37) / size * 4
+
+
+@rows
+def test_shapes_agree_with_what_is_computed(make, shape, output, weights):
+    layer = make(dtype="float64")
+    assert layer(data(shape)).shape == output == layer.compute_output_shape(shape)
+    assert [weight.shape for weight in layer.weights] == weights
+    assert layer.compute_output_shape((None, *shape[1:])) == (None, *output[1:])
+
+
+@rows
+def test_gradients(make, shape, output, weights):
+    layer = make(dtype="float64")
+    layer.build(shape)
+    gradcheck(lambda x, *values: call_with(layer, x, values), data(shape), *layer.get_weights())
+
+
+def call_with(layer, x, values):
+    """The layer on x, its weights replaced by Tensors."""
+    names = ["kernel", "bias"][: len(values)]
+    kept = {name: getattr(layer, name) for name in names}
+    vars(layer).update(zip(names, values))
+    try:
+        return layer(x)
+    finally:
+        vars(layer).update(kept)
+
+
+@rows
+def test_config_makes_an_equal_layer(make, shape, output, weights):
+    layer = make(dtype="float64", name="mine", trainable=False)
+    twin = type(layer).from_config(layer.get_config())
+    x = data(shape)
+    layer(x), twin(x)
+    twin.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(layer(x), twin(x))
+    assert twin.get_config() == layer.get_config() and twin.name == "mine" and not twin.trainable
+    assert repr(twin) == repr(layer)
+
+
+@rows
+def test_a_batch_of_none(make, shape, output, weights):
+    assert make()(np.zeros((0, *shape[1:]))).shape == (0, *output[1:])
+
+
+def test_every_layer_has_a_row():
+    made = {type(make()) for make, *_ in TABLE} | {layers.InputLayer}
+    assert made == set(layers.CLASSES)
+
+
+def test_automatic_names_are_keras_names():
+    class FancyBlock(layers.Layer):
+        pass
+
+    first, second = FancyBlock(), FancyBlock()
+    assert (first.name, second.name) == ("fancy_block", "fancy_block_1")
+    stems = {layers.Conv2D(1, 1): "conv2d", layers.ReLU(): "re_lu", layers.GlobalMaxPooling1D(): "global_max_pooling1d"}
+    assert all(layer.name.startswith(stem) for layer, stem in stems.items())
+
+
+def test_repr_shows_what_was_asked_for_and_the_shapes():
+    layer = layers.Conv2D(32, (5, 5), activation="relu")
+    assert repr(layer) == "Conv2D(32, (5, 5), activation='relu')"
+    layer.build((None, 28, 28, 1))
+    assert repr(layer) == "Conv2D(32, (5, 5), activation='relu') (None, 28, 28, 1) -> (None, 24, 24, 32)"
+    assert repr(layers.MaxPooling2D(2)) == "MaxPooling2D(pool_size=(2, 2))"
+    assert repr(layers.Dense(3, kernel_initializer="ones")) == "Dense(3, kernel_initializer=Ones())"
+
+
+def test_glorot_uniform_and_zeros_are_the_defaults():
+    layer = layers.Conv2D(64, 5)
+    layer.build((None, 9, 9, 32))
+    limit = np.sqrt(6 / (25 * 32 + 25 * 64))
+    kernel, bias = layer.get_weights()
+    assert 0.95 * limit < np.abs(kernel).max() <= limit and not bias.any()
+    assert kernel.dtype == "float32"
+
+
+def test_one_seed_gives_one_start():
+    def start():
+        set_random_seed(7)
+        layer = layers.Dense(5)
+        layer.build((None, 4))
+        return layer.get_weights()[0].tobytes()
+
+    assert start() == start()
+
+
+def test_count_params_and_set_weights():
+    layer = layers.Dense(3)
+    with pytest.raises(ValueError, match="not built"):
+        layer.count_params()
+    layer.build((None, 4))
+    assert layer.count_params() == 15
+    values = [np.ones((4, 3)), np.arange(3)]
+    layer.set_weights(values)
+    values[0][:] = 5
+    assert layer.get_weights()[0].dtype == "float32" and layer.get_weights()[0].max() == 1
+    for wrong in ([np.ones((4, 3))], [np.ones((3, 4)), np.zeros(3)]):
+        with pytest.raises(ValueError, match="weights"):
+            layer.set_weights(wrong)
+    assert layer.get_weights()[0].max() == 1
+
+
+def test_dropout_only_in_training_and_by_seed():
+    x = np.ones((100, 100), "float32")
+    layer = layers.Dropout(0.25, seed=3)
+    np.testing.assert_array_equal(layer(x), x)
+    y = layer(x, training=True).numpy()
+    assert set(np.unique(y)) == {0, np.float32(1 / 0.75)} and abs((y == 0).mean() - 0.25) < 0.02
+    np.testing.assert_array_equal(layers.Dropout(0.25, seed=3)(x, training=True), y)
+    assert not layers.Dropout(1.0)(x, training=True).numpy().any()
+
+
+def test_relu_variants():
+    x = np.array([[-2.0, 0.5, 9.0]], "float32")
+    np.testing.assert_allclose(layers.ReLU(6, 0.5)(x), [[-1, 0.5, 6]])
+
+
+def test_inputs_of_any_numeric_dtype_are_converted():
+    layer = layers.Dense(2)
+    for dtype in ("uint8", "int64", "bool", "float16", "float64", ">f4"):
+        assert layer(np.ones((1, 3), dtype)).dtype == "float32"
+    for wrong in (np.ones((1, 3), complex), np.array([["a"]]), np.array([[None]])):
+        with pytest.raises(TypeError, match="real numbers"):
+            layer(wrong)
+
+
+def test_gradients_pass_between_layers_of_two_dtypes():
+    x = Tensor(np.ones((2, 3), "float64"), requires_grad=True)
+    ops.sum(layers.Dense(1, dtype="float64")(layers.Dense(2)(x))).backward()
+    assert x.grad.dtype == "float64" and x.grad.any()
+
+
+class Scale(layers.Layer):
+    """A layer of a user's own: one weight, one layer inside."""
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.inner = layers.Dropout(0.5)
+
+    def build(self, input_shape):
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+        self.count = self.add_weight((), "zeros", trainable=False, name="count")
+
+    def call(self, inputs):
+        return self.inner(inputs * self.scale * self.factor)
+
+
+def test_a_layer_of_ones_own():
+    layer = Scale(2.0)
+    x = np.ones((4, 50), "float32")
+    np.testing.assert_array_equal(layer(x), 2 * x)
+    assert (layer(x, training=True).numpy() == 0).any()  # training reaches the layer inside
+    assert [len(layer.weights), len(layer.trainable_weights)] == [2, 1]
+    layer.trainable = False
+    assert not layer.trainable_weights and not layer.inner.trainable
+    layer.trainable = True
+    assert [weight.name for weight in layer.trainable_weights] == ["scale"]
+    assert layer.compute_output_shape((None, 50)) == (None, 50)
+    assert Scale.from_config(layer.get_config()).factor == 2.0
+    layer.build((None, 50))  # a second build adds nothing
+    assert len(layer.weights) == 2
+
+
+def test_a_layer_that_forgets_super_is_told():
+    class Bad(layers.Layer):
+        def __init__(self):
+            pass
+
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(AttributeError, match="super"):
+        Bad()(np.ones((1, 2)))
+
+
+ERRORS = [
+    (lambda: layers.Conv2D(8, 3)(np.zeros((60, 28, 28))), ValueError,
+     r"Conv2D expects \(batch, height, width, channels\); got \(60, 28, 28\). Grey images need a channel axis: "
+     r"x = x\[..., None\]"),
+    (lambda: layers.Conv2D(8, 3, kernel_sise=3), TypeError, "kernel_size"),
+    (lambda: layers.Conv2D(8, 3, kernel_regularizer="l2"), TypeError, "does not support"),
+    (lambda: layers.Dense(8, activation="rleu"), ValueError, "Did you mean 'relu'"),
+    (lambda: layers.Dense(8, kernel_initializer="glorot"), ValueError, "glorot_?[uU]niform|Glorot"),
+    (lambda: layers.Dense(0), ValueError, "units must be a positive integer"),
+    (lambda: layers.Dense(1.5), TypeError, "units must be a positive integer"),
+    (lambda: layers.Dense(8, dtype="float16"), ValueError, "float32"),
+    (lambda: layers.Dense(8, name="a/b"), ValueError, "name"),
+    (lambda: layers.Dense(8)(np.zeros(3)), ValueError, "features"),
+    (lambda: layers.Dense(8)(layers.Input((3,))), TypeError, "Sequential"),
+    (lambda: layers.Conv2D(8, 0), ValueError, "kernel_size"),
+    (lambda: layers.Conv2D(8, (3, 3, 3)), ValueError, "kernel_size"),
+    (lambda: layers.Conv2D(8, 3, padding="sam"), ValueError, "padding"),
+    (lambda: layers.Conv2D(8, 3, padding=-1), ValueError, "padding"),
+    (lambda: layers.Conv2D(8, 3, strides=0), ValueError, "strides"),
+    (lambda: layers.Conv2D(8, 3, data_format="channels_first"), ValueError, "channels_last"),
+    (lambda: layers.Conv2D(9, 3, groups=2), ValueError, "multiple of groups"),
+    (lambda: layers.Conv2D(8, 3, groups=2)(np.zeros((1, 5, 5, 3))), ValueError, "groups"),
+    (lambda: layers.Conv2D(8, 7)(np.zeros((1, 5, 5, 3))), ValueError, "larger than the padded input"),
+    (lambda: layers.MaxPooling2D(7)(np.zeros((1, 5, 5, 3))), ValueError, "larger than the padded input"),
+    (lambda: layers.MaxPooling2D(2, padding=1), ValueError, "'valid' or 'same'"),
+    (lambda: layers.Dropout(1.5), ValueError, "rate"),
+    (lambda: layers.Dropout(0.5, seed=-1), ValueError, "seed"),
+    (lambda: layers.ReLU(threshold=1.0), ValueError, "threshold"),
+    (lambda: layers.Input(28), TypeError, "shape"),
+    (lambda: layers.Input((28, 0)), ValueError, "at least 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("program, kind, message", ERRORS, ids=lambda v: None)
+def test_errors_say_what_to_do(program, kind, message):
+    with pytest.raises(kind, match=message):
+        program()
+
+
+def test_a_built_layer_refuses_other_channels():
+    for layer, shape, other in ((layers.Conv2D(2, 3), (1, 5, 5, 3), (1, 5, 5, 4)), (layers.Dense(2), (1, 3), (1, 4))):
+        layer(np.zeros(shape))
+        with pytest.raises(ValueError, match=f"{layer.name!r}.*was built for 3"):
+            layer(np.zeros(other))
+
+
+def test_sizes_may_stay_open():
+    layer = layers.Conv2D(2, 3, strides=2, padding="same")
+    assert layer.compute_output_shape((None, None, 7, 1)) == (None, None, 4, 2)
+    layer.build((None, None, None, 1))
+    assert layer(np.zeros((1, 9, 6, 1))).shape == (1, 5, 3, 2)
+
+
+def test_aliases():
+    assert layers.MaxPool2D is layers.MaxPooling2D and layers.AvgPool1D is layers.AveragePooling1D
+    assert fastconv.layers.GlobalAvgPool3D is layers.GlobalAveragePooling3D
+    assert {"Input", "Layer", "Conv2D", "MaxPool2D"} <= set(layers.__all__)

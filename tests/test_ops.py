@@ -1,0 +1,241 @@
+"""Every op against NumPy and against finite differences, from one table; what all ops promise about their inputs."""
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import Tensor, ops
+from helpers_ops import DTYPES, Row, check_grad, check_layouts, check_nan, check_op, values
+
+
+def np_softmax(x, axis=-1):
+    powers = np.exp(x - x.max(axis, keepdims=True))
+    return powers / powers.sum(axis, keepdims=True)
+
+
+INDEX = np.array([[0, 2], [2, 2]])
+MASK = np.array([True, False, True])
+
+ROWS = [
+    Row("add", ops.add, np.add, ((3, 4), (3, 4))),
+    Row("add_broadcast", ops.add, np.add, ((3, 1), (2, 1, 4))),
+    Row("subtract", ops.subtract, np.subtract, ((3, 4), (4,))),
+    Row("subtract_scalar", ops.subtract, np.subtract, ((), (2, 3))),
+    Row("multiply", ops.multiply, np.multiply, ((3, 4), (3, 1))),
+    Row("divide", ops.divide, np.divide, ((2, 3), (2, 1))),
+    Row("power", ops.power, np.power, ((2, 3), (3,)), positive=True),
+    Row("power_number", lambda x: x**3, lambda x: x**3, ((2, 3),)),
+    Row("number_power", lambda x: 2**x, lambda x: 2**x, ((2, 3),)),
+    Row("number_divide", lambda x: 2 / x - 1, lambda x: 2 / x - 1, ((2, 3),)),
+    Row("maximum", ops.maximum, np.maximum, ((3, 4), (4,))),
+    Row("minimum", ops.minimum, np.minimum, ((3, 4), (3, 1))),
+    Row("negative", ops.negative, np.negative, ((3,),)),
+    Row("abs", ops.abs, np.abs, ((3, 4),)),
+    Row("square", ops.square, np.square, ((3, 4),)),
+    Row("square_scalar", ops.square, np.square, ((),)),
+    Row("sqrt", ops.sqrt, np.sqrt, ((3, 4),), positive=True),
+    Row("exp", ops.exp, np.exp, ((3, 4),)),
+    Row("log", ops.log, np.log, ((3, 4),), positive=True),
+    Row("clip", lambda x: ops.clip(x, -0.9, 0.9), lambda x: np.clip(x, -0.9, 0.9), ((3, 4),)),
+    Row("relu", ops.relu, lambda x: np.maximum(x, 0), ((3, 4),)),
+    Row("elu", lambda x: ops.elu(x, 0.7), lambda x: np.where(x > 0, x, 0.7 * np.expm1(x)), ((3, 4),)),
+    Row("elu_scalar", ops.elu, lambda x: np.where(x > 0, x, np.expm1(x)), ((),)),
+    Row("sigmoid", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)), ((3, 4),)),
+    Row("sigmoid_scalar", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)), ((),)),
+    Row("tanh", ops.tanh, np.tanh, ((3, 4),)),
+    Row("tanh_scalar", ops.tanh, np.tanh, ((),)),
+    Row("softmax", ops.softmax, np_softmax, ((2, 3, 4),)),
+    Row("softmax_axis", lambda x: ops.softmax(x, axis=1), lambda x: np_softmax(x, 1), ((2, 3, 4),)),
+    Row("log_softmax", ops.log_softmax, lambda x: np.log(np_softmax(x)), ((3, 4),)),
+    Row("log_softmax_axis", lambda x: ops.log_softmax(x, 0), lambda x: np.log(np_softmax(x, 0)), ((3, 4),)),
+    Row("sum", ops.sum, np.sum, ((3, 4),)),
+    Row("sum_axis", lambda x: ops.sum(x, axis=(0, -1)), lambda x: x.sum((0, -1)), ((2, 3, 4),)),
+    Row("sum_keepdims", lambda x: ops.sum(x, 1, True), lambda x: x.sum(1, keepdims=True), ((2, 3, 4),)),
+    Row("mean", ops.mean, np.mean, ((3, 4),)),
+    Row("mean_axis", lambda x: x.mean(axis=1), lambda x: x.mean(1), ((2, 3, 4),)),
+    Row("max", ops.max, np.max, ((3, 4),)),
+    Row("max_axis", lambda x: x.max(axis=0), lambda x: x.max(0), ((3, 4),)),
+    Row("min_keepdims", lambda x: x.min(1, keepdims=True), lambda x: x.min(1, keepdims=True), ((3, 4),)),
+    Row("reshape", lambda x: ops.reshape(x, (4, -1)), lambda x: x.reshape(4, -1), ((2, 6),)),
+    Row("flatten", lambda x: x.flatten(), np.ravel, ((2, 3),)),
+    Row("transpose", ops.transpose, np.transpose, ((2, 3, 4),)),
+    Row("transpose_axes", lambda x: x.transpose(1, -1, 0), lambda x: x.transpose(1, 2, 0), ((2, 3, 4),)),
+    Row("index_row", lambda x: x[0], lambda x: x[0], ((3, 4),)),
+    Row("index_slices", lambda x: x[::-2, None, ..., 1], lambda x: x[::-2, None, ..., 1], ((3, 2, 4),)),
+    Row("index_array", lambda x: x[INDEX], lambda x: x[INDEX], ((3, 4),)),
+    Row("index_mask", lambda x: x[MASK, 1:], lambda x: x[MASK, 1:], ((3, 4),)),
+    Row("matmul", ops.matmul, np.matmul, ((3, 4), (4, 2))),
+    Row("matmul_vector", ops.matmul, np.matmul, ((2, 3, 4), (4,))),
+    Row("vector_matmul", ops.matmul, np.matmul, ((4,), (2, 4, 3))),
+    Row("vector_vector", ops.matmul, np.matmul, ((4,), (4,))),
+    Row("matmul_stack", ops.matmul, np.matmul, ((2, 3, 4), (4, 5))),
+    Row("matmul_stacks", ops.matmul, np.matmul, ((2, 1, 3, 4), (5, 4, 2))),
+    Row("dense", ops.dense, lambda x, w, b: x @ w + b, ((2, 3, 4), (4, 5), (5,))),
+    Row("dense_no_bias", ops.dense, np.matmul, ((3, 4), (4, 5))),
+    Row("dropout", lambda x: ops.dropout(x, 0.0), lambda x: x, ((3, 4),)),
+    Row("shared_input", lambda x: x * x + x, lambda x: x * x + x, ((3, 4),)),
+]
+each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+
+
+@each_row
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values(row, dtype):
+    check_op(row, dtype)
+
+
+@each_row
+def test_gradient(row):
+    check_grad(row)
+
+
+@each_row
+def test_layouts(row):
+    check_layouts(row)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.name.startswith("index")], ids=lambda row: row.name)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_nan_reaches_the_output(row):
+    check_nan(row)
+
+
+@pytest.mark.parametrize("op", [ops.relu, ops.sigmoid, ops.softmax, ops.exp, ops.square, ops.tanh, ops.elu])
+def test_batch_of_zero(op):
+    x = Tensor(np.zeros((0, 3), "float32"), requires_grad=True)
+    op(x).sum().backward()
+    assert op(x).shape == x.grad.shape == (0, 3)
+
+
+def test_matmul_of_an_empty_stack():
+    a, b = Tensor(np.zeros((0, 2, 3)), True), Tensor(np.zeros((0, 3, 4)), True)
+    (a @ b).sum().backward()
+    assert (a @ b).shape == (0, 2, 4) and a.grad.shape == (0, 2, 3) and b.grad.shape == (0, 3, 4)
+
+
+def test_big_results_equal_numpy():
+    x, y = values(300, 400, dtype="float32"), values(400, dtype="float32")
+    np.testing.assert_array_equal((Tensor(x) * y - x).data, x * y - x)
+
+
+# ------------------------------------------------------------------------------------------- slopes at special points
+
+@pytest.mark.parametrize("op", [ops.maximum, ops.minimum])
+def test_ties_share_the_gradient(op):
+    a, b = Tensor([1.0, 2.0], True), Tensor([1.0, 2.0], True)
+    op(a, b).sum().backward()
+    np.testing.assert_array_equal([a.grad, b.grad], np.full((2, 2), 0.5))
+
+
+def test_max_shares_the_gradient_of_ties():
+    x = Tensor([3.0, 1.0, 3.0], True)
+    x.max().backward()
+    np.testing.assert_array_equal(x.grad, [0.5, 0, 0.5])
+
+
+def test_power_is_flat_at_exponent_zero():
+    x, y = Tensor([0.0, 2.0], True), Tensor([0.0, 0.0], True)
+    (x**y).sum().backward()
+    np.testing.assert_allclose(x.grad, [0, 0])
+    np.testing.assert_allclose(y.grad, [0, np.log(2)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("op", [ops.sigmoid, ops.tanh, ops.softmax, ops.log_softmax])
+def test_extreme_inputs_do_not_overflow(op):
+    x = Tensor([-1e4, 0.0, 1e4], True)
+    op(x).sum().backward()
+    assert np.isfinite(op(x).data).all() and np.isfinite(x.grad).all()
+
+
+# ------------------------------------------------------------------------------------------------- dtypes and arguments
+
+def test_numbers_and_lists_are_weak():
+    for dtype in DTYPES:
+        t = Tensor(np.ones(2, dtype))
+        for result in (t * 2, 2.5 - t, t / np.float64(3), np.float64(2) * t, t + [1, 2], t ** np.int64(2)):
+            assert isinstance(result, Tensor) and result.dtype == dtype
+
+
+def test_arrays_mix_with_tensors_on_both_sides():
+    t, array = Tensor(np.ones((2, 2))), np.full((2, 2), 3.0)
+    for result, expected in ((array - t, 2), (t - array, -2), (array / t, 3), (array @ t, 6), (array**t, 3)):
+        assert isinstance(result, Tensor) and (result.data == expected).all()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda t: t + np.ones(2, "float64"), "float32 and float64.*astype"),
+        (lambda t: t + Tensor(np.ones(2)), "float32 and float64.*astype"),
+        (lambda t: t + np.ones(2, "int64"), "Add works on float32 or float64; got int64.*astype"),
+        (lambda t: np.ones(2, bool) * t, "got bool"),
+        (lambda t: t + "a", "got <U1"),
+        (lambda t: ops.exp(np.ones(2, "float16")), "got float16"),
+        (lambda t: ops.cast(t, "int32"), "'float32' or 'float64'"),
+        (lambda t: ops.convert_to_tensor(np.arange(3)), "int64"),
+        (lambda t: ops.one_hot([0.5], 2), "x must hold integer class numbers; got float64"),
+    ],
+)
+def test_wrong_dtypes_raise(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(Tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda t: t.sum(axis=2), "axis must be between -2 and 1.*got 2"),
+        (lambda t: t.sum(axis=(0, -2)), "axis twice"),
+        (lambda t: t.reshape(4, 2), "reshape"),
+        (lambda t: t + np.ones(4, "float32"), r"\(2,3\) \(4,\)"),
+        (lambda t: t @ t, r"matmul: \(2, 3\) @ \(2, 3\)"),
+        (lambda t: t @ 2.0, "scalar"),
+        (lambda t: ops.clip(t, 1, 0), "x_min must not be greater"),
+        (lambda t: ops.dropout(t, 1.0), "rate must be at least 0 and less than 1; got 1.0"),
+        (lambda t: ops.softmax(t, axis=5), "axis must be"),
+        (lambda t: ops.one_hot([0, 3], 3), "the label 3.*from 0 to 2"),
+    ],
+)
+def test_wrong_arguments_raise(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(Tensor(np.ones((2, 3), "float32")))
+
+
+def test_cast_brings_the_gradient_back_in_its_own_dtype():
+    t = Tensor([1.0, 2.0], True)
+    (t.astype("float64") * np.array([3.0, 4.0])).sum().backward()
+    assert t.grad.dtype == "float32" and t.grad.tolist() == [3, 4]
+
+
+def test_one_hot():
+    np.testing.assert_array_equal(ops.one_hot([[0, 2]], 3).data, [[[1, 0, 0], [0, 0, 1]]])
+    assert ops.one_hot(np.arange(4, dtype="uint8"), 5, axis=0, dtype="float64").shape == (5, 4)
+    assert ops.one_hot([], 5).shape == (0, 5)
+
+
+def test_convert_to_tensor_keeps_tensors():
+    t = Tensor([1.0])
+    assert ops.convert_to_tensor(t) is t
+    assert ops.convert_to_tensor(np.arange(3), dtype="float64").dtype == "float64"
+
+
+# ---------------------------------------------------------------------------------------------------------- dropout
+
+def test_dropout_scales_what_it_keeps():
+    x = Tensor(np.ones((100, 100), "float32"), True)
+    y = ops.dropout(x, 0.25, seed=1)
+    y.sum().backward()
+    assert set(np.unique(y.data)) == {0, np.float32(1 / 0.75)} and abs(y.data.mean() - 1) < 0.05
+    np.testing.assert_array_equal(x.grad, y.data)
+
+
+def test_dropout_draws_from_the_shared_stream():
+    def draw():
+        fastconv.utils.set_random_seed(7)
+        return ops.dropout(np.ones(50), 0.5).data
+
+    np.testing.assert_array_equal(draw(), draw())
+
+
+def test_all_names_the_public_ops():
+    assert all(callable(getattr(ops, name)) and getattr(ops, name).__doc__ for name in ops.__all__)
