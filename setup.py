@@ -17,7 +17,7 @@ KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
 TILES = ["conv_forward.c", "conv_backward_kernel.c", "pool.c", "rows.c", "update.c", "table.c"]
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h"]
-FLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
+FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
 
 # name: (bytes in a vector, pixels in a register tile, flags)
 X86 = {
@@ -40,7 +40,7 @@ class BuildKernels(build_ext):
     def build_extensions(self):
         openmp = ["-fopenmp"] if self.has_openmp() else []
         for extension in self.extensions:
-            extension.extra_compile_args += ["-O2", *openmp]
+            extension.extra_compile_args += ["-O2", "-g0", *openmp]
             extension.extra_link_args += openmp
             if extension.name.endswith("._tiles"):
                 extension.extra_objects += self.compile_tiles()

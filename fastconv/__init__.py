@@ -20,7 +20,7 @@ _MODULES = (
     "optimizers", "saving", "testing", "utils",
 )  # fmt: skip
 _NAMES = {
-    "Tensor": "ops", "no_grad": "ops", "Sequential": "models", "set_num_threads": "kernels",
+    "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "set_num_threads": "kernels",
     "get_num_threads": "kernels", "empty_cache": "kernels",
 }  # fmt: skip
 

@@ -26,7 +26,10 @@ class Logs(dict):
         return dict.__contains__(self, key) or dict.__contains__(self, _alias(key))
 
     def get(self, key, default=None):
-        return self[key] if key in self else default
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
 
 def _alias(key):

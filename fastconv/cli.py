@@ -16,8 +16,8 @@ from typing import NamedTuple
 class Recipe(NamedTuple):
     """How to train: what `fastconv train` does unless its arguments say otherwise.
 
-    With `decay` the learning rate falls in equal steps, epoch by epoch, towards 0: the last weights are then no
-    longer at the mercy of the last few batches.
+    With `decay` the learning rate falls in equal steps, epoch by epoch, towards 0: the last weights then do not
+    depend on the luck of the last few batches.
     """
 
     optimizer: str
@@ -158,7 +158,8 @@ def _parser():
     commands = parser.add_subparsers(title="commands", dest="command", metavar="{train,info}")
 
     command = commands.add_parser("train", help="train a CNN on handwritten digits", allow_abbrev=False,
-                                  description="Train the tutorial's CNN on handwritten digits and test it.")
+                                  description="Train the tutorial's CNN on handwritten digits and test it.",
+                                  epilog=_recipes_text())
     command.set_defaults(run=train, parser=command)
     add = command.add_argument
     add("data", nargs="?", default="mnist-mini", choices=list(DEFAULT_RECIPES),
@@ -177,6 +178,12 @@ def _parser():
                                   description="Print what a bug report needs.")
     command.set_defaults(run=info, parser=command)
     return parser
+
+
+def _recipes_text():
+    texts = [f"{data}: {recipe.optimizer} at {recipe.learning_rate} falling towards 0, batches of "
+             f"{recipe.batch_size}, {recipe.epochs} epochs" for data, recipe in DEFAULT_RECIPES.items()]
+    return f"Without --preset, {'; '.join(texts)}. What is given explicitly goes before."
 
 
 def _whole_number(text):

@@ -145,6 +145,10 @@ class Sequential(Trainer, Layer):
         """`(None, 10)`; None before it is known."""
         return None if self._build_shape is None else self._shape_above(self._build_shape)
 
+    def __repr__(self):
+        shapes = f", {self.input_shape} -> {self.output_shape}" if self.built else ", not built"
+        return f"<Sequential {self.name!r}: {len(self._stack)} layers{shapes}>"
+
     def summary(self, print_fn=None) -> None:
         """Prints a table of layers, output shapes and parameter counts; `print_fn` takes the text, default print."""
         rows = [("Layer (type)", "Output Shape", "Param #")]
@@ -153,8 +157,8 @@ class Sequential(Trainer, Layer):
             shape = None if shape is None else layer.compute_output_shape(shape)
             count = f"{layer.count_params():,}" if layer.built else "unbuilt"
             rows.append((f"{layer.name} ({type(layer).__name__})", "?" if shape is None else str(shape), count))
-        widths = [max(len(row[column]) for row in rows) + 2 for column in range(3)]
-        lines = [f"{a:<{widths[0]}}{b:<{widths[1]}}{c:>{widths[2]}}" for a, b, c in rows]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
         trainable, fixed = self.trainable_weights, self.non_trainable_weights
         bar = len(lines[0])
         lines = [f'Model: "{self.name}"', "-" * bar, lines[0], "=" * bar, *lines[1:], "-" * bar]

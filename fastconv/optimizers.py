@@ -104,7 +104,8 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam, by Keras' formula: `w -= learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`."""
+    """Adam by Keras' formula, with running means m of g and v of g * g:
+    `w -= learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`."""
 
     slots = ("momentum", "velocity")
     _arguments = ("learning_rate", "beta_1", "beta_2", "epsilon", "name")

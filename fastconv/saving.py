@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from fastconv import initializers
+from fastconv import initializers, losses, metrics, optimizers
 from fastconv.layers.base import snake_case, uninitialized_weights
 
 FORMAT_VERSION = "1"
@@ -33,7 +33,7 @@ def save_model(model, path) -> None:
     such a function, or an unbuilt model, raises ValueError.
     """
     if not model.built:
-        raise ValueError(f"{model.name!r} is not built, so it has no weights to save: call it, fit it or build it first.")
+        raise _unbuilt(model)
     tensors, facts = _tensors(model), {"model": json.dumps(model.get_config())}
     if model.optimizer is not None:
         try:
@@ -76,14 +76,14 @@ def load_model(path, custom_objects=None, compile=True):
 def save_weights(model, path) -> None:
     """Writes the weights alone, by layer and weight."""
     if not model.built:
-        raise ValueError(f"{model.name!r} is not built, so it has no weights to save: call it, fit it or build it first.")
+        raise _unbuilt(model)
     _write(path, _tensors(model), {})
 
 
 def load_weights(model, path) -> None:
     """Puts the weights of a file (of `save` or `save_weights`) into a built model; all of them, or none."""
     if not model.built:
-        raise ValueError(f"{model.name!r} is not built, so it has no weights yet: give it an input shape or call it.")
+        raise _unbuilt(model)
     _assign(model, _read(path)[0], path)
 
 
@@ -136,8 +136,6 @@ def _compile_config(model) -> dict:
 
 
 def _compile(model, config, tensors, custom_objects):
-    from fastconv import losses, metrics, optimizers
-
     optimizer = optimizers.get(config["optimizer"], custom_objects)
     model.compile(
         optimizer,
@@ -170,25 +168,23 @@ def _tensors(model) -> dict:
 
 def _checksum(tensors, facts) -> str:
     total = 0
-    for key in ("model", "compile"):
-        total = zlib.crc32(facts.get(key, "").encode(), total)
+    for key in sorted(facts.keys() - {"checksum"}):
+        total = zlib.crc32(f"{key}={facts[key]}\n".encode(), total)
     for name in sorted(tensors):
         total = zlib.crc32(np.ascontiguousarray(tensors[name]), zlib.crc32(name.encode(), total))
     return f"{total:08x}"
 
 
 def _write(path, tensors, facts):
-    from fastconv import __version__
     from safetensors.numpy import save
+
+    from fastconv import __version__
 
     path = os.path.realpath(path)
     if path.endswith((".keras", ".h5")):
         raise ValueError(f"fastconv writes safetensors, not Keras' formats; name the file *.safetensors: {path!r}.")
-    facts = {
-        "format": "fastconv", "format_version": FORMAT_VERSION, "fastconv_version": __version__,
-        "checksum": _checksum(tensors, facts), **facts,
-    }  # fmt: skip
-    content = save(tensors, metadata=facts)
+    facts = {"format": "fastconv", "format_version": FORMAT_VERSION, "fastconv_version": __version__} | facts
+    content = save(tensors, metadata=facts | {"checksum": _checksum(tensors, facts)})
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
@@ -206,10 +202,12 @@ def _read(path):
     """(tensors, metadata) of a file that is whole and ours."""
     from safetensors import SafetensorError, safe_open
 
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder, not a model file.")
     try:
         with safe_open(path, framework="numpy") as file:
             facts = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     except (SafetensorError, TypeError, ValueError, AttributeError, UnicodeError) as error:
         raise ValueError(f"{path} is no safetensors file, or is damaged: {_reason(error)}") from error
     if facts.get("format") != "fastconv":
@@ -248,6 +246,10 @@ def _check(name, saved, wanted):
         raise ValueError(
             f"{name} has shape {saved.shape} and dtype {saved.dtype}; {wanted.shape} and {wanted.dtype} are needed."
         )
+
+
+def _unbuilt(model) -> ValueError:
+    return ValueError(f"{model.name!r} is not built, so it has no weights yet: give it an input shape, or call it.")
 
 
 def _reason(error) -> str:

@@ -17,7 +17,7 @@ from fastconv.callbacks import CallbackList, History, Logs
 from fastconv.kernels.geometry import per_axis
 from fastconv.layers.base import cast, numbers
 from fastconv.progress import Interrupts, Progress
-from fastconv.tensor import Tensor, no_grad
+from fastconv.tensor import no_grad
 
 
 class Trainer:
@@ -310,7 +310,8 @@ def _diagnose(model, x, y) -> str:
         for layer in model.layers:
             for weight in layer.weights:
                 if not np.isfinite(weight.data).all():
-                    return f"The loss is not finite: {weight.name} of layer {layer.name!r} became NaN or infinite. {cause}"
+                    where = f"{weight.name} of layer {layer.name!r}"
+                    return f"The loss is not finite: {where} became NaN or infinite. {cause}"
             x = layer(x, training=False)
             if not np.isfinite(x.data).all():
                 return f"The loss is not finite: layer {layer.name!r} is the first with NaN or infinite output. {cause}"
@@ -347,8 +348,6 @@ def _split(x, y, share, validation_data):
     if not share:
         return x, y, None
     kept = math.floor(len(x) * (1 - share))
-    if not 0 < kept < len(x):
-        raise ValueError(
-            f"validation_split={share} of {len(x)} samples leaves none for {'training' if not kept else 'validation'}."
-        )
+    if not kept:
+        raise ValueError(f"validation_split={share} of {len(x)} samples leaves none for training.")
     return x[:kept], y[:kept], (x[kept:], y[kept:])

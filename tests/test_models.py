@@ -43,18 +43,19 @@ def test_the_tutorials_model_and_its_summary(capsys):
     model.add(layers.Dense(10, activation="softmax", name="digits"))
     model.get_layer("conv").trainable = False
     assert model.summary() is None
+    assert repr(model) == "<Sequential 'tutorial': 6 layers, (None, 28, 28, 1) -> (None, 10)>"
     assert capsys.readouterr().out == """\
 Model: "tutorial"
--------------------------------------------------
-Layer (type)           Output Shape       Param #
-=================================================
-conv (Conv2D)          (None, 24, 24, 32)     832
-pool (MaxPooling2D)    (None, 12, 12, 32)       0
-conv_2 (Conv2D)        (None, 8, 8, 64)    51,264
-pool_2 (MaxPooling2D)  (None, 4, 4, 64)         0
-flat (Flatten)         (None, 1024)             0
-digits (Dense)         (None, 10)          10,250
--------------------------------------------------
+--------------------------------------------------
+Layer (type)           Output Shape        Param #
+==================================================
+conv (Conv2D)          (None, 24, 24, 32)      832
+pool (MaxPooling2D)    (None, 12, 12, 32)        0
+conv_2 (Conv2D)        (None, 8, 8, 64)     51,264
+pool_2 (MaxPooling2D)  (None, 4, 4, 64)          0
+flat (Flatten)         (None, 1024)              0
+digits (Dense)         (None, 10)           10,250
+--------------------------------------------------
 Total params: 62,346 (243.54 KB)
 Trainable params: 61,514 (240.29 KB)
 Non-trainable params: 832 (3.25 KB)

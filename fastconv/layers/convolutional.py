@@ -55,8 +55,8 @@ class Conv(Spatial):
             raise ValueError(f"{type(self).__name__} needs a known number of channels; got the input shape {shape}.")
         if channels % self.groups or not channels:
             raise ValueError(
-                f"{type(self).__name__}: the channels must be a positive multiple of groups={self.groups}; got {channels} "
-                f"in the input shape {shape}."
+                f"{type(self).__name__}: the channels must be a positive multiple of groups={self.groups}; got "
+                f"{channels} in the input shape {shape}."
             )
         if self.built and channels != self.kernel.shape[-2] * self.groups:
             raise ValueError(
