@@ -16,8 +16,8 @@ from typing import NamedTuple
 class Recipe(NamedTuple):
     """How to train: what `fastconv train` does unless its arguments say otherwise.
 
-    With `decay` the learning rate falls in equal steps, epoch by epoch, towards 0: the last weights then do not
-    depend on the luck of the last few batches.
+    With `decay` the learning rate falls in equal steps, epoch by epoch, towards 0: the last weights then do
+    not depend on the luck of the last few batches.
     """
 
     optimizer: str
@@ -183,7 +183,7 @@ def _parser():
 def _recipes_text():
     texts = [f"{data}: {recipe.optimizer} at {recipe.learning_rate} falling towards 0, batches of "
              f"{recipe.batch_size}, {recipe.epochs} epochs" for data, recipe in DEFAULT_RECIPES.items()]
-    return f"Without --preset, {'; '.join(texts)}. What is given explicitly goes before."
+    return f"Without --preset, {'; '.join(texts)}. Explicit options override the recipe."
 
 
 def _whole_number(text):
