@@ -1,0 +1,12 @@
+"""One module a framework, each with a class `Adapter(threads, **options)` that runs the workloads the framework's own way.
+
+No timing and no comparison here. Contract, for every adapter (it offers the suites that contestants.py names):
+  versions()              -> {name: version}
+  conv(shape, ring)       -> {pass: (run, arrays)}; ring holds (x, kernel, dy); results y, then [dx,] dkernel
+  pool(shape, ring)       -> the same; ring holds (x, dy); results y, dx
+  training(weights)       -> an object with batch(images, labels), step(batch) -> loss, epoch(images, labels)
+  inference(weights)      -> {"call": images -> probabilities, "predict": ...}; what a user would write for one call
+  read(result)            waits for the result and reads an element of each of its arrays
+`run(i)` computes with input i modulo the ring's length; `arrays(result)` gives NumPy arrays, channels last. An adapter
+raises NotImplementedError for what its framework cannot do.
+"""

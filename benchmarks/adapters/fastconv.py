@@ -1,0 +1,126 @@
+"""fastconv itself: kernels on plain arrays for convolution and pooling, the public Sequential for the network.
+
+Contract: see adapters/__init__.py. Option `precision`: "fast" or "exact", for fastconv.set_precision. Weights of a
+convolution are plain arrays, so nothing is cached between calls.
+"""
+
+import numpy as np
+
+import fastconv
+from fastconv import kernels
+
+from .. import data, shapes
+
+
+class Adapter:
+    def __init__(self, threads, precision=None):
+        kernels.set_num_threads(threads)
+        if precision is not None:
+            if not hasattr(fastconv, "set_precision"):
+                raise NotImplementedError("this fastconv has no set_precision: all of its algorithms are direct")
+            fastconv.set_precision(precision)
+
+    def versions(self):
+        build = kernels.build_info()
+        return {"fastconv": fastconv.__version__, "ISA": build["isa"], "compiler": build["compiler"]}
+
+    def conv(self, shape, ring):
+        geometry = {
+            "strides": shape.stride, "padding": shape.padding, "dilation_rate": shape.dilation, "groups": shape.groups
+        }  # fmt: skip
+
+        def forward(i):
+            x, kernel, _ = ring[i % len(ring)]
+            return (kernels.conv_forward(x, kernel, **geometry),)
+
+        def backward(i):
+            x, kernel, dy = ring[i % len(ring)]
+            dkernel = kernels.conv_backward_kernel(dy, x, kernel.shape, **geometry)
+            if not shape.input_gradient:
+                return (dkernel,)
+            return kernels.conv_backward_input(dy, kernel, x.shape, **geometry), dkernel
+
+        return _passes(forward, backward)
+
+    def pool(self, shape, ring):
+        if shape.kind == "average":
+            return _passes(
+                lambda i: (kernels.average_pool_forward(ring[i % len(ring)][0], 2),),
+                lambda i: (kernels.average_pool_backward(ring[i % len(ring)][1], shape.x_shape, 2),),
+            )
+        indices = [kernels.max_pool_forward(x, 2)[1] for x, _ in ring]
+
+        def forward(i):
+            return kernels.max_pool_forward(ring[i % len(ring)][0], 2)[:1]
+
+        def backward(i, index=None):
+            index = indices[i % len(ring)] if index is None else index
+            return (kernels.max_pool_backward(ring[i % len(ring)][1], index, shape.x_shape, 2),)
+
+        def both(i):
+            y, index = kernels.max_pool_forward(ring[i % len(ring)][0], 2)
+            return y, *backward(i, index)
+
+        return {"forward": (forward, _same), "backward": (backward, _same), "both": (both, _same)}
+
+    def training(self, weights):
+        return Training(_network(weights))
+
+    def inference(self, weights):
+        model = _network(weights)
+
+        @fastconv.no_grad()
+        def call(images):
+            return model(images).numpy()
+
+        return {"call": call, "predict": lambda images: model.predict(images, batch_size=len(images))}
+
+    def read(self, result):
+        for array in _tuple(result):
+            float(array[(-1,) * np.ndim(array)] if np.ndim(array) else array)
+
+
+class Training:
+    def __init__(self, model):
+        self.model = model
+        optimizer = fastconv.optimizers.SGD(learning_rate=shapes.LEARNING_RATE)
+        model.compile(optimizer=optimizer, loss="categorical_crossentropy")
+
+    def batch(self, images, labels):
+        return images, data.one_hot(labels)
+
+    def step(self, batch):
+        return float(self.model.train_on_batch(*batch))
+
+    def epoch(self, images, labels):
+        self.model.fit(images, data.one_hot(labels), batch_size=shapes.BATCH, epochs=1, verbose=0)
+
+
+def _network(weights):
+    layers = fastconv.layers
+    model = fastconv.Sequential([
+        layers.Input(shapes.IMAGE),
+        layers.Conv2D(32, 5, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(64, 5, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(shapes.CLASSES, activation="softmax"),
+    ])  # fmt: skip
+    model.set_weights(list(weights.values()))
+    return model
+
+
+def _passes(forward, backward):
+    def both(i):
+        return *forward(i), *backward(i)
+
+    return {"forward": (forward, _same), "backward": (backward, _same), "both": (both, _same)}
+
+
+def _tuple(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _same(result):
+    return result

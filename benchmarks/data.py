@@ -1,0 +1,86 @@
+"""The inputs of every workload, drawn from a seed: the same arrays in every process, without sending them.
+
+Contract: float32, channels last, NumPy only. Each workload has a ring of RING different inputs, so that a repetition
+never sees the input of the one before. Digits are the 5,000 real ones that the project carries.
+"""
+
+import math
+
+import numpy as np
+
+from . import ROOT, shapes
+
+RING = 3  # inputs of a convolution or pooling
+DIGITS = ROOT / "fastconv" / "datasets" / "mnist_mini.npz"
+
+
+def conv(shape, i):
+    """(x, kernel, dy) number i of a shapes.Conv."""
+    generator = _generator(shape.name, i)
+    return tuple(_uniform(generator, size) for size in (shape.x_shape, shape.kernel_shape, shape.y_shape))
+
+
+def pool(shape, i):
+    """(x, dy) number i of a shapes.Pool."""
+    generator = _generator(shape.name, i)
+    return _uniform(generator, shape.x_shape), _uniform(generator, shape.y_shape)
+
+
+def weights():
+    """{name: array} of the tutorial's network: Glorot uniform kernels, zero biases."""
+    generator = _generator("weights", 0)
+    arrays = {}
+    for name, shape in shapes.WEIGHTS.items():
+        if name.endswith("bias"):
+            arrays[name] = np.zeros(shape, np.float32)
+        else:
+            taps = math.prod(shape[:-2])
+            limit = math.sqrt(6 / (taps * (shape[-2] + shape[-1])))
+            arrays[name] = limit * _uniform(generator, shape)
+    return arrays
+
+
+def dense_kernel_channels_first(kernel):
+    """The dense kernel with its rows in the order of a channels-first flatten, for peers that flatten that way."""
+    return kernel.reshape(*shapes.FEATURES, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
+
+
+def batches(size):
+    """A ring of (images (size, 28, 28, 1) in 0..1, labels (size,) int64): the digits in order."""
+    images, labels = digits()
+    count = min(len(images) // size, 100)
+    cuts = [slice(i * size, (i + 1) * size) for i in range(count)]
+    return [(images[cut], labels[cut]) for cut in cuts]
+
+
+def digits():
+    """4,000 images (28, 28, 1) in 0..1 and their labels."""
+    with np.load(DIGITS) as file:
+        images, labels = file["x_train"], file["y_train"]
+    return images[..., None].astype(np.float32) / np.float32(255), labels.astype(np.int64)
+
+
+def full_size_digits():
+    """As many images and labels as MNIST's training set has (188 MB), made of the 4,000 over and over."""
+    images, labels = digits()
+    count = shapes.EPOCH_STEPS * shapes.BATCH
+    many = np.empty((count, *shapes.IMAGE), np.float32)
+    for start in range(0, count, len(images)):
+        many[start : start + len(images)] = images[: count - start]
+    return many, np.resize(labels, count)
+
+
+def one_hot(labels):
+    return np.eye(shapes.CLASSES, dtype=np.float32)[labels]
+
+
+def _generator(name, i):
+    return np.random.default_rng([i, *name.encode()])
+
+
+def _uniform(generator, shape):
+    """Uniform in [-1, 1)."""
+    array = generator.random(shape, dtype=np.float32)
+    array *= 2
+    array -= 1
+    return array

@@ -1,0 +1,156 @@
+"""One contestant's process: `python -m benchmarks.worker NAME THREADS`, driven by JSON lines over stdin and stdout.
+
+It knows no framework (adapters/ do) and compares with no peer. Contract: it first answers {"versions": {...}} or
+{"missing": why}; then each line asks for one thing and gets one answer line:
+  {"do": "prepare", "suite", "task", "reference": path}   -> {pass: {"error": float} | {"failed": why}}
+  {"do": "time", "pass", "seconds"}                       -> {"seconds": [one a call]}
+  {"do": "epoch"} -> {"seconds": float}      {"do": "memory"} -> {"data", "loaded", "peak": bytes}
+A pass whose result differs from the reference has failed, and cannot be timed. Whatever frameworks print goes to
+stderr. It ends when stdin does, and is killed with its parent.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+from . import checks, data, shapes
+from .contestants import CONTESTANTS
+
+MIN_CALLS, MAX_CALLS = 3, 2000  # in one round
+PR_SET_PDEATHSIG = 1
+
+
+def main(name, threads):
+    """Serve until stdin ends."""
+    answers = _private_stdout()
+    contestant = CONTESTANTS[name]
+    try:
+        adapter = importlib.import_module(f"benchmarks.adapters.{contestant.adapter}")
+        adapter = adapter.Adapter(int(threads), **contestant.options)
+    except (ImportError, NotImplementedError) as error:
+        return _answer(answers, {"missing": str(error).splitlines()[0]})
+    _answer(answers, {"versions": adapter.versions()})
+    worker = Worker(adapter)
+    for line in sys.stdin:
+        request = json.loads(line)
+        _answer(answers, getattr(worker, request.pop("do"))(**request))
+
+
+class Worker:
+    """The requests: one method each."""
+
+    def __init__(self, adapter):
+        self.adapter = adapter
+        self.passes = {}
+        self.turn = 0  # which input of the ring comes next; never starts over
+
+    def prepare(self, suite, task, reference):
+        self.passes = {}  # frees the arrays of the task before
+        with np.load(reference) as file:
+            expected = {key: file[key] for key in file}
+        report = {}
+        try:
+            passes = getattr(self, "_" + suite)(task)
+        except Exception as error:  # whatever a framework raises for what it cannot do
+            return {what: {"failed": _line(error)} for what in checks.passes(expected)}
+        for what, (run, arrays) in passes.items():
+            try:
+                report[what] = {"error": checks.compare(expected, what, run, arrays)}
+                self.passes[what] = run
+            except Exception as error:
+                report[what] = {"failed": _line(error)}
+        return report
+
+    def time(self, **request):
+        run, read, budget = self.passes[request["pass"]], self.adapter.read, request["seconds"]
+        for _ in range(2):  # wakes the threads and the caches
+            read(run(self._next()))
+        spent = []
+        total = 0.0
+        while len(spent) < MIN_CALLS or (total < budget and len(spent) < MAX_CALLS):
+            i = self._next()
+            start = time.perf_counter()
+            result = run(i)
+            read(result)
+            spent.append(time.perf_counter() - start)
+            total += spent[-1]
+            del result
+        return {"seconds": spent}
+
+    def epoch(self):
+        images, labels = data.full_size_digits()
+        training = self.adapter.training(data.weights())
+        training.epoch(images[: 10 * shapes.BATCH], labels[: 10 * shapes.BATCH])  # warm-up, or compilation
+        start = time.perf_counter()
+        training.epoch(images, labels)
+        return {"seconds": time.perf_counter() - start}
+
+    def memory(self):
+        images, labels = data.full_size_digits()
+        loaded = _memory("VmRSS")
+        share = 60 * shapes.BATCH
+        self.adapter.training(data.weights()).epoch(images[:share], labels[:share])
+        return {"data": images.nbytes + labels.nbytes, "loaded": loaded, "peak": _memory("VmHWM")}
+
+    def _next(self):
+        self.turn += 1
+        return self.turn
+
+    def _conv(self, task):
+        shape = shapes.CONVS[task]
+        return self.adapter.conv(shape, [data.conv(shape, i) for i in range(data.RING)])
+
+    def _pool(self, task):
+        shape = shapes.POOLS[task]
+        return self.adapter.pool(shape, [data.pool(shape, i) for i in range(data.RING)])
+
+    def _train(self, task):
+        training = self.adapter.training(data.weights())
+        ring = [training.batch(*batch) for batch in data.batches(shapes.BATCH)]
+        return {"step": (lambda i: training.step(ring[i % len(ring)]), lambda loss: (np.array(loss),))}
+
+    def _infer(self, task):
+        passes = self.adapter.inference(data.weights())
+        ring = [images for images, _ in data.batches(shapes.INFERENCE_BATCHES[task])]
+        return {what: (_over(ring, run), lambda result: (np.asarray(result),)) for what, run in passes.items()}
+
+
+def _over(ring, run):
+    return lambda i: run(ring[i % len(ring)])
+
+
+def _memory(field):
+    """Bytes, from /proc: VmRSS now, VmHWM at the highest."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith(field + ":"):
+                return 1024 * int(line.split()[1])
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def _private_stdout():
+    """The real stdout as a file for answers; file descriptor 1 becomes stderr."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return answers
+
+
+def _answer(file, message):
+    file.write(json.dumps(message) + "\n")
+    file.flush()
+
+
+def _line(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+
+
+if __name__ == "__main__":
+    if sys.platform == "linux":  # a stopped worker could not notice that its parent is gone
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    main(*sys.argv[1:])
