@@ -7,10 +7,14 @@ sum is exact and the results must be equal, and on normal data, within the round
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 
+import fastconv
 from fastconv import kernels
 from fastconv.kernels import reference
 
@@ -41,6 +45,18 @@ def check_op(name, *arguments, terms, dtype, **options):
             factors = [largest(value) for value in values if isinstance(value, np.ndarray)]
             scale = max(np.prod(factors[:2]), *factors[2:], 0)  # a third array is a bias
             np.testing.assert_allclose(result, expected, rtol=0, atol=np.finfo(dtype).eps * terms * scale)
+
+
+# Where a new interpreter finds the fastconv under test: run in a checkout, it would import the sources.
+INSTALLED = os.path.dirname(os.path.dirname(fastconv.__file__))
+
+
+def python(*arguments, **environment):
+    """Runs a new interpreter with these arguments (a program after "-c", or "-m" and a module), output captured."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, cwd=INSTALLED,
+        env={**os.environ, **environment},
+    )  # fmt: skip
 
 
 class Plain:

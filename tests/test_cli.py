@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import INSTALLED, python
 
 import fastconv
 from fastconv.cli import main
@@ -121,8 +122,7 @@ def test_without_a_command_prints_help(capsys):
 
 
 def test_python_m():
-    answer = subprocess.run([sys.executable, "-m", "fastconv", "train", "--epochs", "x"], capture_output=True,
-                            text=True)
+    answer = python("-m", "fastconv", "train", "--epochs", "x")
     assert answer.returncode == 2
     assert answer.stderr == "fastconv train: argument --epochs: must be a whole number; got 'x'\n"
 
@@ -182,7 +182,7 @@ def test_ctrl_c_in_training_ends_it():
     program = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
                "from fastconv.cli import main; sys.exit(main(['train', '--epochs', '1000']))")
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
+                          text=True, cwd=INSTALLED) as process:
         while "Epoch 1/1000" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)

@@ -10,14 +10,13 @@ import http.server
 import io
 import os
 import re
-import subprocess
-import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from helpers import python
 
 from fastconv.datasets import _files, mnist, mnist_mini
 
@@ -378,5 +377,5 @@ def test_several_at_once(server):
 def test_import_loads_no_network_modules():
     program = ("import sys, fastconv.datasets; "
                "print({'urllib.request', 'http.client', 'gzip', 'tempfile'} & {*sys.modules})")
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    answer = python("-c", program)
     assert answer.stdout.strip() == "set()"

@@ -1,12 +1,11 @@
 """The caching allocator: reuse, lifetime, the limit, threads, interpreter exit."""
 
 import gc
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
+from helpers import python
 
 from fastconv import empty_cache, kernels
 from fastconv.kernels import _memory
@@ -90,4 +89,4 @@ def test_threads_share_it_safely():
 
 def test_arrays_may_die_at_interpreter_exit():
     program = "import fastconv, builtins; builtins.kept = [fastconv.kernels.empty((n, 9), 'f4') for n in range(99)]"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+    assert python("-c", program).returncode == 0

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from helpers import python
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -79,9 +78,7 @@ def test_a_file_loads_in_another_process(path):
     model = trained()
     model.save(path)
     program = f"from fastconv import models; print(models.load_model({str(path)!r}).count_params())"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    captured = {"capture_output": True, "text": True, "env": environment}
-    result = subprocess.run([sys.executable, "-c", program], check=False, **captured)
+    result = python("-c", program)
     assert result.stdout.strip() == str(model.count_params()), result.stderr
 
 

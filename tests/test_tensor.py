@@ -1,13 +1,12 @@
 """Tensor, Parameter and the contract of the tape."""
 
 import copy
-import subprocess
-import sys
 import threading
 import weakref
 
 import numpy as np
 import pytest
+from helpers import python
 
 import fastconv
 from fastconv import Tensor, no_grad, ops
@@ -328,5 +327,5 @@ def test_trainable_mirrors_requires_grad():
 
 def test_a_fresh_import_has_operators():
     program = "from fastconv import Tensor; print(float((Tensor([1.0]) + 1).sum()))"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "2.0\n"
+    assert python("-c", program).stdout == "2.0\n"
     assert fastconv.Tensor is Tensor and fastconv.no_grad is no_grad

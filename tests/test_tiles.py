@@ -1,23 +1,19 @@
 """Threads, instruction sets, forks and the import: what stands around the kernels."""
 
 import os
-import subprocess
-import sys
+import shutil
 import textwrap
 
 import pytest
+from helpers import python
 
 import fastconv
 from fastconv import kernels
 from fastconv.kernels import _tiles
 
 
-def python(program, **environment):
-    """Runs a program in a new interpreter, away from the sources' folder."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60,
-        env={**os.environ, **environment}, cwd=os.path.dirname(os.path.dirname(fastconv.__file__)),
-    )  # fmt: skip
+def run(program, **environment):
+    return python("-c", textwrap.dedent(program), **environment)
 
 
 def test_set_num_threads_is_honoured_and_checked(restore_threads):
@@ -32,10 +28,10 @@ def test_set_num_threads_is_honoured_and_checked(restore_threads):
 def test_the_default_respects_omp_num_threads_and_affinity():
     usable = len(os.sched_getaffinity(0))
     for asked, expected in [("1", 1), ("1,2", 1), ("1000", usable), ("nonsense", usable), ("0", usable)]:
-        run = python("import fastconv; print(fastconv.get_num_threads())", OMP_NUM_THREADS=asked)
-        assert 1 <= int(run.stdout) <= expected
+        result = run("import fastconv; print(fastconv.get_num_threads())", OMP_NUM_THREADS=asked)
+        assert 1 <= int(result.stdout) <= expected
     pinned = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import fastconv; print(fastconv.get_num_threads())"
-    assert python(pinned).stdout.strip() == "1"
+    assert run(pinned).stdout.strip() == "1"
 
 
 @pytest.mark.parametrize(
@@ -58,20 +54,20 @@ def test_the_cgroup_quota_is_read(files, quota, tmp_path):
 
 def test_every_instruction_set_can_be_asked_for():
     for isa in kernels.build_info()["isas"]:
-        run = python("import fastconv; print(fastconv.kernels.build_info()['isa'])", FASTCONV_ISA=isa)
-        assert run.stdout.strip() == isa
+        result = run("import fastconv; print(fastconv.kernels.build_info()['isa'])", FASTCONV_ISA=isa)
+        assert result.stdout.strip() == isa
 
 
 def test_an_instruction_set_that_the_cpu_lacks_is_an_error():
-    run = python("import fastconv", FASTCONV_ISA="avx4096")
-    assert run.returncode != 0
-    assert "FASTCONV_ISA must be one that this CPU runs, of baseline" in run.stderr
+    result = run("import fastconv", FASTCONV_ISA="avx4096")
+    assert result.returncode != 0
+    assert "FASTCONV_ISA must be one that this CPU runs, of baseline" in result.stderr
     with pytest.raises(ValueError, match="got 'sse9'"):
         kernels.use_isa("sse9")
 
 
 def test_a_forked_child_runs_serially_and_finishes():
-    run = python("""
+    result = run("""
         import os, numpy as np, fastconv
         x, w = np.ones((8, 64, 64, 16), 'f4'), np.ones((3, 3, 16, 32), 'f4')
         fastconv.set_num_threads(2)
@@ -81,30 +77,24 @@ def test_a_forked_child_runs_serially_and_finishes():
             os._exit(0 if (fastconv.kernels.conv_forward(x, w) == before).all() else 3)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """)
-    assert run.stdout.strip() == "0"
+    assert result.stdout.strip() == "0"
 
 
 def test_the_import_prints_nothing_and_stays_light():
-    run = python("""
+    result = run("""
         import sys, fastconv
         heavy = {'tqdm', 'safetensors', 'matplotlib', 'urllib.request', 'http', 'ssl', 'asyncio', 'unittest'}
         print(sorted(heavy & set(sys.modules)))
     """)
-    import numpy  # what NumPy itself loads is not ours to avoid
-
-    loaded = python("import sys, numpy; print(sorted({'unittest', 'asyncio', 'ssl', 'http'} & set(sys.modules)))")
-    assert numpy and run.stdout.strip() == loaded.stdout.strip() and run.stderr == ""
+    # what NumPy itself loads is not ours to avoid
+    loaded = run("import sys, numpy; print(sorted({'unittest', 'asyncio', 'ssl', 'http'} & set(sys.modules)))")
+    assert result.stdout.strip() == loaded.stdout.strip() and result.stderr == ""
 
 
 def test_an_uncompiled_tree_says_how_to_install(tmp_path):
-    import shutil
-
     shutil.copytree(
         os.path.dirname(fastconv.__file__), tmp_path / "fastconv",
         ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.npz"),
     )  # fmt: skip
-    run = subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path += {sys.path!r}; sys.path.insert(0, {str(tmp_path)!r}); import fastconv"],
-        capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert "fastconv is not compiled here: run `pip install .`" in run.stderr.splitlines()[-1]
+    result = python("-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import fastconv")
+    assert "fastconv is not compiled here: run `pip install .`" in result.stderr.splitlines()[-1]
