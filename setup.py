@@ -15,7 +15,7 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
-TILES = ["conv_forward.c", "conv_backward_kernel.c", "pool.c", "rows.c", "update.c", "table.c"]
+TILES = ["conv_forward.c", "conv_backward_kernel.c", "depthwise.c", "pool.c", "rows.c", "update.c", "table.c"]
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h"]
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
 
@@ -98,7 +98,9 @@ class BuildKernels(build_ext):
 
 
 def extension(name, **options):
-    return Extension(f"fastconv.kernels.{name}", [f"{KERNELS}/{name}.pyx"], include_dirs=[CSRC], **options)
+    depends = [f"{CSRC}/tiles.h", *(f"{KERNELS}/{room}.pxd" for room in ("_memory", "_tiles", "_rows"))]
+    source = f"{KERNELS}/{name}.pyx"
+    return Extension(f"fastconv.kernels.{name}", [source], include_dirs=[CSRC], depends=depends, **options)
 
 
 setup(

@@ -1,7 +1,7 @@
 # cython: language_level=3, cdivision=True
-"""Direct convolution: fills the jobs of csrc/conv_forward.c and csrc/conv_backward_kernel.c and runs their tiles.
+"""Convolution: fills the jobs of csrc/conv_forward.c, conv_backward_kernel.c and depthwise.c and runs their tiles.
 
-Arrays must be C-contiguous, aligned, of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
+`algorithm` is "direct", or "depthwise" where every channel has one filter (kernels/algorithms.py chooses). Arrays must be C-contiguous, aligned, of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
 How the work is cut depends on shapes alone, never on the number of threads.
 """
 
@@ -10,7 +10,20 @@ from libc.stddef cimport ptrdiff_t
 from math import gcd
 
 from ._memory cimport Block
-from ._tiles cimport address, fc_axis, fc_conv, fc_conv_kernel, fc_pack, fc_tiles, run, tiles_of, window_axis
+from ._rows cimport sum_rows
+from ._tiles cimport (
+    address,
+    fc_axis,
+    fc_conv,
+    fc_conv_kernel,
+    fc_depthwise,
+    fc_depthwise_kernel,
+    fc_pack,
+    fc_tiles,
+    run,
+    tiles_of,
+    window_axis,
+)
 
 cdef enum:
     FORWARD_WORK = 4_000_000  # FLOPs of a tile: some 20 us on one core
@@ -90,7 +103,27 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     )
 
 
-def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups):
+cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv* job) except -1:
+    """The same convolution for one filter a channel; the weights are read where they are."""
+    cdef fc_depthwise d
+    cdef int i
+    d.x, d.weights, d.bias, d.y = job.x, pack.weights, pack.bias, job.y
+    d.batch, d.channels = job.batch, job.groups
+    for i in range(3):
+        d.axis[i] = job.axis[i]
+        d.tap_step[i] = pack.tap_step[i]
+    for i in range(4):
+        d.y_step[i] = job.y_step[i]
+    cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
+    cdef double work = 2.0 * rows * d.axis[2].output * d.channels * max(taps_of(d.axis), 1)
+    return run(tiles.depthwise_forward, &d, rows, work, True)
+
+
+cdef int run_forward(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, algorithm) except -1:
+    return run_depthwise(tiles, pack, job) if algorithm == "depthwise" else run_packed(tiles, pack, job, itemsize)
+
+
+def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm):
     """y = x * kernel + bias; bias may be None."""
     cdef const fc_tiles* tiles = tiles_of(x)
     cdef fc_pack pack
@@ -111,7 +144,7 @@ def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups):
         pack.tap_step[i] = step
         step *= job.axis[i].taps
         job.y_step[i] = job.y_step[i + 1] * job.axis[i].output
-    run_packed(tiles, &pack, &job, x.itemsize)
+    run_forward(tiles, &pack, &job, x.itemsize, algorithm)
 
 
 cdef struct Phase:
@@ -141,7 +174,7 @@ cdef Phase phase_of(const fc_axis* a, ptrdiff_t first):
     return p
 
 
-def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups):
+def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     """dx = the gradient of x: for each phase of the strides, dy convolved with the flipped, transposed kernel."""
     cdef const fc_tiles* tiles = tiles_of(dy)
     cdef fc_axis axis[3]
@@ -186,13 +219,28 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups):
                 if taps_of(job.axis) == 0:  # a stride past the kernel: these inputs are read by no window
                     for i in range(3):
                         pack.taps[i] = job.axis[i].taps = i != 0
-                        job.axis[i].stride = job.axis[i].start = 0
-                run_packed(tiles, &pack, &job, itemsize)
+                        job.axis[i].start = 0
+                run_forward(tiles, &pack, &job, itemsize, algorithm)
 
 
-def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups):
+cdef int depthwise_backward_kernel(const fc_tiles* tiles, dy, x, dkernel, window) except -1:
+    cdef fc_depthwise_kernel job
+    cdef ptrdiff_t width = dkernel.size
+    job.x, job.dy = address(x), address(dy)
+    job.batch, job.channels = read_axes(job.axis, window, x.shape[0]), x.shape[-1]
+    job.slices = min(TILES, job.batch * job.axis[0].output * job.axis[1].output)
+    cdef Block partial = Block(job.slices * width * dy.itemsize)
+    job.partial = partial.data
+    run(tiles.depthwise_backward_kernel, &job, job.slices, 2.0 * dy.size * taps_of(job.axis), True)
+    return sum_rows(tiles, partial.data, address(dkernel, True), job.slices, width, dy.itemsize)
+
+
+def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     """dkernel = the gradient of the kernel, summed over the batch and all pixels in a fixed order."""
     cdef const fc_tiles* tiles = tiles_of(dy)
+    if algorithm == "depthwise":
+        depthwise_backward_kernel(tiles, dy, x, dkernel, window)
+        return
     cdef fc_conv_kernel job
     cdef fc_axis* axis = job.axis
     cdef ptrdiff_t itemsize = dy.itemsize, filters = dkernel.shape[-1], channels = dkernel.shape[-2]

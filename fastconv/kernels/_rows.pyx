@@ -40,20 +40,25 @@ def bias_forward(x, bias, y):
     run_rows(tiles_of(x).bias_forward, x, bias, y, y.shape[-1], 4)
 
 
-def bias_backward(dy, dbias):
-    """The sum over all rows: of blocks first, then of the blocks' sums, both in their order."""
-    cdef const fc_tiles* tiles = tiles_of(dy)
+cdef int sum_rows(const fc_tiles* tiles, const void* rows, void* total, ptrdiff_t count, ptrdiff_t width,
+                  ptrdiff_t itemsize) except -1:
+    """total (width) = the sum of `count` rows: of blocks of rows first, then of the blocks' sums, in their order."""
     cdef fc_rows job
-    job.width = dbias.size
-    job.rows = dy.size // job.width
-    job.block = max(SUM_ROWS, BLOCK // job.width)
-    cdef ptrdiff_t count = (job.rows + job.block - 1) // job.block
-    cdef Block sums = Block(count * job.width * dy.itemsize)
-    job.a, job.y = address(dy), sums.data
-    run(tiles.bias_backward, &job, count, 4.0 * dy.size)
-    job.a, job.y = sums.data, address(dbias, True)
-    job.rows = job.block = count
-    run(tiles.bias_backward, &job, 1, 0)
+    job.width, job.rows = width, count
+    job.block = max(SUM_ROWS, BLOCK // width)
+    cdef ptrdiff_t blocks = (count + job.block - 1) // job.block
+    cdef Block sums = Block(blocks * width * itemsize)
+    job.a, job.y = rows, (sums.data if blocks > 1 else total)
+    run(tiles.bias_backward, &job, blocks, 4.0 * count * width)
+    if blocks > 1:
+        job.a, job.y = sums.data, total
+        job.rows = job.block = blocks
+        run(tiles.bias_backward, &job, 1, 0)
+    return 0
+
+
+def bias_backward(dy, dbias):
+    sum_rows(tiles_of(dy), address(dy), address(dbias, True), dy.size // dbias.size, dbias.size, dy.itemsize)
 
 
 def softmax_forward(x, y):

@@ -38,6 +38,23 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t slices, part
         void* dkernel
 
+    ctypedef struct fc_depthwise:
+        const void* x
+        const void* weights
+        const void* bias
+        void* y
+        fc_axis axis[3]
+        ptrdiff_t batch, channels
+        ptrdiff_t tap_step[3]
+        ptrdiff_t y_step[4]
+
+    ctypedef struct fc_depthwise_kernel:
+        const void* x
+        const void* dy
+        void* partial
+        fc_axis axis[3]
+        ptrdiff_t batch, channels, slices
+
     ctypedef struct fc_pool:
         const void* x
         void* y
@@ -69,6 +86,8 @@ cdef extern from "tiles.h" nogil:
         fc_tile* conv_forward
         fc_tile* conv_backward_kernel
         fc_tile* conv_reduce_kernel
+        fc_tile* depthwise_forward
+        fc_tile* depthwise_backward_kernel
         fc_tile* max_pool_forward
         fc_tile* max_pool_forward_wide
         fc_tile* max_pool_backward

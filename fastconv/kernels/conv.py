@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from . import _conv
+from .algorithms import conv_algorithm
 from .arrays import checked, empty, same_shape
 from .geometry import Window, per_axis
 
@@ -29,7 +30,7 @@ def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_r
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
     if y.size:
-        _conv.conv_forward(x, kernel, bias, y, window, groups)
+        _conv.conv_forward(x, kernel, bias, y, window, groups, conv_algorithm(x.shape[-1], kernel.shape[-1], groups))
     return y
 
 
@@ -42,7 +43,7 @@ def conv_backward_input(dy, kernel, input_shape, *, strides=1, padding="valid", 
     same_shape("dy", dy, (input_shape[0], *window.output, kernel.shape[-1]), "the output's shape")
     dx = empty(input_shape, dy.dtype)
     if dx.size:
-        _conv.conv_backward_input(dy, kernel, dx, window, groups)
+        _conv.conv_backward_input(dy, kernel, dx, window, groups, conv_algorithm(input_shape[-1], kernel.shape[-1], groups))
     return dx
 
 
@@ -55,7 +56,7 @@ def conv_backward_kernel(dy, x, kernel_shape, *, strides=1, padding="valid", dil
     same_shape("dy", dy, (x.shape[0], *window.output, kernel_shape[-1]), "the output's shape")
     dkernel = empty(kernel_shape, dy.dtype)
     if dy.size:
-        _conv.conv_backward_kernel(dy, x, dkernel, window, groups)
+        _conv.conv_backward_kernel(dy, x, dkernel, window, groups, conv_algorithm(x.shape[-1], kernel_shape[-1], groups))
     else:
         dkernel.fill(0)
     return dkernel

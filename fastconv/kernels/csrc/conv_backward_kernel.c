@@ -52,17 +52,6 @@ typedef void tile_function(const pixels *, const real *, const real *, real *);
     }
 #include "tile_table.h"
 
-/* The rows of a chunk whose height tap `th` lies inside the input: those from the first to before the last. */
-static ptrdiff_t first_row(const fc_axis *H, ptrdiff_t th)
-{
-    const ptrdiff_t at = th * H->dilation + H->start;
-    return at >= 0 ? 0 : blocks(-at, H->stride);
-}
-static ptrdiff_t last_row(const fc_axis *H, ptrdiff_t th)
-{
-    return blocks(max_(H->input - th * H->dilation - H->start, 0), H->stride);
-}
-
 void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_conv_kernel *j = job;
@@ -90,8 +79,8 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
         const ptrdiff_t od = chunk / column_blocks / row_blocks % D->output;
         const ptrdiff_t n = chunk / column_blocks / row_blocks / D->output;
         if (td < first_tap(D, od) || td >= last_tap(D, od)) continue;
-        const ptrdiff_t row = max_(top, first_row(H, th));
-        const ptrdiff_t rows = min_(min_(H->output, top + j->rows), last_row(H, th)) - row;
+        const ptrdiff_t row = max_(top, first_output(H, th));
+        const ptrdiff_t rows = min_(top + j->rows, last_output(H, th)) - row;
         const ptrdiff_t columns = min_(W->output - column, j->columns);
         if (rows <= 0) continue;
 

@@ -57,6 +57,25 @@ typedef struct {
     void *dkernel;          /* written by the reduction, whose tiles are groups * kd * kh * panels */
 } fc_conv_kernel;
 
+/* Depthwise convolution: one filter a channel. Forward, and each stride phase of backward-input.
+ * Tiles: batch * depth * height of y. */
+typedef struct {
+    const void *x, *weights, *bias; /* bias may be NULL */
+    void *y;
+    fc_axis axis[3];
+    ptrdiff_t batch, channels;
+    ptrdiff_t tap_step[3]; /* in weights; may be negative: a flipped kernel */
+    ptrdiff_t y_step[4];
+} fc_depthwise;
+
+/* Its kernel gradient, partial[slice] (taps, channels), to be summed in the slices' order. Tiles: slices. */
+typedef struct {
+    const void *x, *dy;
+    void *partial;
+    fc_axis axis[3];
+    ptrdiff_t batch, channels, slices;
+} fc_depthwise_kernel;
+
 /* Pooling. Tiles: batch * depth * height of the array that is written. */
 typedef struct {
     const void *x; /* forward: the input; backward: dy */
@@ -84,6 +103,7 @@ typedef struct {
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 #define FC_TILES(X)                                                                                                  \
     X(conv_pack) X(conv_forward) X(conv_backward_kernel) X(conv_reduce_kernel)                                       \
+    X(depthwise_forward) X(depthwise_backward_kernel)                                                                \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
     X(average_pool_forward) X(average_pool_backward)                                                                 \
     X(relu_forward) X(relu_backward) X(bias_forward) X(bias_backward)                                                \

@@ -72,4 +72,15 @@ FC_INLINE ptrdiff_t last_tap(const fc_axis *a, ptrdiff_t o)
     return at >= a->input ? 0 : min_(blocks(a->input - at, a->dilation), a->taps);
 }
 
+/* The first and past-the-last output whose tap `t` reads inside the input. */
+FC_INLINE ptrdiff_t first_output(const fc_axis *a, ptrdiff_t t)
+{
+    const ptrdiff_t at = t * a->dilation + a->start;
+    return at >= 0 ? 0 : min_(blocks(-at, a->stride), a->output);
+}
+FC_INLINE ptrdiff_t last_output(const fc_axis *a, ptrdiff_t t)
+{
+    return min_(blocks(max_(a->input - t * a->dilation - a->start, 0), a->stride), a->output);
+}
+
 #endif
