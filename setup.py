@@ -40,9 +40,10 @@ class BuildKernels(build_ext):
     def build_extensions(self):
         openmp = ["-fopenmp"] if self.has_openmp() else []
         for extension in self.extensions:
-            extension.extra_compile_args += ["-O2", "-g0", *openmp]
-            extension.extra_link_args += openmp
+            extension.extra_compile_args += ["-O2", "-g0"]
             if extension.name.endswith("._tiles"):
+                extension.extra_compile_args += openmp
+                extension.extra_link_args += openmp
                 extension.extra_objects += self.compile_tiles()
                 extension.depends += [f"{CSRC}/{name}" for name in TILES + HEADERS + ["isa.c"]]
                 if self.force or self.tiles_changed:

@@ -38,7 +38,7 @@ class Process:
             self._process = subprocess.Popen(
                 [python, "-m", "benchmarks.worker", contestant.name, str(threads)],
                 cwd=ROOT, env=_environment(contestant, threads), preexec_fn=_pin(threads),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0,  # as select sees it
             )  # fmt: skip
         except OSError as error:
             raise Missing(f"{python}: {error.strerror}") from None
@@ -56,7 +56,6 @@ class Process:
         self._process.send_signal(signal.SIGCONT)
         try:
             self._process.stdin.write(json.dumps({"do": do, **details}).encode() + b"\n")
-            self._process.stdin.flush()
         except OSError:
             raise self._dead("has ended") from None
         return self._answer(ANSWER_TIMEOUT)

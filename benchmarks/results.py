@@ -28,8 +28,8 @@ class Row:
         return statistics.median(times) if turn is None else times[turn]
 
     def times(self, contestant):
-        if contestant in self.failed:
-            raise KeyError(contestant)
+        if not self.has(contestant):
+            raise KeyError(f"{self.name} {self.what} of {contestant}")
         return self.seconds[contestant]
 
     def has(self, contestant):
@@ -41,7 +41,10 @@ class Row:
 
     def ratio(self, contestants, ours=OURS, turn=None):
         """The best of `contestants` over `ours`. KeyError where either was not timed."""
-        return self.time(self.best(contestants), turn) / self.time(ours, turn)
+        best = self.best(contestants)
+        if best is None:
+            raise KeyError(f"{self.name} {self.what} of {' or '.join(contestants)}")
+        return self.time(best, turn) / self.time(ours, turn)
 
     def spread(self, contestants, ours=OURS):
         """The lowest and highest of the rounds' ratios."""
@@ -53,7 +56,7 @@ class Row:
 class Results:
     machine: dict
     settings: dict
-    peak: float | None = None  # GFLOP/s of the widest instruction set at the run's thread count
+    peaks: list[float] = dataclasses.field(default_factory=list)  # GFLOP/s, before and after each suite
     rows: list[Row] = dataclasses.field(default_factory=list)
     versions: dict[str, dict] = dataclasses.field(default_factory=dict)
     missing: dict[str, str] = dataclasses.field(default_factory=dict)  # contestant: why
@@ -62,8 +65,13 @@ class Results:
     startup: dict | None = None  # of `startup`
     mnist99: dict | None = None  # of `mnist99`
 
-    def suite(self, *names):
-        return [row for row in self.rows if row.suite in names]
+    @property
+    def peak(self):
+        """GFLOP/s of the widest instruction set, or None: the highest measured, as a busy machine only lowers it."""
+        return max(self.peaks, default=None)
+
+    def suite(self, name):
+        return [row for row in self.rows if row.suite == name]
 
     def row(self, suite, name, what):
         """KeyError where it was not measured."""

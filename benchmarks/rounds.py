@@ -38,17 +38,18 @@ class Field:
         progress(f"{suite} {task}")
         with tempfile.TemporaryDirectory(prefix="fastconv-bench-") as folder:
             path = os.path.join(folder, "reference.npz")
-            reference.write(path, suite, task)
+            passes = reference.write(path, suite, task)
             reports = {name: self._ask(name, "prepare", suite=suite, task=task, reference=path)
                        for name in list(self.processes)}  # fmt: skip
-        rows = {}
+        rows = {what: Row(suite, task, what, _flops(suite, task, what)) for what in passes}
         for name, report in reports.items():
+            if "failed" in report:  # the worker died
+                report = dict.fromkeys(passes, report)
             for what, outcome in report.items():
-                row = rows.setdefault(what, Row(suite, task, what, _flops(suite, task, what)))
                 if "failed" in outcome:
-                    row.failed[name] = outcome["failed"]
+                    rows[what].failed[name] = outcome["failed"]
                 else:
-                    row.errors[name] = outcome["error"]
+                    rows[what].errors[name] = outcome["error"]
         for turn in range(self.settings.rounds):
             for row in rows.values():
                 self._round(row, turn)

@@ -26,7 +26,7 @@ TASKS = {
 def run(suite, settings, results, extra=()):
     """Race one suite of TASKS; `extra` contestants take part beside the usual ones."""
     names = [name for name in settings.names(suite) + list(extra) if suite in CONTESTANTS[name].suites]
-    before = peak.fma_peak(settings.threads)
+    _measure_peak(settings, results)
     with Field(names, settings) as field:
         for task in TASKS[suite]:
             if not settings.only or settings.only.search(task):
@@ -35,9 +35,7 @@ def run(suite, settings, results, extra=()):
             results.epochs |= {name: answer["seconds"] for name, answer in field.each("epoch").items()}
     results.versions |= field.versions
     results.missing |= field.missing
-    after = peak.fma_peak(settings.threads)
-    # a busy neighbour lowers it, nothing raises it
-    results.peak = max(filter(None, (before, after, results.peak)), default=None)
+    _measure_peak(settings, results)
     progress("")
 
 
@@ -91,6 +89,12 @@ def new_results(settings):
     }
     chosen = {"threads": settings.threads, "rounds": settings.rounds, "seconds": settings.seconds}
     return Results(machine=machine, settings=chosen)
+
+
+def _measure_peak(settings, results):
+    found = peak.fma_peak(settings.threads)
+    if found:
+        results.peaks.append(found)
 
 
 def _seconds_and_accuracy(output):

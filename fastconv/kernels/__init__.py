@@ -5,8 +5,19 @@ conv.py, pool.py, rows.py and update.py for their contracts, reference.py for wh
 channels last.
 """
 
+import os
+
+# How long a waiting OpenMP thread spins before it sleeps is read once, when GCC's runtime loads. Its default of some
+# milliseconds starves the threads that it waits for where other programs keep the processors busy; 20,000 turns are
+# longer than the pauses between the kernels of a training step. The user's own setting stands.
+_bound_spin = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
+if _bound_spin:
+    os.environ["GOMP_SPINCOUNT"] = "20000"
 from ._memory import cached_bytes, empty_cache
 from ._tiles import build_info, get_num_threads, set_num_threads, use_isa
+
+if _bound_spin:
+    del os.environ["GOMP_SPINCOUNT"]
 from .arrays import empty
 from .conv import (
     conv_backward_input,
@@ -41,4 +52,4 @@ from .rows import (
 )
 from .update import adam_step, sgd_step
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [name for name in dir() if not name.startswith("_") and name != "os"]
