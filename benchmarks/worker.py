@@ -24,11 +24,13 @@ from .contestants import CONTESTANTS
 
 MIN_CALLS, MAX_CALLS = 3, 2000  # in one round
 PR_SET_PDEATHSIG = 1
+LOADED_BYTES = 10_000 * 28 * 28 * 4  # MNIST's test images as float32
 
 
 def main(name, threads):
     """Serve until stdin ends."""
     answers = _private_stdout()
+    _age_heap()
     contestant = CONTESTANTS[name]
     try:
         adapter = importlib.import_module(f"benchmarks.adapters.{contestant.adapter}")
@@ -123,6 +125,16 @@ class Worker:
 
 def _over(ring, run):
     return lambda i: run(ring[i % len(ring)])
+
+
+def _age_heap():
+    """Free one block of the size that loading MNIST frees, before anything else.
+
+    glibc's malloc raises its thresholds by it and from then on keeps freed activations for the next step, as it does
+    in a real training program. In a heap that never saw one, PyTorch's step meets 5,000 page faults and takes 1.4
+    times as long: not a figure to compare with.
+    """
+    np.ones(LOADED_BYTES, np.uint8)
 
 
 def _memory(field):

@@ -26,8 +26,10 @@ from ._tiles cimport (
 )
 
 cdef enum:
-    FORWARD_WORK = 4_000_000  # FLOPs of a tile: some 20 us on one core
+    FORWARD_WORK = 8_000_000  # FLOPs of a tile: some 40 us on one core
     TILES = 16                # at least, where the shape gives them: enough for many threads to share evenly
+    CHUNK = 48 * 1024         # bytes of a first cache
+    MERGE = 48                # channels from which a tap fills register tiles by itself
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
 
 
@@ -248,8 +250,8 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     job.batch = read_axes(axis, window, x.shape[0])
     job.groups, job.channels, job.filters = groups, channels, filters // groups
 
-    # A chunk of pixels fits the cache; slices and parts make enough tiles where the kernel itself is small.
-    cdef ptrdiff_t pixels = max(64, min(512, SLAB // (itemsize * (axis[2].stride * channels + job.filters))))
+    # A chunk of pixels fits the first cache; slices and parts make enough tiles where the kernel itself is small.
+    cdef ptrdiff_t pixels = max(96, min(512, CHUNK // (itemsize * (axis[2].stride * channels + tiles.panel))))
     job.columns = even(axis[2].output, pixels)
     job.rows = even(axis[1].output, pixels // job.columns)
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes, panels = blocks(lanes, tiles.panel)
@@ -257,18 +259,25 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     cdef ptrdiff_t chunks = (job.batch * axis[0].output * blocks(axis[1].output, job.rows)
                              * blocks(axis[2].output, job.columns))
     cdef ptrdiff_t count = groups * axis[0].taps * axis[1].taps * panels
-    job.slices = min(chunks, blocks(TILES, count))
+    # Sums that fit the cache stay there while the data pass once; data that fit it may pass once for every tile.
+    job.whole = (chunks >= TILES and x.nbytes + dy.nbytes > 16 * SLAB
+                 and groups * taps_of(axis) * channels * lanes * itemsize <= 2 * SLAB)
+    job.slices = min(chunks, TILES if job.whole else blocks(TILES, count))
     job.part = blocks(even(height, height * job.slices * count // TILES), tiles.block) * tiles.block
+    if job.whole:
+        job.part = height
     cdef Block partial = Block(job.slices * groups * taps_of(axis) * channels * lanes * itemsize)
     job.partial = partial.data
 
-    cdef size_t scratch = 0
-    if groups > 1 or not inside(&axis[2]):
-        scratch = view_size(axis, channels, 1, job.rows, job.columns)
-    if job.filters % tiles.lanes:
-        scratch += job.rows * job.columns * tiles.panel
+    # One run of all taps fills register tiles best, but it must copy x where there is padding or groups.
+    cdef bint in_place = groups == 1 and inside(&axis[2])
+    job.merged = axis[2].dilation == 1 and (in_place or channels < MERGE)
+    cdef size_t scratch = job.rows * job.columns * tiles.panel
+    if job.merged and not in_place:
+        scratch += view_size(axis, channels, 1, job.rows, job.columns)
     cdef double work = 2.0 * x.shape[0] * count * height * min(lanes, tiles.panel)
     for n in window.output:
         work *= n
-    run(tiles.conv_backward_kernel, &job, job.slices * count * blocks(height, job.part), work, True, scratch * itemsize)
+    cdef ptrdiff_t number = job.slices * (1 if job.whole else count * blocks(height, job.part))
+    run(tiles.conv_backward_kernel, &job, number, work, True, scratch * itemsize)
     run(tiles.conv_reduce_kernel, &job, count, 4.0 * job.slices * count * height * tiles.panel, True)

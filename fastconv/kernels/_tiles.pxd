@@ -36,6 +36,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t batch, groups, channels, filters
         ptrdiff_t rows, columns
         ptrdiff_t slices, part
+        int whole, merged
         void* dkernel
 
     ctypedef struct fc_depthwise:

@@ -52,66 +52,116 @@ typedef void tile_function(const pixels *, const real *, const real *, real *);
     }
 #include "tile_table.h"
 
+/* Rows `from` to `to` of the partial sum, in register tiles; row r reads x[r]. */
+static void run_tiles(const pixels *p, ptrdiff_t from, ptrdiff_t to, ptrdiff_t width, const real *x, const real *dy,
+                      real *partial)
+{
+    const ptrdiff_t pieces = blocks(to - from, BLOCK);
+    for (ptrdiff_t i = 0, r = from; i < pieces; i++) { /* pieces differ by one row at most */
+        const ptrdiff_t height = (to - from + i) / pieces;
+        tile_functions[height - 1][width / LANES - 1](p, x + r, dy, partial + r * width);
+        r += height;
+    }
+}
+
+/* A chunk of pixels: outputs of one sample and depth. */
+typedef struct {
+    ptrdiff_t n, od, row, rows, column, columns;
+} chunk;
+
+/* Adds one chunk's products for one height and depth tap and one panel to its partial sum. `dy` is the panel at the
+ * chunk's first pixel, with the steps in `p`. */
+static void add_chunk(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g, ptrdiff_t td, ptrdiff_t th, ptrdiff_t from,
+                      ptrdiff_t to, ptrdiff_t width, pixels p, const real *dy, real *partial, real *x_copy)
+{
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    const ptrdiff_t C = j->channels, row = max_(k->row, first_output(H, th));
+    p.rows = min_(k->row + k->rows, last_output(H, th)) - row;
+    if (td < first_tap(D, k->od) || td >= last_tap(D, k->od) || p.rows <= 0) return;
+    dy += (row - k->row) * p.dy_row;
+
+    if (j->merged) {
+        const fc_axis axis[3] = {
+            {D->input, D->output, 1, D->stride, 1, D->start + td * D->dilation},
+            {H->input, H->output, 1, H->stride, 1, H->start + th * H->dilation},
+            *W,
+        };
+        const view x = window_view(axis, j->x, k->n, j->groups, g, C, k->od, row, p.rows, k->column, k->columns, x_copy);
+        p.columns = k->columns, p.x_row = H->stride * x.row, p.x_pixel = W->stride * x.pixel;
+        run_tiles(&p, from, to, width, x.data, dy, partial);
+        return;
+    }
+    const ptrdiff_t pixel = j->groups * C, x_row = W->input * pixel;
+    const ptrdiff_t id = k->od * D->stride + td * D->dilation + D->start;
+    const ptrdiff_t ih = row * H->stride + th * H->dilation + H->start;
+    const real *x = (const real *)j->x + ((k->n * D->input + id) * H->input + ih) * x_row + g * C;
+    p.x_row = H->stride * x_row, p.x_pixel = W->stride * pixel;
+    for (ptrdiff_t tw = from / C; from < to; tw++) { /* each tap on the columns where it is inside */
+        const ptrdiff_t end = min_((tw + 1) * C, to), left = max_(k->column, first_output(W, tw));
+        p.columns = min_(k->column + k->columns, last_output(W, tw)) - left;
+        const real *x_t = x + (left * W->stride + tw * W->dilation + W->start) * pixel - tw * C;
+        if (p.columns > 0) run_tiles(&p, from, end, width, x_t, dy + (left - k->column) * p.dy_pixel, partial);
+        from = end;
+    }
+}
+
 void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_conv_kernel *j = job;
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, panels = blocks(lanes, PANEL);
     const ptrdiff_t height = W->taps * j->channels, parts = blocks(height, j->part);
-    const ptrdiff_t part = index % parts * j->part, first = (index /= parts) % panels * PANEL;
-    const ptrdiff_t th = (index /= panels) % H->taps, td = (index /= H->taps) % D->taps;
-    const ptrdiff_t g = (index /= D->taps) % j->groups, slice = index / j->groups;
-    const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
-    const ptrdiff_t part_end = min_(part + j->part, height);
-    real *partial = (real *)j->partial
-                  + (((slice * j->groups + g) * D->taps + td) * H->taps + th) * height * lanes + first * height;
-    memset(partial + part * width, 0, (part_end - part) * width * sizeof(real));
+    /* the range of each index that this tile covers: everything of a slice, or one of each */
+    ptrdiff_t g0 = 0, g1 = j->groups, td0 = 0, td1 = D->taps, th0 = 0, th1 = H->taps, p0 = 0, p1 = panels;
+    ptrdiff_t from = 0, slice = index;
+    if (!j->whole) {
+        from = index % parts * j->part;
+        p1 = (p0 = (index /= parts) % panels) + 1;
+        th1 = (th0 = (index /= panels) % H->taps) + 1;
+        td1 = (td0 = (index /= H->taps) % D->taps) + 1;
+        g1 = (g0 = (index /= D->taps) % j->groups) + 1;
+        slice = index / j->groups;
+    }
+    const ptrdiff_t to = min_(from + j->part, height);
+    real *const partial = (real *)j->partial + slice * j->groups * D->taps * H->taps * height * lanes;
+#define PARTIAL(g, td, th, panel) \
+    (partial + ((((g) * D->taps + (td)) * H->taps + (th)) * lanes + (panel) * PANEL) * height)
 
     const ptrdiff_t row_blocks = blocks(H->output, j->rows), column_blocks = blocks(W->output, j->columns);
     const ptrdiff_t chunks = j->batch * D->output * row_blocks * column_blocks;
     const ptrdiff_t dy_pixel = j->groups * j->filters, dy_row = W->output * dy_pixel;
-    real *const dy_copy = scratch; /* then the view of x */
-    real *const x_copy = dy_copy + (valid == width ? 0 : j->rows * j->columns * width);
+    const ptrdiff_t first_chunk = chunks * slice / j->slices, last_chunk = chunks * (slice + 1) / j->slices;
+    real *const dy_copy = scratch, *const x_copy = dy_copy + j->rows * j->columns * PANEL;
 
-    for (ptrdiff_t chunk = chunks * slice / j->slices; chunk < chunks * (slice + 1) / j->slices; chunk++) {
-        const ptrdiff_t column = chunk % column_blocks * j->columns;
-        const ptrdiff_t top = chunk / column_blocks % row_blocks * j->rows;
-        const ptrdiff_t od = chunk / column_blocks / row_blocks % D->output;
-        const ptrdiff_t n = chunk / column_blocks / row_blocks / D->output;
-        if (td < first_tap(D, od) || td >= last_tap(D, od)) continue;
-        const ptrdiff_t row = max_(top, first_output(H, th));
-        const ptrdiff_t rows = min_(top + j->rows, last_output(H, th)) - row;
-        const ptrdiff_t columns = min_(W->output - column, j->columns);
-        if (rows <= 0) continue;
-
-        const fc_axis axis[3] = { /* of this one depth and height tap */
-            {D->input, D->output, 1, D->stride, 1, D->start + td * D->dilation},
-            {H->input, H->output, 1, H->stride, 1, H->start + th * H->dilation},
-            *W,
+    for (ptrdiff_t c = first_chunk; c < last_chunk; c++) {
+        const ptrdiff_t column = c % column_blocks * j->columns, row = c / column_blocks % row_blocks * j->rows;
+        const chunk k = {
+            c / column_blocks / row_blocks / D->output, c / column_blocks / row_blocks % D->output,
+            row, min_(H->output - row, j->rows), column, min_(W->output - column, j->columns),
         };
-        const view x = window_view(axis, j->x, n, j->groups, g, j->channels, od, row, rows, column, columns, x_copy);
-        const real *dy = (const real *)j->dy + ((n * D->output + od) * H->output + row) * dy_row + column * dy_pixel
-                       + g * j->filters + first;
-        pixels p = {rows, columns, H->stride * x.row, W->stride * x.pixel, dy_row, dy_pixel};
-        if (valid < width) {
-            for (ptrdiff_t r = 0; r < rows; r++)
-                for (ptrdiff_t c = 0; c < columns; c++) {
-                    real *to = dy_copy + (r * columns + c) * width;
-                    memcpy(to, dy + r * dy_row + c * dy_pixel, valid * sizeof(real));
-                    for (ptrdiff_t k = valid; k < width; k++) to[k] = 0;
+        for (ptrdiff_t g = g0; g < g1; g++)
+            for (ptrdiff_t panel = p0; panel < p1; panel++) {
+                const ptrdiff_t first = panel * PANEL;
+                const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
+                const real *dy = (const real *)j->dy + ((k.n * D->output + k.od) * H->output + row) * dy_row
+                               + column * dy_pixel + g * j->filters + first;
+                pixels p = {.dy_row = dy_row, .dy_pixel = dy_pixel};
+                if (dy_pixel > width || valid < width) { /* side by side, so that its lines do not evict one another */
+                    for (ptrdiff_t r = 0; r < k.rows; r++)
+                        for (ptrdiff_t q = 0; q < k.columns; q++) {
+                            real *out = dy_copy + (r * k.columns + q) * width;
+                            memcpy(out, dy + r * dy_row + q * dy_pixel, valid * sizeof(real));
+                            for (ptrdiff_t i = valid; i < width; i++) out[i] = 0;
+                        }
+                    dy = dy_copy, p.dy_row = k.columns * width, p.dy_pixel = width;
                 }
-            dy = dy_copy, p.dy_row = columns * width, p.dy_pixel = width;
-        }
-
-        /* rows of one tap are contiguous in x; of the whole kernel row, where its taps touch */
-        const ptrdiff_t run = W->dilation == 1 && x.pixel == j->channels ? height : j->channels;
-        for (ptrdiff_t at = part; at < part_end;) {
-            const ptrdiff_t run_end = min_(part_end, (at / run + 1) * run), pieces = blocks(run_end - at, BLOCK);
-            const ptrdiff_t piece = (run_end - at) / pieces, tap = at / j->channels, channel = at % j->channels;
-            tile_functions[piece - 1][width / LANES - 1](&p, x.data + tap * W->dilation * x.pixel + channel, dy,
-                                                         partial + at * width);
-            at += piece;
-        }
+                for (ptrdiff_t td = td0; td < td1; td++)
+                    for (ptrdiff_t th = th0; th < th1; th++) {
+                        real *sum = PARTIAL(g, td, th, panel);
+                        if (c == first_chunk) memset(sum + from * width, 0, (to - from) * width * sizeof(real));
+                        add_chunk(j, &k, g, td, th, from, to, width, p, dy, sum, x_copy);
+                    }
+            }
     }
 }
 

@@ -45,7 +45,8 @@ typedef struct {
 
 /* Kernel gradient: partial[slice] = sum over the slice's chunks of x (outer) dy.
  * A chunk is (sample, depth, row block, column block); slices cut the chunks evenly and are summed afterwards in
- * their order. Tiles: slices * groups * kd * kh * panels * parts, where parts cut the kw * channels rows.
+ * their order. Tiles: slices if whole, else slices * groups * kd * kh * panels * parts, where parts cut the
+ * kw * channels rows.
  * partial: [slice][group][kd][kh][panel][kw * channels][lane]. */
 typedef struct {
     const void *x, *dy;
@@ -54,6 +55,8 @@ typedef struct {
     ptrdiff_t batch, groups, channels, filters;
     ptrdiff_t rows, columns;
     ptrdiff_t slices, part; /* part: rows of kw * channels in one tile */
+    int whole;              /* one tile does a whole slice, chunk by chunk: for partial sums that fit the cache */
+    int merged;             /* the taps of a kernel row as one run of kw * channels; else each tap by itself */
     void *dkernel;          /* written by the reduction, whose tiles are groups * kd * kh * panels */
 } fc_conv_kernel;
 
