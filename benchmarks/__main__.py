@@ -176,9 +176,9 @@ def _peers(text):
 
 def _python(text):
     name, _, path = text.partition("=")
-    environments = {row.environment for row in CONTESTANTS.values()} | set(CONTESTANTS)
-    if name not in environments or not path:
-        raise argparse.ArgumentTypeError(f"must be NAME=PATH with NAME of {', '.join(sorted(environments))}; got {text!r}")
+    known = {row.environment for row in CONTESTANTS.values()} | set(CONTESTANTS)
+    if name not in known or not path:
+        raise argparse.ArgumentTypeError(f"must be NAME=PATH with NAME of {', '.join(sorted(known))}; got {text!r}")
     return name, path
 
 

@@ -50,13 +50,14 @@ def _conv(results, axis):
         axis.barh(0, 0, color=COLOURS[what], label=what)
     axis.set_xscale("log")
     axis.axvline(1, color="black", linewidth=0.8)
-    ticks = [tick for tick in (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32) if axis.get_xlim()[0] <= tick <= axis.get_xlim()[1]]
+    low, high = axis.get_xlim()
+    ticks = [2.0**power for power in range(-6, 7) if low <= 2.0**power <= high]
     axis.set_xticks(ticks, [f"{tick:g}x" if tick >= 1 else f"1/{1 / tick:g}x" for tick in ticks])
     axis.minorticks_off()
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.legend(fontsize=8, frameon=False)
-    axis.set_title("Convolution: PyTorch's better memory format / fastconv (right of 1x: fastconv is faster)", fontsize=9)
+    axis.set_title("Convolution: PyTorch's better format / fastconv (right of 1x: fastconv is faster)", fontsize=9)
 
 
 def _step(results, axis):

@@ -8,8 +8,6 @@ from .contestants import CONTESTANTS, OURS, TORCH_FORMATS
 from .results import geomean
 from .shapes import EPOCH_STEPS, PASSES
 
-BUSY = 0.85  # of the highest peak of a run
-
 
 def machine(results):
     print("   ".join(f"{name}: {value}" for name, value in (results.machine | results.settings).items()))
@@ -24,9 +22,9 @@ def closing(results):
         print(f"{environment}: " + ", ".join(f"{name} {version}" for name, version in found.items()))
     if results.peak:
         print(f"FMA peak measured in this run: {results.peak:.0f} GFLOP/s on {results.settings['threads']} threads")
-        if min(results.peaks) < BUSY * results.peak:
-            print(f"WARNING: the peak fell to {min(results.peaks):.0f} GFLOP/s on the way: other programs were running, "
-                  "and threads that wait for each other suffer most. Repeat on a quiet machine.")  # fmt: skip
+        if results.busy:
+            print(f"WARNING: the peak fell to {min(results.peaks):.0f} GFLOP/s on the way: other programs were "
+                  "running, and threads that wait for each other suffer most. Repeat on a quiet machine.")  # fmt: skip
     for contestant, why in results.missing.items():
         print(f"skipped: {CONTESTANTS[contestant].label}: {why}")
 
@@ -67,8 +65,8 @@ def contestants(suite, results):
         epoch = ["epoch s (600 steps)", "epoch s (measured)"] if suite == "train" else []
         lines = []
         for name in sorted(filter(row.has, row.seconds), key=row.time):
-            times = row.times(name)
-            line = [CONTESTANTS[name].label, f"{1e3 * row.time(name):.3f}", f"{1e3 * min(times):.3f}..{1e3 * max(times):.3f}"]
+            times = [1e3 * seconds for seconds in row.times(name)]
+            line = [CONTESTANTS[name].label, f"{1e3 * row.time(name):.3f}", f"{min(times):.3f}..{max(times):.3f}"]
             if epoch:
                 measured = results.epochs.get(name)
                 line += [f"{EPOCH_STEPS * row.time(name):.1f}", f"{measured:.1f}" if measured else "-"]
@@ -105,8 +103,9 @@ def startup(results):
 
 def mnist99(results):
     found = results.mnist99
-    table(["fast recipe", "seconds", "test accuracy"],
-          [[f"seed {seed}", f"{seconds:.1f}", f"{accuracy:.4f}"] for seed, (seconds, accuracy) in enumerate(found["runs"])])
+    lines = [[f"seed {seed}", f"{seconds:.1f}", f"{accuracy:.4f}"]
+             for seed, (seconds, accuracy) in enumerate(found["runs"])]  # fmt: skip
+    table(["fast recipe", "seconds", "test accuracy"], lines)
     if found["note"]:
         print(f"not run: {found['note']}\n")
 

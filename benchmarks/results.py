@@ -11,6 +11,8 @@ import statistics
 
 from .contestants import OURS
 
+BUSY = 0.85  # of the highest peak of a run
+
 
 @dataclasses.dataclass
 class Row:
@@ -69,6 +71,11 @@ class Results:
     def peak(self):
         """GFLOP/s of the widest instruction set, or None: the highest measured, as a busy machine only lowers it."""
         return max(self.peaks, default=None)
+
+    @property
+    def busy(self):
+        """True where the peak fell on the way: other programs were running, so the times say little."""
+        return bool(self.peaks) and min(self.peaks) < BUSY * self.peak
 
     def suite(self, name):
         return [row for row in self.rows if row.suite == name]

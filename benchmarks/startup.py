@@ -85,9 +85,9 @@ def _output(settings, name, arguments, cwd=None):
     """What a contestant's Python prints, or None where it fails: the framework is not there."""
     contestant = CONTESTANTS[name]
     command = [interpreter(contestant, settings.pythons), *arguments]
+    cwd, env = cwd or suites.package_folder(), {**os.environ, **contestant.variables}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120,
-                              cwd=cwd or suites.package_folder(), env={**os.environ, **contestant.variables})  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, env=env)
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return None

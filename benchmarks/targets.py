@@ -2,7 +2,8 @@
 
 Measures nothing. Contract: a figure is a function of (results, turn): the value by medians for turn None, else that
 round's own; it raises KeyError where something it needs was not measured, and the row says so. Nothing is softened: a
-figure that takes the best of several peers names the ones that were missing.
+figure that takes the best of several peers names the ones that were missing, and what a busy machine or a part of the
+shapes gave is marked as doubtful by a question mark.
 """
 
 from typing import Callable, NamedTuple
@@ -97,14 +98,17 @@ def _memory(results, turn):
 TARGETS = (
     Target("tutorial step, batch 100: best of PyTorch (both formats), Keras on TF, on JAX / ours", 3.0,
            _step(STEP_PEERS), STEP_PEERS),
-    Target("conv forward, geometric mean: PyTorch's better format / ours", 1.5, _conv_geomean("forward"), TORCH_FORMATS),
-    Target("conv backward, geometric mean: PyTorch's better format / ours", 1.8, _conv_geomean("backward"), TORCH_FORMATS),
+    Target("conv forward, geometric mean: PyTorch's better format / ours", 1.5,
+           _conv_geomean("forward"), TORCH_FORMATS),
+    Target("conv backward, geometric mean: PyTorch's better format / ours", 1.8,
+           _conv_geomean("backward"), TORCH_FORMATS),
     Target("conv, worst single shape, forward or backward", 1.0, _worst, TORCH_FORMATS),
     Target('cifar.3x3.64, resnet.l1, resnet.l3, vgg.c2 forward, "fast": share of FMA peak', 1.4, _share_of_peak(WIDE)),
     Target('the same four, "exact": share of FMA peak', 0.80, _share_of_peak(WIDE, "fastconv-exact")),
     Target("resnet.down forward: share of FMA peak", 0.75, _share_of_peak(["resnet.down"])),
     Target("resnet.1x1 forward: share of FMA peak", 0.60, _share_of_peak(["resnet.1x1"])),
-    Target("max-pool forward + backward, geometric mean: PyTorch's better format / ours", 3.0, _max_pool, TORCH_FORMATS),
+    Target("max-pool forward + backward, geometric mean: PyTorch's better format / ours", 3.0,
+           _max_pool, TORCH_FORMATS),
     Target("inference, batch 1: ONNX Runtime / ours", 1.3, _inference("batch 1"), ("onnxruntime",)),
     Target("inference, batch 100: ONNX Runtime / ours", 1.5, _inference("batch 100"), ("onnxruntime",)),
     Target("tutorial step: one thread / two threads", 1.85, _two_threads),
@@ -118,6 +122,12 @@ TARGETS = (
 def show(results):
     """Print the table."""
     lines, notes = [], []
+    shapes = len({row.name for row in results.suite("conv")})
+    if results.busy:
+        notes.append("? the machine was busy")
+    if 0 < shapes < len(CONVS):
+        notes.append(f"? only {shapes} of the {len(CONVS)} convolution shapes were measured")
+    doubt = "?" * bool(notes)
     for target in TARGETS:
         bound = f"{'<=' if target.at_most else '>='} {target.target:g}"
         try:
@@ -127,14 +137,12 @@ def show(results):
             notes.append(f"{target.figure}: needs {error.args[0]}")
             continue
         reached = value <= target.target if target.at_most else value >= target.target
-        lines.append([target.figure, bound, f"{value:.2f}", _spread(target, results), "reached" if reached else "OPEN"])
-        absent = [CONTESTANTS[name].label for name in target.peers if name in results.missing]
+        outcome = ("reached" if reached else "OPEN") + doubt
+        lines.append([target.figure, bound, f"{value:.2f}", _spread(target, results), outcome])
+        absent = [CONTESTANTS[name].label for name in target.peers if name not in results.versions]
         if absent:
             notes.append(f"{target.figure}: without {', '.join(absent)}")
     report.table(["what it must reach", "target", "measured", "rounds", ""], lines)
-    measured = len({row.name for row in results.suite("conv")})
-    if measured < len(CONVS):
-        notes.append(f"only {measured} of the {len(CONVS)} convolution shapes were measured")
     for note in notes:
         print(f"note: {note}")
 

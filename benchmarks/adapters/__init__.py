@@ -1,4 +1,4 @@
-"""One module a framework, each with a class `Adapter(threads, **options)` that runs the workloads the framework's own way.
+"""One module a framework, each with a class `Adapter(threads, **options)`: the workloads in the framework's own way.
 
 No timing and no comparison here. Contract, for every adapter (it offers the suites that contestants.py names):
   versions()              -> {name: version}

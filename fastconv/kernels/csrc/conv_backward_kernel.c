@@ -18,9 +18,9 @@ FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const
                           const real *restrict dy, real *restrict out)
 {
     vec acc[BLOCK][VECTORS];
-#pragma GCC unroll 16
+    FC_UNROLL(16)
     for (ptrdiff_t m = 0; m < height; m++)
-#pragma GCC unroll 2
+        FC_UNROLL(2)
         for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = load(out + (m * vectors + v) * LANES);
 
     const ptrdiff_t x_pixel = p->x_pixel, dy_pixel = p->dy_pixel, columns = p->columns;
@@ -28,18 +28,19 @@ FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const
         const real *x_p = x + r * p->x_row, *dy_p = dy + r * p->dy_row;
         for (ptrdiff_t c = 0; c < columns; c++, x_p += x_pixel, dy_p += dy_pixel) {
             vec g[VECTORS];
+            FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) g[v] = load(dy_p + v * LANES);
-#pragma GCC unroll 16
+            FC_UNROLL(16)
             for (ptrdiff_t m = 0; m < height; m++) {
                 const real x_m = x_p[m];
-#pragma GCC unroll 2
+                FC_UNROLL(2)
                 for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += x_m * g[v];
             }
         }
     }
-#pragma GCC unroll 16
+    FC_UNROLL(16)
     for (ptrdiff_t m = 0; m < height; m++)
-#pragma GCC unroll 2
+        FC_UNROLL(2)
         for (ptrdiff_t v = 0; v < vectors; v++) store(out + (m * vectors + v) * LANES, acc[m][v]);
 }
 

@@ -43,9 +43,9 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
                              const real *restrict w, const real *restrict bias, real *restrict y, ptrdiff_t valid)
 {
     vec acc[BLOCK][VECTORS];
-#pragma GCC unroll 16
+    FC_UNROLL(16)
     for (ptrdiff_t m = 0; m < pixels; m++)
-#pragma GCC unroll 2
+        FC_UNROLL(2)
         for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = load(bias + v * LANES);
 
     const ptrdiff_t pixel = b->x_pixel, run = b->run;
@@ -56,26 +56,27 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
                 const real *w_t = w + td * b->w_step[0] + th * b->w_step[1] + tw * b->w_step[2];
                 for (ptrdiff_t r = 0; r < run; r++, x_t++, w_t += vectors * LANES) {
                     vec w_r[VECTORS];
+                    FC_UNROLL(2)
                     for (ptrdiff_t v = 0; v < vectors; v++) w_r[v] = load(w_t + v * LANES);
-#pragma GCC unroll 16
+                    FC_UNROLL(16)
                     for (ptrdiff_t m = 0; m < pixels; m++) {
                         const real x_mr = x_t[m * pixel];
-#pragma GCC unroll 2
+                        FC_UNROLL(2)
                         for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += x_mr * w_r[v];
                     }
                 }
             }
 
     if (valid == vectors * LANES) {
-#pragma GCC unroll 16
+        FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
-#pragma GCC unroll 2
+            FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) store(y + m * b->y_pixel + v * LANES, acc[m][v]);
     } else {
         real row[PANEL];
-#pragma GCC unroll 16
+        FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++) {
-#pragma GCC unroll 2
+            FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) store(row + v * LANES, acc[m][v]);
             memcpy(y + m * b->y_pixel, row, valid * sizeof(real));
         }

@@ -22,7 +22,7 @@ FC_INLINE void pixel_tile(const ptrdiff_t pixels, const row *r, ptrdiff_t taps, 
         const ptrdiff_t lanes = min_(channels - c, LANES);
         vec acc[8];
         const vec start = bias ? load_part(bias + c, lanes) : (vec){0};
-#pragma GCC unroll 8
+        FC_UNROLL(8)
         for (ptrdiff_t m = 0; m < pixels; m++) acc[m] = start;
         for (ptrdiff_t td = 0; td < r->depths; td++)
             for (ptrdiff_t th = 0; th < r->heights; th++) {
@@ -30,11 +30,11 @@ FC_INLINE void pixel_tile(const ptrdiff_t pixels, const row *r, ptrdiff_t taps, 
                 const real *w_t = w + td * r->w_depth + th * r->w_height + c;
                 for (ptrdiff_t tw = 0; tw < taps; tw++, x_t += r->x_tap, w_t += r->w_tap) {
                     const vec weight = load_part(w_t, lanes);
-#pragma GCC unroll 8
+                    FC_UNROLL(8)
                     for (ptrdiff_t m = 0; m < pixels; m++) acc[m] += load_part(x_t + m * r->x_pixel, lanes) * weight;
                 }
             }
-#pragma GCC unroll 8
+        FC_UNROLL(8)
         for (ptrdiff_t m = 0; m < pixels; m++) store_part(y + m * r->y_pixel + c, acc[m], lanes);
     }
 }
@@ -81,15 +81,15 @@ FC_INLINE void tap_tile(const ptrdiff_t taps, const row *r, ptrdiff_t pixels, pt
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
         const ptrdiff_t lanes = min_(channels - c, LANES);
         vec acc[TAPS];
-#pragma GCC unroll 4
+        FC_UNROLL(4)
         for (ptrdiff_t t = 0; t < taps; t++) acc[t] = load_part(sum + t * channels + c, lanes);
         for (ptrdiff_t p = 0; p < pixels; p++) {
             const vec g = load_part(dy + p * channels + c, lanes);
-#pragma GCC unroll 4
+            FC_UNROLL(4)
             for (ptrdiff_t t = 0; t < taps; t++)
                 acc[t] += load_part(x + p * r->x_pixel + t * r->x_tap + c, lanes) * g;
         }
-#pragma GCC unroll 4
+        FC_UNROLL(4)
         for (ptrdiff_t t = 0; t < taps; t++) store_part(sum + t * channels + c, acc[t], lanes);
     }
 }

@@ -15,6 +15,13 @@
 #define FC_JOIN_(a, b) a##b
 #define FC_JOIN(a, b) FC_JOIN_(a, b)
 #define FC_NAME(name) FC_JOIN(name, FC_SUFFIX)
+/* Before a loop over registers: its count is a constant after inlining, and it must disappear. */
+#define FC_PRAGMA(text) _Pragma(#text)
+#ifdef __clang__
+#define FC_UNROLL(count) FC_PRAGMA(unroll)
+#else
+#define FC_UNROLL(count) FC_PRAGMA(GCC unroll count)
+#endif
 #define FC_INLINE static inline __attribute__((always_inline))
 
 typedef FC_REAL real;
