@@ -1,8 +1,8 @@
 """`python -m benchmarks SUBCOMMAND`: the command line of the benchmarks.
 
-Contract: exit code 0 where the measuring worked, whatever its outcome; 2 for a bad argument. Losses are printed like
-wins. `python -m benchmarks SUBCOMMAND --help` lists the options; contestants.py says who takes part and how a peer in
-an environment of its own is named.
+Contract: exit code 0 where the measuring worked, whatever its outcome; 1 without the chart; 2 for a bad argument.
+Losses are printed like wins. `python -m benchmarks SUBCOMMAND --help` lists the options; contestants.py says who takes
+part and how a peer in an environment of its own is named.
 """
 
 import argparse
@@ -54,9 +54,19 @@ def main(argv=None):
     if arguments.json:
         results.save(arguments.json)
     if arguments.chart:
-        from . import chart
+        return _draw(results, arguments.chart)
+    return 0
 
-        chart.draw(results, arguments.chart)
+
+def _draw(results, path):
+    """The exit code: 1, and one line, where there is no chart to draw or nothing to draw it with."""
+    from . import chart
+
+    try:
+        chart.draw(results, path)
+    except (ImportError, OSError, ValueError) as error:
+        print(f"python -m benchmarks: --chart: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,8 +1,8 @@
 """The chart: one panel for each kind of result that a run holds, as a PNG or SVG file.
 
-matplotlib is imported here only, when a chart is asked for. Contract: bars start at zero, except ratios, whose
-logarithmic bars start at 1 (a tie): to the right fastconv is faster, to the left slower. Machine and versions stand
-under the panels.
+matplotlib is imported here only, when a chart is asked for. Contract: bars start at zero, except on axes that say
+they are logarithmic and for ratios, whose logarithmic bars start at 1 (a tie): to the right fastconv is faster, to
+the left slower. Machine and versions stand under the panels.
 """
 
 import textwrap
@@ -21,7 +21,7 @@ def draw(results, path):
 
     panels = [panel for panel in (_conv, _step, _inference, _memory) if panel(results, None)]
     if not panels:
-        raise ValueError("--chart: nothing to draw; it shows conv, train, infer and startup")
+        raise ValueError("nothing to draw; it shows conv, train, infer and startup")
     heights = [panel(results, None) for panel in panels]
     figure, axes = pyplot.subplots(
         len(panels), 1, figsize=(8, 0.75 * len(panels) + sum(heights) + 0.6), squeeze=False, layout="constrained",
@@ -56,7 +56,7 @@ def _conv(results, axis):
     axis.minorticks_off()
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.4, -0.6)
-    axis.legend(fontsize=8, frameon=False)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     axis.set_title("Convolution: PyTorch's better format / fastconv (right of 1x: fastconv is faster)", fontsize=9)
 
 
@@ -100,7 +100,7 @@ def _bars(axis, values, title, log=False):
 def _footer(results):
     versions = {}
     for found in results.versions.values():
-        versions |= found
+        versions = found | versions  # the first one's word counts: fastconv's own, not its AVX2 twin's
     versions = ", ".join(f"{name} {version}" for name, version in versions.items())
     settings = results.settings
     return (f"{results.machine['CPU']}, {settings['threads']} threads; {versions}; "

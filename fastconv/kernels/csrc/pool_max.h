@@ -1,7 +1,8 @@
 /* pool_max.h: max pooling for one type of index; pool.c includes it with INDEX and MAX_NAME defined.
  *
  * Forward: ties take the first tap, NaN wins and the first NaN stays. Backward gathers: an input takes the gradient of
- * each window that it won, in the windows' order, so dx is written once, needs no zeros and no atomics.
+ * each window that it won, in the windows' order, so dx is written once, needs no zeros and no atomics. Where windows
+ * do not overlap, each is read once for all of its cells in the row.
  */
 typedef INDEX MAX_NAME(index_vec) __attribute__((vector_size(LANES * sizeof(INDEX)), aligned(sizeof(INDEX)), may_alias));
 
@@ -45,6 +46,38 @@ void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *
     }
 }
 
+FC_INLINE ivec MAX_NAME(winners)(const INDEX *index, ptrdiff_t lanes)
+{
+    MAX_NAME(index_vec) narrow = {0};
+    if (lanes == LANES)
+        narrow = *(const MAX_NAME(index_vec) *)index;
+    else
+        memcpy(&narrow, index, lanes * sizeof(INDEX));
+    return __builtin_convertvector(narrow, ivec);
+}
+
+/* One row of dx from the row of windows over it, whose tap (0, 0) on this row is `first_tap_here`. */
+static void MAX_NAME(spread)(const fc_axis *W, ptrdiff_t C, ptrdiff_t first_tap_here, const real *dy, const INDEX *index,
+                             real *dx)
+{
+    ptrdiff_t done = 0; /* cells written so far */
+    for (ptrdiff_t ow = 0; ow < W->output; ow++, dy += C, index += C) {
+        const ptrdiff_t cell = ow * W->stride + W->start, t0 = first_tap(W, ow), t1 = last_tap(W, ow);
+        memset(dx + done * C, 0, (cell + t0 - done) * C * sizeof(real));
+        for (ptrdiff_t c = 0; c < C; c += LANES) {
+            const ptrdiff_t lanes = min_(C - c, LANES);
+            const vec g = load_part(dy + c, lanes);
+            const ivec won = MAX_NAME(winners)(index + c, lanes);
+            for (ptrdiff_t t = t0; t < t1; t++) {
+                const ivec mine = won == (lane)(first_tap_here + t);
+                store_part(dx + (cell + t) * C + c, select(mine, g, (vec){0}), lanes);
+            }
+        }
+        done = cell + t1;
+    }
+    memset(dx + done * C, 0, (W->input - done) * C * sizeof(real));
+}
+
 void FC_NAME(MAX_NAME(max_pool_backward))(const void *job, ptrdiff_t tile, void *scratch)
 {
     (void)scratch;
@@ -56,6 +89,16 @@ void FC_NAME(MAX_NAME(max_pool_backward))(const void *job, ptrdiff_t tile, void 
     const ptrdiff_t h0 = first_window(H, ih), h1 = last_window(H, ih);
     real *dx = (real *)j->y + tile * W->input * C;
 
+    if (D->stride >= D->taps && H->stride >= H->taps && W->stride >= W->taps) {
+        if (d0 >= d1 || h0 >= h1) {
+            memset(dx, 0, W->input * C * sizeof(real));
+            return;
+        }
+        const ptrdiff_t td = id - d0 * D->stride - D->start, th = ih - h0 * H->stride - H->start;
+        const ptrdiff_t at = ((n * D->output + d0) * H->output + h0) * W->output * C;
+        MAX_NAME(spread)(W, C, (td * H->taps + th) * W->taps, (const real *)j->x + at, (const INDEX *)j->index + at, dx);
+        return;
+    }
     for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
         const ptrdiff_t w0 = first_window(W, iw), w1 = last_window(W, iw);
         for (ptrdiff_t c = 0; c < C; c += LANES) {
@@ -67,12 +110,7 @@ void FC_NAME(MAX_NAME(max_pool_backward))(const void *job, ptrdiff_t tile, void 
                         const ptrdiff_t td = id - od * D->stride - D->start, th = ih - oh * H->stride - H->start;
                         const ptrdiff_t tap = (td * H->taps + th) * W->taps + iw - ow * W->stride - W->start;
                         const ptrdiff_t at = (((n * D->output + od) * H->output + oh) * W->output + ow) * C + c;
-                        MAX_NAME(index_vec) narrow = {0};
-                        if (lanes == LANES)
-                            narrow = *(const MAX_NAME(index_vec) *)((const INDEX *)j->index + at);
-                        else
-                            memcpy(&narrow, (const INDEX *)j->index + at, lanes * sizeof(INDEX));
-                        const ivec mine = __builtin_convertvector(narrow, ivec) == (lane)tap;
+                        const ivec mine = MAX_NAME(winners)((const INDEX *)j->index + at, lanes) == (lane)tap;
                         sum += select(mine, load_part((const real *)j->x + at, lanes), (vec){0});
                     }
             store_part(dx + c, sum, lanes);
