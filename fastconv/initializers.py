@@ -1,4 +1,4 @@
-"""First values of weights, under Keras' names; and the Registry by which names and configs become objects.
+"""First values of weights, under Keras' names.
 
 An initializer draws from `fastconv.rng` unless it has its own seed. It owns no array and knows no layer.
 Contract: `initializer(shape, dtype)` returns a new array; `get_config()` holds JSON values only, and
@@ -7,77 +7,15 @@ Contract: `initializer(shape, dtype)` returns a new array; `get_config()` holds 
 
 from __future__ import annotations
 
-import difflib
 import math
 
 import numpy as np
 
 from fastconv import rng
+from fastconv.registry import Configurable, Registry
 
 
-def unknown_name(kind: str, name, known) -> ValueError:
-    """The error for a name that is not in a table: near matches first, then all that there is."""
-    spelled = {_fold(entry): entry for entry in known}
-    near = [spelled[match] for match in difflib.get_close_matches(_fold(str(name)), spelled, n=3, cutoff=0.6)]
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(sorted(known))}.")
-
-
-def reject_arguments(owner: str, given, accepted, not_built=()) -> None:
-    """Raises TypeError for the first name in `given`, if any: `owner` does not take it.
-
-    `accepted` are the names it takes (near matches are offered), `not_built` Keras' names that are still to come.
-    """
-    for name in given:
-        if name in not_built:
-            raise TypeError(f"{owner} does not support Keras' argument {name!r} yet; leave it out.")
-        near = "learning_rate" if name == "lr" else next(iter(difflib.get_close_matches(name, accepted)), None)
-        hint = f" Did you mean {near!r}?" if near in accepted else ""
-        raise TypeError(f"{owner} has no argument {name!r}.{hint} It takes: {', '.join(accepted)}.")
-
-
-def _fold(name: str) -> str:
-    return name.lower().replace("_", "")
-
-
-class Registry:
-    """A closed table of classes of one kind, found by name; case and underscores do not matter.
-
-    `classes` stand under their own names, `aliases` map further names to them. Nothing outside the table is ever
-    imported or called, so a config from a file can build these classes and no others.
-    """
-
-    def __init__(self, kind: str, classes, aliases=None):
-        self.kind = kind
-        self._names = {cls.__name__: cls for cls in classes} | (aliases or {})
-        self._folded = {_fold(name): cls for name, cls in self._names.items()}
-
-    def find(self, name: str, custom_objects=None) -> type:
-        """The class of this name, from `custom_objects` first; ValueError with near matches if there is none."""
-        cls = (custom_objects or {}).get(name) or self._folded.get(_fold(name))
-        if cls is None:
-            raise unknown_name(self.kind, name, [*self._names, *(custom_objects or {})])
-        return cls
-
-    def get(self, identifier, base: type, custom_objects=None):
-        """An object of class `base` from a name, a config, a class, or the object itself."""
-        if isinstance(identifier, base):
-            return identifier
-        if isinstance(identifier, str):
-            return self.find(identifier, custom_objects)()
-        if isinstance(identifier, type) and issubclass(identifier, base):
-            return identifier()
-        if isinstance(identifier, dict) and isinstance(identifier.get("class_name"), str):
-            return self.find(identifier["class_name"], custom_objects).from_config(identifier.get("config", {}))
-        raise TypeError(f"Expected a name, a config or an object for the {self.kind}; got {identifier!r}.")
-
-
-def serialize(thing) -> dict:
-    """`{"class_name": ..., "config": ...}` of an initializer, loss, metric, optimizer or layer."""
-    return {"class_name": type(thing).__name__, "config": thing.get_config()}
-
-
-class Initializer:
+class Initializer(Configurable):
     """Base class: subclasses define `__call__(shape, dtype)` and keep their arguments as attributes."""
 
     def __call__(self, shape, dtype="float32") -> np.ndarray:
@@ -85,13 +23,6 @@ class Initializer:
 
     def get_config(self) -> dict:
         return dict(vars(self))
-
-    @classmethod
-    def from_config(cls, config: dict):
-        return cls(**config)
-
-    def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
 
 
 class Constant(Initializer):

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv import ops
-from fastconv.initializers import Registry, reject_arguments
+from fastconv.registry import Configurable, Registry, reject_arguments
 from fastconv.tensor import Tensor
 
 _NOT_BUILT = ("label_smoothing", "reduction", "dtype")
 
 
-class Loss:
+class Loss(Configurable):
     """Base class: a subclass defines `call(y_true, y_pred)` with one value a sample (or more)."""
 
     def __init__(self, name=None, **unknown):
@@ -40,16 +40,6 @@ class Loss:
         if isinstance(y_true, Tensor):
             return y_true if y_true.dtype == y_pred.dtype else ops.cast(y_true, y_pred.dtype)
         return np.asarray(y_true).astype(y_pred.dtype, copy=False)
-
-    def get_config(self) -> dict:
-        return {argument: getattr(self, argument) for argument in self._arguments}
-
-    @classmethod
-    def from_config(cls, config: dict):
-        return cls(**config)
-
-    def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
 
 
 class CategoricalCrossentropy(Loss):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastconv.initializers import Registry, reject_arguments
+from fastconv.registry import Configurable, Registry, reject_arguments
 from fastconv.tensor import Tensor
 
 
-class Metric:
+class Metric(Configurable):
     """Base class: a running mean. A subclass defines `values(y_true, y_pred)`, or the three methods themselves."""
 
     _arguments = ("name",)
@@ -41,16 +41,6 @@ class Metric:
         """Adds a batch and returns the result so far."""
         self.update_state(y_true, y_pred)
         return self.result()
-
-    def get_config(self) -> dict:
-        return {argument: getattr(self, argument) for argument in self._arguments}
-
-    @classmethod
-    def from_config(cls, config: dict):
-        return cls(**config)
-
-    def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
 
 
 class CategoricalAccuracy(Metric):

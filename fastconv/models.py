@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastconv import initializers, saving
+from fastconv import registry, saving
 from fastconv.layers import InputLayer, Layer
 from fastconv.layers import find as find_layer
 from fastconv.trainer import Trainer
@@ -94,7 +94,7 @@ class Sequential(Trainer, Layer):
         for layer in self._stack:
             if layer.name == name:
                 return layer
-        raise initializers.unknown_name(f"layer in {self.name!r}", name, [layer.name for layer in self._stack])
+        raise registry.unknown_name(f"layer in {self.name!r}", name, [layer.name for layer in self._stack])
 
     # Layer
 
@@ -173,7 +173,7 @@ class Sequential(Trainer, Layer):
     def get_config(self) -> dict:
         config = {"name": self.name, "trainable": self.trainable, "build_input_shape": None}
         stack = [self._input, *self._stack] if self._input else self._stack
-        config["layers"] = [initializers.serialize(layer) for layer in stack]
+        config["layers"] = [registry.serialize(layer) for layer in stack]
         if self.built and not self._input:
             config["build_input_shape"] = list(self._build_shape)
         return config

@@ -12,7 +12,7 @@ import numbers
 import numpy as np
 
 from fastconv import kernels
-from fastconv.initializers import Registry, reject_arguments
+from fastconv.registry import Configurable, Registry, reject_arguments
 
 _NOT_BUILT = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "amsgrad",
@@ -20,7 +20,7 @@ _NOT_BUILT = (
 )  # fmt: skip
 
 
-class Optimizer:
+class Optimizer(Configurable):
     """Base class: a subclass names its `slots` (state arrays a weight) and defines `_step`."""
 
     slots: tuple[str, ...] = ()
@@ -72,16 +72,6 @@ class Optimizer:
         if arrays is None or len(arrays) != len(self.slots):
             arrays = self._state[parameter] = tuple(np.zeros_like(parameter.data) for _ in self.slots)
         return arrays
-
-    def get_config(self) -> dict:
-        return {argument: getattr(self, argument) for argument in self._arguments}
-
-    @classmethod
-    def from_config(cls, config: dict):
-        return cls(**config)
-
-    def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
 
 
 class SGD(Optimizer):

@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from fastconv import initializers, losses, metrics, optimizers
+from fastconv import losses, metrics, optimizers, registry
 from fastconv.layers.base import snake_case, uninitialized_weights
 
 FORMAT_VERSION = "1"
@@ -128,10 +128,10 @@ def _layer_names(layer) -> dict:
 
 def _compile_config(model) -> dict:
     return {
-        "optimizer": initializers.serialize(model.optimizer),
+        "optimizer": registry.serialize(model.optimizer),
         "iterations": model.optimizer.iterations,
-        "loss": initializers.serialize(model.loss),
-        "metrics": [initializers.serialize(metric) for metric in model._metrics],
+        "loss": registry.serialize(model.loss),
+        "metrics": [registry.serialize(metric) for metric in model._metrics],
     }
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers_ops import DTYPES, Row, check_grad, check_layouts, check_nan, check_op, values
 
 import fastconv
 from fastconv import Tensor, ops
-from helpers_ops import DTYPES, Row, check_grad, check_layouts, check_nan, check_op, values
 
 
 def np_softmax(x, axis=-1):

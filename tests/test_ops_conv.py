@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers_ops import values
 
 from fastconv import Tensor, kernels, ops
 from fastconv.testing import gradcheck
-from helpers_ops import values
 
 SIZES = {1: (7,), 2: (5, 6), 3: (4, 3, 5)}
 GEOMETRIES = [

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers_ops import DTYPES, values
 
 from fastconv import Tensor, no_grad, ops
 from fastconv.testing import gradcheck
-from helpers_ops import DTYPES, values
 
 LABELS = np.array([2, 0, 4])
 

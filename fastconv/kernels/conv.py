@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from . import _conv
 from .algorithms import conv_algorithm
 from .arrays import checked, empty, same_shape

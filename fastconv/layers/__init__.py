@@ -4,7 +4,6 @@ A new layer is its class, one entry in CLASSES and one row in tests/test_layers.
 class from CLASSES, or one that the caller passes in `custom_objects`, and nothing else.
 """
 
-from fastconv.initializers import Registry
 from fastconv.layers.base import Layer
 from fastconv.layers.convolutional import Conv1D, Conv2D, Conv3D
 from fastconv.layers.core import Activation, Dense, Dropout, Flatten, Input, InputLayer, ReLU, Softmax
@@ -22,6 +21,7 @@ from fastconv.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fastconv.registry import Registry
 
 CLASSES = (
     InputLayer, Conv1D, Conv2D, Conv3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D,

@@ -6,7 +6,7 @@ function from Tensor to Tensor; `name_of` gives the name back, or None for a fun
 
 from __future__ import annotations
 
-from fastconv import initializers, ops
+from fastconv import ops, registry
 
 
 def linear(x):
@@ -31,7 +31,7 @@ def get(identifier):
         return linear
     if isinstance(identifier, str):
         if identifier.lower() not in TABLE:
-            raise initializers.unknown_name("activation", identifier, TABLE)
+            raise registry.unknown_name("activation", identifier, TABLE)
         return TABLE[identifier.lower()]
     if callable(identifier) and not isinstance(identifier, type):
         return identifier

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastconv import initializers, kernels, ops
+from fastconv import initializers, kernels, ops, registry
 from fastconv.layers import configs
 from fastconv.tensor import Parameter, Tensor, no_grad
 
@@ -90,7 +90,7 @@ class Layer:
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
         cls = type(self)
-        initializers.reject_arguments(cls.__name__, unknown, tuple(configs.arguments(cls)), _NOT_BUILT)
+        registry.reject_arguments(cls.__name__, unknown, tuple(configs.arguments(cls)), _NOT_BUILT)
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(f"{cls.__name__}: name must be a non-empty string without '/'; got {name!r}.")
         self.name = name or _automatic_name(cls)

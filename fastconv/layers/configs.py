@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 
-from fastconv import initializers
+from fastconv import initializers, registry
 from fastconv.layers import activations
 
 _COMMON = ("name", "trainable", "dtype", "input_shape")
@@ -43,7 +43,7 @@ def get_config(layer) -> dict:
             )
         value = getattr(layer, name)
         if isinstance(value, initializers.Initializer):
-            value = initializers.serialize(value)
+            value = registry.serialize(value)
         elif callable(value):
             value = activations.name_of(value)
             if value is None:

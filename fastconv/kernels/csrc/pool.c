@@ -77,8 +77,8 @@ void FC_NAME(average_pool_backward)(const void *job, ptrdiff_t tile, void *scrat
                 for (ptrdiff_t oh = h0; oh < h1; oh++)
                     for (ptrdiff_t ow = w0; ow < w1; ow++) {
                         const ptrdiff_t at = (((n * D->output + od) * H->output + oh) * W->output + ow) * C + c;
-                        const real count = (real)(cells(D, od) * cells(H, oh) * cells(W, ow));
-                        sum += load_part((const real *)j->x + at, lanes) / count;
+                        const real share = 1 / (real)(cells(D, od) * cells(H, oh) * cells(W, ow));
+                        sum += load_part((const real *)j->x + at, lanes) * share;
                     }
             store_part(dx + c, sum, lanes);
         }
