@@ -7,8 +7,9 @@ Printing is report.py's. Contract: each function takes (settings, results) and a
 import os
 import platform
 import subprocess
-import sys
 import tempfile
+
+from fastconv.info import cpu_model
 
 from . import peak, shapes
 from .contestants import CONTESTANTS, OURS, interpreter
@@ -82,7 +83,7 @@ def package_folder():
 def new_results(settings):
     """Empty results that name the machine and the settings."""
     machine = {
-        "CPU": _cpu_model(),
+        "CPU": cpu_model(),
         "processors": len(os.sched_getaffinity(0)),
         "OS": platform.platform(),
         "Python": platform.python_version(),
@@ -102,14 +103,3 @@ def _seconds_and_accuracy(output):
     trained, tested = (line for line in output.splitlines() if line.startswith(("Trained on", "Test accuracy")))
     words = trained.split()
     return [float(words[words.index("seconds") - 1]), float(tested.split()[-1])]
-
-
-def _cpu_model():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or sys.platform

@@ -22,7 +22,7 @@ def report():
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "NumPy": np.__version__,
         "OS": platform.platform(),
-        "CPU": f"{_cpu_model()} ({os.cpu_count()} logical)",
+        "CPU": f"{cpu_model()} ({os.cpu_count()} logical)",
         "ISA": f"{build['isa']} (available: {', '.join(build['isas'])})",
         "threads": kernels.get_num_threads(),
         "OpenMP": build["openmp"] or "none (built without OpenMP: kernels run on one thread)",
@@ -34,7 +34,8 @@ def report():
     return "\n".join(f"{name + ':':<{width}} {value}" for name, value in rows.items())
 
 
-def _cpu_model():
+def cpu_model() -> str:
+    """The processor's name, as the operating system tells it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:

@@ -87,10 +87,12 @@ def test_nan_wins_its_window_and_minus_infinity_is_a_value(isa):
     x = np.full((1, 4, 17), -np.inf, "f4")
     x[0, 1, 3] = np.nan
     x[0, 3, 4] = -5
+    x[0, 2:, 5] = np.nan
     y, index = kernels.max_pool_forward(x, 2)
     assert np.isnan(y[0, 0, 3]) and index[0, 0, 3] == 1
     assert y[0, 1, 4] == -5 and index[0, 1, 4] == 1
-    assert np.isneginf(np.delete(y, [3, 4], axis=2)).all()
+    assert np.isnan(y[0, 1, 5]) and index[0, 1, 5] == 0  # the first NaN stays
+    assert np.isneginf(np.delete(y, [3, 4, 5], axis=2)).all()
     assert np.isnan(kernels.average_pool_forward(x, 2)[0, 0, 3])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import fastconv
 from fastconv import kernels
 
-from .. import data, shapes
+from .keras import Training, network
 
 
 class Adapter:
@@ -64,10 +64,10 @@ class Adapter:
         return {"forward": (forward, _same), "backward": (backward, _same), "both": (both, _same)}
 
     def training(self, weights):
-        return Training(_network(weights))
+        return Training(fastconv, network(fastconv, weights))
 
     def inference(self, weights):
-        model = _network(weights)
+        model = network(fastconv, weights)
 
         @fastconv.no_grad()
         def call(images):
@@ -78,37 +78,6 @@ class Adapter:
     def read(self, result):
         for array in _tuple(result):
             float(array[(-1,) * np.ndim(array)] if np.ndim(array) else array)
-
-
-class Training:
-    def __init__(self, model):
-        self.model = model
-        optimizer = fastconv.optimizers.SGD(learning_rate=shapes.LEARNING_RATE)
-        model.compile(optimizer=optimizer, loss="categorical_crossentropy")
-
-    def batch(self, images, labels):
-        return images, data.one_hot(labels)
-
-    def step(self, batch):
-        return float(self.model.train_on_batch(*batch))
-
-    def epoch(self, images, labels):
-        self.model.fit(images, data.one_hot(labels), batch_size=shapes.BATCH, epochs=1, verbose=0)
-
-
-def _network(weights):
-    layers = fastconv.layers
-    model = fastconv.Sequential([
-        layers.Input(shapes.IMAGE),
-        layers.Conv2D(32, 5, activation="relu"),
-        layers.MaxPooling2D(2),
-        layers.Conv2D(64, 5, activation="relu"),
-        layers.MaxPooling2D(2),
-        layers.Flatten(),
-        layers.Dense(shapes.CLASSES, activation="softmax"),
-    ])  # fmt: skip
-    model.set_weights(list(weights.values()))
-    return model
 
 
 def _passes(forward, backward):

@@ -21,10 +21,10 @@ class Adapter:
         return {"keras": self.keras.__version__, self.backend.__name__: self.backend.__version__}
 
     def training(self, weights):
-        return Training(self.keras, self._network(weights))
+        return Training(self.keras, network(self.keras, weights))
 
     def inference(self, weights):
-        model = self._network(weights)
+        model = network(self.keras, weights)
         return {
             "call": model.predict_on_batch,
             "predict": lambda images: model.predict(images, batch_size=len(images), verbose=0),
@@ -33,19 +33,21 @@ class Adapter:
     def read(self, result):
         float(result if isinstance(result, float) else result[-1, -1])
 
-    def _network(self, weights):
-        layers = self.keras.layers
-        model = self.keras.Sequential([
-            layers.Input(shapes.IMAGE),
-            layers.Conv2D(32, 5, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(64, 5, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(shapes.CLASSES, activation="softmax"),
-        ])  # fmt: skip
-        model.set_weights(list(weights.values()))
-        return model
+
+def network(keras, weights):
+    """The tutorial's network from any module with Keras' names; fastconv has them too."""
+    layers = keras.layers
+    model = keras.Sequential([
+        layers.Input(shapes.IMAGE),
+        layers.Conv2D(32, 5, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(64, 5, activation="relu"),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dense(shapes.CLASSES, activation="softmax"),
+    ])  # fmt: skip
+    model.set_weights(list(weights.values()))
+    return model
 
 
 class Training:
