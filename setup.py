@@ -3,7 +3,9 @@
 The tiles in csrc/ are compiled once for each instruction set and element type, each into its own object folder with
 that set's flags and a suffix on every name. One extension (`_tiles`) owns all of the objects. No flag here depends
 on the building machine's CPU. Without OpenMP (or with FASTCONV_OPENMP=0) the build succeeds, single-threaded, and says
-so.
+so. For work on the kernels: FASTCONV_BUILD_ISAS=baseline,avx2 compiles these only, and FASTCONV_BUILD_EMULATE=1 compiles
+avx512's tiles, with their vector lengths and register blocks, out of AVX2 instructions, for CPUs without AVX-512: slow,
+and right only if the tiles are.
 """
 
 import os
@@ -31,6 +33,11 @@ X86 = {
 }
 OTHER = {"baseline": (16, 14, [])}
 ISAS = X86 if platform.machine().lower() in ("x86_64", "amd64") else OTHER
+EMULATE = os.environ.get("FASTCONV_BUILD_EMULATE", "0") != "0" and "avx512" in ISAS
+if EMULATE:
+    ISAS["avx512"] = (64, 14, ISAS["avx2"][2])
+if os.environ.get("FASTCONV_BUILD_ISAS"):
+    ISAS = {name: ISAS[name] for name in os.environ["FASTCONV_BUILD_ISAS"].split(",")}
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
@@ -67,14 +74,16 @@ class BuildKernels(build_ext):
                 return False
 
     def compile_tiles(self) -> list[str]:
-        objects = self.compile_c(["isa.c"], "isa", [])
+        rows = " ".join(f"X({isa})" for isa in ISAS)
+        objects = self.compile_c(["isa.c"], "isa", [], [("FC_ISAS(X)", rows), ("FC_EMULATE", str(int(EMULATE)))])
         for isa, (size, block, flags) in ISAS.items():
             for double, real in enumerate(["float", "double"]):
                 macros = [
                     ("FC_REAL", real), ("FC_DOUBLE", str(double)), ("FC_BYTES", str(size)), ("FC_BLOCK", str(block)),
                     ("FC_SUFFIX", f"_{real}_{isa}"), ("FC_ISA", f'"{isa}"'),
                 ]  # fmt: skip
-                objects += self.compile_c(TILES, f"{isa}-{real}", flags, macros)
+                folder = f"{isa}-{real}" + "-emulated" * (EMULATE and isa == "avx512")
+                objects += self.compile_c(TILES, folder, flags, macros)
         return objects
 
     tiles_changed = False

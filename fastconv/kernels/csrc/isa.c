@@ -4,14 +4,14 @@
  */
 #include "tiles.h"
 
+#include <string.h>
+
 #if defined(__x86_64__) || defined(__i386__)
 #include <xmmintrin.h>
 #define FC_X86 1
-#define FC_ISAS(X) X(baseline) X(avx2) X(avx512)
-#else
-#define FC_ISAS(X) X(baseline)
 #endif
 
+/* The build defines FC_ISAS(X): X(name) for each instruction set that it compiled, weakest first. */
 #define DECLARE(isa) extern const fc_tiles fc_tiles_float_##isa, fc_tiles_double_##isa;
 FC_ISAS(DECLARE)
 
@@ -24,14 +24,17 @@ const fc_tiles *fc_table(int isa, int real_double)
 
 int fc_supported(int isa)
 {
+    const char *name = fc_table(isa, 0)->isa;
+    if (!strcmp(name, "baseline")) return 1;
 #if FC_X86
     __builtin_cpu_init();
-    if (isa == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (isa == 2)
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (!strcmp(name, "avx2") || (FC_EMULATE && !strcmp(name, "avx512"))) return avx2;
+    if (!strcmp(name, "avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
             && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #endif
-    return isa == 0;
+    return 0;
 }
 
 unsigned fc_flush_enter(void)
