@@ -52,9 +52,7 @@ class BuildKernels(build_ext):
                 extension.extra_compile_args += openmp
                 extension.extra_link_args += openmp
                 extension.extra_objects += self.compile_tiles()
-                extension.depends += [f"{CSRC}/{name}" for name in TILES + HEADERS + ["isa.c"]]
-                if self.force or self.tiles_changed:
-                    self.force = True  # the objects are newer than the extension that owns them
+                extension.depends += extension.extra_objects
         super().build_extensions()
 
     def has_openmp(self) -> bool:
@@ -75,7 +73,9 @@ class BuildKernels(build_ext):
 
     def compile_tiles(self) -> list[str]:
         rows = " ".join(f"X({isa})" for isa in ISAS)
-        objects = self.compile_c(["isa.c"], "isa", [], [("FC_ISAS(X)", rows), ("FC_EMULATE", str(int(EMULATE)))])
+        macros = [("FC_ISAS(X)", rows), ("FC_EMULATE", str(int(EMULATE)))]
+        # isa.c is compiled, and the extension linked, at each build: other ISAS may have been asked for at the last.
+        objects = self.compile_c(["isa.c"], "isa", [], macros, always=True)
         for isa, (size, block, flags) in ISAS.items():
             for double, real in enumerate(["float", "double"]):
                 macros = [
@@ -86,9 +86,7 @@ class BuildKernels(build_ext):
                 objects += self.compile_c(TILES, folder, flags, macros)
         return objects
 
-    tiles_changed = False
-
-    def compile_c(self, names, folder, flags, macros=()):
+    def compile_c(self, names, folder, flags, macros=(), always=False):
         """Objects of these C files, compiled where a source or header is newer."""
         folder = os.path.join(self.build_temp, "tiles", folder)
         headers = max(os.path.getmtime(f"{CSRC}/{name}") for name in HEADERS)
@@ -99,8 +97,7 @@ class BuildKernels(build_ext):
             (target,) = self.compiler.object_filenames([source], output_dir=folder)
             objects.append(target)
             newest = max(os.path.getmtime(source), headers)
-            if self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
-                BuildKernels.tiles_changed = True
+            if always or self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
                 self.compiler.compile(
                     [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC], extra_postargs=FLAGS + flags
                 )
