@@ -17,8 +17,9 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
-TILES = ["conv_forward.c", "conv_backward_kernel.c", "depthwise.c", "pool.c", "rows.c", "update.c", "table.c"]
-HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h"]
+TILES = ["conv_forward.c", "conv_backward_kernel.c", "depthwise.c", "winograd.c",
+         "winograd_kernel.c", "pool.c", "rows.c", "update.c", "table.c"]
+HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "winograd.h", "winograd_tiles.h"]
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
 
 # name: (bytes in a vector, pixels in a register tile, flags)
@@ -111,6 +112,6 @@ def extension(name, **options):
 
 
 setup(
-    ext_modules=[extension(name) for name in ("_memory", "_tiles", "_conv", "_pool", "_rows")],
+    ext_modules=[extension(name) for name in ("_memory", "_tiles", "_conv", "_winograd", "_pool", "_rows")],
     cmdclass={"build_ext": BuildKernels},
 )

@@ -39,6 +39,38 @@ cdef extern from "tiles.h" nogil:
         int whole, merged
         void* dkernel
 
+    enum:
+        WINOGRAD_CHANNELS
+
+    ctypedef struct fc_winograd:
+        const void* x
+        const void* weights
+        const void* bias
+        void* transformed
+        void* y
+        fc_axis axis[3]
+        ptrdiff_t batch, channels, filters
+        ptrdiff_t outputs[3]
+        ptrdiff_t tiles[3]
+        ptrdiff_t block
+        ptrdiff_t tap_step[3]
+        ptrdiff_t channel_step, filter_step
+        ptrdiff_t pool[3]
+        int relu
+        void* index
+
+    ctypedef struct fc_winograd_kernel:
+        const void* x
+        const void* dy
+        void* products
+        void* dkernel
+        fc_axis axis[3]
+        ptrdiff_t batch, channels, filters
+        ptrdiff_t outputs[3]
+        ptrdiff_t tiles[3]
+        ptrdiff_t block
+        ptrdiff_t slices, part
+
     ctypedef struct fc_depthwise:
         const void* x
         const void* weights
@@ -87,6 +119,10 @@ cdef extern from "tiles.h" nogil:
         fc_tile* conv_forward
         fc_tile* conv_backward_kernel
         fc_tile* conv_reduce_kernel
+        fc_tile* winograd_weights
+        fc_tile* winograd_forward
+        fc_tile* winograd_backward_kernel
+        fc_tile* winograd_reduce
         fc_tile* depthwise_forward
         fc_tile* depthwise_backward_kernel
         fc_tile* max_pool_forward

@@ -60,6 +60,38 @@ typedef struct {
     void *dkernel;          /* written by the reduction, whose tiles are groups * kd * kh * panels */
 } fc_conv_kernel;
 
+/* Winograd convolution with stride 1 (winograd.h): forward, and backward-input with steps that flip the kernel. A box of
+ * outputs, one Winograd tile, is outputs[0] x [1] x [2] large; tiles along an axis that is dilated by d belong to one
+ * of d interleaved phases. Tiles of winograd_weights: panels * blocks of WINOGRAD_CHANNELS channels; of
+ * winograd_forward: blocks of `block` Winograd tiles, which are counted over samples and the three axes. */
+enum { WINOGRAD_CHANNELS = 16 };
+typedef struct {
+    const void *x, *weights, *bias; /* bias may be NULL */
+    void *transformed;              /* [point][panel][channel][lane] */
+    void *y;
+    fc_axis axis[3];
+    ptrdiff_t batch, channels, filters;
+    ptrdiff_t outputs[3], tiles[3], block;
+    ptrdiff_t tap_step[3], channel_step, filter_step; /* in weights */
+    /* Where pool[0] is not 0, y is the max-pooled map and index the tap that won (uint8). Windows do not overlap and
+     * divide a Winograd tile; axis[].output then counts the outputs under whole windows. */
+    ptrdiff_t pool[3];
+    int relu;
+    void *index;
+} fc_winograd;
+
+/* Its kernel gradient: products[slice][point][channel][lane] = the sum over the slice's tiles of transformed x (outer)
+ * transformed dy; winograd_reduce adds the slices in their order and transforms back. Tiles: slices * parts,
+ * where a part is some of the channels; of winograd_reduce: channels. */
+typedef struct {
+    const void *x, *dy;
+    void *products, *dkernel;
+    fc_axis axis[3];
+    ptrdiff_t batch, channels, filters;
+    ptrdiff_t outputs[3], tiles[3], block;
+    ptrdiff_t slices, part;
+} fc_winograd_kernel;
+
 /* Depthwise convolution: one filter a channel. Forward, and each stride phase of backward-input.
  * Tiles: batch * depth * height of y. */
 typedef struct {
@@ -106,6 +138,7 @@ typedef struct {
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 #define FC_TILES(X)                                                                                                  \
     X(conv_pack) X(conv_forward) X(conv_backward_kernel) X(conv_reduce_kernel)                                       \
+    X(winograd_weights) X(winograd_forward) X(winograd_backward_kernel) X(winograd_reduce)                           \
     X(depthwise_forward) X(depthwise_backward_kernel)                                                                \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
     X(average_pool_forward) X(average_pool_backward)                                                                 \

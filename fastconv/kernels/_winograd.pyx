@@ -1,0 +1,150 @@
+# cython: language_level=3, cdivision=True
+"""Winograd convolution: fills the jobs of csrc/winograd.c and winograd_kernel.c and runs their tiles.
+
+`outputs` is the size of a Winograd tile's outputs on each axis (kernels/winograd.py chooses it). Arrays as in
+_conv.pyx; the stride is 1 and there is one group. How the work is cut depends on shapes alone.
+"""
+
+from libc.stddef cimport ptrdiff_t
+
+from ._memory cimport Block
+from ._tiles cimport (
+    WINOGRAD_CHANNELS,
+    address,
+    fc_axis,
+    fc_tiles,
+    fc_winograd,
+    fc_winograd_kernel,
+    run,
+    tiles_of,
+    window_axis,
+)
+
+cdef enum:
+    BUDGET = 1024 * 1024  # bytes of a block's transformed inputs and products: second and third cache
+    CUTS = 4              # blocks come in multiples of it, so that a few threads share them evenly
+    SLICES = 8            # of a kernel gradient, at most
+    SUMS = 1024 * 1024    # bytes of a part's sums
+
+
+cdef inline ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
+    return (count + size - 1) // size
+
+
+cdef inline ptrdiff_t rounded(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
+    return blocks(count, size) * size
+
+
+cdef inline ptrdiff_t plane(const fc_tiles* tiles, ptrdiff_t block, ptrdiff_t channels) noexcept nogil:
+    """As in csrc/winograd_tiles.h."""
+    return block * rounded(channels, tiles.lanes) + 16
+
+
+cdef ptrdiff_t cut(const fc_axis* axis, ptrdiff_t batch, outputs, ptrdiff_t* size, ptrdiff_t* number):
+    """Fills the tile sizes and numbers of the axes; returns the number of all Winograd tiles."""
+    cdef ptrdiff_t all = batch
+    cdef int i
+    for i in range(3):
+        size[i] = outputs[i]
+        number[i] = axis[i].dilation * blocks(blocks(axis[i].output, axis[i].dilation), size[i])
+        all *= number[i]
+    return all
+
+
+cdef ptrdiff_t points_of(const fc_axis* axis, const ptrdiff_t* outputs):
+    return ((outputs[0] + axis[0].taps - 1) * (outputs[1] + axis[1].taps - 1) * (outputs[2] + axis[2].taps - 1))
+
+
+cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_t itemsize) except -1:
+    """Transforms the weights and convolves; the job is filled but for the cut into tiles."""
+    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles)
+    cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
+    cdef Block transformed = Block(points * job.channels * lanes * itemsize)
+    job.transformed = transformed.data
+    run(tiles.winograd_weights, job, blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS),
+        16.0 * points * job.channels * lanes)
+
+    cdef ptrdiff_t most = BUDGET // (points * (job.channels + lanes) * itemsize)
+    cdef ptrdiff_t count = blocks(all, max(most, 4 * tiles.block))
+    job.block = blocks(all, min(rounded(count, CUTS), all))
+    cdef size_t scratch = points * (plane(tiles, job.block, job.channels) + plane(tiles, job.block, job.filters))
+    return run(tiles.winograd_forward, job, blocks(all, job.block), 2.0 * all * points * job.channels * lanes, True,
+               scratch * itemsize)
+
+
+def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None):
+    """y = x * kernel + bias; bias may be None. With `pool`, three window sizes, y and index are of the pooled map."""
+    cdef fc_winograd job
+    cdef int i
+    cdef ptrdiff_t step
+    job.x, job.weights, job.y = address(x), address(kernel), address(y, True)
+    job.bias = NULL if bias is None else address(bias)
+    job.batch, job.channels, job.filters = x.shape[0], kernel.shape[-2], kernel.shape[-1]
+    job.channel_step, job.filter_step = job.filters, 1
+    step = job.channels * job.filters
+    for i in range(2, -1, -1):
+        job.axis[i] = window_axis(window, i)
+        job.tap_step[i] = step
+        step *= job.axis[i].taps
+        job.pool[i] = 0
+    job.relu = relu
+    job.index = NULL
+    if pool is not None:
+        job.index = address(index, True)
+        for i in range(3):
+            job.pool[i] = pool[i]
+            job.axis[i].output -= job.axis[i].output % job.pool[i]
+    run_winograd(tiles_of(x), &job, outputs, x.itemsize)
+
+
+def winograd_backward_input(dy, kernel, dx, window, outputs):
+    """dx = dy convolved with the flipped, transposed kernel."""
+    cdef fc_winograd job
+    cdef fc_axis axis
+    cdef int i
+    cdef ptrdiff_t step
+    cdef const char* weights = <const char*>address(kernel)
+    job.x, job.y, job.bias, job.index = address(dy), address(dx, True), NULL, NULL
+    job.batch, job.channels, job.filters = dy.shape[0], kernel.shape[-1], kernel.shape[-2]
+    job.channel_step, job.filter_step = 1, job.channels
+    job.relu = False
+    step = job.channels * job.filters
+    for i in range(2, -1, -1):
+        axis = window_axis(window, i)
+        job.axis[i] = fc_axis(axis.output, axis.input, axis.taps, 1, axis.dilation,
+                              -axis.start - (axis.taps - 1) * axis.dilation)
+        job.tap_step[i] = -step
+        weights += (axis.taps - 1) * step * dy.itemsize
+        step *= axis.taps
+        job.pool[i] = 0
+    job.weights = weights
+    run_winograd(tiles_of(dy), &job, outputs, dy.itemsize)
+
+
+def winograd_backward_kernel(dy, x, dkernel, window, outputs):
+    """dkernel = the gradient of the kernel, summed over tiles in a fixed order."""
+    cdef const fc_tiles* tiles = tiles_of(dy)
+    cdef fc_winograd_kernel job
+    cdef int i
+    job.x, job.dy, job.dkernel = address(x), address(dy), address(dkernel, True)
+    job.batch, job.channels, job.filters = x.shape[0], dkernel.shape[-2], dkernel.shape[-1]
+    for i in range(3):
+        job.axis[i] = window_axis(window, i)
+    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles), itemsize = dy.itemsize
+    cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
+    cdef ptrdiff_t row = points * lanes * itemsize
+
+    # Sums that outgrow the cache are cut by channels first, by slices of the tiles then.
+    cdef ptrdiff_t parts = min(blocks(row * job.channels, SUMS), blocks(job.channels, 4 * tiles.lanes))
+    job.part = rounded(blocks(job.channels, parts), tiles.lanes)
+    parts = blocks(job.channels, job.part)
+    job.slices = max(1, min(blocks(SLICES, parts), all // (4 * tiles.block)))
+    cdef ptrdiff_t most = BUDGET // (points * (job.part + lanes) * itemsize)
+    job.block = max(min(most, blocks(all, job.slices)), min(4 * tiles.block, blocks(all, job.slices)))
+    job.block = blocks(blocks(all, job.slices), blocks(blocks(all, job.slices), job.block))
+    cdef Block products = Block(job.slices * row * job.channels)
+    job.products = products.data
+    cdef size_t scratch = points * (plane(tiles, job.block, job.part) + plane(tiles, job.block, job.filters))
+    run(tiles.winograd_backward_kernel, &job, job.slices * parts, 2.0 * all * points * job.channels * lanes, True,
+        scratch * itemsize)
+    run(tiles.winograd_reduce, &job, job.channels, 4.0 * job.slices * points * job.channels * lanes, True)

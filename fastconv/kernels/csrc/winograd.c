@@ -1,0 +1,206 @@
+/* winograd.c: Winograd convolution: transformed weights, then forward by blocks of Winograd tiles that stay in cache.
+ *
+ * A block's inputs are transformed to [point][tile][channel]; each point multiplies its (tiles, channels) with its
+ * transformed weights (channels, filters) in register tiles; the products are transformed back, a tile and a vector of
+ * filters at a time, given their bias, and stored, or max-pooled first. Everything between x and y is scratch.
+ */
+#include "winograd_tiles.h"
+
+/* out (rows, vectors) = a (rows, channels) b (channels, vectors) */
+FC_INLINE void product_tile(const ptrdiff_t rows, const ptrdiff_t vectors, ptrdiff_t channels, const real *restrict a,
+                            ptrdiff_t a_row, const real *restrict b, real *restrict out, ptrdiff_t out_row)
+{
+    vec acc[BLOCK][VECTORS];
+    FC_UNROLL(16)
+    for (ptrdiff_t m = 0; m < rows; m++)
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = (vec){0};
+    for (ptrdiff_t c = 0; c < channels; c++, b += vectors * LANES) {
+        vec b_c[VECTORS];
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) b_c[v] = load(b + v * LANES);
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < rows; m++) {
+            const real a_mc = a[m * a_row + c];
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += a_mc * b_c[v];
+        }
+    }
+    FC_UNROLL(16)
+    for (ptrdiff_t m = 0; m < rows; m++)
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) store(out + m * out_row + v * LANES, acc[m][v]);
+}
+
+typedef void tile_function(ptrdiff_t, const real *, ptrdiff_t, const real *, real *, ptrdiff_t);
+#define TILE(rows, vectors)                                                                                          \
+    static void tile_##rows##x##vectors(ptrdiff_t channels, const real *a, ptrdiff_t a_row, const real *b, real *out,  \
+                                        ptrdiff_t out_row)                                                           \
+    {                                                                                                                \
+        product_tile(rows, vectors, channels, a, a_row, b, out, out_row);                                            \
+    }
+#include "tile_table.h"
+
+/* products[point][tile][filter] of a block. */
+static void multiply_points(const fc_winograd *j, int points, ptrdiff_t count, const real *inputs, real *products)
+{
+    const ptrdiff_t C = j->channels, a_row = blocks(C, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
+    const ptrdiff_t pieces = blocks(count, BLOCK);
+    for (int p = 0; p < points; p++) {
+        const real *a = inputs + p * plane(j->block, C), *b = (const real *)j->transformed + p * C * lanes;
+        real *out = products + p * plane(j->block, j->filters);
+        for (ptrdiff_t k = 0; k < lanes; k += PANEL)
+            for (ptrdiff_t i = 0, t = 0; i < pieces; i++) { /* pieces differ by one tile at most */
+                const ptrdiff_t rows = (count + i) / pieces;
+                tile_functions[rows - 1][min_(lanes - k, PANEL) / LANES - 1](C, a + t * a_row, a_row, b + k * C,
+                                                                            out + t * lanes + k, lanes);
+                t += rows;
+            }
+    }
+}
+
+/* The outputs of one tile, clipped to y. */
+FC_INLINE void store_box(const fc_winograd *j, const int d1, const int h1, const int w1, const place *p, ptrdiff_t k,
+                         const vec *from)
+{
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    const ptrdiff_t K = j->filters, lanes = min_(K - k, LANES), step = W->dilation * K;
+    for (int d = 0; d < d1; d++)
+        for (int h = 0; h < h1; h++, from += w1) {
+            const ptrdiff_t od = p->at[0] + d * D->dilation, oh = p->at[1] + h * H->dilation, ow = p->at[2];
+            if (od >= D->output || oh >= H->output) continue;
+            real *y = (real *)j->y + (((p->n * D->output + od) * H->output + oh) * W->output + ow) * K + k;
+            if (ow + (w1 - 1) * W->dilation < W->output && lanes == LANES)
+                for (int w = 0; w < w1; w++) store(y + w * step, from[w]);
+            else
+                for (int w = 0; w < w1 && ow + w * W->dilation < W->output; w++) store_part(y + w * step, from[w], lanes);
+        }
+}
+
+typedef uint8_t index_vec __attribute__((vector_size(LANES), aligned(1), may_alias));
+
+/* The maxima of one tile's windows, after ReLU, and the taps that won: the first of equals, the first NaN. */
+FC_INLINE void pool_box(const fc_winograd *j, const int d1, const int h1, const int w1, const place *p, ptrdiff_t k,
+                        const vec *from)
+{
+    const ptrdiff_t pd = j->pool[0], ph = j->pool[1], pw = j->pool[2], K = j->filters, lanes = min_(K - k, LANES);
+    const ptrdiff_t D = j->axis[0].output / pd, H = j->axis[1].output / ph, W = j->axis[2].output / pw;
+    for (ptrdiff_t d = 0; d < d1 / pd; d++)
+        for (ptrdiff_t h = 0; h < h1 / ph; h++)
+            for (ptrdiff_t w = 0; w < w1 / pw; w++) {
+                const ptrdiff_t od = p->at[0] / pd + d, oh = p->at[1] / ph + h, ow = p->at[2] / pw + w;
+                if (od >= D || oh >= H || ow >= W) continue;
+                vec best = from[(d * pd * h1 + h * ph) * w1 + w * pw];
+                ivec won = {0};
+                lane tap = 0;
+                for (ptrdiff_t td = 0; td < pd; td++)
+                    for (ptrdiff_t th = 0; th < ph; th++)
+                        for (ptrdiff_t tw = 0; tw < pw; tw++, tap++) {
+                            const vec v = from[((d * pd + td) * h1 + h * ph + th) * w1 + w * pw + tw];
+                            const ivec take = (v > best) | ((v != v) & (best == best));
+                            best = select(take, v, best);
+                            won = choose(take, (ivec){0} + tap, won);
+                        }
+                if (j->relu) best = select(best <= 0, (vec){0}, best);
+                const ptrdiff_t at = (((p->n * D + od) * H + oh) * W + ow) * K + k;
+                store_part((real *)j->y + at, best, lanes);
+                const index_vec narrow = __builtin_convertvector(won, index_vec);
+                memcpy((uint8_t *)j->index + at, &narrow, lanes);
+            }
+}
+
+FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const fc_winograd *j, ptrdiff_t first,
+                                 ptrdiff_t count, const real *restrict products)
+{
+    const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, next = plane(j->block, j->filters);
+    const int points = POINTS[fd] * POINTS[fh] * POINTS[fw], outputs = OUTPUTS[fd] * OUTPUTS[fh] * OUTPUTS[fw];
+    for (ptrdiff_t t = 0; t < count; t++) {
+        const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
+        for (ptrdiff_t k = 0; k < lanes; k += LANES) {
+            vec a[MAX_POINTS], b[MAX_POINTS];
+            for (int i = 0; i < points; i++) a[i] = load(products + i * next + t * lanes + k);
+            vec *y = (vec *)transform_box(OUTPUT, fd, fh, fw, a, b);
+            if (j->bias) {
+                const vec bias = load_part((const real *)j->bias + k, min_(j->filters - k, LANES));
+                for (int i = 0; i < outputs; i++) y[i] += bias;
+            }
+            if (j->pool[0])
+                pool_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, y);
+            else
+                store_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, y);
+        }
+    }
+}
+
+/* Transformed weights of one panel and some channels. */
+FC_INLINE void transform_weights(const int fd, const int fh, const int fw, const fc_winograd *j, ptrdiff_t index)
+{
+    const ptrdiff_t C = j->channels, lanes = blocks(j->filters, LANES) * LANES, c_blocks = blocks(C, WINOGRAD_CHANNELS);
+    const ptrdiff_t c0 = index % c_blocks * WINOGRAD_CHANNELS, first = index / c_blocks * PANEL;
+    const ptrdiff_t width = min_(lanes - first, PANEL), step = j->filter_step;
+    const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
+    for (ptrdiff_t c = c0; c < min_(C, c0 + WINOGRAD_CHANNELS); c++)
+        for (ptrdiff_t v = 0; v < width; v += LANES) {
+            const ptrdiff_t k = first + v, valid = min_(j->filters - k, LANES);
+            const real *w = (const real *)j->weights + c * j->channel_step + k * step;
+            vec a[MAX_POINTS], b[MAX_POINTS], *out = a;
+            for (int d = 0; d < TAPS[fd]; d++)
+                for (int h = 0; h < TAPS[fh]; h++)
+                    for (int i = 0; i < TAPS[fw]; i++, out++) {
+                        const real *w_t = w + d * j->tap_step[0] + h * j->tap_step[1] + i * j->tap_step[2];
+                        vec lane = {0};
+                        for (ptrdiff_t l = 0; l < valid; l++) lane[l] = w_t[l * step];
+                        *out = lane;
+                    }
+            const vec *u = transform_box(KERNEL, fd, fh, fw, a, b);
+            real *to = (real *)j->transformed + first * C + c * width + v;
+            for (int i = 0; i < points; i++) store(to + i * C * lanes, u[i]);
+        }
+}
+
+typedef struct {
+    int filters[3];
+    void (*weights)(const fc_winograd *, ptrdiff_t);
+    void (*inputs)(const fc_winograd *, const part *, real *);
+    void (*outputs)(const fc_winograd *, ptrdiff_t, ptrdiff_t, const real *);
+} variant;
+
+#define FUNCTIONS(d, h, w)                                                                                           \
+    static void weights_##d##h##w(const fc_winograd *j, ptrdiff_t index) { transform_weights(d, h, w, j, index); }    \
+    static void inputs_##d##h##w(const fc_winograd *j, const part *k, real *to)                                       \
+    {                                                                                                                \
+        transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->block, k, to);                             \
+    }                                                                                                                \
+    static void outputs_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, const real *products)       \
+    {                                                                                                                \
+        transform_outputs(d, h, w, j, first, count, products);                                                        \
+    }
+FC_WINOGRAD(FUNCTIONS)
+#define VARIANT(d, h, w) {{d, h, w}, weights_##d##h##w, inputs_##d##h##w, outputs_##d##h##w},
+static const variant variants[] = {FC_WINOGRAD(VARIANT)};
+
+static const variant *variant_of(const fc_winograd *j)
+{
+    for (const variant *v = variants;; v++)
+        if (is_variant(v->filters, j->axis, j->outputs)) return v;
+}
+
+void FC_NAME(winograd_weights)(const void *job, ptrdiff_t index, void *scratch)
+{
+    (void)scratch;
+    variant_of(job)->weights(job, index);
+}
+
+void FC_NAME(winograd_forward)(const void *job, ptrdiff_t index, void *scratch)
+{
+    const fc_winograd *j = job;
+    const variant *v = variant_of(j);
+    const int points = POINTS[v->filters[0]] * POINTS[v->filters[1]] * POINTS[v->filters[2]];
+    const ptrdiff_t first = index * j->block, all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
+    const ptrdiff_t count = min_(all - first, j->block);
+    real *inputs = scratch, *products = inputs + points * plane(j->block, j->channels);
+    const part all_channels = {first, count, 0, j->channels};
+    v->inputs(j, &all_channels, inputs);
+    multiply_points(j, points, count, inputs, products);
+    v->outputs(j, first, count, products);
+}

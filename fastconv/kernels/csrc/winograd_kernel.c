@@ -1,0 +1,156 @@
+/* winograd_kernel.c: the kernel's gradient by Winograd: dW = G' [sum over tiles of (B' d) (outer) (A dY)] G, by axis.
+ *
+ * A slice of the Winograd tiles is walked in blocks: both sides are transformed to [point][tile][channel or filter] in
+ * scratch, and each point adds its outer products, tiles being the reduction, to the slice's sums. Slices are cut by
+ * shape and added in their order.
+ */
+#include "winograd_tiles.h"
+
+/* sum (rows, vectors) += the sum over tiles of a[tile][row] b[tile][vectors] */
+FC_INLINE void outer_tile(const ptrdiff_t rows, const ptrdiff_t vectors, ptrdiff_t tiles, const real *restrict a,
+                          ptrdiff_t a_tile, const real *restrict b, ptrdiff_t b_tile, real *restrict sum,
+                          ptrdiff_t sum_row, int add)
+{
+    vec acc[BLOCK][VECTORS];
+    FC_UNROLL(16)
+    for (ptrdiff_t m = 0; m < rows; m++)
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = (vec){0};
+    for (ptrdiff_t t = 0; t < tiles; t++, a += a_tile, b += b_tile) {
+        vec b_t[VECTORS];
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) b_t[v] = load(b + v * LANES);
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < rows; m++) {
+            const real a_m = a[m];
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += a_m * b_t[v];
+        }
+    }
+    FC_UNROLL(16)
+    for (ptrdiff_t m = 0; m < rows; m++)
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) {
+            real *to = sum + m * sum_row + v * LANES;
+            if (add) acc[m][v] += load(to);
+            store(to, acc[m][v]);
+        }
+}
+
+typedef void tile_function(ptrdiff_t, const real *, ptrdiff_t, const real *, ptrdiff_t, real *, ptrdiff_t, int);
+#define TILE(rows, vectors)                                                                                          \
+    static void tile_##rows##x##vectors(ptrdiff_t tiles, const real *a, ptrdiff_t a_tile, const real *b,              \
+                                        ptrdiff_t b_tile, real *sum, ptrdiff_t sum_row, int add)                     \
+    {                                                                                                                \
+        outer_tile(rows, vectors, tiles, a, a_tile, b, b_tile, sum, sum_row, add);                                   \
+    }
+#include "tile_table.h"
+
+/* to[point][t][filter] = the transformed output gradients of tiles `first` to `first + count`. */
+FC_INLINE void transform_gradients(const int fd, const int fh, const int fw, const fc_winograd_kernel *j,
+                                   ptrdiff_t first, ptrdiff_t count, real *restrict to)
+{
+    const ptrdiff_t K = j->filters, width = blocks(K, LANES) * LANES, next = plane(j->block, K);
+    const ptrdiff_t size[3] = {j->axis[0].output, j->axis[1].output, j->axis[2].output};
+    const ptrdiff_t step[3] = {j->axis[0].dilation, j->axis[1].dilation, j->axis[2].dilation};
+    const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
+    for (ptrdiff_t t = 0; t < count; t++) {
+        const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
+        const real *dy_n = (const real *)j->dy + p.n * size[0] * size[1] * size[2] * K;
+        for (ptrdiff_t k = 0; k < K; k += LANES) {
+            vec a[MAX_POINTS], b[MAX_POINTS];
+            load_box(OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], size, p.at, step, K, dy_n + k, min_(K - k, LANES), a);
+            const vec *v = transform_box(OUTPUT_BACK, fd, fh, fw, a, b);
+            real *out = to + t * width + k;
+            for (int i = 0; i < points; i++) store(out + i * next, v[i]);
+        }
+    }
+}
+
+/* sums[point][channel][lane] of a part, added to those of the blocks before. */
+static void add_points(const fc_winograd_kernel *j, int points, const part *q, const real *inputs,
+                       const real *gradients, real *sums, int add)
+{
+    const ptrdiff_t a_tile = blocks(q->channels, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
+    const ptrdiff_t pieces = blocks(q->channels, BLOCK);
+    for (int p = 0; p < points; p++) {
+        const real *a = inputs + p * plane(j->block, q->channels), *b = gradients + p * plane(j->block, j->filters);
+        real *sum = sums + (p * j->channels + q->channel) * lanes;
+        for (ptrdiff_t k = 0; k < lanes; k += PANEL)
+            for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one channel at most */
+                const ptrdiff_t rows = (q->channels + i) / pieces;
+                tile_functions[rows - 1][min_(lanes - k, PANEL) / LANES - 1](q->count, a + c, a_tile, b + k, lanes,
+                                                                            sum + c * lanes + k, lanes, add);
+                c += rows;
+            }
+    }
+}
+
+/* dkernel[taps][channel][filters] of one channel, from the slices' sums. */
+FC_INLINE void reduce(const int fd, const int fh, const int fw, const fc_winograd_kernel *j, ptrdiff_t c)
+{
+    const ptrdiff_t C = j->channels, K = j->filters, lanes = blocks(K, LANES) * LANES;
+    const int points = POINTS[fd] * POINTS[fh] * POINTS[fw], taps = TAPS[fd] * TAPS[fh] * TAPS[fw];
+    for (ptrdiff_t k = 0; k < K; k += LANES) {
+        vec a[MAX_POINTS], b[MAX_POINTS];
+        for (int i = 0; i < points; i++) {
+            const real *from = (const real *)j->products + (i * C + c) * lanes + k;
+            a[i] = load(from);
+            for (ptrdiff_t s = 1; s < j->slices; s++) a[i] += load(from + s * points * C * lanes);
+        }
+        const vec *w = transform_box(KERNEL_BACK, fd, fh, fw, a, b);
+        for (int i = 0; i < taps; i++)
+            store_part((real *)j->dkernel + (i * C + c) * K + k, w[i], min_(K - k, LANES));
+    }
+}
+
+typedef struct {
+    int filters[3];
+    void (*inputs)(const fc_winograd_kernel *, const part *, real *);
+    void (*gradients)(const fc_winograd_kernel *, ptrdiff_t, ptrdiff_t, real *);
+    void (*reduce)(const fc_winograd_kernel *, ptrdiff_t);
+} variant;
+
+#define FUNCTIONS(d, h, w)                                                                                           \
+    static void inputs_##d##h##w(const fc_winograd_kernel *j, const part *k, real *to)                                \
+    {                                                                                                                \
+        transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->block, k, to);                             \
+    }                                                                                                                \
+    static void gradients_##d##h##w(const fc_winograd_kernel *j, ptrdiff_t first, ptrdiff_t count, real *to)          \
+    {                                                                                                                \
+        transform_gradients(d, h, w, j, first, count, to);                                                            \
+    }                                                                                                                \
+    static void reduce_##d##h##w(const fc_winograd_kernel *j, ptrdiff_t c) { reduce(d, h, w, j, c); }
+FC_WINOGRAD(FUNCTIONS)
+#define VARIANT(d, h, w) {{d, h, w}, inputs_##d##h##w, gradients_##d##h##w, reduce_##d##h##w},
+static const variant variants[] = {FC_WINOGRAD(VARIANT)};
+
+static const variant *variant_of(const fc_winograd_kernel *j)
+{
+    for (const variant *v = variants;; v++)
+        if (is_variant(v->filters, j->axis, j->outputs)) return v;
+}
+
+void FC_NAME(winograd_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
+{
+    const fc_winograd_kernel *j = job;
+    const variant *v = variant_of(j);
+    const int points = POINTS[v->filters[0]] * POINTS[v->filters[1]] * POINTS[v->filters[2]];
+    const ptrdiff_t parts = blocks(j->channels, j->part), channel = index % parts * j->part, slice = index / parts;
+    const ptrdiff_t all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
+    const ptrdiff_t from = all * slice / j->slices, to = all * (slice + 1) / j->slices;
+    real *inputs = scratch, *gradients = inputs + points * plane(j->block, j->part);
+    real *sums = (real *)j->products + slice * points * j->channels * blocks(j->filters, LANES) * LANES;
+    for (ptrdiff_t first = from; first < to; first += j->block) {
+        const part q = {first, min_(to - first, j->block), channel, min_(j->channels - channel, j->part)};
+        v->inputs(j, &q, inputs);
+        v->gradients(j, first, q.count, gradients);
+        add_points(j, points, &q, inputs, gradients, sums, first > from);
+    }
+}
+
+void FC_NAME(winograd_reduce)(const void *job, ptrdiff_t channel, void *scratch)
+{
+    (void)scratch;
+    variant_of(job)->reduce(job, channel);
+}
