@@ -21,7 +21,7 @@ _MODULES = (
 )  # fmt: skip
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "set_num_threads": "kernels",
-    "get_num_threads": "kernels", "empty_cache": "kernels",
+    "get_num_threads": "kernels", "empty_cache": "kernels", "set_precision": "kernels", "get_precision": "kernels",
 }  # fmt: skip
 
 __all__ = ["__version__", *_MODULES, *_NAMES]

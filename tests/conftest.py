@@ -1,4 +1,4 @@
-"""Fixtures: `isa` runs a test once on each instruction set of this machine, `threads` at several thread counts."""
+"""Fixtures: `isa` runs a test once on each instruction set of this machine, `exact` without Winograd."""
 
 import pytest
 
@@ -18,3 +18,11 @@ def restore_threads():
     before = kernels.get_num_threads()
     yield
     kernels.set_num_threads(before)
+
+
+@pytest.fixture
+def exact():
+    """Convolutions sum their products directly, so that integer-valued data gives exact results."""
+    before = kernels.set_precision("exact")
+    yield
+    kernels.set_precision(before)

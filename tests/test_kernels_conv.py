@@ -9,6 +9,8 @@ from helpers import Plain, check_op, covering, integers, label, largest, normal
 from fastconv import kernels
 from fastconv.kernels import Window
 
+pytestmark = pytest.mark.usefixtures("exact")
+
 CHANNELS = (1, 3, 4, 7, 16, 17, 33)
 ROWS = covering(
     rank=(1, 2, 3),

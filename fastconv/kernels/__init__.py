@@ -18,6 +18,7 @@ from ._tiles import build_info, get_num_threads, set_num_threads, use_isa
 
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]
+from .algorithms import get_precision, set_precision
 from .arrays import empty
 from .conv import (
     conv_backward_input,
@@ -26,6 +27,7 @@ from .conv import (
     dense_backward_input,
     dense_backward_kernel,
     dense_forward,
+    explain,
 )
 from .geometry import Window
 from .pool import (

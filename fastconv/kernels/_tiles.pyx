@@ -135,6 +135,11 @@ def build_info():
     }
 
 
+def register_tile(bint real_double=False):
+    """(pixels, filters) that the chosen instruction set's tiles of float or double keep in registers."""
+    return fc_table(level, real_double).block, fc_table(level, real_double).panel
+
+
 def set_num_threads(number):
     """Sets how many threads the kernels use: an int, 1 or more, taken as it is. Results do not depend on it."""
     global threads

@@ -4,21 +4,27 @@ Shapes: x (N, *spatial, C), kernel (*taps, C / groups, K), y (N, *output, K), ch
 arrays. All functions share `strides`, `padding`, `dilation_rate` (see Window.of) and `groups`, which is read from the
 channels where None. float32 or float64, one dtype a call; the result is a new array of it. Raises TypeError for dtypes
 and ValueError for shapes and sizes. dense_* are the same kernels on (..., C) with a kernel (C, K).
+
+`algorithm` forces one of algorithms.py ("direct", "winograd", ...), for tests and benchmarks; ValueError where it cannot
+run the shape. `explain` says which one a shape gets.
 """
 
 from __future__ import annotations
 
 import math
 
-from . import _conv
-from .algorithms import conv_algorithm
+from . import _conv, _tiles, _winograd
+from .algorithms import PASSES, Problem, choose
 from .arrays import checked, empty, same_shape
 from .geometry import Window, per_axis
 
 RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 
-def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+def conv_forward(
+    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None,
+    algorithm=None,
+):  # fmt: skip
     """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
@@ -27,12 +33,20 @@ def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_r
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
-    if y.size:
-        _conv.conv_forward(x, kernel, bias, y, window, groups, conv_algorithm(x.shape[-1], kernel.shape[-1], groups))
+    choice = _choose("forward", window, x.shape, kernel.shape, groups, algorithm)
+    if not y.size:
+        return y
+    if choice.outputs:
+        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs)
+    else:
+        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name)
     return y
 
 
-def conv_backward_input(dy, kernel, input_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+def conv_backward_input(
+    dy, kernel, input_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None,
+    algorithm=None,
+):  # fmt: skip
     """dx, of input_shape (N, *spatial, C): the gradient of x, given y's."""
     dy = checked("dy", dy, RANKS)
     kernel = checked("kernel", kernel, dy.ndim, like=dy)
@@ -40,12 +54,20 @@ def conv_backward_input(dy, kernel, input_shape, *, strides=1, padding="valid", 
     window, groups = _geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
     same_shape("dy", dy, (input_shape[0], *window.output, kernel.shape[-1]), "the output's shape")
     dx = empty(input_shape, dy.dtype)
-    if dx.size:
-        _conv.conv_backward_input(dy, kernel, dx, window, groups, conv_algorithm(input_shape[-1], kernel.shape[-1], groups))
+    choice = _choose("backward_input", window, input_shape, kernel.shape, groups, algorithm)
+    if not dx.size:
+        return dx
+    if choice.outputs:
+        _winograd.winograd_backward_input(dy, kernel, dx, window, choice.outputs)
+    else:
+        _conv.conv_backward_input(dy, kernel, dx, window, groups, choice.name)
     return dx
 
 
-def conv_backward_kernel(dy, x, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+def conv_backward_kernel(
+    dy, x, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None,
+    algorithm=None,
+):  # fmt: skip
     """dkernel, of kernel_shape (*taps, C / groups, K): the gradient of the kernel, given y's."""
     dy = checked("dy", dy, RANKS)
     x = checked("x", x, dy.ndim, like=dy)
@@ -53,11 +75,27 @@ def conv_backward_kernel(dy, x, kernel_shape, *, strides=1, padding="valid", dil
     window, groups = _geometry(x.shape, kernel_shape, strides, padding, dilation_rate, groups)
     same_shape("dy", dy, (x.shape[0], *window.output, kernel_shape[-1]), "the output's shape")
     dkernel = empty(kernel_shape, dy.dtype)
-    if dy.size:
-        _conv.conv_backward_kernel(dy, x, dkernel, window, groups, conv_algorithm(x.shape[-1], kernel_shape[-1], groups))
-    else:
+    choice = _choose("backward_kernel", window, x.shape, kernel_shape, groups, algorithm)
+    if not dy.size:
         dkernel.fill(0)
+    elif choice.outputs:
+        _winograd.winograd_backward_kernel(dy, x, dkernel, window, choice.outputs)
+    else:
+        _conv.conv_backward_kernel(dy, x, dkernel, window, groups, choice.name)
     return dkernel
+
+
+def explain(
+    x_shape, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None, dtype="float32"
+) -> dict[str, str]:
+    """How a convolution of these shapes runs: {"forward": ..., "backward_input": ..., "backward_kernel": ...,
+    "isa": ..., "register_tile": ...}, the algorithm of each pass, the instruction set, and pixels x filters that its
+    tiles keep in registers. Follows `set_precision`."""
+    x_shape = _shape("x_shape", x_shape, len(kernel_shape))
+    window, groups = _geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups)
+    found = {kind: _choose(kind, window, x_shape, kernel_shape, groups, None).name for kind in PASSES}
+    rows, columns = _tiles.register_tile(dtype == "float64" or dtype == float)
+    return found | {"isa": _tiles.build_info()["isa"], "register_tile": f"{rows} x {columns}"}
 
 
 def dense_forward(x, kernel, bias=None):
@@ -83,6 +121,10 @@ def dense_backward_kernel(dy, x):
     x = checked("x", x, dy.ndim, like=dy)
     same_shape("dy", dy, (*x.shape[:-1], dy.shape[-1]), "x's leading axes")
     return conv_backward_kernel(_pixels(dy), _pixels(x), (1, x.shape[-1], dy.shape[-1]))[0]
+
+
+def _choose(kind, window, x_shape, kernel_shape, groups, algorithm):
+    return choose(Problem(kind, window, x_shape[0], x_shape[-1], kernel_shape[-1], groups), algorithm)
 
 
 def _pixels(x):

@@ -1,0 +1,178 @@
+"""Winograd convolution: the transforms against their points, every variant against the twins, the choice of it."""
+
+import os
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from helpers import normal
+
+import fastconv
+from fastconv import kernels
+from fastconv.kernels import algorithms, reference
+
+RMS = {  # of the error over the output's root mean square, float32, as fastconv.kernels.algorithms states it
+    (3,): {(4,): 3.4e-7},
+    (5,): {(4,): 5.6e-7},
+    (3, 3): {(2, 2): 2.2e-7, (4, 4): 8.6e-7},
+    (5, 5): {(2, 2): 1.0e-6, (4, 4): 2.5e-6},
+    (3, 3, 3): {(2, 2, 2): 3.1e-7, (2, 4, 4): 1.2e-6},
+}
+VARIANTS = [(taps, outputs) for taps, rows in algorithms.WINOGRAD.items() for outputs in rows]
+CASES = {
+    "valid": {},
+    "same": {"padding": "same"},
+    "asymmetric": {"padding": "pairs"},
+    "padded past the kernel": {"padding": 6},
+    "dilated": {"padding": "same", "dilation_rate": 2},
+    "dilated past the output": {"padding": 7, "dilation_rate": 7},
+}
+POINTS = {  # of csrc/winograd.h, without infinity
+    "F23": (2, 3, [0, 1, -1]),
+    "F43": (4, 3, [0, 1, -1, Fraction(1, 2), -2]),
+    "F25": (2, 5, [0, 1, -1, Fraction(1, 2), -2]),
+    "F45": (4, 5, [0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2)]),
+}
+HEADER = os.path.join(os.path.dirname(__file__), "..", "fastconv", "kernels", "csrc", "winograd.h")
+
+
+def polynomial(roots):
+    """The coefficients of the product of (x - root), lowest first."""
+    found = [Fraction(1)]
+    for root in roots:
+        found = [a - root * b for a, b in zip([0, *found], [*found, 0])]
+    return found
+
+
+def derived(m, r, points):
+    """B' (n, n), G (n, r) and A (n, m) of F(m, r) by Toom and Cook, for `points` and infinity."""
+    n = m + r - 1
+    b, g, a = [], [], []
+    for point in points:
+        others = [q for q in points if q != point]
+        scale = np.prod([point - q for q in others])
+        b.append([*polynomial(others), 0])
+        g.append([point**k / Fraction(scale) for k in range(r)])
+        a.append([Fraction(point) ** i for i in range(m)])
+    b.append(polynomial(points))
+    g.append([Fraction(k == r - 1) for k in range(r)])
+    a.append([Fraction(i == m - 1) for i in range(m)])
+    return [[x for row in matrix for x in row] for matrix in (b, g, a)]
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_the_tables_follow_from_their_points(name):
+    with open(HEADER) as file:
+        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+    for matrix, expected in zip("BGA", derived(*POINTS[name])):
+        table = text[text.index(f"MATRIX_{matrix}[") :]
+        numbers = re.search(rf"\[{name}\] = \{{(.*?)\}}", table, flags=re.S).group(1)
+        found = [Fraction(n.split("/")[0].strip().rstrip(".")) / Fraction((n.split("/") + ["1"])[1].strip())
+                 for n in numbers.split(",")]  # fmt: skip
+        assert found == expected
+
+
+def shapes(taps, channels, filters, batch, dilation=1, extra=5):
+    size = tuple((t - 1) * dilation + extra + axis for axis, t in enumerate(taps))
+    return (batch, *size, channels), (*taps, channels, filters)
+
+
+def check(x, kernel, name, dtype, bound, **options):
+    """All three passes against their twins: the error's rms over the output's."""
+    if options.get("padding") == "pairs":
+        options["padding"] = tuple((axis, 2) for axis in range(len(x) - 2))
+    x, kernel = normal(x, dtype, 1), normal(kernel, dtype, 2)
+    bias = normal(kernel.shape[-1:], dtype, 3)
+    y = reference.conv_forward(x, kernel, bias, **options)
+    dy = normal(y.shape, dtype, 4)
+    calls = [
+        ("conv_forward", (x, kernel, bias)),
+        ("conv_backward_input", (dy, kernel, x.shape)),
+        ("conv_backward_kernel", (dy, x, kernel.shape)),
+    ]
+    for function, arguments in calls:
+        result = getattr(kernels, function)(*arguments, **options, algorithm=name)
+        expected = getattr(reference, function)(*arguments, **options).astype(np.float64)
+        error = np.sqrt(np.mean((result - expected) ** 2)) / np.sqrt(np.mean(expected**2))
+        assert error <= bound * np.finfo(dtype).eps / np.finfo(np.float32).eps, (function, error)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("taps, outputs", VARIANTS)
+def test_agrees_with_its_twins(taps, outputs, case, isa):
+    name = f"winograd F({'x'.join(map(str, outputs))}, {'x'.join(map(str, taps))})"
+    dilation = CASES[case].get("dilation_rate", 1)
+    odd = list(CASES).index(case) % 2
+    channels, filters, batch, dtype = ((16, 33, 1, np.float32), (37, 16, 2, np.float64))[odd]
+    x, kernel = shapes(taps, channels, filters, batch, dilation, extra=1 + 4 * odd)
+    check(x, kernel, name, dtype, 4 * RMS[taps][outputs], **CASES[case])
+
+
+@pytest.mark.parametrize("taps, outputs", VARIANTS)
+def test_the_error_is_what_is_stated(taps, outputs):
+    name = f"winograd F({'x'.join(map(str, outputs))}, {'x'.join(map(str, taps))})"
+    for dtype in (np.float32, np.float64):
+        check(*shapes(taps, 64, 64, 1, extra=9), name, dtype, 1.5 * RMS[taps][outputs])
+
+
+@pytest.mark.parametrize("taps, outputs", VARIANTS)
+def test_bits_do_not_depend_on_the_threads(taps, outputs, restore_threads):
+    x, kernel = shapes(taps, 32, 48, 3, extra=9)
+    x, kernel = normal(x, np.float32, 1), normal(kernel, np.float32, 2)
+    results = []
+    for number in (1, 2, 3, 7):
+        kernels.set_num_threads(number)
+        y = kernels.conv_forward(x, kernel, algorithm="winograd")
+        results.append((y, kernels.conv_backward_input(y, kernel, x.shape, algorithm="winograd"),
+                        kernels.conv_backward_kernel(y, x, kernel.shape, algorithm="winograd")))  # fmt: skip
+    for others in results[1:]:
+        for first, other in zip(results[0], others):
+            np.testing.assert_array_equal(first, other)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_depends_on_a_non_finite_value_is_non_finite(value):
+    x, kernel = normal((1, 13, 14, 16), np.float32), normal((3, 3, 16, 16), np.float32)
+    x[0, 6, 5, 3] = value
+    wrong = ~np.isfinite(reference.conv_forward(x, kernel, padding="same"))
+    found = ~np.isfinite(kernels.conv_forward(x, kernel, padding="same", algorithm="winograd"))
+    assert wrong.any() and found[wrong].all() and not found.all()
+
+
+def test_the_choice_follows_precision_and_can_be_forced():
+    x, kernel = (8, 32, 32, 64), (3, 3, 64, 64)
+    assert kernels.explain(x, kernel)["forward"] == "winograd F(4x4, 3x3)"
+    assert fastconv.set_precision("exact") == "fast"
+    try:
+        assert fastconv.get_precision() == "exact"
+        assert {kernels.explain(x, kernel)[kind] for kind in algorithms.PASSES} == {"direct"}
+    finally:
+        fastconv.set_precision("fast")
+    with pytest.raises(ValueError, match="precision must be 'fast' or 'exact'; got 'quick'"):
+        fastconv.set_precision("quick")
+    a, b = normal((1, 8, 8, 16), np.float32), normal((3, 3, 16, 16), np.float32)
+    with pytest.raises(ValueError, match=r"'winograd' cannot run this forward; of these shapes those can: direct"):
+        kernels.conv_forward(a, b, strides=2, algorithm="winograd")
+
+
+@pytest.mark.parametrize("kernel", [(3, 1), (1, 3), (3, 1, 3), (1, 3, 3), (3, 3, 1), (5, 1, 1)])
+def test_axes_of_one_tap(kernel):
+    x, kernel = normal((4, 9, 10, 11)[: len(kernel) + 1] + (32,), np.float32), normal((*kernel, 32, 32), np.float32)
+    for algorithm in {choice.split(" ")[0] for choice in _names(x, kernel)}:
+        np.testing.assert_allclose(
+            kernels.conv_forward(x, kernel, algorithm=algorithm), reference.conv_forward(x, kernel), atol=1e-3
+        )
+
+
+def _names(x, kernel):
+    window = kernels.Window.of(x.shape[1:-1], kernel.shape[:-2])
+    return [c.name for c in algorithms.candidates(algorithms.Problem("forward", window, len(x), 32, 32, 1))]
+
+
+def test_an_empty_batch_gives_empty_results():
+    x, kernel = np.zeros((0, 9, 9, 16), np.float32), normal((3, 3, 16, 16), np.float32)
+    y = kernels.conv_forward(x, kernel, algorithm="winograd")
+    assert y.shape == (0, 7, 7, 16)
+    assert not kernels.conv_backward_kernel(y, x, kernel.shape, algorithm="winograd").any()
+    assert kernels.conv_backward_input(y, kernel, x.shape, algorithm="winograd").shape == x.shape
