@@ -16,6 +16,8 @@ from ._tiles cimport (
     fc_axis,
     fc_conv,
     fc_conv_kernel,
+    fc_conv_pool,
+    fc_conv_pool_back,
     fc_depthwise,
     fc_depthwise_kernel,
     fc_pack,
@@ -31,6 +33,8 @@ cdef enum:
     CHUNK = 48 * 1024         # bytes of a first cache
     MERGE = 48                # channels from which a tap fills register tiles by itself
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
+    MAP = 128 * 1024          # bytes of a convolution's outputs that are pooled at once
+    WINDOWS = 24 * 1024       # bytes of the inputs under a chunk of windows: most of a first cache
 
 
 cdef inline ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
@@ -72,6 +76,16 @@ cdef ptrdiff_t read_axes(fc_axis* axis, window, ptrdiff_t batch):
     return batch
 
 
+cdef int pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, Block packed, Block bias) except -1:
+    """Packs the weights and the bias into these blocks, of packed_sizes."""
+    cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes
+    pack.groups, pack.channels, pack.filters = job.groups, job.channels, job.filters
+    job.packed = pack.packed = packed.data
+    job.packed_bias = pack.packed_bias = bias.data
+    return run(tiles.conv_pack, pack, job.groups * blocks(lanes, tiles.panel),
+               8.0 * job.groups * lanes * job.channels * pack.taps[0] * pack.taps[1] * pack.taps[2])
+
+
 cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize) except -1:
     """Packs the weights and convolves; both jobs are filled but for the packed buffers and the cut into tiles."""
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes
@@ -83,13 +97,7 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     cdef Block bias = Block(job.groups * lanes * itemsize)
     cdef double work = 2.0 * outputs * job.groups * lanes * max(depth, 1)
     cdef size_t scratch = 0
-
-    pack.groups, pack.channels, pack.filters = job.groups, job.channels, job.filters
-    pack.packed = packed.data
-    pack.packed_bias = bias.data
-    job.packed = packed.data
-    job.packed_bias = bias.data
-    run(tiles.conv_pack, pack, job.groups * blocks(lanes, tiles.panel), 8.0 * job.groups * lanes * depth)
+    pack_weights(tiles, pack, job, packed, bias)
 
     # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
     pixels = max(pixels, tiles.block * min(8, lanes * depth * itemsize // SLAB))
@@ -125,28 +133,137 @@ cdef int run_forward(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff
     return run_depthwise(tiles, pack, job) if algorithm == "depthwise" else run_packed(tiles, pack, job, itemsize)
 
 
-def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm):
-    """y = x * kernel + bias; bias may be None."""
-    cdef const fc_tiles* tiles = tiles_of(x)
-    cdef fc_pack pack
-    cdef fc_conv job
+cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1:
+    """Fills both jobs, whose batch and axes are set, but for y."""
     cdef int i
-    cdef ptrdiff_t filters = kernel.shape[-1], channels = kernel.shape[-2], step
-    job.x, job.y = address(x), address(y, True)
-    job.batch = read_axes(job.axis, window, x.shape[0])
+    cdef ptrdiff_t filters = kernel.shape[-1], channels = kernel.shape[-2], step = channels * filters
+    job.x = address(x)
     job.groups, job.channels, job.filters = groups, channels, filters // groups
-
     pack.weights = address(kernel)
     pack.bias = NULL if bias is None else address(bias)
     pack.filter_step, pack.channel_step, pack.group_step = 1, filters, filters // groups
-    step = channels * filters
     job.y_step[3] = filters
     for i in range(2, -1, -1):
         pack.taps[i] = job.axis[i].taps
         pack.tap_step[i] = step
         step *= job.axis[i].taps
         job.y_step[i] = job.y_step[i + 1] * job.axis[i].output
-    run_forward(tiles, &pack, &job, x.itemsize, algorithm)
+    return 0
+
+
+def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm):
+    """y = x * kernel + bias; bias may be None."""
+    cdef fc_pack pack
+    cdef fc_conv job
+    job.batch = read_axes(job.axis, window, x.shape[0])
+    fill_forward(&pack, &job, x, kernel, bias, groups)
+    job.y = address(y, True)
+    run_forward(tiles_of(x), &pack, &job, x.itemsize, algorithm)
+
+
+def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdiff_t groups):
+    """y and index (uint8): the max-pooled convolution; `pool` is three window sizes."""
+    cdef const fc_tiles* tiles = tiles_of(x)
+    cdef fc_pack pack
+    cdef fc_conv_pool job
+    cdef fc_conv* conv = &job.conv
+    cdef fc_axis* axis = conv.axis
+    cdef int i
+    conv.batch = x.shape[0]
+    cdef ptrdiff_t outputs = conv.batch
+    for i in range(3):
+        axis[i] = window_axis(window, i)
+        job.pool[i] = pool[i]
+        job.output[i] = axis[i].output // job.pool[i]
+        outputs *= job.output[i]
+    fill_forward(&pack, conv, x, kernel, bias, groups)
+    job.y, job.index, job.relu = address(y, True), address(index, True), relu
+
+    cdef ptrdiff_t itemsize = x.itemsize, lanes = blocks(conv.filters, tiles.lanes) * tiles.lanes
+    cdef ptrdiff_t depth = taps_of(axis) * conv.channels, cells = job.pool[0] * job.pool[1] * job.pool[2]
+    cdef Block packed = Block(groups * lanes * depth * itemsize)
+    cdef Block packed_bias = Block(groups * lanes * itemsize)
+    pack_weights(tiles, &pack, conv, packed, packed_bias)
+
+    cdef ptrdiff_t windows = min(FORWARD_WORK // (2 * depth * lanes), MAP // (lanes * itemsize)) // cells
+    windows = max(1, min(windows, blocks(outputs * groups, TILES)))
+    job.columns = even(job.output[2], max(windows, blocks(tiles.block, job.pool[2])))
+    job.rows = even(job.output[1], windows // job.columns)
+    cdef ptrdiff_t rows = job.rows * job.pool[1], columns = job.columns * job.pool[2]
+    cdef size_t scratch = job.pool[0] * rows * columns * lanes
+    if groups > 1 or not inside(&axis[2]):
+        scratch += view_size(axis, conv.channels, axis[0].taps, rows, columns)
+    cdef ptrdiff_t number = (conv.batch * groups * job.output[0] * blocks(job.output[1], job.rows)
+                             * blocks(job.output[2], job.columns))
+    run(tiles.conv_pool_forward, &job, number, 2.0 * outputs * cells * groups * lanes * depth, True, scratch * itemsize)
+
+
+cdef int fill_back(fc_conv_pool_back* job, dy, index, kernel_shape, window, pool, ptrdiff_t batch) except -1:
+    """Fills what both gradients through max-pooling need. Chunks of windows fit the first cache."""
+    cdef int i
+    cdef ptrdiff_t row
+    job.dy, job.index = address(dy), address(index)
+    job.batch, job.channels, job.filters = batch, kernel_shape[-2], kernel_shape[-1]
+    for i in range(3):
+        job.axis[i] = window_axis(window, i)
+        job.pool[i] = pool[i]
+        job.output[i] = job.axis[i].output // job.pool[i]
+    row = job.axis[2].input * job.channels * dy.itemsize  # of x
+    row *= job.pool[1] * job.axis[1].stride * (1 + (job.axis[0].taps - 1) + (job.pool[0] - 1) * job.axis[0].stride)
+    job.rows = even(job.output[1], max(1, WINDOWS // max(row, 1)))
+    return 0
+
+
+cdef size_t field_size(const fc_conv_pool_back* job, ptrdiff_t depths, ptrdiff_t rows, ptrdiff_t lanes):
+    """Elements of the copied inputs under a chunk (csrc/conv_pool_back.c, field_of)."""
+    cdef ptrdiff_t* count = [depths, rows, job.output[2]]
+    cdef size_t size = job.channels
+    cdef int i
+    for i in range(3):
+        size *= ((count[i] * job.pool[i] - 1) * job.axis[i].stride
+                 + (job.axis[i].taps - 1) * job.axis[i].dilation + 1)
+    return size + lanes
+
+
+def conv_pool_backward_kernel(dy, index, x, dkernel, window, pool):
+    """dkernel from the winners of the windows; dy is the pooled map's gradient, 0 where ReLU cut."""
+    cdef const fc_tiles* tiles = tiles_of(dy)
+    cdef fc_conv_pool_back job
+    cdef ptrdiff_t lanes = tiles.lanes, itemsize = dy.itemsize
+    fill_back(&job, dy, index, dkernel.shape, window, pool, x.shape[0])
+    job.x, job.dkernel = address(x), address(dkernel, True)
+    cdef ptrdiff_t size = (job.axis[0].taps * job.axis[1].taps
+                           * blocks(job.axis[2].taps * job.channels, lanes) * lanes)
+    cdef ptrdiff_t chunks = job.batch * job.output[0] * blocks(job.output[1], job.rows)
+    # Sums of a part of the filters stay in the second cache; parts and slices make tiles for some threads.
+    cdef ptrdiff_t parts = min(blocks(size * job.filters * itemsize, SLAB // 2), job.filters)
+    job.part = blocks(job.filters, parts)
+    parts = blocks(job.filters, job.part)
+    job.slices = min(chunks, blocks(TILES // 2, parts))
+    cdef Block partial = Block(job.slices * job.filters * size * itemsize)
+    job.partial = partial.data
+    cdef size_t scratch = job.part * (sizeof(ptrdiff_t) + job.rows * job.output[2] * 2 * itemsize)
+    scratch += field_size(&job, 1, job.rows, lanes) * itemsize
+    run(tiles.conv_pool_backward_kernel, &job, job.slices * parts, 2.0 * dy.size * size, True, scratch)
+    run(tiles.conv_pool_reduce_kernel, &job, job.filters, 4.0 * job.slices * job.filters * size, True)
+
+
+def conv_pool_backward_input(dy, index, kernel, dx, window, pool):
+    """dx from the winners of the windows; dy is the pooled map's gradient, 0 where ReLU cut."""
+    cdef const fc_tiles* tiles = tiles_of(dy)
+    cdef fc_conv_pool_back job
+    cdef ptrdiff_t lanes = tiles.lanes, itemsize = dy.itemsize
+    fill_back(&job, dy, index, kernel.shape, window, pool, dx.shape[0])
+    job.weights, job.dx = address(kernel), address(dx, True)
+    cdef ptrdiff_t size = (job.axis[0].taps * job.axis[1].taps
+                           * blocks(job.axis[2].taps * job.channels, lanes) * lanes)
+    cdef Block packed = Block(job.filters * size * itemsize)
+    job.packed = packed.data
+    run(tiles.conv_pool_pack, &job, job.filters, 8.0 * job.filters * size)
+    cdef ptrdiff_t lists = job.rows * job.output[2] * job.pool[0] * job.pool[1] * job.pool[2]
+    cdef size_t scratch = lists * (job.filters * 2 * itemsize + 8)
+    scratch += field_size(&job, job.output[0], job.output[1], lanes) * itemsize
+    run(tiles.conv_pool_backward_input, &job, job.batch, 2.0 * dy.size * size, True, scratch)
 
 
 cdef struct Phase:

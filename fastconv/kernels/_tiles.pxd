@@ -28,6 +28,31 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t y_step[4]
         ptrdiff_t rows, columns
 
+    ctypedef struct fc_conv_pool:
+        fc_conv conv
+        void* y
+        void* index
+        ptrdiff_t pool[3]
+        ptrdiff_t output[3]
+        ptrdiff_t rows, columns
+        int relu
+
+    ctypedef struct fc_conv_pool_back:
+        const void* x
+        const void* dy
+        const void* index
+        const void* weights
+        void* partial
+        void* packed
+        void* dkernel
+        void* dx
+        fc_axis axis[3]
+        ptrdiff_t batch, channels, filters
+        ptrdiff_t pool[3]
+        ptrdiff_t output[3]
+        ptrdiff_t rows
+        ptrdiff_t slices, part
+
     ctypedef struct fc_conv_kernel:
         const void* x
         const void* dy
@@ -119,6 +144,11 @@ cdef extern from "tiles.h" nogil:
         fc_tile* conv_forward
         fc_tile* conv_backward_kernel
         fc_tile* conv_reduce_kernel
+        fc_tile* conv_pool_forward
+        fc_tile* conv_pool_backward_kernel
+        fc_tile* conv_pool_reduce_kernel
+        fc_tile* conv_pool_pack
+        fc_tile* conv_pool_backward_input
         fc_tile* winograd_weights
         fc_tile* winograd_forward
         fc_tile* winograd_backward_kernel

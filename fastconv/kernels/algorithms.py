@@ -2,6 +2,7 @@
 
 - "direct": csrc/conv_forward.c and conv_backward_kernel.c; any shape.
 - "depthwise": csrc/depthwise.c; one filter for each channel, vectors over the channels.
+- "sparse": csrc/conv_pool_back.c; gradients through max-pooling from the windows' winners alone.
 - "winograd F(m, r)": csrc/winograd.c and winograd_kernel.c; m outputs an axis from m + r - 1 products; stride 1.
 
 Every algorithm has a cost, roughly in multiply-adds at the direct tiles' rate, and the least one wins. The weights of
@@ -44,6 +45,8 @@ WINOGRAD = {
 }
 TRANSFORM, WEIGHT = 25, 80  # multiply-adds in the time that one transformed value takes, and one transformed weight
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
+SPARSE = 1.5  # the winners' overhead over direct tiles, with every winner counted
+SAMPLES = 4  # from which the winners' input gradient, cut by samples, has work for some threads
 CHANNELS = 16  # from which, on both sides, register tiles of products are worth their transforms
 
 _precision = "fast"
@@ -90,8 +93,9 @@ def get_precision() -> str:
 def choose(problem: Problem, algorithm: str | None = None, packed: bool = False, pool=None) -> Choice:
     """The cheapest algorithm for this problem, or the cheapest whose name begins with `algorithm`.
 
-    `packed`: the weights' transforms are kept, so that they cost nothing. `pool`: the output is pooled in windows of
-    these sizes before it is written. ValueError names what can run the problem where `algorithm` cannot.
+    `packed`: the weights' transforms are kept, so that they cost nothing. `pool`: the output is max-pooled in windows
+    of these sizes, which do not overlap: forward pools before it writes, and the gradients start from the pooled
+    map's. ValueError names what can run the problem where `algorithm` cannot.
     """
     return _choose(problem, algorithm, packed, pool, _precision)
 
@@ -118,6 +122,9 @@ def candidates(problem: Problem, packed: bool = False, pool=None):
     taps = math.prod(window.kernel)
     products = problem.batch * math.prod(written) * taps * channels * filters / groups
     yield Choice("direct", products * DIRECT)
+    if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1 and math.prod(pool) <= 256:
+        if problem.kind == "backward_kernel" or problem.batch >= SAMPLES:
+            yield Choice("sparse", products / math.prod(pool) * SPARSE)
     if groups == channels == filters and groups > 1:
         yield Choice("depthwise", products)
     if groups > 1 or min(channels, filters) < CHANNELS or {*window.strides} != {1}:
@@ -125,8 +132,8 @@ def candidates(problem: Problem, packed: bool = False, pool=None):
     ones = next((i for i, t in enumerate(window.kernel) if t > 1), 0)  # leading axes of one tap stay as they are
     for outputs in WINOGRAD.get(window.kernel[ones:], ()):
         box = (1,) * ones + outputs
-        if pool and any(m % p for m, p in zip(box, pool)):
-            continue
+        if pool and problem.kind == "forward" and (any(m % p for m, p in zip(box, pool)) or {*window.dilation} != {1}):
+            continue  # the windows must divide a tile
         points = math.prod(m + t - 1 for m, t in zip(box, window.kernel))
         tiles = problem.batch * math.prod(
             d * -(-(-(-size // d)) // m) for size, d, m in zip(written, window.dilation, box)

@@ -109,6 +109,29 @@ def max_pool_backward(dy, index, input_shape, pool_size, *, strides=None, paddin
     return dx.astype(dy.dtype)
 
 
+def conv_pool_forward(x, kernel, bias=None, pool_size=2, *, relu=True, **geometry):
+    """The pooled map and the index of its winners: one kernel after another."""
+    y = conv_forward(x, kernel, bias, **geometry)
+    return max_pool_forward(relu_forward(y) if relu else y, pool_size)
+
+
+def conv_pool_backward_input(dy, index, kernel, input_shape, pool_size=2, **geometry):
+    """dy and index of the pooled map -> dx of input_shape."""
+    full = max_pool_backward(dy, index, _full(input_shape, kernel.shape, **geometry), pool_size)
+    return conv_backward_input(full, kernel, input_shape, **geometry)
+
+
+def conv_pool_backward_kernel(dy, index, x, kernel_shape, pool_size=2, **geometry):
+    """dy and index of the pooled map, x -> dkernel of kernel_shape."""
+    full = max_pool_backward(dy, index, _full(x.shape, kernel_shape, **geometry), pool_size)
+    return conv_backward_kernel(full, x, kernel_shape, **geometry)
+
+
+def _full(x, kernel, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """The shape of a convolution's output."""
+    return (x[0], *Window.of(x[1:-1], kernel[:-2], strides, padding, dilation_rate).output, kernel[-1])
+
+
 def average_pool_forward(x, pool_size, *, strides=None, padding="valid"):
     """x (N, *I, C) -> y (N, *O, C): the sum of a window's real cells divided by their number."""
     window = _pool(x.shape, pool_size, strides, padding)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..tensor import Tensor
 from .activations import elu, log_softmax, relu, sigmoid, softmax, tanh
 from .conv import conv
+from .conv_pool import conv_pool
 from .dropout import dropout
 from .elementwise import (
     abs,
@@ -42,6 +43,7 @@ __all__ = [
     "categorical_crossentropy",
     "clip",
     "conv",
+    "conv_pool",
     "convert_to_tensor",
     "dense",
     "divide",

@@ -93,48 +93,53 @@ typedef void tile_function(const box *, const real *, const real *, const real *
     }
 #include "tile_table.h"
 
-void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
+void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch)
 {
-    const fc_conv *j = job;
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const ptrdiff_t row_blocks = blocks(H->output, j->rows), column_blocks = blocks(W->output, j->columns);
-    const ptrdiff_t column = index % column_blocks * j->columns, row = (index /= column_blocks) % row_blocks * j->rows;
-    const ptrdiff_t od = (index /= row_blocks) % D->output;
-    const ptrdiff_t g = (index /= D->output) % j->groups, n = index / j->groups;
-    const ptrdiff_t rows = min_(H->output - row, j->rows), columns = min_(W->output - column, j->columns);
-
-    const view x = window_view(j->axis, j->x, n, j->groups, g, j->channels, od, row, rows, column, columns, scratch);
+    const view x = window_view(j->axis, j->x, k->n, j->groups, k->g, j->channels, k->od, k->row, k->rows, k->column,
+                               k->columns, scratch);
     const int merged = W->dilation == 1 && x.pixel == j->channels;
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES;
-    const ptrdiff_t row_taps = W->taps * j->channels, d0 = first_tap(D, od), d1 = last_tap(D, od);
-    const real *w_g = (const real *)j->packed + g * lanes * D->taps * H->taps * row_taps;
-    const real *bias_g = (const real *)j->packed_bias + g * lanes;
-    real *y_n = (real *)j->y + n * j->y_step[0] + od * j->y_step[1] + row * j->y_step[2] + column * j->y_step[3]
-              + g * j->filters;
-    const ptrdiff_t pieces = blocks(columns, BLOCK);
+    const ptrdiff_t row_taps = W->taps * j->channels, d0 = first_tap(D, k->od), d1 = last_tap(D, k->od);
+    const real *w_g = (const real *)j->packed + k->g * lanes * D->taps * H->taps * row_taps;
+    const real *bias_g = (const real *)j->packed_bias + k->g * lanes;
+    const ptrdiff_t pieces = blocks(k->columns, BLOCK);
 
     for (ptrdiff_t first = 0; first < lanes; first += PANEL) {
         const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
         const real *w_p = w_g + first * D->taps * H->taps * row_taps;
-        for (ptrdiff_t r = 0; r < rows; r++) {
-            const ptrdiff_t h0 = first_tap(H, row + r), h1 = last_tap(H, row + r);
+        for (ptrdiff_t r = 0; r < k->rows; r++) {
+            const ptrdiff_t h0 = first_tap(H, k->row + r), h1 = last_tap(H, k->row + r);
             const box b = {
                 .taps = {d1 - d0, h1 - h0, merged ? 1 : W->taps},
                 .x_step = {x.depth, H->dilation * x.row, W->dilation * x.pixel},
                 .w_step = {H->taps * row_taps * width, row_taps * width, j->channels * width},
                 .run = merged ? row_taps : j->channels,
                 .x_pixel = W->stride * x.pixel,
-                .y_pixel = j->y_step[3],
+                .y_pixel = y_step[1],
             };
             const real *x_r = x.data + d0 * b.x_step[0] + (r * H->stride + h0 * H->dilation) * x.row;
             const real *w_r = w_p + d0 * b.w_step[0] + h0 * b.w_step[1];
-            real *y_r = y_n + r * j->y_step[2] + first;
+            real *y_r = (real *)to + r * y_step[0] + first;
             for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one pixel at most */
-                const ptrdiff_t pixels = (columns + i) / pieces;
+                const ptrdiff_t pixels = (k->columns + i) / pieces;
                 tile_functions[pixels - 1][width / LANES - 1](&b, x_r + c * b.x_pixel, w_r, bias_g + first,
                                                               y_r + c * b.y_pixel, valid);
                 c += pixels;
             }
         }
     }
+}
+
+void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
+{
+    const fc_conv *j = job;
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    const ptrdiff_t row_blocks = blocks(H->output, j->rows), column_blocks = blocks(W->output, j->columns);
+    const ptrdiff_t column = index % column_blocks * j->columns, row = (index /= column_blocks) % row_blocks * j->rows;
+    const ptrdiff_t od = (index /= row_blocks) % D->output, g = (index /= D->output) % j->groups, n = index / j->groups;
+    const fc_block k = {n, g, od, row, min_(H->output - row, j->rows), column, min_(W->output - column, j->columns)};
+    real *y = (real *)j->y + n * j->y_step[0] + od * j->y_step[1] + row * j->y_step[2] + column * j->y_step[3]
+            + g * j->filters;
+    FC_NAME(conv_block)(j, &k, y, j->y_step + 2, scratch);
 }

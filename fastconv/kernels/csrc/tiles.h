@@ -43,6 +43,38 @@ typedef struct {
     ptrdiff_t rows, columns;    /* outputs of one tile */
 } fc_conv;
 
+/* Outputs of one sample, group and depth, which conv_forward.c computes at once. */
+typedef struct {
+    ptrdiff_t n, g, od, row, rows, column, columns;
+} fc_block;
+
+/* Convolution, ReLU where `relu` is set, and max-pooling in windows that do not overlap; y is the pooled map and index
+ * the tap that won (uint8). `conv` says everything but y. Tiles: batch * groups * depth * row blocks * column blocks of
+ * the pooled map. */
+typedef struct {
+    fc_conv conv;
+    void *y, *index;
+    ptrdiff_t pool[3], output[3]; /* output: of the pooled map */
+    ptrdiff_t rows, columns;      /* of the pooled map, in one tile */
+    int relu;
+} fc_conv_pool;
+
+/* Gradients of a convolution whose output was max-pooled: at most one position of each window has a gradient, and only
+ * those are touched. dy is the pooled map's gradient, 0 where ReLU cut. One group; the taps of a kernel row are one run
+ * of the input. A chunk is some rows of windows of one sample and depth.
+ * conv_pool_backward_kernel: partial[slice][filter][tap row][lanes of kw * channels]; tiles: slices * parts of the
+ * filters; conv_pool_reduce_kernel adds the slices in their order; tiles: filters.
+ * conv_pool_pack: packed[filter][tap row][lanes]; tiles: filters. conv_pool_backward_input: tiles: samples. */
+typedef struct {
+    const void *x, *dy, *index, *weights;
+    void *partial, *packed, *dkernel, *dx;
+    fc_axis axis[3];
+    ptrdiff_t batch, channels, filters;
+    ptrdiff_t pool[3], output[3]; /* output: of the pooled map */
+    ptrdiff_t rows;               /* of windows, in a chunk */
+    ptrdiff_t slices, part;       /* part: filters in one tile */
+} fc_conv_pool_back;
+
 /* Kernel gradient: partial[slice] = sum over the slice's chunks of x (outer) dy.
  * A chunk is (sample, depth, row block, column block); slices cut the chunks evenly and are summed afterwards in
  * their order. Tiles: slices if whole, else slices * groups * kd * kh * panels * parts, where parts cut the
@@ -138,6 +170,8 @@ typedef struct {
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 #define FC_TILES(X)                                                                                                  \
     X(conv_pack) X(conv_forward) X(conv_backward_kernel) X(conv_reduce_kernel)                                       \
+    X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
+    X(conv_pool_pack) X(conv_pool_backward_input)                                       \
     X(winograd_weights) X(winograd_forward) X(winograd_backward_kernel) X(winograd_reduce)                           \
     X(depthwise_forward) X(depthwise_backward_kernel)                                                                \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \

@@ -63,6 +63,9 @@ FC_INLINE void store_part(real *p, vec v, ptrdiff_t lanes)
         memcpy(p, &v, lanes * sizeof(real));
 }
 
+/* conv_forward.c: a block of outputs to `to`, whose rows and columns are y_step[0] and y_step[1] apart. */
+void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch);
+
 FC_INLINE ptrdiff_t min_(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 FC_INLINE ptrdiff_t max_(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 FC_INLINE ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) { return (count + size - 1) / size; }

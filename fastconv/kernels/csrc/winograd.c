@@ -4,6 +4,7 @@
  * transformed weights (channels, filters) in register tiles; the products are transformed back, a tile and a vector of
  * filters at a time, given their bias, and stored, or max-pooled first. Everything between x and y is scratch.
  */
+#include "pool_window.h"
 #include "winograd_tiles.h"
 
 /* out (rows, vectors) = a (rows, channels) b (channels, vectors) */
@@ -77,35 +78,21 @@ FC_INLINE void store_box(const fc_winograd *j, const int d1, const int h1, const
         }
 }
 
-typedef uint8_t index_vec __attribute__((vector_size(LANES), aligned(1), may_alias));
-
-/* The maxima of one tile's windows, after ReLU, and the taps that won: the first of equals, the first NaN. */
+/* The maxima of one tile's windows and the taps that won. */
 FC_INLINE void pool_box(const fc_winograd *j, const int d1, const int h1, const int w1, const place *p, ptrdiff_t k,
                         const vec *from)
 {
-    const ptrdiff_t pd = j->pool[0], ph = j->pool[1], pw = j->pool[2], K = j->filters, lanes = min_(K - k, LANES);
-    const ptrdiff_t D = j->axis[0].output / pd, H = j->axis[1].output / ph, W = j->axis[2].output / pw;
-    for (ptrdiff_t d = 0; d < d1 / pd; d++)
-        for (ptrdiff_t h = 0; h < h1 / ph; h++)
-            for (ptrdiff_t w = 0; w < w1 / pw; w++) {
-                const ptrdiff_t od = p->at[0] / pd + d, oh = p->at[1] / ph + h, ow = p->at[2] / pw + w;
+    const ptrdiff_t *pool = j->pool, K = j->filters, lanes = min_(K - k, LANES);
+    const ptrdiff_t D = j->axis[0].output / pool[0], H = j->axis[1].output / pool[1], W = j->axis[2].output / pool[2];
+    const ptrdiff_t step[3] = {h1 * w1 * LANES, w1 * LANES, LANES};
+    for (ptrdiff_t d = 0; d < d1 / pool[0]; d++)
+        for (ptrdiff_t h = 0; h < h1 / pool[1]; h++)
+            for (ptrdiff_t w = 0; w < w1 / pool[2]; w++) {
+                const ptrdiff_t od = p->at[0] / pool[0] + d, oh = p->at[1] / pool[1] + h, ow = p->at[2] / pool[2] + w;
                 if (od >= D || oh >= H || ow >= W) continue;
-                vec best = from[(d * pd * h1 + h * ph) * w1 + w * pw];
-                ivec won = {0};
-                lane tap = 0;
-                for (ptrdiff_t td = 0; td < pd; td++)
-                    for (ptrdiff_t th = 0; th < ph; th++)
-                        for (ptrdiff_t tw = 0; tw < pw; tw++, tap++) {
-                            const vec v = from[((d * pd + td) * h1 + h * ph + th) * w1 + w * pw + tw];
-                            const ivec take = (v > best) | ((v != v) & (best == best));
-                            best = select(take, v, best);
-                            won = choose(take, (ivec){0} + tap, won);
-                        }
-                if (j->relu) best = select(best <= 0, (vec){0}, best);
+                const real *cell = (const real *)(from + (d * pool[0] * h1 + h * pool[1]) * w1 + w * pool[2]);
                 const ptrdiff_t at = (((p->n * D + od) * H + oh) * W + ow) * K + k;
-                store_part((real *)j->y + at, best, lanes);
-                const index_vec narrow = __builtin_convertvector(won, index_vec);
-                memcpy((uint8_t *)j->index + at, &narrow, lanes);
+                pool_any(pool, cell, step, j->relu, lanes, (real *)j->y + at, (uint8_t *)j->index + at);
             }
 }
 

@@ -1,0 +1,35 @@
+/* conv_pool.c: convolution, ReLU and max-pooling at once: a block of outputs is computed into scratch and pooled there,
+ * so that the full map never reaches memory. Outputs that no window covers are not computed.
+ */
+#include "pool_window.h"
+
+void FC_NAME(conv_pool_forward)(const void *job, ptrdiff_t index, void *scratch)
+{
+    const fc_conv_pool *j = job;
+    const fc_conv *conv = &j->conv;
+    const ptrdiff_t *pool = j->pool, H = j->output[1], W = j->output[2];
+    const ptrdiff_t row_blocks = blocks(H, j->rows), column_blocks = blocks(W, j->columns);
+    const ptrdiff_t column = index % column_blocks * j->columns, row = (index /= column_blocks) % row_blocks * j->rows;
+    const ptrdiff_t od = (index /= row_blocks) % j->output[0];
+    const ptrdiff_t g = (index /= j->output[0]) % conv->groups, n = index / conv->groups;
+    const ptrdiff_t rows = min_(H - row, j->rows), columns = min_(W - column, j->columns);
+
+    const ptrdiff_t lanes = blocks(conv->filters, LANES) * LANES;
+    const ptrdiff_t step[3] = {rows * pool[1] * columns * pool[2] * lanes, columns * pool[2] * lanes, lanes};
+    real *map = scratch, *rest = map + pool[0] * j->rows * pool[1] * j->columns * pool[2] * lanes;
+    for (ptrdiff_t d = 0; d < pool[0]; d++) {
+        const fc_block k = {
+            n, g, od * pool[0] + d, row * pool[1], rows * pool[1], column * pool[2], columns * pool[2],
+        };
+        FC_NAME(conv_block)(conv, &k, map + d * step[0], step + 1, rest);
+    }
+    const ptrdiff_t all = conv->groups * conv->filters;
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < columns; c++) {
+            const real *from = map + r * pool[1] * step[1] + c * pool[2] * step[2];
+            const ptrdiff_t at = (((n * j->output[0] + od) * H + row + r) * W + column + c) * all + g * conv->filters;
+            for (ptrdiff_t k = 0; k < conv->filters; k += LANES)
+                pool_any(pool, from + k, step, j->relu, min_(conv->filters - k, LANES), (real *)j->y + at + k,
+                         (uint8_t *)j->index + at + k);
+        }
+}

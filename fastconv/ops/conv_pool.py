@@ -1,0 +1,40 @@
+"""Convolution, ReLU and max-pooling as one operation, for models that ask for nothing in between.
+
+Not here: when that is so (layers.fusion), and the windows (kernels). Contract: the value and the gradients are those of
+`conv`, `relu` and `max_pool` one after another.
+"""
+
+from __future__ import annotations
+
+from .. import kernels
+from ..tensor import Op
+
+
+class ConvPool(Op):
+    def forward(self, x, kernel, bias, *, pool_size, relu, **geometry):
+        self.x, self.kernel, self.pool_size, self.relu, self.geometry = x, kernel, pool_size, relu, geometry
+        self.y, self.index = kernels.conv_pool_forward(x, kernel, bias, pool_size, relu=relu, **geometry)
+        return self.y
+
+    def backward(self, dy):
+        if self.relu:
+            dy = kernels.relu_backward(dy, self.y)
+        dx = dkernel = None
+        if self.needs[0]:
+            dx = kernels.conv_pool_backward_input(
+                dy, self.index, self.kernel, self.x.shape, self.pool_size, **self.geometry
+            )
+        if self.needs[1]:
+            dkernel = kernels.conv_pool_backward_kernel(
+                dy, self.index, self.x, self.kernel.shape, self.pool_size, **self.geometry
+            )
+        return dx, dkernel, kernels.bias_backward(dy) if self.needs[2] else None
+
+
+def conv_pool(inputs, kernel, bias=None, pool_size=2, *, relu=True, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """`max_pool(relu(conv(inputs, kernel, bias=bias)), pool_size)`, the ReLU where asked for; the pool's windows do not
+    overlap and are not padded. Arguments and shapes as those ops'; bias may be None."""
+    return ConvPool.apply(
+        inputs, kernel, bias, pool_size=pool_size, relu=relu, strides=strides, padding=padding,
+        dilation_rate=dilation_rate, groups=groups,
+    )  # fmt: skip
