@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv import registry, saving
-from fastconv.layers import InputLayer, Layer
+from fastconv.layers import InputLayer, Layer, fusion
 from fastconv.layers import find as find_layer
 from fastconv.trainer import Trainer
 
@@ -106,9 +106,11 @@ class Sequential(Trainer, Layer):
             shape = layer.compute_output_shape(shape)
 
     def call(self, inputs):
-        x = inputs
-        for layer in self._stack:
-            x = layer(x)
+        x, stack, i = inputs, self._stack, 0
+        while i < len(stack):
+            count = fusion.fused(stack, i)
+            x = fusion.call(stack[i : i + count], x) if count else stack[i](x)
+            i += count or 1
         return x
 
     def check_input(self, shape):

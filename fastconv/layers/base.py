@@ -140,15 +140,20 @@ class Layer:
 
         `training` None means: as the layer or model that is calling this one, else False.
         """
-        x = inputs if type(inputs) is Tensor and inputs.dtype == self._dtype else self._convert(inputs)
-        if x.shape[1:] != self._checked_shape or not self.built:
-            self._check_and_build(x.shape)
+        x = self.prepare(inputs)
         outer = _state.training
         _state.training = training = outer if training is None else bool(training)
         try:
             return self.call(x, training=training) if _takes_training(type(self)) else self.call(x)
         finally:
             _state.training = outer
+
+    def prepare(self, inputs) -> Tensor:
+        """`inputs` as a Tensor of the layer's dtype, checked; builds the layer for it."""
+        x = inputs if type(inputs) is Tensor and inputs.dtype == self._dtype else self._convert(inputs)
+        if x.shape[1:] != self._checked_shape or not self.built:
+            self._check_and_build(x.shape)
+        return x
 
     def _convert(self, inputs) -> Tensor:
         if isinstance(inputs, Layer):
