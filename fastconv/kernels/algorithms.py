@@ -45,7 +45,7 @@ WINOGRAD = {
 }
 TRANSFORM, WEIGHT = 25, 80  # multiply-adds in the time that one transformed value takes, and one transformed weight
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
-SPARSE = 1.5  # the winners' overhead over direct tiles, with every winner counted
+SPARSE = 1.2  # the winners' overhead over direct tiles, where ReLU cut some of them
 SAMPLES = 4  # from which the winners' input gradient, cut by samples, has work for some threads
 CHANNELS = 16  # from which, on both sides, register tiles of products are worth their transforms
 
