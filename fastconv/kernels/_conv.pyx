@@ -12,6 +12,7 @@ from math import gcd
 from ._memory cimport Block
 from ._rows cimport sum_rows
 from ._tiles cimport (
+    FC_FLAT_ROWS,
     address,
     fc_axis,
     fc_conv,
@@ -30,6 +31,8 @@ cdef enum:
     TILES = 16                # at least, where the shape gives them: enough for many threads to share evenly
     CHUNK = 48 * 1024         # bytes of a first cache
     MERGE = 48                # channels from which a tap fills register tiles by itself
+    SHORT_RUN = 16            # inputs of a kernel row that are too few to loop over
+    FLAT_PIXELS = 320         # a chunk where the rows of all taps are listed: dy is read where it is
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
 
 
@@ -250,21 +253,29 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     job.batch = read_axes(axis, window, x.shape[0])
     job.groups, job.channels, job.filters = groups, channels, filters // groups
 
+    # Rows of few inputs fill no register tile by themselves: then the rows of all taps are listed.
+    cdef ptrdiff_t height = axis[2].taps * channels, depths = axis[0].taps, heights = axis[1].taps
+    job.flat = height < SHORT_RUN and depths * heights * height <= FC_FLAT_ROWS
+    if job.flat:
+        height *= depths * heights
+        depths = heights = 1
+
     # A chunk of pixels fits the first cache; slices and parts make enough tiles where the kernel itself is small.
     cdef ptrdiff_t pixels = max(96, min(512, CHUNK // (itemsize * (axis[2].stride * channels + tiles.panel))))
+    if job.flat:
+        pixels = min(pixels, FLAT_PIXELS)
     job.columns = even(axis[2].output, pixels)
     job.rows = even(axis[1].output, pixels // job.columns)
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes, panels = blocks(lanes, tiles.panel)
-    cdef ptrdiff_t height = axis[2].taps * channels
     cdef ptrdiff_t chunks = (job.batch * axis[0].output * blocks(axis[1].output, job.rows)
                              * blocks(axis[2].output, job.columns))
-    cdef ptrdiff_t count = groups * axis[0].taps * axis[1].taps * panels
+    cdef ptrdiff_t count = groups * depths * heights * panels
     # Sums that fit the cache stay there while the data pass once; data that fit it may pass once for every tile.
-    job.whole = (chunks >= TILES and x.nbytes + dy.nbytes > 16 * SLAB
+    job.whole = (chunks >= TILES and (job.flat or x.nbytes + dy.nbytes > 16 * SLAB)
                  and groups * taps_of(axis) * channels * lanes * itemsize <= 2 * SLAB)
     job.slices = min(chunks, TILES if job.whole else blocks(TILES, count))
     job.part = blocks(even(height, height * job.slices * count // TILES), tiles.block) * tiles.block
-    if job.whole:
+    if job.whole or job.flat:
         job.part = height
     cdef Block partial = Block(job.slices * groups * taps_of(axis) * channels * lanes * itemsize)
     job.partial = partial.data
@@ -275,6 +286,8 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     cdef size_t scratch = job.rows * job.columns * tiles.panel
     if job.merged and not in_place:
         scratch += view_size(axis, channels, 1, job.rows, job.columns)
+    if job.flat:
+        scratch = job.rows * job.columns * tiles.panel + view_size(axis, channels, axis[0].taps, job.rows, job.columns)
     cdef double work = 2.0 * x.shape[0] * count * height * min(lanes, tiles.panel)
     for n in window.output:
         work *= n

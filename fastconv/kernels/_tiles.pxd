@@ -5,6 +5,9 @@ from libc.stddef cimport ptrdiff_t
 cdef extern from "tiles.h" nogil:
     ctypedef void fc_tile(const void* job, ptrdiff_t index, void* scratch) noexcept nogil
 
+    enum:
+        FC_FLAT_ROWS
+
     ctypedef struct fc_axis:
         ptrdiff_t input, output, taps, stride, dilation, start
 
@@ -36,7 +39,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t batch, groups, channels, filters
         ptrdiff_t rows, columns
         ptrdiff_t slices, part
-        int whole, merged
+        int whole, merged, flat
         void* dkernel
 
     ctypedef struct fc_depthwise:

@@ -43,6 +43,8 @@ typedef struct {
     ptrdiff_t rows, columns;    /* outputs of one tile */
 } fc_conv;
 
+enum { FC_FLAT_ROWS = 256 };
+
 /* Kernel gradient: partial[slice] = sum over the slice's chunks of x (outer) dy.
  * A chunk is (sample, depth, row block, column block); slices cut the chunks evenly and are summed afterwards in
  * their order. Tiles: slices if whole, else slices * groups * kd * kh * panels * parts, where parts cut the
@@ -57,6 +59,8 @@ typedef struct {
     ptrdiff_t slices, part; /* part: rows of kw * channels in one tile */
     int whole;              /* one tile does a whole slice, chunk by chunk: for partial sums that fit the cache */
     int merged;             /* the taps of a kernel row as one run of kw * channels; else each tap by itself */
+    int flat;               /* the rows of all taps as one list of at most FC_FLAT_ROWS; then kd = kh = 1 above, kw has
+                             * all taps, and a tile's part is all of them */
     void *dkernel;          /* written by the reduction, whose tiles are groups * kd * kh * panels */
 } fc_conv_kernel;
 
