@@ -20,6 +20,7 @@ from ._tiles cimport (
     fc_depthwise,
     fc_depthwise_kernel,
     fc_pack,
+    fc_scatter,
     fc_tiles,
     run,
     tiles_of,
@@ -32,6 +33,8 @@ cdef enum:
     CHUNK = 48 * 1024         # bytes of a first cache
     MERGE = 48                # channels from which a tap fills register tiles by itself
     SHORT_RUN = 16            # inputs of a kernel row that are too few to loop over
+    SCATTER_TILES = 4         # register tiles of pixels whose products are added up together
+    SCATTER_TAPS = 512        # more would fill the second cache with products
     FLAT_PIXELS = 320         # a chunk where the rows of all taps are listed: dy is read where it is
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
 
@@ -179,6 +182,35 @@ cdef Phase phase_of(const fc_axis* a, ptrdiff_t first):
     return p
 
 
+cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, dx, const fc_axis* axis, ptrdiff_t batch) except -1:
+    """dx for few channels: dy times the kernel with (tap, channel) as its lanes, added up."""
+    cdef ptrdiff_t itemsize = dy.itemsize, filters = kernel.shape[-1], channels = kernel.shape[-2], taps = taps_of(axis)
+    cdef ptrdiff_t lanes = blocks(taps * channels, tiles.lanes) * tiles.lanes
+    cdef Block packed = Block(lanes * filters * itemsize)
+    cdef Block zeros = Block(lanes * itemsize)
+    cdef fc_pack pack
+    cdef fc_scatter job
+    cdef int i
+    pack.weights, pack.bias, pack.packed, pack.packed_bias = address(kernel), NULL, packed.data, zeros.data
+    pack.groups, pack.channels, pack.filters = 1, filters, taps * channels
+    pack.channel_step, pack.filter_step, pack.group_step = 1, filters, 0
+    for i in range(3):
+        pack.taps[i], pack.tap_step[i], job.axis[i] = 1, 0, axis[i]
+    run(tiles.conv_pack, &pack, blocks(lanes, tiles.panel), 8.0 * lanes * filters)
+
+    job.dy, job.packed, job.zeros, job.dx = address(dy), packed.data, zeros.data, address(dx, True)
+    job.channels, job.filters = channels, filters
+    # Blocks of dx make enough tiles, but dy at their edges is multiplied again: none is smaller than some windows.
+    cdef ptrdiff_t high = (axis[1].taps - 1) * axis[1].dilation + 1, wide = (axis[2].taps - 1) * axis[2].dilation + 1
+    cdef ptrdiff_t cuts = max(1, min(blocks(TILES, batch), axis[1].input // (2 * high)))
+    job.rows = blocks(axis[1].input, cuts)
+    cuts = max(1, min(blocks(TILES, batch * cuts), axis[2].input // (4 * wide)))
+    job.columns = blocks(axis[2].input, cuts)
+    job.block = SCATTER_TILES * tiles.block
+    cdef ptrdiff_t count = batch * blocks(axis[1].input, job.rows) * blocks(axis[2].input, job.columns)
+    return run(tiles.conv_scatter, &job, count, 2.0 * dy.size * lanes, True, job.block * lanes * itemsize)
+
+
 def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     """dx = the gradient of x: for each phase of the strides, dy convolved with the flipped, transposed kernel."""
     cdef const fc_tiles* tiles = tiles_of(dy)
@@ -196,6 +228,9 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
 
     job.x = address(dy)
     job.batch = read_axes(axis, window, dy.shape[0])
+    if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:
+        scatter_backward_input(tiles, dy, kernel, dx, axis, job.batch)
+        return
     job.groups, job.channels, job.filters = groups, filters // groups, channels
     pack.bias = NULL
     pack.filter_step, pack.channel_step, pack.group_step = filters, 1, filters // groups

@@ -31,6 +31,16 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t y_step[4]
         ptrdiff_t rows, columns
 
+    ctypedef struct fc_scatter:
+        const void* dy
+        const void* packed
+        const void* zeros
+        void* dx
+        fc_axis axis[3]
+        ptrdiff_t channels, filters
+        ptrdiff_t rows, columns
+        ptrdiff_t block
+
     ctypedef struct fc_conv_kernel:
         const void* x
         const void* dy
@@ -88,6 +98,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t lanes, panel, block
         fc_tile* conv_pack
         fc_tile* conv_forward
+        fc_tile* conv_scatter
         fc_tile* conv_backward_kernel
         fc_tile* conv_reduce_kernel
         fc_tile* depthwise_forward

@@ -32,6 +32,7 @@ FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const
         const real *x_p = x + r * p->x_row, *dy_p = dy + r * p->dy_row;
         for (ptrdiff_t c = 0; c < columns; c++, x_p += x_pixel, dy_p += dy_pixel) {
             vec g[VECTORS];
+            if (listed) __builtin_prefetch(dy_p + 24 * dy_pixel);
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) g[v] = load(dy_p + v * LANES);
             FC_UNROLL(16)

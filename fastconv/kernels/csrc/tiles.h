@@ -43,6 +43,17 @@ typedef struct {
     ptrdiff_t rows, columns;    /* outputs of one tile */
 } fc_conv;
 
+/* Backward-input for few channels: dy times packed weights whose lanes are (tap, channel), added up in dx.
+ * Tiles: batch * row blocks * column blocks of dx. */
+typedef struct {
+    const void *dy, *packed, *zeros; /* zeros: one a lane */
+    void *dx;
+    fc_axis axis[3];
+    ptrdiff_t channels, filters;
+    ptrdiff_t rows, columns; /* of dx in a tile */
+    ptrdiff_t block;         /* pixels of dy whose products stand in scratch */
+} fc_scatter;
+
 enum { FC_FLAT_ROWS = 256 };
 
 /* Kernel gradient: partial[slice] = sum over the slice's chunks of x (outer) dy.
@@ -109,7 +120,7 @@ typedef struct {
 
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 #define FC_TILES(X)                                                                                                  \
-    X(conv_pack) X(conv_forward) X(conv_backward_kernel) X(conv_reduce_kernel)                                       \
+    X(conv_pack) X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
     X(depthwise_forward) X(depthwise_backward_kernel)                                                                \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
     X(average_pool_forward) X(average_pool_backward)                                                                 \
