@@ -33,9 +33,9 @@ cdef enum:
     CHUNK = 48 * 1024         # bytes of a first cache
     MERGE = 48                # channels from which a tap fills register tiles by itself
     SHORT_RUN = 16            # inputs of a kernel row that are too few to loop over
-    SCATTER_TILES = 4         # register tiles of pixels whose products are added up together
+    SCATTER_TILES = 8         # register tiles of pixels whose products are added up together
     SCATTER_TAPS = 512        # more would fill the second cache with products
-    FLAT_PIXELS = 320         # a chunk where the rows of all taps are listed: dy is read where it is
+    FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
 
 
@@ -290,7 +290,7 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
 
     # Rows of few inputs fill no register tile by themselves: then the rows of all taps are listed.
     cdef ptrdiff_t height = axis[2].taps * channels, depths = axis[0].taps, heights = axis[1].taps
-    job.flat = height < SHORT_RUN and depths * heights * height <= FC_FLAT_ROWS
+    job.flat = height < 2 * SHORT_RUN and depths * heights * height <= FC_FLAT_ROWS
     if job.flat:
         height *= depths * heights
         depths = heights = 1

@@ -192,7 +192,12 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
                     for (ptrdiff_t r = 0; r < k.rows; r++)
                         for (ptrdiff_t q = 0; q < k.columns; q++) {
                             real *out = dy_copy + (r * k.columns + q) * width;
-                            memcpy(out, dy + r * dy_row + q * dy_pixel, valid * sizeof(real));
+                            const real *from = dy + r * dy_row + q * dy_pixel;
+                            __builtin_prefetch(from + 16 * dy_pixel);
+                            if (valid == PANEL)
+                                memcpy(out, from, PANEL * sizeof(real));
+                            else
+                                memcpy(out, from, valid * sizeof(real));
                             for (ptrdiff_t i = valid; i < width; i++) out[i] = 0;
                         }
                     dy = dy_copy, p.dy_row = k.columns * width, p.dy_pixel = width;
