@@ -12,6 +12,7 @@ from math import gcd
 from ._memory cimport Block
 from ._rows cimport sum_rows
 from ._tiles cimport (
+    FC_FLAT_ROWS,
     address,
     fc_axis,
     fc_conv,
@@ -21,6 +22,7 @@ from ._tiles cimport (
     fc_depthwise,
     fc_depthwise_kernel,
     fc_pack,
+    fc_scatter,
     fc_tiles,
     run,
     tiles_of,
@@ -32,6 +34,10 @@ cdef enum:
     TILES = 16                # at least, where the shape gives them: enough for many threads to share evenly
     CHUNK = 48 * 1024         # bytes of a first cache
     MERGE = 48                # channels from which a tap fills register tiles by itself
+    SHORT_RUN = 16            # inputs of a kernel row that are too few to loop over
+    SCATTER_TILES = 8         # register tiles of pixels whose products are added up together
+    SCATTER_TAPS = 512        # more would fill the second cache with products
+    FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
     MAP = 128 * 1024          # bytes of a convolution's outputs that are pooled at once
     WINDOWS = 24 * 1024       # bytes of the inputs under a chunk of windows: most of a first cache
@@ -293,6 +299,35 @@ cdef Phase phase_of(const fc_axis* a, ptrdiff_t first):
     return p
 
 
+cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, dx, const fc_axis* axis, ptrdiff_t batch) except -1:
+    """dx for few channels: dy times the kernel with (tap, channel) as its lanes, added up."""
+    cdef ptrdiff_t itemsize = dy.itemsize, filters = kernel.shape[-1], channels = kernel.shape[-2], taps = taps_of(axis)
+    cdef ptrdiff_t lanes = blocks(taps * channels, tiles.lanes) * tiles.lanes
+    cdef Block packed = Block(lanes * filters * itemsize)
+    cdef Block zeros = Block(lanes * itemsize)
+    cdef fc_pack pack
+    cdef fc_scatter job
+    cdef int i
+    pack.weights, pack.bias, pack.packed, pack.packed_bias = address(kernel), NULL, packed.data, zeros.data
+    pack.groups, pack.channels, pack.filters = 1, filters, taps * channels
+    pack.channel_step, pack.filter_step, pack.group_step = 1, filters, 0
+    for i in range(3):
+        pack.taps[i], pack.tap_step[i], job.axis[i] = 1, 0, axis[i]
+    run(tiles.conv_pack, &pack, blocks(lanes, tiles.panel), 8.0 * lanes * filters)
+
+    job.dy, job.packed, job.zeros, job.dx = address(dy), packed.data, zeros.data, address(dx, True)
+    job.channels, job.filters = channels, filters
+    # Blocks of dx make enough tiles, but dy at their edges is multiplied again: none is smaller than some windows.
+    cdef ptrdiff_t high = (axis[1].taps - 1) * axis[1].dilation + 1, wide = (axis[2].taps - 1) * axis[2].dilation + 1
+    cdef ptrdiff_t cuts = max(1, min(blocks(TILES, batch), axis[1].input // (2 * high)))
+    job.rows = blocks(axis[1].input, cuts)
+    cuts = max(1, min(blocks(TILES, batch * cuts), axis[2].input // (4 * wide)))
+    job.columns = blocks(axis[2].input, cuts)
+    job.block = SCATTER_TILES * tiles.block
+    cdef ptrdiff_t count = batch * blocks(axis[1].input, job.rows) * blocks(axis[2].input, job.columns)
+    return run(tiles.conv_scatter, &job, count, 2.0 * dy.size * lanes, True, job.block * lanes * itemsize)
+
+
 def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     """dx = the gradient of x: for each phase of the strides, dy convolved with the flipped, transposed kernel."""
     cdef const fc_tiles* tiles = tiles_of(dy)
@@ -310,6 +345,9 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
 
     job.x = address(dy)
     job.batch = read_axes(axis, window, dy.shape[0])
+    if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:
+        scatter_backward_input(tiles, dy, kernel, dx, axis, job.batch)
+        return
     job.groups, job.channels, job.filters = groups, filters // groups, channels
     pack.bias = NULL
     pack.filter_step, pack.channel_step, pack.group_step = filters, 1, filters // groups
@@ -367,21 +405,29 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     job.batch = read_axes(axis, window, x.shape[0])
     job.groups, job.channels, job.filters = groups, channels, filters // groups
 
+    # Rows of few inputs fill no register tile by themselves: then the rows of all taps are listed.
+    cdef ptrdiff_t height = axis[2].taps * channels, depths = axis[0].taps, heights = axis[1].taps
+    job.flat = height < 2 * SHORT_RUN and depths * heights * height <= FC_FLAT_ROWS
+    if job.flat:
+        height *= depths * heights
+        depths = heights = 1
+
     # A chunk of pixels fits the first cache; slices and parts make enough tiles where the kernel itself is small.
     cdef ptrdiff_t pixels = max(96, min(512, CHUNK // (itemsize * (axis[2].stride * channels + tiles.panel))))
+    if job.flat:
+        pixels = min(pixels, FLAT_PIXELS)
     job.columns = even(axis[2].output, pixels)
     job.rows = even(axis[1].output, pixels // job.columns)
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes, panels = blocks(lanes, tiles.panel)
-    cdef ptrdiff_t height = axis[2].taps * channels
     cdef ptrdiff_t chunks = (job.batch * axis[0].output * blocks(axis[1].output, job.rows)
                              * blocks(axis[2].output, job.columns))
-    cdef ptrdiff_t count = groups * axis[0].taps * axis[1].taps * panels
+    cdef ptrdiff_t count = groups * depths * heights * panels
     # Sums that fit the cache stay there while the data pass once; data that fit it may pass once for every tile.
-    job.whole = (chunks >= TILES and x.nbytes + dy.nbytes > 16 * SLAB
+    job.whole = (chunks >= TILES and (job.flat or x.nbytes + dy.nbytes > 16 * SLAB)
                  and groups * taps_of(axis) * channels * lanes * itemsize <= 2 * SLAB)
     job.slices = min(chunks, TILES if job.whole else blocks(TILES, count))
     job.part = blocks(even(height, height * job.slices * count // TILES), tiles.block) * tiles.block
-    if job.whole:
+    if job.whole or job.flat:
         job.part = height
     cdef Block partial = Block(job.slices * groups * taps_of(axis) * channels * lanes * itemsize)
     job.partial = partial.data
@@ -392,6 +438,8 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     cdef size_t scratch = job.rows * job.columns * tiles.panel
     if job.merged and not in_place:
         scratch += view_size(axis, channels, 1, job.rows, job.columns)
+    if job.flat:
+        scratch = job.rows * job.columns * tiles.panel + view_size(axis, channels, axis[0].taps, job.rows, job.columns)
     cdef double work = 2.0 * x.shape[0] * count * height * min(lanes, tiles.panel)
     for n in window.output:
         work *= n

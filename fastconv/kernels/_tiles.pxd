@@ -5,6 +5,9 @@ from libc.stddef cimport ptrdiff_t
 cdef extern from "tiles.h" nogil:
     ctypedef void fc_tile(const void* job, ptrdiff_t index, void* scratch) noexcept nogil
 
+    enum:
+        FC_FLAT_ROWS
+
     ctypedef struct fc_axis:
         ptrdiff_t input, output, taps, stride, dilation, start
 
@@ -53,6 +56,16 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t rows
         ptrdiff_t slices, part
 
+    ctypedef struct fc_scatter:
+        const void* dy
+        const void* packed
+        const void* zeros
+        void* dx
+        fc_axis axis[3]
+        ptrdiff_t channels, filters
+        ptrdiff_t rows, columns
+        ptrdiff_t block
+
     ctypedef struct fc_conv_kernel:
         const void* x
         const void* dy
@@ -61,7 +74,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t batch, groups, channels, filters
         ptrdiff_t rows, columns
         ptrdiff_t slices, part
-        int whole, merged
+        int whole, merged, flat
         void* dkernel
 
     enum:
@@ -142,6 +155,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t lanes, panel, block
         fc_tile* conv_pack
         fc_tile* conv_forward
+        fc_tile* conv_scatter
         fc_tile* conv_backward_kernel
         fc_tile* conv_reduce_kernel
         fc_tile* conv_pool_forward

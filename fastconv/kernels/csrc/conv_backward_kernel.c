@@ -12,11 +12,15 @@
 typedef struct {
     ptrdiff_t rows, columns;   /* pixels */
     ptrdiff_t x_row, x_pixel, dy_row, dy_pixel;
+    const ptrdiff_t *places;   /* of a tile's rows in x, from its pixel; NULL: side by side */
 } pixels;
 
-FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const pixels *p, const real *restrict x,
-                          const real *restrict dy, real *restrict out)
+FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int listed, const pixels *p,
+                          const real *restrict x, const real *restrict dy, real *restrict out)
 {
+    ptrdiff_t place[BLOCK];
+    FC_UNROLL(16)
+    for (ptrdiff_t m = 0; m < height; m++) place[m] = listed ? p->places[m] : m;
     vec acc[BLOCK][VECTORS];
     FC_UNROLL(16)
     for (ptrdiff_t m = 0; m < height; m++)
@@ -28,11 +32,12 @@ FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const
         const real *x_p = x + r * p->x_row, *dy_p = dy + r * p->dy_row;
         for (ptrdiff_t c = 0; c < columns; c++, x_p += x_pixel, dy_p += dy_pixel) {
             vec g[VECTORS];
+            if (listed) __builtin_prefetch(dy_p + 24 * dy_pixel);
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) g[v] = load(dy_p + v * LANES);
             FC_UNROLL(16)
             for (ptrdiff_t m = 0; m < height; m++) {
-                const real x_m = x_p[m];
+                const real x_m = x_p[place[m]];
                 FC_UNROLL(2)
                 for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += x_m * g[v];
             }
@@ -49,7 +54,10 @@ typedef void tile_function(const pixels *, const real *, const real *, real *);
 #define TILE(height, vectors)                                                                                        \
     static void tile_##height##x##vectors(const pixels *p, const real *x, const real *dy, real *out)                 \
     {                                                                                                                \
-        outer_tile(height, vectors, p, x, dy, out);                                                                  \
+        if (p->places)                                                                                               \
+            outer_tile(height, vectors, 1, p, x, dy, out);                                                           \
+        else                                                                                                         \
+            outer_tile(height, vectors, 0, p, x, dy, out);                                                           \
     }
 #include "tile_table.h"
 
@@ -62,6 +70,19 @@ static void run_tiles(const pixels *p, ptrdiff_t from, ptrdiff_t to, ptrdiff_t w
         const ptrdiff_t height = (to - from + i) / pieces;
         tile_functions[height - 1][width / LANES - 1](p, x + r, dy, partial + r * width);
         r += height;
+    }
+}
+
+/* The same where row r reads x[places[r]]. */
+static void run_listed(pixels p, ptrdiff_t height, ptrdiff_t width, const real *x, const real *dy, real *partial,
+                       const ptrdiff_t *places)
+{
+    const ptrdiff_t pieces = blocks(height, BLOCK);
+    for (ptrdiff_t i = 0, r = 0; i < pieces; i++) {
+        const ptrdiff_t rows = (height + i) / pieces;
+        p.places = places + r;
+        tile_functions[rows - 1][width / LANES - 1](&p, x, dy, partial + r * width);
+        r += rows;
     }
 }
 
@@ -106,27 +127,46 @@ static void add_chunk(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g, ptrd
     }
 }
 
+/* Adds one chunk's products for every tap and one panel: the taps' rows are too short to fill tiles by themselves. */
+static void add_chunk_flat(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g, ptrdiff_t width, pixels p,
+                           const real *dy, real *partial, real *x_copy)
+{
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    const view x = whole_window(j->axis, j->x, k->n, j->groups, g, j->channels, k->od, k->row, k->rows, k->column,
+                                k->columns, x_copy);
+    ptrdiff_t places[FC_FLAT_ROWS], *place = places;
+    for (ptrdiff_t td = 0; td < D->taps; td++)
+        for (ptrdiff_t th = 0; th < H->taps; th++)
+            for (ptrdiff_t tw = 0; tw < W->taps; tw++)
+                for (ptrdiff_t c = 0; c < j->channels; c++)
+                    *place++ = td * x.depth + th * H->dilation * x.row + tw * W->dilation * x.pixel + c;
+    p.rows = k->rows, p.columns = k->columns, p.x_row = H->stride * x.row, p.x_pixel = W->stride * x.pixel;
+    run_listed(p, place - places, width, x.data, dy, partial, places);
+}
+
 void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_conv_kernel *j = job;
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, panels = blocks(lanes, PANEL);
-    const ptrdiff_t height = W->taps * j->channels, parts = blocks(height, j->part);
+    const ptrdiff_t d_taps = j->flat ? 1 : D->taps, h_taps = j->flat ? 1 : H->taps;
+    const ptrdiff_t height = W->taps * j->channels * (j->flat ? D->taps * H->taps : 1);
+    const ptrdiff_t parts = blocks(height, j->part);
     /* the range of each index that this tile covers: everything of a slice, or one of each */
-    ptrdiff_t g0 = 0, g1 = j->groups, td0 = 0, td1 = D->taps, th0 = 0, th1 = H->taps, p0 = 0, p1 = panels;
+    ptrdiff_t g0 = 0, g1 = j->groups, td0 = 0, td1 = d_taps, th0 = 0, th1 = h_taps, p0 = 0, p1 = panels;
     ptrdiff_t from = 0, slice = index;
     if (!j->whole) {
         from = index % parts * j->part;
         p1 = (p0 = (index /= parts) % panels) + 1;
-        th1 = (th0 = (index /= panels) % H->taps) + 1;
-        td1 = (td0 = (index /= H->taps) % D->taps) + 1;
-        g1 = (g0 = (index /= D->taps) % j->groups) + 1;
+        th1 = (th0 = (index /= panels) % h_taps) + 1;
+        td1 = (td0 = (index /= h_taps) % d_taps) + 1;
+        g1 = (g0 = (index /= d_taps) % j->groups) + 1;
         slice = index / j->groups;
     }
     const ptrdiff_t to = min_(from + j->part, height);
-    real *const partial = (real *)j->partial + slice * j->groups * D->taps * H->taps * height * lanes;
+    real *const partial = (real *)j->partial + slice * j->groups * d_taps * h_taps * height * lanes;
 #define PARTIAL(g, td, th, panel) \
-    (partial + ((((g) * D->taps + (td)) * H->taps + (th)) * lanes + (panel) * PANEL) * height)
+    (partial + ((((g) * d_taps + (td)) * h_taps + (th)) * lanes + (panel) * PANEL) * height)
 
     const ptrdiff_t row_blocks = blocks(H->output, j->rows), column_blocks = blocks(W->output, j->columns);
     const ptrdiff_t chunks = j->batch * D->output * row_blocks * column_blocks;
@@ -147,11 +187,17 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
                 const real *dy = (const real *)j->dy + ((k.n * D->output + k.od) * H->output + row) * dy_row
                                + column * dy_pixel + g * j->filters + first;
                 pixels p = {.dy_row = dy_row, .dy_pixel = dy_pixel};
-                if (dy_pixel > width || valid < width) { /* side by side, so that its lines do not evict one another */
+                const ptrdiff_t near = j->flat ? 2 * PANEL : width; /* passes are few */
+                if (dy_pixel > near || valid < width) { /* side by side, so that its lines do not evict one another */
                     for (ptrdiff_t r = 0; r < k.rows; r++)
                         for (ptrdiff_t q = 0; q < k.columns; q++) {
                             real *out = dy_copy + (r * k.columns + q) * width;
-                            memcpy(out, dy + r * dy_row + q * dy_pixel, valid * sizeof(real));
+                            const real *from = dy + r * dy_row + q * dy_pixel;
+                            __builtin_prefetch(from + 16 * dy_pixel);
+                            if (valid == PANEL)
+                                memcpy(out, from, PANEL * sizeof(real));
+                            else
+                                memcpy(out, from, valid * sizeof(real));
                             for (ptrdiff_t i = valid; i < width; i++) out[i] = 0;
                         }
                     dy = dy_copy, p.dy_row = k.columns * width, p.dy_pixel = width;
@@ -160,7 +206,10 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
                     for (ptrdiff_t th = th0; th < th1; th++) {
                         real *sum = PARTIAL(g, td, th, panel);
                         if (c == first_chunk) memset(sum + from * width, 0, (to - from) * width * sizeof(real));
-                        add_chunk(j, &k, g, td, th, from, to, width, p, dy, sum, x_copy);
+                        if (j->flat)
+                            add_chunk_flat(j, &k, g, width, p, dy, sum, x_copy);
+                        else
+                            add_chunk(j, &k, g, td, th, from, to, width, p, dy, sum, x_copy);
                     }
             }
     }
@@ -172,7 +221,8 @@ void FC_NAME(conv_reduce_kernel)(const void *job, ptrdiff_t index, void *scratch
     (void)scratch;
     const fc_conv_kernel *j = job;
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, panels = blocks(lanes, PANEL);
-    const ptrdiff_t taps = j->axis[0].taps * j->axis[1].taps, height = j->axis[2].taps * j->channels;
+    const ptrdiff_t flat = j->axis[0].taps * j->axis[1].taps, taps = j->flat ? 1 : flat;
+    const ptrdiff_t height = j->axis[2].taps * j->channels * (j->flat ? flat : 1);
     const ptrdiff_t first = index % panels * PANEL, tap = index / panels % taps, g = index / panels / taps;
     const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
     const ptrdiff_t all = j->groups * taps * height * lanes, out_row = j->groups * j->filters;

@@ -33,14 +33,53 @@ void FC_NAME(conv_pack)(const void *job, ptrdiff_t index, void *scratch)
         bias[k] = j->bias && k < valid ? ((const real *)j->bias)[g * j->filters + first + k] : 0;
 }
 
-/* What one register tile multiplies: a box of taps, each a run of `run` inputs against `run` panel rows. */
+/* One product of a pixel: where its input and its panel row stand. */
+typedef struct {
+    ptrdiff_t x, w;
+} product;
+
+/* What one register tile multiplies: a box of taps, each a run of `run` inputs against `run` panel rows; or, where
+ * runs are too short to loop over, the same products as a list. */
 typedef struct {
     ptrdiff_t taps[3], x_step[3], w_step[3];
-    ptrdiff_t run, x_pixel, y_pixel;
+    ptrdiff_t run, w_row, x_pixel, y_pixel; /* w_row: width of the panel */
+    const product *list;
+    ptrdiff_t products; /* of the list; 0: use the box */
 } box;
 
-FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, const box *b, const real *restrict x,
-                             const real *restrict w, const real *restrict bias, real *restrict y, ptrdiff_t valid)
+enum { SHORT_RUN = 16, MAX_PRODUCTS = 256 };
+
+static ptrdiff_t list_products(const box *b, product *restrict list)
+{
+    ptrdiff_t i = 0;
+    for (ptrdiff_t td = 0; td < b->taps[0]; td++)
+        for (ptrdiff_t th = 0; th < b->taps[1]; th++)
+            for (ptrdiff_t tw = 0; tw < b->taps[2]; tw++)
+                for (ptrdiff_t r = 0; r < b->run; r++)
+                    list[i++] = (product){
+                        td * b->x_step[0] + th * b->x_step[1] + tw * b->x_step[2] + r,
+                        td * b->w_step[0] + th * b->w_step[1] + tw * b->w_step[2] + r * b->w_row,
+                    };
+    return i;
+}
+
+FC_INLINE void add_product(const ptrdiff_t pixels, const ptrdiff_t vectors, vec acc[BLOCK][VECTORS],
+                           const real *restrict x, ptrdiff_t pixel, const real *restrict w)
+{
+    vec w_r[VECTORS];
+    FC_UNROLL(2)
+    for (ptrdiff_t v = 0; v < vectors; v++) w_r[v] = load(w + v * LANES);
+    FC_UNROLL(16)
+    for (ptrdiff_t m = 0; m < pixels; m++) {
+        const real x_m = x[m * pixel];
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += x_m * w_r[v];
+    }
+}
+
+FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, const int listed, const box *b,
+                             const real *restrict x, const real *restrict w, const real *restrict bias,
+                             real *restrict y, ptrdiff_t valid)
 {
     vec acc[BLOCK][VECTORS];
     FC_UNROLL(16)
@@ -49,23 +88,18 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
         for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = load(bias + v * LANES);
 
     const ptrdiff_t pixel = b->x_pixel, run = b->run;
-    for (ptrdiff_t td = 0; td < b->taps[0]; td++)
-        for (ptrdiff_t th = 0; th < b->taps[1]; th++)
-            for (ptrdiff_t tw = 0; tw < b->taps[2]; tw++) {
-                const real *x_t = x + td * b->x_step[0] + th * b->x_step[1] + tw * b->x_step[2];
-                const real *w_t = w + td * b->w_step[0] + th * b->w_step[1] + tw * b->w_step[2];
-                for (ptrdiff_t r = 0; r < run; r++, x_t++, w_t += vectors * LANES) {
-                    vec w_r[VECTORS];
-                    FC_UNROLL(2)
-                    for (ptrdiff_t v = 0; v < vectors; v++) w_r[v] = load(w_t + v * LANES);
-                    FC_UNROLL(16)
-                    for (ptrdiff_t m = 0; m < pixels; m++) {
-                        const real x_mr = x_t[m * pixel];
-                        FC_UNROLL(2)
-                        for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += x_mr * w_r[v];
-                    }
+    if (listed)
+        for (const product *p = b->list, *end = p + b->products; p < end; p++)
+            add_product(pixels, vectors, acc, x + p->x, pixel, w + p->w);
+    else
+        for (ptrdiff_t td = 0; td < b->taps[0]; td++)
+            for (ptrdiff_t th = 0; th < b->taps[1]; th++)
+                for (ptrdiff_t tw = 0; tw < b->taps[2]; tw++) {
+                    const real *x_t = x + td * b->x_step[0] + th * b->x_step[1] + tw * b->x_step[2];
+                    const real *w_t = w + td * b->w_step[0] + th * b->w_step[1] + tw * b->w_step[2];
+                    for (ptrdiff_t r = 0; r < run; r++, x_t++, w_t += vectors * LANES)
+                        add_product(pixels, vectors, acc, x_t, pixel, w_t);
                 }
-            }
 
     if (valid == vectors * LANES) {
         FC_UNROLL(16)
@@ -89,7 +123,10 @@ typedef void tile_function(const box *, const real *, const real *, const real *
     static void tile_##pixels##x##vectors(const box *b, const real *x, const real *w, const real *bias, real *y,     \
                                           ptrdiff_t valid)                                                           \
     {                                                                                                                \
-        register_tile(pixels, vectors, b, x, w, bias, y, valid);                                                     \
+        if (b->products)                                                                                             \
+            register_tile(pixels, vectors, 1, b, x, w, bias, y, valid);                                              \
+        else                                                                                                         \
+            register_tile(pixels, vectors, 0, b, x, w, bias, y, valid);                                                     \
     }
 #include "tile_table.h"
 
@@ -103,26 +140,34 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
     const ptrdiff_t row_taps = W->taps * j->channels, d0 = first_tap(D, k->od), d1 = last_tap(D, k->od);
     const real *w_g = (const real *)j->packed + k->g * lanes * D->taps * H->taps * row_taps;
     const real *bias_g = (const real *)j->packed_bias + k->g * lanes;
-    const ptrdiff_t pieces = blocks(k->columns, BLOCK);
+    const ptrdiff_t pieces = blocks(k->columns, BLOCK), run = merged ? row_taps : j->channels;
+    const int listed = run < SHORT_RUN && D->taps * H->taps * row_taps <= MAX_PRODUCTS;
+    product list[MAX_PRODUCTS];
+    struct known { ptrdiff_t h0, h1, width, products; } known = {0}; /* what the list holds */
 
     for (ptrdiff_t first = 0; first < lanes; first += PANEL) {
         const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
         const real *w_p = w_g + first * D->taps * H->taps * row_taps;
         for (ptrdiff_t r = 0; r < k->rows; r++) {
             const ptrdiff_t h0 = first_tap(H, k->row + r), h1 = last_tap(H, k->row + r);
-            const box b = {
+            box b = {
                 .taps = {d1 - d0, h1 - h0, merged ? 1 : W->taps},
                 .x_step = {x.depth, H->dilation * x.row, W->dilation * x.pixel},
                 .w_step = {H->taps * row_taps * width, row_taps * width, j->channels * width},
-                .run = merged ? row_taps : j->channels,
+                .run = run,
+                .w_row = width,
                 .x_pixel = W->stride * x.pixel,
                 .y_pixel = y_step[1],
+                .list = list,
             };
+            if (listed && (h0 != known.h0 || h1 != known.h1 || width != known.width))
+                known = (struct known){h0, h1, width, list_products(&b, list)};
+            b.products = known.products;
             const real *x_r = x.data + d0 * b.x_step[0] + (r * H->stride + h0 * H->dilation) * x.row;
             const real *w_r = w_p + d0 * b.w_step[0] + h0 * b.w_step[1];
             real *y_r = (real *)to + r * y_step[0] + first;
             for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one pixel at most */
-                const ptrdiff_t pixels = (k->columns + i) / pieces;
+                const ptrdiff_t pixels = k->columns / pieces + (i < k->columns % pieces);
                 tile_functions[pixels - 1][width / LANES - 1](&b, x_r + c * b.x_pixel, w_r, bias_g + first,
                                                               y_r + c * b.y_pixel, valid);
                 c += pixels;

@@ -75,6 +75,19 @@ typedef struct {
     ptrdiff_t slices, part;       /* part: filters in one tile */
 } fc_conv_pool_back;
 
+/* Backward-input for few channels: dy times packed weights whose lanes are (tap, channel), added up in dx.
+ * Tiles: batch * row blocks * column blocks of dx. */
+typedef struct {
+    const void *dy, *packed, *zeros; /* zeros: one a lane */
+    void *dx;
+    fc_axis axis[3];
+    ptrdiff_t channels, filters;
+    ptrdiff_t rows, columns; /* of dx in a tile */
+    ptrdiff_t block;         /* pixels of dy whose products stand in scratch */
+} fc_scatter;
+
+enum { FC_FLAT_ROWS = 256 };
+
 /* Kernel gradient: partial[slice] = sum over the slice's chunks of x (outer) dy.
  * A chunk is (sample, depth, row block, column block); slices cut the chunks evenly and are summed afterwards in
  * their order. Tiles: slices if whole, else slices * groups * kd * kh * panels * parts, where parts cut the
@@ -89,6 +102,8 @@ typedef struct {
     ptrdiff_t slices, part; /* part: rows of kw * channels in one tile */
     int whole;              /* one tile does a whole slice, chunk by chunk: for partial sums that fit the cache */
     int merged;             /* the taps of a kernel row as one run of kw * channels; else each tap by itself */
+    int flat;               /* the rows of all taps as one list of at most FC_FLAT_ROWS; then kd = kh = 1 above, kw has
+                             * all taps, and a tile's part is all of them */
     void *dkernel;          /* written by the reduction, whose tiles are groups * kd * kh * panels */
 } fc_conv_kernel;
 
@@ -169,9 +184,9 @@ typedef struct {
 
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 #define FC_TILES(X)                                                                                                  \
-    X(conv_pack) X(conv_forward) X(conv_backward_kernel) X(conv_reduce_kernel)                                       \
+    X(conv_pack) X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
-    X(conv_pool_pack) X(conv_pool_backward_input)                                       \
+    X(conv_pool_pack) X(conv_pool_backward_input)                                                                    \
     X(winograd_weights) X(winograd_forward) X(winograd_backward_kernel) X(winograd_reduce)                           \
     X(depthwise_forward) X(depthwise_backward_kernel)                                                                \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \

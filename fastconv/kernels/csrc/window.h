@@ -16,36 +16,58 @@ typedef struct {
     ptrdiff_t depth, row, pixel;  /* steps between depth taps, rows and columns of the input */
 } view;
 
-FC_INLINE view window_view(const fc_axis axis[3], const void *x, ptrdiff_t n, ptrdiff_t groups, ptrdiff_t g,
-                           ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
-                           ptrdiff_t columns, real *scratch)
+/* `whole`: depths and rows outside are read too. */
+FC_INLINE view window_view_(const int whole, const fc_axis axis[3], const void *x, ptrdiff_t n, ptrdiff_t groups,
+                            ptrdiff_t g, ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row, ptrdiff_t rows,
+                            ptrdiff_t column, ptrdiff_t columns, real *scratch)
 {
     const fc_axis *D = &axis[0], *H = &axis[1], *W = &axis[2];
     const ptrdiff_t pixel = groups * channels, x_row = W->input * pixel, x_depth = H->input * x_row;
     const ptrdiff_t d = od * D->stride + D->start, h = row * H->stride + H->start, w = column * W->stride + W->start;
+    const ptrdiff_t high = (rows - 1) * H->stride + (H->taps - 1) * H->dilation + 1;
     const ptrdiff_t wide = (columns - 1) * W->stride + (W->taps - 1) * W->dilation + 1;
     const real *x_ng = (const real *)x + n * D->input * x_depth + g * channels;
-    const int inside = w >= 0 && w + wide <= W->input;
-    if (inside && (groups == 1 || W->taps == 1 || W->dilation > 1))
+    const ptrdiff_t d0 = first_tap(D, od), d1 = last_tap(D, od);
+    const int inside = w >= 0 && w + wide <= W->input
+                    && (!whole || (h >= 0 && h + high <= H->input && d0 == 0 && d1 == D->taps));
+    if (inside && (whole || groups == 1 || W->taps == 1 || W->dilation > 1))
         return (view){x_ng + d * x_depth + h * x_row + w * pixel, D->dilation * x_depth, x_row, pixel};
 
-    const ptrdiff_t high = (rows - 1) * H->stride + (H->taps - 1) * H->dilation + 1;
     const view v = {scratch, high * wide * channels, wide * channels, channels};
     const ptrdiff_t left = min_(max_(-w, 0), wide), right = max_(min_(W->input - w, wide), left);
-    for (ptrdiff_t td = first_tap(D, od); td < last_tap(D, od); td++)
-        for (ptrdiff_t r = max_(0, -h); r < min_(high, H->input - h); r++) {
+    for (ptrdiff_t td = whole ? 0 : d0; td < (whole ? D->taps : d1); td++)
+        for (ptrdiff_t r = 0; r < high; r++) {
             if (r % H->dilation > (rows - 1) * H->stride) continue; /* under no tap: the dilation is wider */
-            const real *from = x_ng + (d + td * D->dilation) * x_depth + (h + r) * x_row + w * pixel;
             real *to = scratch + td * v.depth + r * v.row;
-            memset(to, 0, left * channels * sizeof(real));
+            if (td < d0 || td >= d1 || h + r < 0 || h + r >= H->input) {
+                if (whole) memset(to, 0, v.row * sizeof(real));
+                continue;
+            }
+            const real *from = x_ng + (d + td * D->dilation) * x_depth + (h + r) * x_row + w * pixel;
+            for (ptrdiff_t i = 0; i < left * channels; i++) to[i] = 0;
             if (pixel == channels)
                 memcpy(to + left * channels, from + left * pixel, (right - left) * channels * sizeof(real));
             else
                 for (ptrdiff_t c = left; c < right; c++)
                     for (ptrdiff_t k = 0; k < channels; k++) to[c * channels + k] = from[c * pixel + k];
-            memset(to + right * channels, 0, (wide - right) * channels * sizeof(real));
+            for (ptrdiff_t i = right * channels; i < wide * channels; i++) to[i] = 0;
         }
     return v;
+}
+
+FC_INLINE view window_view(const fc_axis axis[3], const void *x, ptrdiff_t n, ptrdiff_t groups, ptrdiff_t g,
+                           ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
+                           ptrdiff_t columns, real *scratch)
+{
+    return window_view_(0, axis, x, n, groups, g, channels, od, row, rows, column, columns, scratch);
+}
+
+/* Zeros stand for all padding. Taps lie anywhere in it: the reader steps by dilation. */
+FC_INLINE view whole_window(const fc_axis axis[3], const void *x, ptrdiff_t n, ptrdiff_t groups, ptrdiff_t g,
+                            ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
+                            ptrdiff_t columns, real *scratch)
+{
+    return window_view_(1, axis, x, n, groups, g, channels, od, row, rows, column, columns, scratch);
 }
 
 #endif
