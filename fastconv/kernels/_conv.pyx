@@ -89,7 +89,8 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     pack.packed_bias = bias.data
     job.packed = packed.data
     job.packed_bias = bias.data
-    run(tiles.conv_pack, pack, job.groups * blocks(lanes, tiles.panel), 8.0 * job.groups * lanes * depth)
+    run(tiles.conv_pack, pack, job.groups * blocks(lanes, tiles.panel), 8.0 * job.groups * lanes * depth, False, 0,
+        sizeof(fc_pack))
 
     # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
     pixels = max(pixels, tiles.block * min(8, lanes * depth * itemsize // SLAB))
@@ -101,7 +102,7 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     return run(
         tiles.conv_forward, job,
         job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
-        work, True, scratch,
+        work, True, scratch, sizeof(fc_conv),
     )
 
 
@@ -118,7 +119,7 @@ cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv
         d.y_step[i] = job.y_step[i]
     cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
     cdef double work = 2.0 * rows * d.axis[2].output * d.channels * max(taps_of(d.axis), 1)
-    return run(tiles.depthwise_forward, &d, rows, work, True)
+    return run(tiles.depthwise_forward, &d, rows, work, True, 0, sizeof(d))
 
 
 cdef int run_forward(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, algorithm) except -1:
