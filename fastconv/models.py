@@ -2,7 +2,8 @@
 
 It knows the order of layers and their shapes, and prints them; the training loop is trainer.py, files are saving.py.
 Contract: layers are built as soon as the input's shape is known (input_shape=, Input, `build`, or the first call),
-and adding to a built model builds the new layer at once, or raises and leaves the model as it was.
+and adding to a built model builds the new layer at once, or raises and leaves the model as it was. Calls that record
+nothing on the tape go through planning.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import numpy as np
 from fastconv import registry, saving
 from fastconv.layers import InputLayer, Layer, fusion
 from fastconv.layers import find as find_layer
+from fastconv.layers.base import in_training
+from fastconv.planning import Planner
+from fastconv.tensor import is_recording
 from fastconv.trainer import Trainer
 
 __all__ = ["Sequential", "load_model"]
@@ -30,6 +34,7 @@ class Sequential(Trainer, Layer):
         super().__init__(name=name, trainable=trainable)
         self._input = None
         self._stack = []
+        self._planner = Planner()
         if isinstance(layers, Layer):
             raise TypeError(f"Sequential takes a list of layers; got the layer {layers.name!r}: write [layer].")
         for layer in layers or ():
@@ -61,7 +66,7 @@ class Sequential(Trainer, Layer):
             if known is not None:
                 layer.build(self._shape_above(known))
                 layer.compute_output_shape(self._shape_above(known))
-            self._stack.append(layer)
+            self._stack = [*self._stack, layer]
             self._checked_shape = None
         if self._input and self._stack and not self.built:
             self.build(self._input._build_shape)
@@ -81,7 +86,8 @@ class Sequential(Trainer, Layer):
         if not self._stack:
             raise ValueError(f"{self.name!r} has no layer to pop.")
         self._checked_shape = None
-        return self._stack.pop()
+        self._stack, top = self._stack[:-1], self._stack[-1]
+        return top
 
     def get_layer(self, name=None, index=None) -> Layer:
         """The layer of this `name`, or at this `index`; ValueError, with near matches, if there is none."""
@@ -104,6 +110,14 @@ class Sequential(Trainer, Layer):
         for layer in self._stack:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
+
+    def __call__(self, inputs, training=None):
+        if type(self) is Sequential and self._stack and not is_recording() and not in_training(training):
+            inputs = self._convert(inputs)
+            output = self._planner.run(self, inputs)
+            if output is not None:
+                return output
+        return super().__call__(inputs, training)
 
     def call(self, inputs):
         x, stack, i = inputs, self._stack, 0

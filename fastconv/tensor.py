@@ -39,6 +39,11 @@ def no_grad():
         _mode.recording = previous
 
 
+def is_recording() -> bool:
+    """Whether operations of this thread go on the tape."""
+    return _mode.recording
+
+
 class Tensor:
     """An array that remembers how it was computed.
 

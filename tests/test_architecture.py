@@ -18,6 +18,7 @@ CHAIN = [
     {"ops", "testing"},
     {"losses", "metrics", "optimizers", "initializers"},
     {"layers"},
+    {"planning"},
     {"saving", "trainer", "models", "callbacks", "progress"},
     {"datasets", "utils", "info"},
     {"cli"},

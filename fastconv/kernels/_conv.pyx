@@ -89,7 +89,8 @@ cdef int pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, Block 
     job.packed = pack.packed = packed.data
     job.packed_bias = pack.packed_bias = bias.data
     return run(tiles.conv_pack, pack, job.groups * blocks(lanes, tiles.panel),
-               8.0 * job.groups * lanes * job.channels * pack.taps[0] * pack.taps[1] * pack.taps[2])
+               8.0 * job.groups * lanes * job.channels * pack.taps[0] * pack.taps[1] * pack.taps[2], False, 0,
+               sizeof(fc_pack))
 
 
 cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize) except -1:
@@ -115,7 +116,7 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     return run(
         tiles.conv_forward, job,
         job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
-        work, True, scratch,
+        work, True, scratch, sizeof(fc_conv),
     )
 
 
@@ -132,7 +133,7 @@ cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv
         d.y_step[i] = job.y_step[i]
     cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
     cdef double work = 2.0 * rows * d.axis[2].output * d.channels * max(taps_of(d.axis), 1)
-    return run(tiles.depthwise_forward, &d, rows, work, True)
+    return run(tiles.depthwise_forward, &d, rows, work, True, 0, sizeof(d))
 
 
 cdef int run_forward(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, algorithm) except -1:
@@ -201,7 +202,8 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
         scratch += view_size(axis, conv.channels, axis[0].taps, rows, columns)
     cdef ptrdiff_t number = (conv.batch * groups * job.output[0] * blocks(job.output[1], job.rows)
                              * blocks(job.output[2], job.columns))
-    run(tiles.conv_pool_forward, &job, number, 2.0 * outputs * cells * groups * lanes * depth, True, scratch * itemsize)
+    run(tiles.conv_pool_forward, &job, number, 2.0 * outputs * cells * groups * lanes * depth, True, scratch * itemsize,
+        sizeof(job))
 
 
 cdef int fill_back(fc_conv_pool_back* job, dy, index, kernel_shape, window, pool, ptrdiff_t batch) except -1:

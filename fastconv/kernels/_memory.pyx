@@ -10,6 +10,7 @@ also when a garbage collection or the interpreter's exit returns a block.
 """
 
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 
@@ -26,6 +27,8 @@ cdef struct Header:
 cdef Header* lists[CLASSES]
 cdef size_t cached = 0
 cdef size_t limit = 1 << 30
+cdef list kept = None  # where new blocks of the thread `keeper` are noted, see keep_blocks
+cdef unsigned long keeper = 0
 
 
 cdef inline size_t padded(int index) noexcept nogil:
@@ -68,6 +71,8 @@ cdef class Block:
             header.size = padded(self.size_class)
         self.header = header
         self.data = <char*>((<uintptr_t>header + sizeof(Header) + ALIGNMENT - 1) & ~<uintptr_t>(ALIGNMENT - 1))
+        if kept is not None and keeper == PyThread_get_thread_ident():
+            kept.append(self)
 
     def __dealloc__(self):
         global cached
@@ -104,6 +109,12 @@ def empty_cache():
 def cached_bytes():
     """The bytes on the free lists."""
     return cached
+
+
+def keep_blocks(list blocks):
+    """From now on this thread's new Blocks are appended to `blocks`, which keeps them from being reused; None ends it."""
+    global kept, keeper
+    kept, keeper = blocks, PyThread_get_thread_ident()
 
 
 def set_cache_limit(size_t size):

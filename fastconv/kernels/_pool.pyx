@@ -18,7 +18,7 @@ cdef int run_pool(fc_tile* tile, x, y, index, window, bint backward) except -1:
     cdef ptrdiff_t rows = job.batch
     for i in range(2):
         rows *= job.axis[i].input if backward else job.axis[i].output
-    return run(tile, &job, rows, 4.0 * max(x.size, y.size))
+    return run(tile, &job, rows, 4.0 * max(x.size, y.size), False, 0, sizeof(job))
 
 
 def max_pool_forward(x, y, index, window):

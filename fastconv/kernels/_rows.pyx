@@ -25,7 +25,7 @@ cdef int run_rows(fc_tile* tile, a, b, y, ptrdiff_t width, double work, c=None, 
     job.width = width
     job.rows = y.size // width
     job.block = max(1, BLOCK // width)
-    return run(tile, &job, (job.rows + job.block - 1) // job.block, work * y.size)
+    return run(tile, &job, (job.rows + job.block - 1) // job.block, work * y.size, False, 0, sizeof(job))
 
 
 def relu_forward(x, y):
@@ -49,11 +49,11 @@ cdef int sum_rows(const fc_tiles* tiles, const void* rows, void* total, ptrdiff_
     cdef ptrdiff_t blocks = (count + job.block - 1) // job.block
     cdef Block sums = Block(blocks * width * itemsize)
     job.a, job.y = rows, (sums.data if blocks > 1 else total)
-    run(tiles.bias_backward, &job, blocks, 4.0 * count * width)
+    run(tiles.bias_backward, &job, blocks, 4.0 * count * width, False, 0, sizeof(job))
     if blocks > 1:
         job.a, job.y = sums.data, total
         job.rows = job.block = blocks
-        run(tiles.bias_backward, &job, 1, 0)
+        run(tiles.bias_backward, &job, 1, 0, False, 0, sizeof(job))
     return 0
 
 

@@ -199,4 +199,5 @@ cdef extern from "tiles.h" nogil:
 cdef const fc_tiles* tiles_of(array) except NULL
 cdef void* address(array, bint writable=*) except NULL
 cdef fc_axis window_axis(window, int axis)
-cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush=*, size_t scratch=*) except -1
+cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush=*, size_t scratch=*,
+             size_t size=*) except -1

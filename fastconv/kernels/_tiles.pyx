@@ -3,14 +3,20 @@
 threads. It knows no kernel: a kernel's binding fills a job and calls `run`.
 
 Threads take equal static shares of the tiles. A tile's result depends on its index alone, so results have the same
-bits at any number of threads.
+bits at any number of threads. A Plan records the runs of one computation and repeats them on other input, with no
+Python in between and one team for them all.
 """
 
 import os
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.pythread cimport PyThread_get_thread_ident
 from cython.parallel cimport parallel, prange, threadid
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
 
+from . import _memory
 from ._memory cimport Block
 
 cdef extern from * nogil:
@@ -34,8 +40,13 @@ cdef extern from * nogil:
 
 # Below this much work (about FLOPs) waking a second thread costs more than it saves.
 cdef double SERIAL_WORK = 1e6
+# The same within a plan, whose team is awake: sharing a step costs it a barrier only.
+cdef double SHARED_WORK = 1e5
 
 cdef int level = 0
+cdef unsigned long settings = 0  # counts the changes of what decides which tiles a computation runs
+cdef Plan recording = None
+cdef unsigned long recorder = 0  # the thread that records
 cdef int threads = 1
 cdef bint threads_used = False  # by this process or the one it was forked from
 cdef bint forked = False
@@ -51,6 +62,8 @@ cdef void* address(array, bint writable=False) except NULL:
     cdef Py_buffer buffer
     PyObject_GetBuffer(array, &buffer, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
     cdef void* data = buffer.buf
+    if recording is not None and recorder == PyThread_get_thread_ident():
+        recording.arrays.append((array, <uintptr_t>data))
     PyBuffer_Release(&buffer)
     return data
 
@@ -72,11 +85,12 @@ cdef fc_axis window_axis(window, int axis):
     return a
 
 
-cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush=False,
-             size_t scratch=0) except -1:
+cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush=False, size_t scratch=0,
+             size_t size=0) except -1:
     """Runs tiles 0 to count - 1 of a job, each thread with `scratch` bytes of its own.
 
-    `work` is the whole job's FLOPs, roughly; small jobs stay on one thread. `flush` flushes denormals to zero.
+    `work` is the whole job's FLOPs, roughly; small jobs stay on one thread. `flush` flushes denormals to zero. `size`
+    is sizeof(job): a plan copies the job, and gives up on one of unknown size.
     """
     global threads_used
     cdef int team = 1 if work < SERIAL_WORK or forked or not FC_OPENMP else <int>min(<ptrdiff_t>threads, count)
@@ -84,6 +98,8 @@ cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint 
     cdef unsigned before = 0
     cdef Block block
     cdef char* room = NULL
+    if recording is not None and recorder == PyThread_get_thread_ident():
+        recording.append(tile, job, count, work, flush, scratch, size)
     scratch = (scratch + 127) // 64 * 64
     block = Block(scratch * max(team, 1))
     room = block.data
@@ -106,6 +122,181 @@ cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint 
             fc_flush_leave(before)
     return 0
 
+cdef struct Step:
+    fc_tile* tile
+    void* job
+    ptrdiff_t count
+    size_t scratch, size
+    double work
+    bint flush, shared
+
+
+cdef class Plan:
+    """The recorded runs of one computation from `input` and `parameters` to `outputs`, all of them C-ordered arrays.
+
+    `with plan: ...` records what this thread runs; `seal` then says whether all of it can be repeated, and `replay`
+    repeats it. Its memory is its own: the Blocks that were allocated while it recorded. Runs that depend on parameters
+    alone, such as packing, are not repeated. Arithmetic that is not a kernel's is not recorded: whoever makes a plan
+    must compare its results with the computation's own.
+    """
+    cdef Step* steps
+    cdef int number, room
+    cdef bint failed, busy
+    cdef double work
+    cdef size_t scratch
+    cdef list arrays, blocks, outputs
+    cdef object input
+    cdef readonly size_t bytes
+
+    def __cinit__(self, input):
+        self.input = input
+        self.arrays, self.blocks = [], []
+
+    def __dealloc__(self):
+        for i in range(self.number):
+            free(self.steps[i].job)
+        free(self.steps)
+
+    def __enter__(self):
+        global recording, recorder
+        if recording is not None:
+            self.failed = True  # another thread's turn
+            return self
+        recording, recorder = self, PyThread_get_thread_ident()
+        _memory.keep_blocks(self.blocks)
+        return self
+
+    def __exit__(self, *exception):
+        global recording
+        if recording is self:
+            recording = None
+            _memory.keep_blocks(None)
+
+    cdef int append(self, fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush, size_t scratch,
+                    size_t size) except -1:
+        cdef Step* steps = self.steps
+        cdef void* copy = malloc(size)
+        if self.number == self.room:
+            steps = <Step*>realloc(self.steps, (2 * self.room + 8) * sizeof(Step))
+            if steps is not NULL:
+                self.steps, self.room = steps, 2 * self.room + 8
+        if size == 0 or copy is NULL or steps is NULL:
+            free(copy)
+            self.failed = True
+            return 0
+        memcpy(copy, job, size)
+        self.steps[self.number] = Step(tile, copy, count, scratch, size, work, flush, work >= SHARED_WORK)
+        self.number += 1
+        return 0
+
+    def seal(self, parameters, outputs):
+        """Ends the recording; whether the plan may be tried."""
+        known = {<uintptr_t>address(array) for array in (self.input, *parameters)}
+        for array, data in self.arrays:
+            if data not in known and self.block_of(data) < 0:
+                return False  # memory that neither the plan nor a parameter owns
+        self.outputs = list(outputs)
+        for output in outputs:
+            if not output.flags.c_contiguous or self.block_of(<uintptr_t>address(output)) < 0:
+                return False
+        self.arrays += [(array, 0) for array in parameters]
+        self.bytes = sum([(<Block>block).size for block in self.blocks])
+        if not self.failed:
+            self.drop_constant_steps()
+        return not self.failed and self.number > 0
+
+    cdef Py_ssize_t block_of(self, uintptr_t data):
+        cdef Py_ssize_t i
+        cdef Block block
+        for i in range(len(self.blocks)):
+            block = self.blocks[i]
+            if <uintptr_t>block.data <= data < <uintptr_t>block.data + <size_t>max(block.size, 1):
+                return i
+        return -1
+
+    cdef drop_constant_steps(self):
+        """Keeps the steps that the input reaches. A job's words that point into memory which the input has reached make
+        its step one of these, and whatever else it points at is reached then."""
+        cdef uintptr_t start = <uintptr_t>address(self.input), end = start + <size_t>self.input.nbytes
+        cdef uintptr_t* words
+        cdef int kept = 0
+        cdef size_t w
+        cdef Step step
+        reached = set()
+        for s in range(self.number):
+            step = self.steps[s]
+            words = <uintptr_t*>step.job
+            used = set()
+            for w in range(step.size // sizeof(uintptr_t)):
+                used.add(-2 if start <= words[w] < end else self.block_of(words[w]))
+            used.discard(-1)
+            if -2 in used or used & reached:
+                reached |= used
+                self.steps[kept] = step
+                kept += 1
+                self.work += step.work
+                self.scratch = max(self.scratch, (step.scratch + 127) // 64 * 64)
+            else:
+                free(step.job)
+        self.number = kept
+
+    def replay(self, x, results):
+        """Computes from `x` into the arrays `results`, one for each output; False if another thread is at it."""
+        global threads_used
+        if self.busy or x.nbytes != self.input.nbytes:
+            return False
+        cdef int team = 1 if self.work < SERIAL_WORK or forked or not FC_OPENMP else threads
+        cdef Block scratch = Block(self.scratch * team)
+        cdef char* room = scratch.data
+        cdef int s = 0
+        cdef ptrdiff_t i, pieces = 0
+        cdef Step* step = NULL
+        cdef const void* source = address(x)
+        cdef void* target = address(self.input, True)
+        self.busy = True
+        try:
+            memcpy(target, source, x.nbytes)
+            if team == 1:
+                with nogil:
+                    for s in range(self.number):
+                        run_tiles(&self.steps[s], 0, self.steps[s].count, room)
+            else:
+                threads_used = True
+                with nogil, parallel(num_threads=team):
+                    for s in range(self.number):
+                        step = &self.steps[s]
+                        pieces = min(<ptrdiff_t>team, step.count) if step.shared else 1
+                        for i in prange(pieces, schedule="static", chunksize=1):
+                            run_tiles(step, step.count * i // pieces, step.count * (i + 1) // pieces,
+                                      room + threadid() * self.scratch)
+            for output, result in zip(self.outputs, results):
+                memcpy(address(result, True), address(output), output.nbytes)
+        finally:
+            self.busy = False
+        return True
+
+
+cdef void run_tiles(const Step* step, ptrdiff_t first, ptrdiff_t last, char* room) noexcept nogil:
+    cdef ptrdiff_t i
+    cdef unsigned before = 0
+    if step.flush:
+        before = fc_flush_enter()
+    for i in range(first, last):
+        step.tile(step.job, i, room)
+    if step.flush:
+        fc_flush_leave(before)
+
+
+def settings_changed():
+    """Makes every plan stale: the next computation may run other tiles than the same one did before."""
+    global settings
+    settings += 1
+
+
+def settings_version():
+    """A number that tells whether `settings_changed` was called in between."""
+    return settings
+
 
 def isas():
     """The instruction sets that were compiled and that this CPU runs, weakest first."""
@@ -122,6 +313,7 @@ def use_isa(name):
         raise ValueError(f"FASTCONV_ISA must be one that this CPU runs, of {', '.join(isas())}; got {name!r}.")
     before = isas()[level]
     level = isas().index(name)
+    settings_changed()
     return before
 
 

@@ -62,14 +62,14 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
     cdef Block transformed = Block(points * job.channels * lanes * itemsize)
     job.transformed = transformed.data
     run(tiles.winograd_weights, job, blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS),
-        16.0 * points * job.channels * lanes)
+        16.0 * points * job.channels * lanes, False, 0, sizeof(fc_winograd))
 
     cdef ptrdiff_t most = BUDGET // (points * (job.channels + lanes) * itemsize)
     cdef ptrdiff_t count = blocks(all, max(most, 4 * tiles.block))
     job.block = blocks(all, min(rounded(count, CUTS), all))
     cdef size_t scratch = points * (plane(tiles, job.block, job.channels) + plane(tiles, job.block, job.filters))
     return run(tiles.winograd_forward, job, blocks(all, job.block), 2.0 * all * points * job.channels * lanes, True,
-               scratch * itemsize)
+               scratch * itemsize, sizeof(fc_winograd))
 
 
 def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None):

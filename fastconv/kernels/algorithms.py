@@ -32,6 +32,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+from ._tiles import settings_changed
 from .geometry import Window
 
 PASSES = ("forward", "backward_input", "backward_kernel")
@@ -45,7 +46,7 @@ WINOGRAD = {
 }
 TRANSFORM, WEIGHT = 25, 80  # multiply-adds in the time that one transformed value takes, and one transformed weight
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
-SPARSE = 1.2  # the winners' overhead over direct tiles, where ReLU cut some of them
+SPARSE, LIST = 1.2, 60  # a winner's multiply-adds against direct tiles', where ReLU cut some; and its place in a list
 SAMPLES = 4  # from which the winners' input gradient, cut by samples, has work for some threads
 CHANNELS = 16  # from which, on both sides, register tiles of products are worth their transforms
 
@@ -82,6 +83,7 @@ def set_precision(precision: str) -> str:
     if precision not in ("fast", "exact"):
         raise ValueError(f"precision must be 'fast' or 'exact'; got {precision!r}.")
     before, _precision = _precision, precision
+    settings_changed()
     return before
 
 
@@ -122,9 +124,10 @@ def candidates(problem: Problem, packed: bool = False, pool=None):
     taps = math.prod(window.kernel)
     products = problem.batch * math.prod(written) * taps * channels * filters / groups
     yield Choice("direct", products * DIRECT)
-    if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1 and math.prod(pool) <= 256:
+    if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1:
         if problem.kind == "backward_kernel" or problem.batch >= SAMPLES:
-            yield Choice("sparse", products / math.prod(pool) * SPARSE)
+            winners = problem.batch * filters * math.prod(window.output) / math.prod(pool)
+            yield Choice("sparse", winners * (LIST + taps * channels * SPARSE))
     if groups == channels == filters and groups > 1:
         yield Choice("depthwise", products)
     if groups > 1 or min(channels, filters) < CHANNELS or {*window.strides} != {1}:

@@ -36,6 +36,11 @@ class _State(threading.local):
 _state = _State()
 
 
+def in_training(training) -> bool:
+    """Whether a call with this argument is one in training: None inherits the running call's mode."""
+    return _state.training if training is None else bool(training)
+
+
 def snake_case(name: str) -> str:
     """Keras' rule for automatic names: MaxPooling2D is max_pooling2d, ReLU is re_lu."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
@@ -86,6 +91,7 @@ class Layer:
     built = False
     _build_shape = None
     _checked_shape = None
+    _changes = 0  # of attributes, but for what a call notes about its input: plans become stale by it
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
@@ -104,6 +110,11 @@ class Layer:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value)
+        if name != "_checked_shape":
+            vars(self)["_changes"] = self._changes + 1
 
     def __getattr__(self, name):
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
@@ -142,7 +153,7 @@ class Layer:
         """
         x = self.prepare(inputs)
         outer = _state.training
-        _state.training = training = outer if training is None else bool(training)
+        _state.training = training = in_training(training)
         try:
             return self.call(x, training=training) if _takes_training(type(self)) else self.call(x)
         finally:
