@@ -17,7 +17,8 @@ from .results import Results
 
 EXTRA = {  # what the table needs beside the usual contestants
     "conv": ("fastconv-exact",),
-    "train": ("fastconv-1", "fastconv-avx2"),
+    "train": ("fastconv-1", "fastconv-avx2", "torch-compile"),
+    "infer": ("torch-compile",),
 }
 
 
@@ -54,16 +55,16 @@ def main(argv=None):
     if arguments.json:
         results.save(arguments.json)
     if arguments.chart:
-        return _draw(results, arguments.chart)
+        return _draw(results, arguments)
     return 0
 
 
-def _draw(results, path):
+def _draw(results, arguments):
     """The exit code: 1, and one line, where there is no chart to draw or nothing to draw it with."""
     from . import chart
 
     try:
-        chart.draw(results, path)
+        (chart.summary if arguments.run is everything else chart.draw)(results, arguments.chart)
     except (ImportError, OSError, ValueError) as error:
         print(f"python -m benchmarks: --chart: {error}", file=sys.stderr)
         return 1

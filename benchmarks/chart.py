@@ -1,4 +1,4 @@
-"""The chart: one panel for each kind of result that a run holds, as a PNG or SVG file.
+"""The charts, as PNG or SVG files: one panel for each kind of result that a run holds, or the summary of a whole table.
 
 matplotlib is imported here only, when a chart is asked for. Contract: bars start at zero, except on axes that say
 they are logarithmic and for ratios, whose logarithmic bars start at 1 (a tie): to the right fastconv is faster, to
@@ -8,30 +8,44 @@ the left slower. Machine and versions stand under the panels.
 import textwrap
 
 from .contestants import CONTESTANTS, OURS, TORCH_FORMATS
+from .results import geomean
 
 COLOURS = {"forward": "#1f77b4", "backward": "#ff7f0e", OURS: "#1f77b4", "other": "#b0b0b0"}
 
 
 def draw(results, path):
-    """Write the chart; ValueError where the results hold nothing to draw."""
+    """Every shape and contestant, panel under panel; ValueError where the results hold nothing to draw."""
+    panels = [panel for panel in (_conv, _step, _inference, _memory) if panel(results, None)]
+    heights = [panel(results, None) for panel in panels]
+    _paint(results, path, [[panel] for panel in panels], heights, width=8)
+
+
+def summary(results, path):
+    """What `table` measured, on one page: time, memory and size side by side; ValueError as above."""
+    pairs = ((_step, _memory), (_inference_1, _imports), (_inference_100, _installed))
+    rows = [[panel for panel in pair if panel(results, None)] for pair in pairs]
+    rows = [row for row in (*rows, [_means] if _means(results, None) else []) if row]
+    _paint(results, path, rows, [max(panel(results, None) for panel in row) for row in rows], width=11)
+
+
+def _paint(results, path, rows, heights, width):
+    """`rows` of one or two panels each."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    panels = [panel for panel in (_conv, _step, _inference, _memory) if panel(results, None)]
-    if not panels:
+    if not rows:
         raise ValueError("nothing to draw; it shows conv, train, infer and startup")
-    heights = [panel(results, None) for panel in panels]
-    figure, axes = pyplot.subplots(
-        len(panels), 1, figsize=(8, 0.75 * len(panels) + sum(heights) + 0.6), squeeze=False, layout="constrained",
-        gridspec_kw={"height_ratios": heights},
-    )  # fmt: skip
-    for panel, axis in zip(panels, axes[:, 0]):
-        panel(results, axis)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=8)
-    figure.supxlabel(textwrap.fill(_footer(results), 120), fontsize=7)
+    figure = pyplot.figure(figsize=(width, 0.75 * len(rows) + sum(heights) + 0.6), layout="constrained")
+    grid = figure.add_gridspec(len(rows), 2, height_ratios=heights)
+    for i, panels in enumerate(rows):
+        for j, panel in enumerate(panels):
+            axis = figure.add_subplot(grid[i, j] if len(panels) == 2 else grid[i, :])
+            panel(results, axis)
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.tick_params(labelsize=8)
+    figure.supxlabel(textwrap.fill(_footer(results), 15 * width), fontsize=7)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
@@ -63,38 +77,86 @@ def _conv(results, axis):
 def _step(results, axis):
     rows = results.suite("train")
     times = {name: 1e3 * rows[0].time(name) for name in rows[0].seconds if rows[0].has(name)} if rows else {}
-    return _bars(axis, times, "Training step of the tutorial's network, batch 100, ms (shorter is better)")
+    return _bars(axis, _labelled(times), "Training step of the tutorial's network, batch 100, ms")
 
 
-def _inference(results, axis):
-    rows = [row for row in results.suite("infer") if row.what == "call"]
-    times = {(row.name, name): 1e3 * row.time(name) for row in rows for name in row.seconds if row.has(name)}
-    return _bars(axis, times, "Inference of the tutorial's network, ms a call (shorter is better)", log=True)
+def _inference(results, axis, batches=None):
+    rows = [row for row in results.suite("infer") if row.what == "call" and (batches is None or row.name in batches)]
+    times = {}
+    for row in rows:
+        group = "" if batches else f"{row.name}: "
+        times |= _labelled({name: 1e3 * row.time(name) for name in row.seconds if row.has(name)}, group)
+    title = f"Inference of the tutorial's network{''.join(f', {name}' for name in batches or ())}, ms"
+    return _bars(axis, times, title, log=batches is None)
+
+
+def _inference_1(results, axis):
+    return _inference(results, axis, ("batch 1",))
+
+
+def _inference_100(results, axis):
+    return _inference(results, axis, ("batch 100",))
 
 
 def _memory(results, axis):
     memory = (results.startup or {}).get("memory", {})
     above = {name: 1e-6 * (use["peak"] - use["data"]) for name, use in memory.items()}
-    return _bars(axis, above, "Peak memory above the loaded data while training, MB (shorter is better)")
+    return _bars(axis, _labelled(above), "Peak memory while training, above the loaded data, MB")
+
+
+def _imports(results, axis):
+    imports = (results.startup or {}).get("imports", {})
+    return _bars(axis, {label: 1e3 * seconds for label, seconds in imports.items()}, "Import time, ms")
+
+
+def _installed(results, axis):
+    installed = (results.startup or {}).get("installed", {})
+    sizes = {label: 1e-6 * size["all"] for label, size in installed.items()}
+    return _bars(axis, sizes, "Installed size with what it needs, MB, logarithmic", log=True)
+
+
+def _means(results, axis):
+    """Geometric means over the shapes of convolution and pooling."""
+    ratios = {}
+    for suite, kind in (("conv", "Convolution"), ("pool", "Pooling")):
+        for what in ("forward", "backward"):
+            rows = [row for row in results.suite(suite) if row.what == what]
+            rows = [row.ratio(TORCH_FORMATS) for row in rows if row.has(OURS) and row.best(TORCH_FORMATS)]
+            if rows:
+                ratios[f"{kind} {what}, mean of {len(rows)} shapes"] = geomean(rows)
+    if axis is None:
+        return 0.24 * len(ratios)
+    bars = axis.barh(range(len(ratios)), [ratio - 1 for ratio in ratios.values()], left=1, color=COLOURS[OURS])
+    axis.bar_label(bars, [f"{ratio:.2f}x" for ratio in ratios.values()], fontsize=8, padding=2)
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.set_yticks(range(len(ratios)), list(ratios))
+    axis.invert_yaxis()
+    axis.margins(x=0.1)
+    axis.set_title("Single layers, geometric means: PyTorch's better format / fastconv (right of 1: fastconv is faster)",
+                   fontsize=9)  # fmt: skip
+    return None
+
+
+def _labelled(values, group=""):
+    return {group + CONTESTANTS[name].label: value for name, value in values.items()}
 
 
 def _bars(axis, values, title, log=False):
-    """`values`: {contestant, or (group, contestant): number}, shortest first."""
+    """`values`: {label: number}; the shortest first, within "group: " where labels begin so."""
     if axis is None:
         return 0.24 * len(values)
-    values = {key if isinstance(key, tuple) else ("", key): value for key, value in values.items()}
-    keys = sorted(values, key=lambda key: (key[0], values[key]))
-    colours = [COLOURS[OURS] if CONTESTANTS[name].environment == OURS else COLOURS["other"] for _, name in keys]
-    bars = axis.barh(range(len(keys)), [values[key] for key in keys], color=colours)
+    labels = sorted(values, key=lambda label: (label.rpartition(": ")[0], values[label]))
+    ours = [label.rpartition(": ")[2].startswith(OURS) for label in labels]
+    colours = [COLOURS[OURS] if own else COLOURS["other"] for own in ours]
+    bars = axis.barh(range(len(labels)), [values[label] for label in labels], color=colours)
     axis.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
-    labels = [f"{group}: {CONTESTANTS[name].label}" if group else CONTESTANTS[name].label for group, name in keys]
-    axis.set_yticks(range(len(keys)), labels)
+    axis.set_yticks(range(len(labels)), labels)
     axis.invert_yaxis()
     axis.margins(x=0.1)
     if log:
         axis.set_xscale("log")
-        title += ", logarithmic"
-    axis.set_title(title, fontsize=9)
+    axis.set_title(f"{title} (shorter is better)", fontsize=9)
+    return None
 
 
 def _footer(results):

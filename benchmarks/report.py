@@ -62,7 +62,7 @@ def contestants(suite, results):
     """Training or inference: one line a contestant."""
     rows = results.suite(suite)
     for row in rows:
-        epoch = ["epoch s (600 steps)", "epoch s (measured)"] if suite == "train" else []
+        epoch = ["epoch s (600 steps)", "epoch s (measured)", "page faults"] if suite == "train" else []
         lines = []
         for name in sorted(filter(row.has, row.seconds), key=row.time):
             times = [1e3 * seconds for seconds in row.times(name)]
@@ -70,8 +70,12 @@ def contestants(suite, results):
             if epoch:
                 measured = results.epochs.get(name)
                 line += [f"{EPOCH_STEPS * row.time(name):.1f}", f"{measured:.1f}" if measured else "-"]
+                line.append(f"{results.habits[name]['faults']:.0f}" if name in results.habits else "-")
             lines.append(line + _ratio(row, [name]))
         table([f"{row.name} {row.what}", "ms", "rounds", *epoch, "its/ours", "rounds"], lines)
+    if suite == "train" and "outside" in results.habits.get(OURS, {}):
+        print(f"Python's share of fastconv's step (its time outside the compiled kernels): "
+              f"{100 * results.habits[OURS]['outside']:.1f} %\n")  # fmt: skip
     _failures(rows)
 
 

@@ -63,6 +63,7 @@ class Results:
     versions: dict[str, dict] = dataclasses.field(default_factory=dict)
     missing: dict[str, str] = dataclasses.field(default_factory=dict)  # contestant: why
     epochs: dict[str, float] = dataclasses.field(default_factory=dict)  # contestant: measured seconds
+    habits: dict[str, dict] = dataclasses.field(default_factory=dict)  # contestant: faults a step, Python's share
     limits: dict | None = None  # of `peak`
     startup: dict | None = None  # of `startup`
     mnist99: dict | None = None  # of `mnist99`

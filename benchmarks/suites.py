@@ -32,6 +32,8 @@ def run(suite, settings, results, extra=()):
         for task in TASKS[suite]:
             if not settings.only or settings.only.search(task):
                 results.rows += field.race(suite, task)
+        if suite == "train":
+            results.habits |= field.each("habits")
         if suite == "train" and settings.epoch:
             results.epochs |= {name: answer["seconds"] for name, answer in field.each("epoch").items()}
     results.versions |= field.versions

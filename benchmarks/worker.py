@@ -5,6 +5,7 @@ It knows no framework (adapters/ do) and compares with no peer. Contract: it fir
   {"do": "prepare", "suite", "task", "reference": path}   -> {pass: {"error": float} | {"failed": why}}
   {"do": "time", "pass", "seconds"}                       -> {"seconds": [one a call]}
   {"do": "epoch"} -> {"seconds": float}      {"do": "memory"} -> {"data", "loaded", "peak": bytes}
+  {"do": "habits"}                           -> {"faults": a step, "outside": share of a step outside the kernels}
 A pass whose result differs from the reference has failed, and cannot be timed. Whatever frameworks print goes to
 stderr. It ends when stdin does, and is killed with its parent.
 """
@@ -13,6 +14,7 @@ import ctypes
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -24,6 +26,7 @@ from .contestants import CONTESTANTS
 
 MIN_CALLS, MAX_CALLS = 3, 2000  # in one round
 PR_SET_PDEATHSIG = 1
+HABIT_STEPS = 30  # to warm up, and then to count over
 LOADED_BYTES = 10_000 * 28 * 28 * 4  # MNIST's test images as float32
 
 
@@ -92,6 +95,27 @@ class Worker:
         start = time.perf_counter()
         training.epoch(images, labels)
         return {"seconds": time.perf_counter() - start}
+
+    def habits(self):
+        """Page faults of a training step in steady state, and for fastconv the time that its Python takes."""
+        training = self.adapter.training(data.weights())
+        ring = [training.batch(*batch) for batch in data.batches(shapes.BATCH)]
+
+        def steps():
+            start = time.perf_counter()
+            for i in range(HABIT_STEPS):
+                training.step(ring[i % len(ring)])
+            return time.perf_counter() - start
+
+        steps()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        steps()
+        answer = {"faults": (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / HABIT_STEPS}
+        if hasattr(self.adapter, "kernel_clock"):
+            with self.adapter.kernel_clock() as spent:
+                total = steps()
+            answer["outside"] = 1 - sum(spent) / total
+        return answer
 
     def memory(self):
         images, labels = data.full_size_digits()

@@ -6,13 +6,14 @@ moves the given Parameters and bumps their version; state is kept by Parameter o
 
 from __future__ import annotations
 
-import math
-import numbers
+import sys
 
 import numpy as np
 
-from fastconv import kernels
-from fastconv.registry import Configurable, Registry, reject_arguments
+from fastconv import kernels, schedules
+from fastconv.registry import Configurable, Registry, checked_number, reject_arguments, serialize
+
+sys.modules[__name__ + ".schedules"] = schedules  # Keras' path: `from fastconv.optimizers.schedules import ...`
 
 _NOT_BUILT = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "amsgrad",
@@ -35,12 +36,23 @@ class Optimizer(Configurable):
 
     @property
     def learning_rate(self) -> float:
-        """The step size, at least 0; may be set at any time."""
-        return self._learning_rate
+        """The next step's size. It may be set at any time: to a number of at least 0, or to a schedule, which is asked
+        at each step with the number of steps taken before."""
+        rate = self._learning_rate
+        return rate if isinstance(rate, float) else checked_number(self, "the schedule's rate", rate(self.iterations))
 
     @learning_rate.setter
     def learning_rate(self, value):
-        self._learning_rate = _number(self, "learning_rate", value, math.inf)
+        if isinstance(value, (dict, schedules.LearningRateSchedule)):
+            self._learning_rate = schedules.get(value)
+        else:
+            self._learning_rate = checked_number(self, "learning_rate", value)
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        if not isinstance(self._learning_rate, float):
+            config["learning_rate"] = serialize(self._learning_rate)
+        return config
 
     def apply(self, gradients, trainable_variables) -> None:
         """One step: moves each Parameter by its gradient, an array of its shape and dtype; None leaves it alone."""
@@ -55,9 +67,9 @@ class Optimizer(Configurable):
                 )
         parameters = [parameter for parameter, _ in pairs]
         slots = [self.slot_arrays(parameter) for parameter in parameters]
-        self.iterations += 1
         if pairs:
             self._step([p.data for p in parameters], [g for _, g in pairs], *map(list, zip(*slots)))
+        self.iterations += 1
         for parameter in parameters:
             parameter.version += 1
 
@@ -82,7 +94,7 @@ class SGD(Optimizer):
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, name=None, **unknown):
         super().__init__(learning_rate, name, **unknown)
-        self.momentum = _number(self, "momentum", momentum, 1)
+        self.momentum = checked_number(self, "momentum", momentum, 1)
         self.nesterov = bool(nesterov)
 
     @property
@@ -102,24 +114,15 @@ class Adam(Optimizer):
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name=None, **unknown):
         super().__init__(learning_rate, name, **unknown)
-        self.beta_1 = _number(self, "beta_1", beta_1, 1)
-        self.beta_2 = _number(self, "beta_2", beta_2, 1)
-        self.epsilon = _number(self, "epsilon", epsilon, math.inf)
+        self.beta_1 = checked_number(self, "beta_1", beta_1, 1)
+        self.beta_2 = checked_number(self, "beta_2", beta_2, 1)
+        self.epsilon = checked_number(self, "epsilon", epsilon)
         if 1 in (self.beta_1, self.beta_2):
             raise ValueError(f"Adam: beta_1 and beta_2 must be below 1; got {beta_1} and {beta_2}.")
 
     def _step(self, weights, gradients, *moments):
-        settings = (self.iterations, self.learning_rate, self.beta_1, self.beta_2, self.epsilon)
+        settings = (self.iterations + 1, self.learning_rate, self.beta_1, self.beta_2, self.epsilon)
         kernels.adam_step(weights, gradients, *moments, *settings)
-
-
-def _number(optimizer, name, value, most) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{type(optimizer).__name__}: {name} must be a number; got {value!r}.")
-    if not 0 <= value <= most or value == math.inf:
-        limit = "finite and at least 0" if most == math.inf else f"between 0 and {most}"
-        raise ValueError(f"{type(optimizer).__name__}: {name} must be {limit}; got {value!r}.")
-    return float(value)
 
 
 _REGISTRY = Registry("optimizer", (SGD, Adam))
@@ -128,4 +131,8 @@ _REGISTRY = Registry("optimizer", (SGD, Adam))
 def get(identifier, custom_objects=None) -> Optimizer:
     """An Optimizer from a name ("sgd", "adam"), a config, a class or an object; ValueError with near matches for an
     unknown name."""
+    config = identifier.get("config") if isinstance(identifier, dict) else None
+    if custom_objects and isinstance(config, dict) and isinstance(config.get("learning_rate"), dict):
+        schedule = schedules.get(config["learning_rate"], custom_objects)
+        identifier = identifier | {"config": config | {"learning_rate": schedule}}
     return _REGISTRY.get(identifier, Optimizer, custom_objects)

@@ -8,6 +8,8 @@ classes; an unknown name is an error with near matches.
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 
 
 def unknown_name(kind: str, name, known) -> ValueError:
@@ -29,6 +31,16 @@ def reject_arguments(owner: str, given, accepted, not_built=()) -> None:
         near = "learning_rate" if name == "lr" else next(iter(difflib.get_close_matches(name, accepted)), None)
         hint = f" Did you mean {near!r}?" if near in accepted else ""
         raise TypeError(f"{owner} has no argument {name!r}.{hint} It takes: {', '.join(accepted)}.")
+
+
+def checked_number(owner, argument: str, value, most=math.inf) -> float:
+    """`value` as a float from 0 to `most`, finite; TypeError or ValueError naming the owner's class and argument."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{type(owner).__name__}: {argument} must be a number; got {value!r}.")
+    if not 0 <= value <= most or value == math.inf:
+        limit = "finite and at least 0" if most == math.inf else f"between 0 and {most}"
+        raise ValueError(f"{type(owner).__name__}: {argument} must be {limit}; got {value!r}.")
+    return float(value)
 
 
 def _fold(name: str) -> str:

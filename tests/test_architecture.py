@@ -16,7 +16,7 @@ CHAIN = [
     {"kernels"},
     {"tensor"},
     {"ops", "testing"},
-    {"losses", "metrics", "optimizers", "initializers"},
+    {"losses", "metrics", "optimizers", "schedules", "initializers"},
     {"layers"},
     {"planning"},
     {"saving", "trainer", "models", "callbacks", "progress"},

@@ -54,6 +54,32 @@ def test_default_recipe_reaches_97_percent(capsys):
     assert re.search(r"Trained on 4,000 digits in \d+\.\d seconds", output)
 
 
+def test_fast_preset_reaches_90_percent_in_one_epoch(capsys):
+    assert main(["train", "--preset", "fast", "--epochs", "1"]) == 0
+    output = capsys.readouterr().out
+    assert accuracy(output) >= 0.9 and "Epoch 1/1" in output and "Epoch 2" not in output
+
+
+def test_fast_preset_cycles_once_over_its_steps(few_digits, monkeypatch):
+    optimizers = []
+
+    def fit(model, x, y, batch_size, epochs, **_):
+        optimizers.append(model.optimizer)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(fastconv.Sequential, "fit", fit)
+    main(["train", "--preset", "fast", "--epochs", "3", "--batch-size", "30", "--learning-rate", "0.01"])
+    schedule = optimizers[0].get_config()["learning_rate"]
+    assert schedule["class_name"] == "OneCycle"
+    assert (schedule["config"]["peak_learning_rate"], schedule["config"]["total_steps"]) == (0.01, 21)
+
+
+def test_help_states_the_recipes(capsys):
+    assert main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "fast, 99 % of MNIST in seconds: a smaller network, adam in one cycle up to" in text
+    assert "mnist: adam falling towards 0 from 0.002, batches of 100, 3 epochs" in text
+
+
 def test_train_writes_model_and_history(few_digits, capsys, tmp_path):
     model_path, history_path = tmp_path / "digits.safetensors", tmp_path / "history.csv"
     assert main(["train", "--epochs", "2", "--save", str(model_path), "--history", str(history_path)]) == 0

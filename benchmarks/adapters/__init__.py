@@ -7,6 +7,7 @@ No timing and no comparison here. Contract, for every adapter (it offers the sui
   training(weights)       -> an object with batch(images, labels), step(batch) -> loss, epoch(images, labels)
   inference(weights)      -> {"call": images -> probabilities, "predict": ...}; what a user would write for one call
   read(result)            waits for the result and reads an element of each of its arrays
+fastconv's own has kernel_clock() besides: a context manager that gives a list of the seconds spent in kernels.
 `run(i)` computes with input i modulo the ring's length; `arrays(result)` gives NumPy arrays, channels last. An adapter
 raises NotImplementedError for what its framework cannot do.
 """

@@ -4,6 +4,12 @@ Contract: see adapters/__init__.py. Option `precision`: "fast" or "exact", for f
 convolution are plain arrays, so nothing is cached between calls.
 """
 
+import contextlib
+import importlib
+import inspect
+import pathlib
+import time
+
 import numpy as np
 
 import fastconv
@@ -75,9 +81,45 @@ class Adapter:
 
         return {"call": call, "predict": lambda images: model.predict(images, batch_size=len(images))}
 
+    @contextlib.contextmanager
+    def kernel_clock(self):
+        """Within it the list that it gives collects the seconds of every call into the compiled kernels.
+
+        What a step takes beyond their sum is Python: checks, the tape, layers, the trainer, memory, and these clocks.
+        """
+        spent, originals = [], []
+        for module in _compiled_kernels():
+            for name, function in vars(module).items():
+                if inspect.isroutine(function) and not name.startswith("_"):
+                    originals.append((module, name, function))
+        for module, name, function in originals:
+            setattr(module, name, _clocked(function, spent))
+        try:
+            yield spent
+        finally:
+            for module, name, function in originals:
+                setattr(module, name, function)
+
     def read(self, result):
         for array in _tuple(result):
             float(array[(-1,) * np.ndim(array)] if np.ndim(array) else array)
+
+
+def _compiled_kernels():
+    """The extension modules with kernels in them; those of memory and of threads count as overhead."""
+    folder = pathlib.Path(kernels.__file__).parent
+    names = {path.name.partition(".")[0] for path in folder.glob("_*.so")} - {"_memory", "_tiles"}
+    return [importlib.import_module(f"fastconv.kernels.{name}") for name in sorted(names)]
+
+
+def _clocked(function, spent):
+    def call(*arguments, **options):
+        start = time.perf_counter()
+        result = function(*arguments, **options)
+        spent.append(time.perf_counter() - start)
+        return result
+
+    return call
 
 
 def _passes(forward, backward):

@@ -5,6 +5,9 @@ before the clock starts), `compile` (the network through torch.compile). Backwar
 that autograd calls, without the tape's overhead; the training step is the usual eager loop.
 """
 
+import os
+import shutil
+
 import torch
 import torch.nn.functional as F
 
@@ -17,6 +20,8 @@ FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by the number o
 
 class Adapter:
     def __init__(self, threads, channels_last=False, compile=False):
+        if compile and not shutil.which(os.environ.get("CXX", "g++")):
+            raise NotImplementedError("torch.compile needs a C++ compiler (g++, or the one that CXX names)")
         torch.set_num_threads(threads)
         self.channels_last = channels_last
         self.compile = compile

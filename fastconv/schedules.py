@@ -1,0 +1,150 @@
+"""Schedules: learning rates that follow the step, under Keras' names where Keras has them.
+
+They hold settings and no state: the optimizer counts the steps. Contract: `schedule(step)` is a float, at least 0, for
+any step from 0 on, the same at every call; an optimizer takes a schedule where it takes a learning rate, and a model
+file holds it.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from fastconv.registry import Configurable, Registry, checked_number, reject_arguments
+
+
+class LearningRateSchedule(Configurable):
+    """Base class: a subclass defines `__call__(step)`, the learning rate of step number `step`, from 0 on.
+
+    A subclass of your own names its constructor's arguments in `_arguments`, or defines `get_config`, if it is to be
+    saved.
+    """
+
+    def __call__(self, step) -> float:
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(step).")
+
+    def _steps(self, argument, value) -> int:
+        """`value` as a whole number of at least 1; raises TypeError or ValueError naming `argument`."""
+        number = checked_number(self, argument, value)
+        if number < 1 or number != int(number):
+            raise ValueError(f"{type(self).__name__}: {argument} must be a whole number of at least 1; got {value!r}.")
+        return int(number)
+
+
+class ExponentialDecay(LearningRateSchedule):
+    """`initial_learning_rate * decay_rate ** (step / decay_steps)`; `staircase` takes whole quotients only."""
+
+    _arguments = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
+
+    def __init__(
+        self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay", **unknown
+    ):
+        reject_arguments("ExponentialDecay", unknown, self._arguments)
+        self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
+        self.decay_steps = self._steps("decay_steps", decay_steps)
+        self.decay_rate = checked_number(self, "decay_rate", decay_rate)
+        self.staircase, self.name = bool(staircase), name
+
+    def __call__(self, step):
+        passed = step // self.decay_steps if self.staircase else step / self.decay_steps
+        return self.initial_learning_rate * self.decay_rate**passed
+
+
+class CosineDecay(LearningRateSchedule):
+    """Half a cosine from `initial_learning_rate` down to `alpha` times it, over `decay_steps`; then that value.
+
+    With `warmup_target` the rate first climbs in a straight line from `initial_learning_rate` to `warmup_target` over
+    `warmup_steps`, and the cosine starts from there.
+    """
+
+    _arguments = ("initial_learning_rate", "decay_steps", "alpha", "name", "warmup_target", "warmup_steps")
+
+    def __init__(
+        self, initial_learning_rate, decay_steps, alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0,
+        **unknown,
+    ):  # fmt: skip
+        reject_arguments("CosineDecay", unknown, self._arguments)
+        self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
+        self.decay_steps = self._steps("decay_steps", decay_steps)
+        self.alpha = checked_number(self, "alpha", alpha)
+        self.name = name
+        self.warmup_target = None
+        if warmup_target is not None:
+            self.warmup_target = checked_number(self, "warmup_target", warmup_target)
+        self.warmup_steps = self._steps("warmup_steps", warmup_steps) if warmup_steps else 0
+        if self.warmup_steps and warmup_target is None:
+            raise ValueError(f"CosineDecay: warmup_steps={warmup_steps} needs a warmup_target to climb to.")
+
+    def __call__(self, step):
+        peak = self.initial_learning_rate
+        if self.warmup_target is not None:
+            if step < self.warmup_steps:
+                return _line(self.initial_learning_rate, self.warmup_target, step / self.warmup_steps)
+            peak, step = self.warmup_target, step - self.warmup_steps
+        return _cosine(peak, self.alpha * peak, min(step / self.decay_steps, 1.0))
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """`values[0]` up to and including step `boundaries[0]`, then `values[1]`, and so on: one value more than
+    boundaries."""
+
+    _arguments = ("boundaries", "values", "name")
+
+    def __init__(self, boundaries, values, name="PiecewiseConstant", **unknown):
+        reject_arguments("PiecewiseConstantDecay", unknown, self._arguments)
+        self.boundaries = [checked_number(self, "boundaries", boundary) for boundary in boundaries]
+        self.values = [checked_number(self, "values", value) for value in values]
+        self.name = name
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ValueError(
+                "PiecewiseConstantDecay: values must be one more than boundaries; got "
+                f"{len(self.values)} values and {len(self.boundaries)} boundaries."
+            )
+        if any(low >= high for low, high in pairwise(self.boundaries)):
+            raise ValueError(f"PiecewiseConstantDecay: boundaries must increase; got {list(boundaries)}.")
+
+    def __call__(self, step):
+        return self.values[sum(step > boundary for boundary in self.boundaries)]
+
+
+class OneCycle(LearningRateSchedule):
+    """Up to a high rate and down to 0 within one run of `total_steps`; Keras has no such schedule.
+
+    In a straight line from `start` times `peak_learning_rate` up to it over the first `warmup` share of the steps,
+    then in a straight line down to 0. A rate this high would not converge if it lasted; falling to 0 makes up for it,
+    and few epochs suffice (L. N. Smith and N. Topin, "Super-convergence", 2018).
+    """
+
+    _arguments = ("peak_learning_rate", "total_steps", "warmup", "start", "name")
+
+    def __init__(self, peak_learning_rate, total_steps, warmup=0.2, start=0.1, name="OneCycle", **unknown):
+        reject_arguments("OneCycle", unknown, self._arguments)
+        self.peak_learning_rate = checked_number(self, "peak_learning_rate", peak_learning_rate)
+        self.total_steps = self._steps("total_steps", total_steps)
+        self.warmup = checked_number(self, "warmup", warmup, 1)
+        self.start = checked_number(self, "start", start, 1)
+        self.name = name
+
+    def __call__(self, step):
+        peak, climb = self.peak_learning_rate, self.warmup * self.total_steps
+        if step < climb:
+            return _line(self.start * peak, peak, step / climb)
+        if step >= self.total_steps:
+            return 0.0
+        return _line(peak, 0.0, (step - climb) / (self.total_steps - climb))
+
+
+def _line(begin, end, share):
+    return begin + share * (end - begin)
+
+
+def _cosine(begin, end, share):
+    return end + (begin - end) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+_REGISTRY = Registry("schedule", (ExponentialDecay, CosineDecay, PiecewiseConstantDecay, OneCycle))
+
+
+def get(identifier, custom_objects=None) -> LearningRateSchedule:
+    """A LearningRateSchedule from a config or an object; ValueError with near matches for an unknown name."""
+    return _REGISTRY.get(identifier, LearningRateSchedule, custom_objects)
