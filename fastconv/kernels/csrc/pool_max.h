@@ -18,6 +18,11 @@ void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *
     real *y = (real *)j->y + tile * W->output * C;
     INDEX *index = (INDEX *)j->index + tile * W->output * C;
 
+    if (sizeof(INDEX) == 1 && d1 - d0 == D->taps && h1 - h0 == H->taps && whole_rows(W)) {
+        const ptrdiff_t id = od * D->stride + D->start, ih = oh * H->stride + H->start;
+        pool_row(j, x_n + ((id * H->input + ih) * W->input + W->start) * C, y, (uint8_t *)index);
+        return;
+    }
     for (ptrdiff_t ow = 0; ow < W->output; ow++, y += C, index += C) {
         const ptrdiff_t w0 = first_tap(W, ow), w1 = last_tap(W, ow);
         for (ptrdiff_t c = 0; c < C; c += LANES) {
@@ -37,11 +42,12 @@ void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *
                         fresh = 0;
                     }
             store_part(y + c, best, lanes);
-            const MAX_NAME(index_vec) narrow = __builtin_convertvector(won, MAX_NAME(index_vec));
-            if (lanes == LANES)
-                *(MAX_NAME(index_vec) *)(index + c) = narrow;
-            else
+            if (sizeof(INDEX) == 1) {
+                store_bytes((uint8_t *)index + c, won, lanes);
+            } else {
+                const MAX_NAME(index_vec) narrow = __builtin_convertvector(won, MAX_NAME(index_vec));
                 memcpy(index + c, &narrow, lanes * sizeof(INDEX));
+            }
         }
     }
 }
@@ -60,6 +66,18 @@ FC_INLINE ivec MAX_NAME(winners)(const INDEX *index, ptrdiff_t lanes)
 static void MAX_NAME(spread)(const fc_axis *W, ptrdiff_t C, ptrdiff_t first_tap_here, const real *dy, const INDEX *index,
                              real *dx)
 {
+    if (W->taps == 2 && W->stride == 2 && W->start == 0 && W->input >= 2 * W->output) {
+        for (ptrdiff_t ow = 0; ow < W->output; ow++, dy += C, index += C, dx += 2 * C)
+            for (ptrdiff_t c = 0; c < C; c += LANES) {
+                const ptrdiff_t lanes = min_(C - c, LANES);
+                const vec g = load_part(dy + c, lanes);
+                const ivec won = MAX_NAME(winners)(index + c, lanes) - (lane)first_tap_here;
+                store_part(dx + c, (vec)((ivec)g & (won == 0)), lanes);
+                store_part(dx + C + c, (vec)((ivec)g & (won == 1)), lanes);
+            }
+        memset(dx, 0, (W->input - 2 * W->output) * C * sizeof(real));
+        return;
+    }
     ptrdiff_t done = 0; /* cells written so far */
     for (ptrdiff_t ow = 0; ow < W->output; ow++, dy += C, index += C) {
         const ptrdiff_t cell = ow * W->stride + W->start, t0 = first_tap(W, ow), t1 = last_tap(W, ow);

@@ -6,31 +6,38 @@
 
 #include "vector.h"
 
-typedef uint8_t index_vec __attribute__((vector_size(LANES), aligned(1), may_alias));
-
-/* `from` is the window's first cell and `step` between its cells on each axis; whole vectors are read, `lanes` written. */
-FC_INLINE void pool_window(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_t w1, const real *from,
-                           const ptrdiff_t step[3], int relu, ptrdiff_t lanes, real *y, uint8_t *index)
+/* `from` is the window's first cell and `step` between its cells on each axis; `lanes` are read (all of a vector, where
+ * `whole`) and written. */
+FC_INLINE void pool_lanes(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_t w1, const real *from,
+                          const ptrdiff_t step[3], int relu, ptrdiff_t lanes, const int whole, real *y, uint8_t *index)
 {
-    vec best = load(from);
+    const ptrdiff_t read = whole ? LANES : lanes;
+    vec best = load_part(from, read);
     ivec won = {0};
     lane tap = 0;
     for (ptrdiff_t d = 0; d < d1; d++)
         for (ptrdiff_t h = 0; h < h1; h++)
             for (ptrdiff_t w = 0; w < w1; w++, tap++) {
                 if (tap == 0) continue;
-                const vec v = load(from + d * step[0] + h * step[1] + w * step[2]);
-                const ivec take = (v > best) | ((v != v) & (best == best));
+                const vec v = load_part(from + d * step[0] + h * step[1] + w * step[2], read);
+                const ivec take = ~(v <= best) & (best == best); /* greater, or the first NaN */
                 best = select(take, v, best);
                 won = choose(take, (ivec){0} + tap, won);
             }
     if (relu) best = select(best <= 0, (vec){0}, best); /* NaN <= 0 is false */
     store_part(y, best, lanes);
-    const index_vec narrow = __builtin_convertvector(won, index_vec);
-    if (lanes == LANES)
-        *(index_vec *)index = narrow;
-    else
-        memcpy(index, &narrow, lanes);
+    store_bytes(index, won, lanes);
+}
+FC_INLINE void pool_window(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_t w1, const real *from,
+                           const ptrdiff_t step[3], int relu, ptrdiff_t lanes, real *y, uint8_t *index)
+{
+    pool_lanes(d1, h1, w1, from, step, relu, lanes, 1, y, index);
+}
+/* The same where the cells past `lanes` may not be read. */
+FC_INLINE void pool_window_part(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_t w1, const real *from,
+                                const ptrdiff_t step[3], ptrdiff_t lanes, real *y, uint8_t *index)
+{
+    pool_lanes(d1, h1, w1, from, step, 0, lanes, 0, y, index);
 }
 
 /* The same, with the commonest windows unrolled. */

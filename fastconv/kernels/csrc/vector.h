@@ -39,8 +39,17 @@ typedef int32_t lane;
 #endif
 typedef lane ivec __attribute__((vector_size(FC_BYTES)));
 
-/* By lane: a where the mask is set, else b. (C has no ?: for vectors.) */
+/* By lane: a where the mask is set, else b. C has no ?: for vectors; AVX2 has an instruction that compilers do not find
+ * (AVX-512's, they do). */
+#if defined(__AVX2__) && FC_BYTES == 32
+typedef char char_vec __attribute__((vector_size(32)));
+FC_INLINE ivec choose(ivec mask, ivec a, ivec b)
+{
+    return (ivec)__builtin_ia32_pblendvb256((char_vec)b, (char_vec)a, (char_vec)mask);
+}
+#else
 FC_INLINE ivec choose(ivec mask, ivec a, ivec b) { return (mask & a) | (~mask & b); }
+#endif
 FC_INLINE vec select(ivec mask, vec a, vec b) { return (vec)choose(mask, (ivec)a, (ivec)b); }
 
 FC_INLINE vec load(const real *p) { return *(const vec *)p; }
@@ -65,6 +74,29 @@ FC_INLINE void store_part(real *p, vec v, ptrdiff_t lanes)
 
 /* conv_forward.c: a block of outputs to `to`, whose rows and columns are y_step[0] and y_step[1] apart. */
 void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch);
+
+/* Small non-negative lanes as bytes, the first `lanes` of them. Compilers pick the lanes out one by one on AVX2. */
+typedef uint8_t bytes_vec __attribute__((vector_size(FC_BYTES)));
+typedef uint8_t index_vec __attribute__((vector_size(LANES), aligned(1), may_alias));
+FC_INLINE void store_bytes(uint8_t *to, ivec v, ptrdiff_t lanes)
+{
+#if FC_BYTES == 32 && (defined(__clang__) || __GNUC__ >= 12)
+    const bytes_vec b = (bytes_vec)v;
+#if FC_DOUBLE
+    const bytes_vec narrow = __builtin_shufflevector(b, b, 0, 8, 16, 24, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1); /* clang-format: one row */
+#else
+    const bytes_vec narrow = __builtin_shufflevector(b, b, 0, 4, 8, 12, 16, 20, 24, 28, -1, -1, -1, -1, -1, -1, -1, -1,
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+#endif
+#else
+    const index_vec narrow = __builtin_convertvector(v, index_vec);
+#endif
+    if (lanes == LANES)
+        memcpy(to, &narrow, LANES);
+    else
+        memcpy(to, &narrow, lanes);
+}
 
 FC_INLINE ptrdiff_t min_(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 FC_INLINE ptrdiff_t max_(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
