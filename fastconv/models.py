@@ -119,6 +119,10 @@ class Sequential(Trainer, Layer):
                 return output
         return super().__call__(inputs, training)
 
+    def drop_plans(self):
+        """Frees the memory of planned inference; the next calls plan anew."""
+        self._planner.clear()
+
     def call(self, inputs):
         x, stack, i = inputs, self._stack, 0
         while i < len(stack):

@@ -318,10 +318,10 @@ def _own(leaf, array, lent):
 def _shared(array, others):
     """Whether `array` may share memory with an array in `others`, a nest of tuples and lists."""
     for other in others:
-        if isinstance(other, (tuple, list)):
-            if _shared(array, other):
+        if isinstance(other, np.ndarray):
+            if np.may_share_memory(array, other):
                 return True
-        elif isinstance(other, np.ndarray) and np.may_share_memory(array, other):
+        elif isinstance(other, (tuple, list)) and _shared(array, other):
             return True
     return False
 

@@ -149,6 +149,9 @@ class Trainer:
         progress.end({})
         return output
 
+    def drop_plans(self) -> None:
+        """Forgets what only calls without training keep; a model that keeps nothing has nothing to do."""
+
     # One batch
 
     def _train_step(self, x, y, weights, results, interrupts):
@@ -225,6 +228,7 @@ class _Run:
         self.shuffle, self.held_out, self.progress = shuffle, held_out, progress
         self.steps = -(-len(x) // batch_size)
         self.weights = model.trainable_weights
+        model.drop_plans()  # their memory, and the first step makes them stale
         self.number, self.done, self.logs = 0, 0, Logs()
 
     def epoch(self, epoch, epochs):

@@ -1,6 +1,7 @@
 """The caching allocator: reuse, lifetime, the limit, threads, interpreter exit."""
 
 import gc
+import sys
 import threading
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from helpers import python
 
 from fastconv import empty_cache, kernels
+from fastconv.callbacks import Callback
 from fastconv.kernels import _memory
 
 
@@ -90,3 +92,25 @@ def test_threads_share_it_safely():
 def test_arrays_may_die_at_interpreter_exit():
     program = "import fastconv, builtins; builtins.kept = [fastconv.kernels.empty((n, 9), 'f4') for n in range(99)]"
     assert python("-c", program).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="counts page faults with getrusage")
+def test_a_steady_training_step_touches_no_fresh_page():
+    from resource import RUSAGE_SELF, getrusage
+
+    from fastconv import layers, models
+
+    class Count(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            faults.append(getrusage(RUSAGE_SELF).ru_minflt)
+
+    faults = []
+    model = models.Sequential([
+        layers.Conv2D(16, 5, activation="relu", input_shape=(28, 28, 1)), layers.MaxPooling2D(2), layers.Flatten(),
+        layers.Dense(10, activation="softmax"),
+    ])  # fmt: skip
+    model.compile("sgd", "categorical_crossentropy", ["accuracy"])
+    rng = np.random.default_rng(0)
+    x, y = rng.random((1200, 28, 28, 1), np.float32), np.eye(10)[rng.integers(0, 10, 1200)]
+    model.fit(x, y, batch_size=40, verbose=0, callbacks=[Count()])
+    assert np.median(np.diff(faults)[10:]) <= 1  # an activation alone has 360 pages

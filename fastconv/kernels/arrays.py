@@ -12,7 +12,7 @@ import numpy as np
 
 from ._memory import Block
 
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOAT32, FLOAT64 = FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def empty(shape, dtype) -> np.ndarray:
@@ -20,7 +20,8 @@ def empty(shape, dtype) -> np.ndarray:
 
     Raises ValueError where the sizes overflow, MemoryError where there is no memory.
     """
-    dtype = np.dtype(dtype)
+    if not isinstance(dtype, np.dtype):
+        dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if not 0 <= size < 2**60:
         raise ValueError(f"An array of shape {tuple(shape)} is too large ({size} bytes).")
@@ -32,6 +33,16 @@ def checked(name: str, array, ndim=None, like=None) -> np.ndarray:
 
     `ndim` is a number or a container of numbers. Raises TypeError for the dtype, ValueError for the rank.
     """
+    if type(array) is np.ndarray:  # the usual case, at the price of a few comparisons
+        dtype, flags = array.dtype, array.flags
+        if (
+            (dtype is FLOAT32 or dtype is FLOAT64)
+            and (like is None or dtype is like.dtype)
+            and (ndim is None or (array.ndim in ndim if type(ndim) is range else array.ndim == ndim))
+            and flags.c_contiguous
+            and flags.aligned
+        ):
+            return array
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array; got {type(array).__name__}.")
     if array.dtype not in FLOATS:
@@ -53,7 +64,7 @@ def readable(array: np.ndarray) -> np.ndarray:
 
 def same_shape(name: str, array: np.ndarray, shape, of: str) -> None:
     """Raises ValueError unless `array` has this shape, which is `of` something that the message names."""
-    if array.shape != tuple(shape):
+    if array.shape != shape and array.shape != tuple(shape):
         raise ValueError(f"{name} must have {of}, {tuple(shape)}; got {array.shape}.")
 
 

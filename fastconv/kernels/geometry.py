@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _LIMIT = 2**31 - 1
+_INT = {int}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Window:
 
 def per_axis(name: str, value, rank: int, low: int = 1) -> tuple[int, ...]:
     """`value` as a tuple of `rank` ints, each at least `low`; a single int stands for every axis."""
+    if type(value) is tuple and len(value) == rank and {*map(type, value)} == _INT:  # as layers and arrays keep it
+        if min(value) >= low and max(value) <= _LIMIT:
+            return value
+    elif type(value) is int and low <= value <= _LIMIT:
+        return (value,) * rank
     try:
         numbers = (_integer(value),) * rank if not hasattr(value, "__len__") else tuple(map(_integer, value))
     except TypeError:

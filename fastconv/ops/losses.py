@@ -41,13 +41,16 @@ class SoftmaxCrossentropy(Op):
 
     def _rows(self, x):
         """(..., K, ...) -> (N, K)."""
-        return np.moveaxis(x, self.axis, -1).reshape(-1, self.shape[self.axis])
+        if self.axis != x.ndim - 1:
+            x = np.moveaxis(x, self.axis, -1)
+        return x.reshape(-1, self.shape[self.axis])
 
     def _unrows(self, rows):
         if rows is None:
             return None
         moved = self.shape[: self.axis] + self.shape[self.axis + 1 :] + rows.shape[1:]
-        return np.moveaxis(rows.reshape(moved), -1, self.axis)
+        rows = rows.reshape(moved)
+        return rows if self.axis == rows.ndim - 1 else np.moveaxis(rows, -1, self.axis)
 
 
 class SigmoidCrossentropy(Op):
