@@ -45,6 +45,7 @@ def _paint(results, path, rows, heights, width):
             panel(results, axis)
             axis.spines[["top", "right"]].set_visible(False)
             axis.tick_params(labelsize=8)
+    figure.suptitle("The tutorial's network, and single layers; shorter bars are better where a unit stands", fontsize=10)
     figure.supxlabel(textwrap.fill(_footer(results), 15 * width), fontsize=7)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
@@ -75,9 +76,9 @@ def _conv(results, axis):
 
 
 def _step(results, axis):
-    rows = results.suite("train")
-    times = {name: 1e3 * rows[0].time(name) for name in rows[0].seconds if rows[0].has(name)} if rows else {}
-    return _bars(axis, _labelled(times), "Training step of the tutorial's network, batch 100, ms")
+    rows = results.suite("train")[:1]
+    times = {name: 1e3 * row.time(name) for row in rows for name in row.seconds if row.has(name)}
+    return _bars(axis, _labelled(times), "Training step, batch 100, ms")
 
 
 def _inference(results, axis, batches=None):
@@ -86,7 +87,7 @@ def _inference(results, axis, batches=None):
     for row in rows:
         group = "" if batches else f"{row.name}: "
         times |= _labelled({name: 1e3 * row.time(name) for name in row.seconds if row.has(name)}, group)
-    title = f"Inference of the tutorial's network{''.join(f', {name}' for name in batches or ())}, ms"
+    title = f"Inference{''.join(f', {name}' for name in batches or ())}, ms"
     return _bars(axis, times, title, log=batches is None)
 
 
@@ -101,7 +102,7 @@ def _inference_100(results, axis):
 def _memory(results, axis):
     memory = (results.startup or {}).get("memory", {})
     above = {name: 1e-6 * (use["peak"] - use["data"]) for name, use in memory.items()}
-    return _bars(axis, _labelled(above), "Peak memory while training, above the loaded data, MB")
+    return _bars(axis, _labelled(above), "Peak memory while training, above the data, MB")
 
 
 def _imports(results, axis):
@@ -112,7 +113,7 @@ def _imports(results, axis):
 def _installed(results, axis):
     installed = (results.startup or {}).get("installed", {})
     sizes = {label: 1e-6 * size["all"] for label, size in installed.items()}
-    return _bars(axis, sizes, "Installed size with what it needs, MB, logarithmic", log=True)
+    return _bars(axis, sizes, "Installed size with what it needs, MB")
 
 
 def _means(results, axis):
@@ -132,7 +133,7 @@ def _means(results, axis):
     axis.set_yticks(range(len(ratios)), list(ratios))
     axis.invert_yaxis()
     axis.margins(x=0.1)
-    axis.set_title("Single layers, geometric means: PyTorch's better format / fastconv (right of 1: fastconv is faster)",
+    axis.set_title("PyTorch's better format / fastconv, geometric means (right of 1: fastconv is faster)",
                    fontsize=9)  # fmt: skip
     return None
 
@@ -149,13 +150,15 @@ def _bars(axis, values, title, log=False):
     ours = [label.rpartition(": ")[2].startswith(OURS) for label in labels]
     colours = [COLOURS[OURS] if own else COLOURS["other"] for own in ours]
     bars = axis.barh(range(len(labels)), [values[label] for label in labels], color=colours)
-    axis.bar_label(bars, fmt="%.3g", fontsize=8, padding=2)
+    numbers = [f"{values[label]:,.0f}" if values[label] >= 100 else f"{values[label]:.3g}" for label in labels]
+    axis.bar_label(bars, numbers, fontsize=8, padding=2)
     axis.set_yticks(range(len(labels)), labels)
     axis.invert_yaxis()
     axis.margins(x=0.1)
     if log:
         axis.set_xscale("log")
-    axis.set_title(f"{title} (shorter is better)", fontsize=9)
+        title += ", logarithmic"
+    axis.set_title(title, fontsize=9)
     return None
 
 
@@ -165,5 +168,6 @@ def _footer(results):
         versions = found | versions  # the first one's word counts: fastconv's own, not its AVX2 twin's
     versions = ", ".join(f"{name} {version}" for name, version in versions.items())
     settings = results.settings
-    return (f"{results.machine['CPU']}, {settings['threads']} threads; {versions}; "
+    busy = "THE MACHINE WAS BUSY; " if results.busy else ""
+    return (f"{busy}{results.machine['CPU']}, {settings['threads']} threads; {versions}; "
             f"medians of {settings['rounds']} interleaved rounds, one process a framework")  # fmt: skip

@@ -55,7 +55,7 @@ def test_default_recipe_reaches_97_percent(capsys):
 
 
 def test_fast_preset_reaches_90_percent_in_one_epoch(capsys):
-    assert main(["train", "--preset", "fast", "--epochs", "1"]) == 0
+    assert main(["train", "--preset", "fast", "--epochs", "1", "--batch-size", "40"]) == 0
     output = capsys.readouterr().out
     assert accuracy(output) >= 0.9 and "Epoch 1/1" in output and "Epoch 2" not in output
 
