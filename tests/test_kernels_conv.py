@@ -97,6 +97,18 @@ SPECIAL = {
     "huge dilation": ((1, 300, 3), (3, 3, 5), {"dilation_rate": 128, "padding": "same"}),
     "different strides an axis": ((1, 9, 10, 11, 2), (2, 3, 1, 2, 3), {"strides": (1, 2, 3), "padding": "same"}),
     "many samples of few pixels": ((70, 3, 3, 5), (3, 3, 5, 9), {}),
+    "a first layer, 3D, padded": ((2, 6, 7, 13, 1), (3, 3, 3, 1, 20), {"padding": "same"}),
+    "a first layer, 3D, two channels, strided": ((2, 7, 8, 9, 2), (2, 3, 3, 2, 17), {"padding": 1, "strides": (1, 2, 2)}),
+    "a first layer, 1D, odd run": ((3, 403, 1), (7, 1, 34), {}),
+    "a first layer, 1D, one sample": ((1, 900, 2), (9, 2, 18), {"padding": "same"}),
+    "a first layer, dilated": ((2, 15, 17, 3), (3, 3, 3, 18), {"dilation_rate": (2, 3), "padding": 4}),
+    "a first layer, strided, many filters": ((2, 40, 41, 3), (7, 7, 3, 64), {"strides": 2, "padding": 3}),
+    "a first layer, padded past the kernel": ((2, 9, 8, 4), (3, 2, 4, 16), {"padding": 5}),
+    "a first layer, stride past the kernel": ((2, 23, 26, 3), (3, 2, 3, 33), {"strides": 4}),
+    "a first layer of many taps": ((2, 20, 600, 1), (9, 27, 1, 16), {}),
+    "a first layer of more taps than are listed": ((1, 20, 40, 1), (17, 17, 1, 16), {}),
+    "groups of two channels, padded": ((2, 9, 11, 8), (3, 3, 2, 20), {"padding": "same"}),
+    "few filters": ((2, 12, 11, 16), (3, 3, 16, 2), {"padding": "same"}),
     "a long reduction": ((2, 6, 6, 130), (3, 3, 130, 70), {"padding": "same"}),
 }
 
