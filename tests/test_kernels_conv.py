@@ -109,6 +109,11 @@ SPECIAL = {
     "a first layer of more taps than are listed": ((1, 20, 40, 1), (17, 17, 1, 16), {}),
     "groups of two channels, padded": ((2, 9, 11, 8), (3, 3, 2, 20), {"padding": "same"}),
     "few filters": ((2, 12, 11, 16), (3, 3, 16, 2), {"padding": "same"}),
+    "small padded images, many samples": ((9, 5, 6, 18), (5, 5, 18, 33), {"padding": "same"}),
+    "small images, strided": ((23, 6, 5, 20), (3, 3, 20, 24), {"padding": 1, "strides": 2}),
+    "small images, strided past the kernel": ((8, 7, 7, 17), (2, 2, 17, 16), {"padding": 3, "strides": 3}),
+    "small images, dilated": ((6, 7, 6, 16), (3, 3, 16, 19), {"padding": 3, "dilation_rate": 3}),
+    "small images, 1D": ((14, 7, 40), (5, 40, 16), {"padding": "same"}),
     "a long reduction": ((2, 6, 6, 130), (3, 3, 130, 70), {"padding": "same"}),
 }
 

@@ -140,7 +140,8 @@ void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
     const ptrdiff_t g = (index /= D->output) % j->groups, n = index / j->groups;
     const ptrdiff_t rows = min_(H->output - row, j->rows), columns = min_(W->output - column, j->columns);
 
-    const view x = window_view(j->axis, j->x, n, j->groups, g, j->channels, od, row, rows, column, columns, scratch);
+    const view x = window_view(j->axis, j->x, j->x_step, n, j->groups, g, j->channels, od, row, rows, column, columns,
+                               scratch);
     const int merged = W->dilation == 1 && x.pixel == j->channels;
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES;
     const ptrdiff_t row_taps = W->taps * j->channels, d0 = first_tap(D, od), d1 = last_tap(D, od);
