@@ -37,6 +37,8 @@ cdef enum:
     SHORT_RUN = 16            # inputs of a kernel row that are too few to loop over
     SCATTER_TILES = 8         # register tiles of pixels whose products are added up together
     SCATTER_TAPS = 512        # more would fill the second cache with products
+    SMALL_TILE = 4            # pixels below which a register tile waits for its own sums
+    SMALL_IMAGE = 512         # outputs times taps of a row, past which little of it is padding
     FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
     MAP = 128 * 1024          # bytes of a convolution's outputs that are pooled at once
@@ -82,6 +84,54 @@ cdef ptrdiff_t read_axes(fc_axis* axis, window, ptrdiff_t batch):
     return batch
 
 
+cdef void contiguous(ptrdiff_t* step, const fc_axis* axis, ptrdiff_t pixel):
+    """The steps between samples, depths, rows and columns of x, `pixel` elements each."""
+    cdef int i
+    step[3] = pixel
+    for i in range(2, -1, -1):
+        step[i] = step[i + 1] * axis[i].input
+
+
+cdef ptrdiff_t tile_cost(ptrdiff_t pixels, ptrdiff_t block):
+    """Cycles, roughly, of a product for `pixels` cut into register tiles: small ones wait for their own sums."""
+    cdef ptrdiff_t pieces = blocks(pixels, block), size = pixels // pieces, wider = pixels % pieces
+    return wider * max(size + 1, SMALL_TILE) + (pieces - wider) * max(size, SMALL_TILE)
+
+
+cdef ptrdiff_t inner_products(const fc_axis* a):
+    """Pairs of an output and a tap that read inside the input."""
+    cdef ptrdiff_t o, t, count = 0, at
+    for o in range(a.output):
+        for t in range(a.taps):
+            at = o * a.stride + t * a.dilation + a.start
+            count += 0 <= at < a.input
+    return count
+
+
+cdef int samples_as_columns(fc_conv* job, ptrdiff_t block) except -1:
+    """Small padded images: register tiles of one pixel of many samples, which skip padding by columns too.
+
+    The samples become the job's columns, and its height and width the depth and height: only steps change.
+    """
+    cdef fc_axis* axis = job.axis
+    cdef int i
+    if axis[0].input != 1 or axis[0].output != 1 or axis[0].taps != 1 or job.groups > 1 or job.channels < SHORT_RUN:
+        return 0
+    if job.batch < SMALL_TILE or axis[2].output * axis[2].taps > SMALL_IMAGE or inside(&axis[2]):
+        return 0
+    if 10 * inner_products(&axis[2]) * tile_cost(job.batch, block) \
+            > 9 * job.batch * tile_cost(axis[2].output, block) * axis[2].taps:
+        return 0
+    cdef ptrdiff_t x_sample = job.x_step[0], y_sample = job.y_step[0]
+    for i in range(2):
+        axis[i] = axis[i + 1]
+        job.x_step[i + 1], job.y_step[i + 1] = job.x_step[i + 2], job.y_step[i + 2]
+    axis[2] = fc_axis(job.batch, job.batch, 1, 1, 1, 0)
+    job.x_step[3], job.y_step[3] = x_sample, y_sample
+    job.batch = 1
+    return 0
+
+
 cdef int pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, Block packed, Block bias) except -1:
     """Packs the weights and the bias into these blocks, of packed_sizes."""
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes
@@ -104,6 +154,8 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     cdef Block bias = Block(job.groups * lanes * itemsize)
     cdef double work = 2.0 * outputs * job.groups * lanes * max(depth, 1)
     cdef size_t scratch = 0
+    contiguous(job.x_step, axis, job.groups * job.channels)
+    samples_as_columns(job, tiles.block)
     pack_weights(tiles, pack, job, packed, bias)
 
     # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
@@ -190,6 +242,7 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
     cdef ptrdiff_t depth = taps_of(axis) * conv.channels, cells = job.pool[0] * job.pool[1] * job.pool[2]
     cdef Block packed = Block(groups * lanes * depth * itemsize)
     cdef Block packed_bias = Block(groups * lanes * itemsize)
+    contiguous(conv.x_step, axis, groups * conv.channels)
     pack_weights(tiles, &pack, conv, packed, packed_bias)
 
     cdef ptrdiff_t windows = min(FORWARD_WORK // (2 * depth * lanes), MAP // (lanes * itemsize)) // cells
@@ -346,9 +399,9 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     cdef char* out = <char*>address(dx, True)
 
     job.x = address(dy)
-    job.batch = read_axes(axis, window, dy.shape[0])
+    cdef ptrdiff_t batch = read_axes(axis, window, dy.shape[0])
     if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:
-        scatter_backward_input(tiles, dy, kernel, dx, axis, job.batch)
+        scatter_backward_input(tiles, dy, kernel, dx, axis, batch)
         return
     job.groups, job.channels, job.filters = groups, filters // groups, channels
     pack.bias = NULL
@@ -365,6 +418,7 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
             for c in range(min(axis[2].stride, axis[2].input)):
                 phase[0], phase[1], phase[2] = phase_of(&axis[0], a), phase_of(&axis[1], b), phase_of(&axis[2], c)
                 pack.weights = weights
+                job.batch = batch
                 job.y = out
                 job.y_step[0] = dx_step[0]
                 for i in range(3):
@@ -406,6 +460,7 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     job.x, job.dy, job.dkernel = address(x), address(dy), address(dkernel, True)
     job.batch = read_axes(axis, window, x.shape[0])
     job.groups, job.channels, job.filters = groups, channels, filters // groups
+    contiguous(job.x_step, axis, groups * channels)
 
     # Rows of few inputs fill no register tile by themselves: then the rows of all taps are listed.
     cdef ptrdiff_t height = axis[2].taps * channels, depths = axis[0].taps, heights = axis[1].taps

@@ -28,6 +28,7 @@ cdef extern from "tiles.h" nogil:
         void* y
         fc_axis axis[3]
         ptrdiff_t batch, groups, channels, filters
+        ptrdiff_t x_step[4]
         ptrdiff_t y_step[4]
         ptrdiff_t rows, columns
 
@@ -72,6 +73,7 @@ cdef extern from "tiles.h" nogil:
         void* partial
         fc_axis axis[3]
         ptrdiff_t batch, groups, channels, filters
+        ptrdiff_t x_step[4]
         ptrdiff_t rows, columns
         ptrdiff_t slices, part
         int whole, merged, flat

@@ -108,7 +108,8 @@ static void add_chunk(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g, ptrd
             {H->input, H->output, 1, H->stride, 1, H->start + th * H->dilation},
             *W,
         };
-        const view x = window_view(axis, j->x, k->n, j->groups, g, C, k->od, row, p.rows, k->column, k->columns, x_copy);
+        const view x = window_view(axis, j->x, j->x_step, k->n, j->groups, g, C, k->od, row, p.rows, k->column, k->columns,
+                                   x_copy);
         p.columns = k->columns, p.x_row = H->stride * x.row, p.x_pixel = W->stride * x.pixel;
         run_tiles(&p, from, to, width, x.data, dy, partial);
         return;
@@ -132,7 +133,7 @@ static void add_chunk_flat(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g,
                            const real *dy, real *partial, real *x_copy)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const view x = whole_window(j->axis, j->x, k->n, j->groups, g, j->channels, k->od, k->row, k->rows, k->column,
+    const view x = whole_window(j->axis, j->x, j->x_step, k->n, j->groups, g, j->channels, k->od, k->row, k->rows, k->column,
                                 k->columns, x_copy);
     ptrdiff_t places[FC_FLAT_ROWS], *place = places;
     for (ptrdiff_t td = 0; td < D->taps; td++)

@@ -133,8 +133,8 @@ typedef void tile_function(const box *, const real *, const real *, const real *
 void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const view x = window_view(j->axis, j->x, k->n, j->groups, k->g, j->channels, k->od, k->row, k->rows, k->column,
-                               k->columns, scratch);
+    const view x = window_view(j->axis, j->x, j->x_step, k->n, j->groups, k->g, j->channels, k->od, k->row, k->rows,
+                               k->column, k->columns, scratch);
     const int merged = W->dilation == 1 && x.pixel == j->channels;
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES;
     const ptrdiff_t row_taps = W->taps * j->channels, d0 = first_tap(D, k->od), d1 = last_tap(D, k->od);

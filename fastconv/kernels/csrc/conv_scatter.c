@@ -81,7 +81,7 @@ void FC_NAME(conv_scatter)(const void *job, ptrdiff_t index, void *scratch)
                     .y = products,
                     .axis = {{1, 1, 1, 1, 1, 0}, {1, 1, 1, 1, 1, 0}, {pixels, pixels, 1, 1, 1, 0}},
                     .batch = 1, .groups = 1, .channels = K, .filters = width,
-                    .y_step = {0, 0, 0, width},
+                    .x_step = {0, 0, 0, K}, .y_step = {0, 0, 0, width},
                     .rows = 1, .columns = pixels,
                 };
                 FC_NAME(conv_forward)(&product, 0, NULL);

@@ -39,7 +39,7 @@ typedef struct {
     void *y;
     fc_axis axis[3]; /* depth, height, width */
     ptrdiff_t batch, groups, channels, filters;
-    ptrdiff_t y_step[4];        /* between samples, depths, rows and columns of y */
+    ptrdiff_t x_step[4], y_step[4]; /* between samples, depths, rows and columns */
     ptrdiff_t rows, columns;    /* outputs of one tile */
 } fc_conv;
 
@@ -98,6 +98,7 @@ typedef struct {
     void *partial;
     fc_axis axis[3];
     ptrdiff_t batch, groups, channels, filters;
+    ptrdiff_t x_step[4];    /* between samples, depths, rows and columns of x */
     ptrdiff_t rows, columns;
     ptrdiff_t slices, part; /* part: rows of kw * channels in one tile */
     int whole;              /* one tile does a whole slice, chunk by chunk: for partial sums that fit the cache */
