@@ -66,7 +66,7 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
 
     cdef ptrdiff_t most = BUDGET // (points * (job.channels + lanes) * itemsize)
     cdef ptrdiff_t count = blocks(all, max(most, 4 * tiles.block))
-    job.block = blocks(all, min(rounded(count, CUTS), all))
+    job.block = blocks(all, rounded(count, max(1, min(CUTS, all // 2))))  # two tiles at least share a pass of weights
     cdef size_t scratch = points * (plane(tiles, job.block, job.channels) + plane(tiles, job.block, job.filters))
     return run(tiles.winograd_forward, job, blocks(all, job.block), 2.0 * all * points * job.channels * lanes, True,
                scratch * itemsize, sizeof(fc_winograd))

@@ -22,10 +22,11 @@ RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 
 def conv_forward(
-    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None,
-    algorithm=None,
+    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packed=False,
 ):  # fmt: skip
-    """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given."""
+    """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given.
+
+    `packed`: choose the algorithm as if the kernel's transform cost nothing, since whoever calls keeps it (a Plan)."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
     window, groups = _geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
@@ -33,7 +34,8 @@ def conv_forward(
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
-    choice = _choose("forward", window, x.shape, kernel.shape, groups, algorithm)
+    problem = Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups)
+    choice = choose(problem, algorithm, packed)
     if not y.size:
         return y
     if choice.outputs:
@@ -44,8 +46,7 @@ def conv_forward(
 
 
 def conv_backward_input(
-    dy, kernel, input_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None,
-    algorithm=None,
+    dy, kernel, input_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None,
 ):  # fmt: skip
     """dx, of input_shape (N, *spatial, C): the gradient of x, given y's."""
     dy = checked("dy", dy, RANKS)
@@ -65,8 +66,7 @@ def conv_backward_input(
 
 
 def conv_backward_kernel(
-    dy, x, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None,
-    algorithm=None,
+    dy, x, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None,
 ):  # fmt: skip
     """dkernel, of kernel_shape (*taps, C / groups, K): the gradient of the kernel, given y's."""
     dy = checked("dy", dy, RANKS)

@@ -24,9 +24,11 @@ from .rows import relu_forward
 
 def conv_pool_forward(
     x, kernel, bias=None, pool_size=2, *, relu=True, strides=1, padding="valid", dilation_rate=1, groups=None,
-    algorithm=None,
+    algorithm=None, packed=False,
 ):  # fmt: skip
-    """(y, index) = max_pool_forward(relu_forward(conv_forward(x, kernel, bias)), pool_size)."""
+    """(y, index) = max_pool_forward(relu_forward(conv_forward(x, kernel, bias)), pool_size); `packed` as conv_forward's.
+
+    Where ReLU makes a whole window 0 its index is that of the convolution's maximum."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
     window, groups = _geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
@@ -34,7 +36,8 @@ def conv_pool_forward(
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     pool, output = _pooled(window, pool_size)
-    choice = choose(Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups), algorithm, pool=pool)
+    problem = Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups)
+    choice = choose(problem, algorithm, packed, pool)
     if choice.name == "depthwise":
         y = conv_forward(x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
         return max_pool_forward(relu_forward(y) if relu else y, pool)

@@ -7,14 +7,14 @@ Contract: channels last; backward is two kernel calls and a sum, each made only 
 from __future__ import annotations
 
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, is_recording
 from .common import check_data_format
 
 
 class Conv(Op):
     def forward(self, x, kernel, bias, **geometry):
         self.x, self.kernel, self.geometry = x, kernel, geometry
-        return kernels.conv_forward(x, kernel, bias, **geometry)
+        return kernels.conv_forward(x, kernel, bias, packed=not is_recording(), **geometry)
 
     def backward(self, dy):
         x, kernel, geometry = self.x, self.kernel, self.geometry

@@ -7,13 +7,15 @@ Not here: when that is so (layers.fusion), and the windows (kernels). Contract: 
 from __future__ import annotations
 
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, is_recording
 
 
 class ConvPool(Op):
     def forward(self, x, kernel, bias, *, pool_size, relu, **geometry):
         self.x, self.kernel, self.pool_size, self.relu, self.geometry = x, kernel, pool_size, relu, geometry
-        self.y, self.index = kernels.conv_pool_forward(x, kernel, bias, pool_size, relu=relu, **geometry)
+        self.y, self.index = kernels.conv_pool_forward(
+            x, kernel, bias, pool_size, relu=relu, packed=not is_recording(), **geometry
+        )
         return self.y
 
     def backward(self, dy):
