@@ -47,7 +47,7 @@ static void multiply_points(const fc_winograd *j, int points, ptrdiff_t count, c
     const ptrdiff_t C = j->channels, a_row = blocks(C, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
     const ptrdiff_t pieces = blocks(count, BLOCK);
     for (int p = 0; p < points; p++) {
-        const real *a = inputs + p * plane(j->block, C), *b = (const real *)j->transformed + p * C * lanes;
+        const real *a = inputs + p * plane(j->block, C), *b = (const real *)j->transformed + p * plane(C, j->filters);
         real *out = products + p * plane(j->block, j->filters);
         for (ptrdiff_t k = 0; k < lanes; k += PANEL)
             for (ptrdiff_t i = 0, t = 0; i < pieces; i++) { /* pieces differ by one tile at most */
@@ -170,7 +170,7 @@ FC_INLINE void transform_weights(const int fd, const int fh, const int fw, const
                     }
             const vec *u = transform_box(KERNEL, fd, fh, fw, a, b);
             real *to = (real *)j->transformed + first * C + c * width + v;
-            for (int i = 0; i < points; i++) store(to + i * C * lanes, u[i]);
+            for (int i = 0; i < points; i++) store(to + i * plane(C, j->filters), u[i]);
         }
 }
 

@@ -33,7 +33,8 @@ FC_INLINE int is_variant(const int filters[3], const fc_axis axis[3], const ptrd
     return 1;
 }
 
-/* Elements from one point to the next, for a block of rows: a step that spreads the points over the cache's sets. */
+/* Elements from one point to the next, for a block of rows (tiles of data, channels of weights): a step that spreads
+ * the points over the cache's sets. */
 FC_INLINE ptrdiff_t plane(ptrdiff_t block, ptrdiff_t channels) { return block * blocks(channels, LANES) * LANES + 16; }
 
 /* The cells of one tile, `points` on each axis from `start` on and `step` apart, for one vector of channels; zeros
