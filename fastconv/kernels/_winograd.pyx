@@ -59,7 +59,7 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
     """Transforms the weights and convolves; the job is filled but for the cut into tiles."""
     cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles)
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
-    cdef Block transformed = Block(points * job.channels * lanes * itemsize)
+    cdef Block transformed = Block(points * plane(tiles, job.channels, job.filters) * itemsize)
     job.transformed = transformed.data
     run(tiles.winograd_weights, job, blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS),
         16.0 * points * job.channels * lanes, False, 0, sizeof(fc_winograd))

@@ -115,7 +115,7 @@ typedef struct {
 enum { WINOGRAD_CHANNELS = 16 };
 typedef struct {
     const void *x, *weights, *bias; /* bias may be NULL */
-    void *transformed;              /* [point][panel][channel][lane] */
+    void *transformed;              /* [point][panel][channel][lane]; points lie `plane` apart (winograd_tiles.h) */
     void *y;
     fc_axis axis[3];
     ptrdiff_t batch, channels, filters;

@@ -48,7 +48,7 @@ static void multiply_points(const fc_winograd *j, int points, ptrdiff_t count, c
     const ptrdiff_t C = j->channels, a_row = blocks(C, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
     const ptrdiff_t pieces = blocks(count, BLOCK);
     for (int p = 0; p < points; p++) {
-        const real *a = inputs + p * plane(j->block, C), *b = (const real *)j->transformed + p * C * lanes;
+        const real *a = inputs + p * plane(j->block, C), *b = (const real *)j->transformed + p * plane(C, j->filters);
         real *out = products + p * plane(j->block, j->filters);
         for (ptrdiff_t k = 0; k < lanes; k += PANEL)
             for (ptrdiff_t i = 0, t = 0; i < pieces; i++) { /* pieces differ by one tile at most */
@@ -100,23 +100,41 @@ FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const
                                  ptrdiff_t count, const real *restrict products)
 {
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, next = plane(j->block, j->filters);
-    const int points = POINTS[fd] * POINTS[fh] * POINTS[fw], outputs = OUTPUTS[fd] * OUTPUTS[fh] * OUTPUTS[fw];
+    const ptrdiff_t size[3] = {j->axis[0].output, j->axis[1].output, j->axis[2].output}, K = j->filters;
+    const ptrdiff_t step[3] = {j->axis[0].dilation, j->axis[1].dilation, j->axis[2].dilation};
+    const ptrdiff_t y_step[3] = {step[0] * size[1] * size[2] * K, step[1] * size[2] * K, step[2] * K};
     for (ptrdiff_t t = 0; t < count; t++) {
         const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
+        real *y_t = (real *)j->y + (((p.n * size[0] + p.at[0]) * size[1] + p.at[1]) * size[2] + p.at[2]) * K;
+        const int inside = !j->pool[0] && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
         for (ptrdiff_t k = 0; k < lanes; k += LANES) {
-            vec a[MAX_POINTS], b[MAX_POINTS];
-            for (int i = 0; i < points; i++) a[i] = load(products + i * next + t * lanes + k);
-            vec *y = (vec *)transform_box(OUTPUT, fd, fh, fw, a, b);
-            if (j->bias) {
-                const vec bias = load_part((const real *)j->bias + k, min_(j->filters - k, LANES));
-                for (int i = 0; i < outputs; i++) y[i] += bias;
-            }
+            const int direct = inside && k + LANES <= K;
+            vec border[MAX_POINTS];
+            const box from = {(real *)products + t * lanes + k,
+                              {POINTS[fh] * POINTS[fw] * next, POINTS[fw] * next, next}};
+            const box to = direct ? (box){y_t + k, {y_step[0], y_step[1], y_step[2]}}
+                                  : dense_box(border, OUTPUTS[fh], OUTPUTS[fw]);
+            const vec bias = j->bias ? load_part((const real *)j->bias + k, min_(K - k, LANES)) : (vec){0};
+            transform_boxes(OUTPUT, fd, fh, fw, from, to, bias);
             if (j->pool[0])
-                pool_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, y);
-            else
-                store_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, y);
+                pool_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, border);
+            else if (!direct)
+                store_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, border);
         }
     }
+}
+
+/* A vector of elements that lie `step` apart; zeros past `valid`. */
+FC_INLINE vec gather(const real *p, ptrdiff_t step, ptrdiff_t valid)
+{
+    vec v = {0};
+    if (valid == LANES) {
+        FC_UNROLL(16)
+        for (ptrdiff_t l = 0; l < LANES; l++) v[l] = p[l * step];
+    } else {
+        for (ptrdiff_t l = 0; l < valid; l++) v[l] = p[l * step];
+    }
+    return v;
 }
 
 /* Transformed weights of one panel and some channels. */
@@ -135,13 +153,11 @@ FC_INLINE void transform_weights(const int fd, const int fh, const int fw, const
                 for (int h = 0; h < TAPS[fh]; h++)
                     for (int i = 0; i < TAPS[fw]; i++, out++) {
                         const real *w_t = w + d * j->tap_step[0] + h * j->tap_step[1] + i * j->tap_step[2];
-                        vec lane = {0};
-                        for (ptrdiff_t l = 0; l < valid; l++) lane[l] = w_t[l * step];
-                        *out = lane;
+                        *out = step == 1 ? load_part(w_t, valid) : gather(w_t, step, valid);
                     }
             const vec *u = transform_box(KERNEL, fd, fh, fw, a, b);
             real *to = (real *)j->transformed + first * C + c * width + v;
-            for (int i = 0; i < points; i++) store(to + i * C * lanes, u[i]);
+            for (int i = 0; i < points; i++) store(to + i * plane(C, j->filters), u[i]);
         }
 }
 

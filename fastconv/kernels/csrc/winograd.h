@@ -14,17 +14,19 @@ enum { ONE, F23, F43, F25, F45, FILTERS }; /* FMR is F(M, R); ONE: an axis of on
 enum { MAX_POINTS = 144 };                 /* of a tile: 4 x 6 x 6 */
 
 static const int OUTPUTS[FILTERS] = {1, 2, 4, 2, 4}, TAPS[FILTERS] = {1, 3, 3, 5, 5}, POINTS[FILTERS] = {1, 4, 6, 6, 8};
-/* Rows 1 and 2, 3 and 4, ... of so many pairs of B' and A belong to points a and -a: they are the sum and difference of
- * their even and odd columns' parts. */
-static const int PAIRS_B[FILTERS] = {0, 1, 0, 0, 3}, PAIRS_A[FILTERS] = {0, 1, 1, 1, 3};
+/* Rows 1 and 2, 3 and 4, ... of every matrix, so many pairs, belong to points a and -a: they are the sum and difference
+ * of their even and odd columns' parts. */
+static const int PAIRS[FILTERS] = {0, 1, 2, 2, 3};
 
 static const real MATRIX_B[FILTERS][64] = {
     [ONE] = {1},
-    [F23] = {-1, 0, 1, 0,  0, 1, 1, 0,  0, -1, 1, 0,  0, -1, 0, 1}, /* 0, 1, -1 */
-    [F43] = {1, -1.5, -2, 1.5, 1, 0,  0, -1, .5, 2.5, 1, 0,  0, 1, -2.5, .5, 1, 0,
-             0, -2, -1, 2, 1, 0,  0, .5, -1, -.5, 1, 0,  0, 1, -1.5, -2, 1.5, 1}, /* 0, 1, -1, 1/2, -2 */
-    [F25] = {1, -1.5, -2, 1.5, 1, 0,  0, -1, .5, 2.5, 1, 0,  0, 1, -2.5, .5, 1, 0,
-             0, -2, -1, 2, 1, 0,  0, .5, -1, -.5, 1, 0,  0, 1, -1.5, -2, 1.5, 1}, /* the same */
+    [F23] = {-1, 0, 1, 0,  0, 1, 1, 0,  0, -1, 1, 0,  0, -1, 0, 1}, /* 0, +-1 */
+    [F43] = {1, 0, -97. / 36, 0, 1, 0,  0, -3. / 2, -9. / 4, 2. / 3, 1, 0,  0, 3. / 2, -9. / 4, -2. / 3, 1, 0,
+             0, -2. / 3, -4. / 9, 3. / 2, 1, 0,  0, 2. / 3, -4. / 9, -3. / 2, 1, 0,
+             0, 1, 0, -97. / 36, 0, 1}, /* 0, +-2/3, +-3/2 */
+    [F25] = {1, 0, -97. / 36, 0, 1, 0,  0, -3. / 2, -9. / 4, 2. / 3, 1, 0,  0, 3. / 2, -9. / 4, -2. / 3, 1, 0,
+             0, -2. / 3, -4. / 9, 3. / 2, 1, 0,  0, 2. / 3, -4. / 9, -3. / 2, 1, 0,
+             0, 1, 0, -97. / 36, 0, 1}, /* the same */
     [F45] = {-1, 0, 5.25, 0, -5.25, 0, 1, 0,       0, 1, 1, -4.25, -4.25, 1, 1, 0,
              0, -1, 1, 4.25, -4.25, -1, 1, 0,      0, .5, .25, -2.5, -1.25, 2, 1, 0,
              0, -.5, .25, 2.5, -1.25, -2, 1, 0,    0, 2, 4, -2.5, -5, .5, 1, 0,
@@ -33,11 +35,12 @@ static const real MATRIX_B[FILTERS][64] = {
 static const real MATRIX_G[FILTERS][40] = {
     [ONE] = {1},
     [F23] = {-1, 0, 0,  .5, .5, .5,  .5, -.5, .5,  0, 0, 1},
-    [F43] = {1, 0, 0,  1. / 3, 1. / 3, 1. / 3,  -1. / 3, 1. / 3, -1. / 3,  -16. / 15, -8. / 15, -4. / 15,
-             1. / 15, -2. / 15, 4. / 15,  0, 0, 1},
-    [F25] = {1, 0, 0, 0, 0,  1. / 3, 1. / 3, 1. / 3, 1. / 3, 1. / 3,  -1. / 3, 1. / 3, -1. / 3, 1. / 3, -1. / 3,
-             -16. / 15, -8. / 15, -4. / 15, -2. / 15, -1. / 15,  1. / 15, -2. / 15, 4. / 15, -8. / 15, 16. / 15,
-             0, 0, 0, 0, 1},
+    [F43] = {1, 0, 0,  -81. / 130, -27. / 65, -18. / 65,  -81. / 130, 27. / 65, -18. / 65,
+             8. / 65, 12. / 65, 18. / 65,  8. / 65, -12. / 65, 18. / 65,  0, 0, 1},
+    [F25] = {1, 0, 0, 0, 0,  -81. / 130, -27. / 65, -18. / 65, -12. / 65, -8. / 65,
+             -81. / 130, 27. / 65, -18. / 65, 12. / 65, -8. / 65,
+             8. / 65, 12. / 65, 18. / 65, 27. / 65, 81. / 130,
+             8. / 65, -12. / 65, 18. / 65, -27. / 65, 81. / 130,  0, 0, 0, 0, 1},
     [F45] = {-1, 0, 0, 0, 0,  -2. / 9, -2. / 9, -2. / 9, -2. / 9, -2. / 9,  -2. / 9, 2. / 9, -2. / 9, 2. / 9, -2. / 9,
              1. / 90, 1. / 45, 2. / 45, 4. / 45, 8. / 45,  1. / 90, -1. / 45, 2. / 45, -4. / 45, 8. / 45,
              32. / 45, 16. / 45, 8. / 45, 4. / 45, 2. / 45,  32. / 45, -16. / 45, 8. / 45, -4. / 45, 2. / 45,
@@ -46,8 +49,9 @@ static const real MATRIX_G[FILTERS][40] = {
 static const real MATRIX_A[FILTERS][32] = {
     [ONE] = {1},
     [F23] = {1, 0,  1, 1,  1, -1,  0, 1},
-    [F43] = {1, 0, 0, 0,  1, 1, 1, 1,  1, -1, 1, -1,  1, .5, .25, .125,  1, -2, 4, -8,  0, 0, 0, 1},
-    [F25] = {1, 0,  1, 1,  1, -1,  1, .5,  1, -2,  0, 1},
+    [F43] = {1, 0, 0, 0,  1, 2. / 3, 4. / 9, 8. / 27,  1, -2. / 3, 4. / 9, -8. / 27,
+             1, 3. / 2, 9. / 4, 27. / 8,  1, -3. / 2, 9. / 4, -27. / 8,  0, 0, 0, 1},
+    [F25] = {1, 0,  1, 2. / 3,  1, -2. / 3,  1, 3. / 2,  1, -3. / 2,  0, 1},
     [F45] = {1, 0, 0, 0,  1, 1, 1, 1,  1, -1, 1, -1,  1, 2, 4, 8,  1, -2, 4, -8,  1, .5, .25, .125,
              1, -.5, .25, -.125,  0, 0, 0, 1},
 };
@@ -134,32 +138,74 @@ FC_INLINE void transform_axis(const enum transform t, const int f, const vec *x,
                               const ptrdiff_t y_step)
 {
     switch (t) {
-    case INPUT: multiply(MATRIX_B[f], POINTS[f], POINTS[f], PAIRS_B[f], x, x_step, y, y_step); break;
-    case KERNEL: multiply(MATRIX_G[f], POINTS[f], TAPS[f], 0, x, x_step, y, y_step); break;
-    case OUTPUT: multiply_transposed(MATRIX_A[f], POINTS[f], OUTPUTS[f], PAIRS_A[f], x, x_step, y, y_step); break;
-    case OUTPUT_BACK: multiply(MATRIX_A[f], POINTS[f], OUTPUTS[f], PAIRS_A[f], x, x_step, y, y_step); break;
-    case KERNEL_BACK: multiply_transposed(MATRIX_G[f], POINTS[f], TAPS[f], 0, x, x_step, y, y_step); break;
+    case INPUT: multiply(MATRIX_B[f], POINTS[f], POINTS[f], PAIRS[f], x, x_step, y, y_step); break;
+    case KERNEL: multiply(MATRIX_G[f], POINTS[f], TAPS[f], PAIRS[f], x, x_step, y, y_step); break;
+    case OUTPUT: multiply_transposed(MATRIX_A[f], POINTS[f], OUTPUTS[f], PAIRS[f], x, x_step, y, y_step); break;
+    case OUTPUT_BACK: multiply(MATRIX_A[f], POINTS[f], OUTPUTS[f], PAIRS[f], x, x_step, y, y_step); break;
+    case KERNEL_BACK: multiply_transposed(MATRIX_G[f], POINTS[f], TAPS[f], PAIRS[f], x, x_step, y, y_step); break;
     }
 }
 
-/* The transform of the box (depth, height, width) in `a`, along each axis by its own filter. Returns where the result
- * is: in `a` or in `b`, which both have room for every step. */
+/* A box of vectors in memory: where its first is, and the elements to the next along depth, height and width. */
+typedef struct {
+    real *at;
+    ptrdiff_t step[3];
+} box;
+
+FC_INLINE box dense_box(vec *at, const int height, const int width)
+{
+    return (box){(real *)at, {height * width * LANES, width * LANES, LANES}};
+}
+
+/* `lines` = outer x inner lines along `axis`, from one box to another. */
+FC_INLINE void transform_lines(const enum transform t, const int f, const int axis, const int outer_axis,
+                               const int outer, const int inner_axis, const int inner, const box x, const box y,
+                               const vec start)
+{
+    for (int o = 0; o < outer; o++)
+        for (int i = 0; i < inner; i++) {
+            const real *from = x.at + o * x.step[outer_axis] + i * x.step[inner_axis];
+            real *to = y.at + o * y.step[outer_axis] + i * y.step[inner_axis];
+            vec a[8], b[8];
+            FC_UNROLL(8)
+            for (int k = 0; k < size_before(t, f); k++) a[k] = load(from + k * x.step[axis]);
+            transform_axis(t, f, a, 1, b, 1);
+            FC_UNROLL(8)
+            for (int k = 0; k < size_after(t, f); k++) {
+                if (t == OUTPUT) b[k] += start;
+                store(to + k * y.step[axis], b[k]);
+            }
+        }
+}
+
+/* The transform of box x into box y, along the width, the height and the depth; to outputs `start` is added. What is
+ * between two axes stays in the first cache. */
+FC_INLINE void transform_boxes(const enum transform t, const int fd, const int fh, const int fw, const box x,
+                               const box y, const vec start)
+{
+    const int d0 = size_before(t, fd), h0 = size_before(t, fh), h1 = size_after(t, fh), w1 = size_after(t, fw);
+    const vec zero = {0};
+    if (fh == ONE && fd == ONE) {
+        transform_lines(t, fw, 2, 0, 1, 1, 1, x, y, start);
+        return;
+    }
+    vec a[MAX_POINTS], b[MAX_POINTS];
+    const box xw = dense_box(a, h0, w1), xwh = dense_box(b, h1, w1);
+    transform_lines(t, fw, 2, 0, d0, 1, h0, x, xw, zero);
+    if (fd == ONE) {
+        transform_lines(t, fh, 1, 0, 1, 2, w1, xw, y, start);
+        return;
+    }
+    transform_lines(t, fh, 1, 0, d0, 2, w1, xw, xwh, zero);
+    transform_lines(t, fd, 0, 1, h1, 2, w1, xwh, y, start);
+}
+
+/* The same from `a`, where the box lies vector by vector, to `b`. */
 FC_INLINE const vec *transform_box(const enum transform t, const int fd, const int fh, const int fw, vec *a, vec *b)
 {
-    const int d0 = size_before(t, fd), h0 = size_before(t, fh);
-    const int h1 = size_after(t, fh), w0 = size_before(t, fw), w1 = size_after(t, fw);
-    vec *from = a, *to = b;
-    for (int i = 0; i < d0 * h0; i++) transform_axis(t, fw, from + i * w0, 1, to + i * w1, 1);
-    if (fh != ONE) {
-        from = b, to = a;
-        for (int d = 0; d < d0; d++)
-            for (int w = 0; w < w1; w++) transform_axis(t, fh, from + d * h0 * w1 + w, w1, to + d * h1 * w1 + w, w1);
-    }
-    if (fd != ONE) {
-        from = to, to = from == a ? b : a;
-        for (int i = 0; i < h1 * w1; i++) transform_axis(t, fd, from + i, h1 * w1, to + i, h1 * w1);
-    }
-    return to;
+    const box x = dense_box(a, size_before(t, fh), size_before(t, fw));
+    transform_boxes(t, fd, fh, fw, x, dense_box(b, size_after(t, fh), size_after(t, fw)), (vec){0});
+    return b;
 }
 
 /* Every combination that is compiled, one a filter an axis: WINOGRAD(X) makes X(depth, height, width) of each. */

@@ -33,7 +33,8 @@ FC_INLINE int is_variant(const int filters[3], const fc_axis axis[3], const ptrd
     return 1;
 }
 
-/* Elements from one point to the next, for a block of rows: a step that spreads the points over the cache's sets. */
+/* Elements from one point to the next, for a block of rows (tiles of data, channels of weights): a step that spreads
+ * the points over the cache's sets. */
 FC_INLINE ptrdiff_t plane(ptrdiff_t block, ptrdiff_t channels) { return block * blocks(channels, LANES) * LANES + 16; }
 
 /* The cells of one tile, `points` on each axis from `start` on and `step` apart, for one vector of channels; zeros
@@ -60,6 +61,14 @@ FC_INLINE void load_box(const int d1, const int h1, const int w1, const ptrdiff_
         }
 }
 
+/* Whether so many cells on each axis, from `start` on and `step` apart, lie within `size`. */
+FC_INLINE int box_inside(const ptrdiff_t size[3], const ptrdiff_t start[3], const ptrdiff_t step[3], const int d,
+                         const int h, const int w)
+{
+    return start[0] >= 0 && start[0] + (d - 1) * step[0] < size[0] && start[1] >= 0
+        && start[1] + (h - 1) * step[1] < size[1] && start[2] >= 0 && start[2] + (w - 1) * step[2] < size[2];
+}
+
 /* A block of a job's Winograd tiles, and the channels from `channel` on that are wanted. */
 typedef struct {
     ptrdiff_t first, count, channel, channels;
@@ -74,18 +83,23 @@ FC_INLINE void transform_inputs(const int fd, const int fh, const int fw, const 
     const ptrdiff_t size[3] = {axis[0].input, axis[1].input, axis[2].input};
     const ptrdiff_t step[3] = {axis[0].dilation, axis[1].dilation, axis[2].dilation};
     const ptrdiff_t width = blocks(k->channels, LANES) * LANES, next = plane(block, k->channels);
-    const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
+    const ptrdiff_t x_step[3] = {step[0] * size[1] * size[2] * channels, step[1] * size[2] * channels, step[2] * channels};
     for (ptrdiff_t t = 0; t < k->count; t++) {
         const place p = place_of(axis, tiles, outputs, k->first + t);
         const ptrdiff_t start[3] = {p.at[0] + axis[0].start, p.at[1] + axis[1].start, p.at[2] + axis[2].start};
         const real *x_n = (const real *)x + p.n * size[0] * size[1] * size[2] * channels + k->channel;
+        const real *x_t = x_n + ((start[0] * size[1] + start[1]) * size[2] + start[2]) * channels;
+        const int inside = box_inside(size, start, step, POINTS[fd], POINTS[fh], POINTS[fw]);
         for (ptrdiff_t c = 0; c < k->channels; c += LANES) {
-            vec a[MAX_POINTS], b[MAX_POINTS];
-            load_box(POINTS[fd], POINTS[fh], POINTS[fw], size, start, step, channels, x_n + c,
-                     min_(k->channels - c, LANES), a);
-            const vec *v = transform_box(INPUT, fd, fh, fw, a, b);
-            real *out = to + t * width + c;
-            for (int i = 0; i < points; i++) store(out + i * next, v[i]);
+            const ptrdiff_t lanes = min_(k->channels - c, LANES);
+            vec border[MAX_POINTS];
+            box from = {(real *)x_t + c, {x_step[0], x_step[1], x_step[2]}};
+            if (!inside || lanes < LANES) {
+                load_box(POINTS[fd], POINTS[fh], POINTS[fw], size, start, step, channels, x_n + c, lanes, border);
+                from = dense_box(border, POINTS[fh], POINTS[fw]);
+            }
+            const box out = {to + t * width + c, {POINTS[fh] * POINTS[fw] * next, POINTS[fw] * next, next}};
+            transform_boxes(INPUT, fd, fh, fw, from, out, (vec){0});
         }
     }
 }
