@@ -17,7 +17,7 @@ RMS = {  # of the error over the output's root mean square, float32, as fastconv
     (5,): {(4,): 5.6e-7},
     (3, 3): {(2, 2): 2.2e-7, (4, 4): 6.6e-7},
     (5, 5): {(2, 2): 7.2e-7, (4, 4): 2.6e-6},
-    (3, 3, 3): {(2, 2, 2): 3.1e-7, (2, 4, 4): 8.6e-7},
+    (3, 3, 3): {(2, 2, 2): 3.1e-7, (2, 4, 4): 8.6e-7, (4, 4, 4): 1.4e-6},
 }
 VARIANTS = [(taps, outputs) for taps, rows in algorithms.WINOGRAD.items() for outputs in rows]
 CASES = {

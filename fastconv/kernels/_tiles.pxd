@@ -102,14 +102,15 @@ cdef extern from "tiles.h" nogil:
     ctypedef struct fc_winograd_kernel:
         const void* x
         const void* dy
-        void* products
+        void* inputs
+        void* gradients
+        void* sums
         void* dkernel
         fc_axis axis[3]
         ptrdiff_t batch, channels, filters
         ptrdiff_t outputs[3]
         ptrdiff_t tiles[3]
-        ptrdiff_t block
-        ptrdiff_t slices, part
+        ptrdiff_t first, count, block, part
 
     ctypedef struct fc_depthwise:
         const void* x
@@ -167,7 +168,8 @@ cdef extern from "tiles.h" nogil:
         fc_tile* conv_pool_backward_input
         fc_tile* winograd_weights
         fc_tile* winograd_forward
-        fc_tile* winograd_backward_kernel
+        fc_tile* winograd_transform
+        fc_tile* winograd_multiply
         fc_tile* winograd_reduce
         fc_tile* depthwise_forward
         fc_tile* depthwise_backward_kernel

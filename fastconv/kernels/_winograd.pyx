@@ -23,8 +23,9 @@ from ._tiles cimport (
 cdef enum:
     BUDGET = 1024 * 1024  # bytes of a block's transformed inputs and products: second and third cache
     CUTS = 4              # blocks come in multiples of it, so that a few threads share them evenly
-    SLICES = 8            # of a kernel gradient, at most
-    SUMS = 1024 * 1024    # bytes of a part's sums
+    SHARES = 16           # of a kernel gradient's stages, at least
+    RANGE = 128           # Winograd tiles, at least, that a kernel gradient transforms before it multiplies
+    DATA = 8 << 20        # bytes of them
 
 
 cdef inline ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
@@ -132,19 +133,24 @@ def winograd_backward_kernel(dy, x, dkernel, window, outputs):
         job.axis[i] = window_axis(window, i)
     cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles), itemsize = dy.itemsize
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
-    cdef ptrdiff_t row = points * lanes * itemsize
+    cdef ptrdiff_t tile = points * (rounded(job.channels, tiles.lanes) + lanes) * itemsize
+    cdef ptrdiff_t sums = points * job.channels * lanes * itemsize
 
-    # Sums that outgrow the cache are cut by channels first, by slices of the tiles then.
-    cdef ptrdiff_t parts = min(blocks(row * job.channels, SUMS), blocks(job.channels, 4 * tiles.lanes))
-    job.part = rounded(blocks(job.channels, parts), tiles.lanes)
-    parts = blocks(job.channels, job.part)
-    job.slices = max(1, min(blocks(SLICES, parts), all // (4 * tiles.block)))
-    cdef ptrdiff_t most = BUDGET // (points * (job.part + lanes) * itemsize)
-    job.block = max(min(most, blocks(all, job.slices)), min(4 * tiles.block, blocks(all, job.slices)))
-    job.block = blocks(blocks(all, job.slices), blocks(blocks(all, job.slices), job.block))
-    cdef Block products = Block(job.slices * row * job.channels)
-    job.products = products.data
-    cdef size_t scratch = points * (plane(tiles, job.block, job.part) + plane(tiles, job.block, job.filters))
-    run(tiles.winograd_backward_kernel, &job, job.slices * parts, 2.0 * all * points * job.channels * lanes, True,
-        scratch * itemsize)
-    run(tiles.winograd_reduce, &job, job.channels, 4.0 * job.slices * points * job.channels * lanes, True)
+    # A range of transformed tiles stays in an outer cache, but is worth a pass over the sums.
+    cdef ptrdiff_t most = min(all, max(RANGE, max(DATA, 4 * sums) // tile))
+    most = blocks(all, blocks(all, most))
+    cdef Block inputs = Block(points * plane(tiles, most, job.channels) * itemsize)
+    cdef Block gradients = Block(points * plane(tiles, most, job.filters) * itemsize)
+    cdef Block total = Block(sums)
+    job.inputs, job.gradients, job.sums = inputs.data, gradients.data, total.data
+    job.part = rounded(blocks(job.channels, blocks(SHARES, points)), tiles.block)
+    job.first = 0
+    while job.first < all:
+        job.count = min(most, all - job.first)
+        job.block = blocks(job.count, SHARES)
+        run(tiles.winograd_transform, &job, blocks(job.count, job.block), 25.0 * job.count * points * (job.channels + lanes),
+            True)
+        run(tiles.winograd_multiply, &job, points * blocks(job.channels, job.part),
+            2.0 * job.count * points * job.channels * lanes, True)
+        job.first += job.count
+    run(tiles.winograd_reduce, &job, job.channels, 8.0 * points * job.channels * lanes, True)

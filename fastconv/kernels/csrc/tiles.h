@@ -128,16 +128,16 @@ typedef struct {
     void *index;
 } fc_winograd;
 
-/* Its kernel gradient: products[slice][point][channel][lane] = the sum over the slice's tiles of transformed x (outer)
- * transformed dy; winograd_reduce adds the slices in their order and transforms back. Tiles: slices * parts,
- * where a part is some of the channels; of winograd_reduce: channels. */
+/* Its kernel gradient, over the range of `count` Winograd tiles from `first` on; both sides transformed, [point][tile][lane],
+ * and the sums of their products, [point][channel][lane]. Tiles of winograd_transform: blocks of `block` Winograd tiles;
+ * of winograd_multiply: points * parts of `part` channels; of winograd_reduce: channels. */
 typedef struct {
     const void *x, *dy;
-    void *products, *dkernel;
+    void *inputs, *gradients, *sums, *dkernel;
     fc_axis axis[3];
     ptrdiff_t batch, channels, filters;
-    ptrdiff_t outputs[3], tiles[3], block;
-    ptrdiff_t slices, part;
+    ptrdiff_t outputs[3], tiles[3];
+    ptrdiff_t first, count, block, part;
 } fc_winograd_kernel;
 
 /* Depthwise convolution: one filter a channel. Forward, and each stride phase of backward-input.
@@ -188,7 +188,7 @@ typedef struct {
     X(conv_pack) X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
     X(conv_pool_pack) X(conv_pool_backward_input)                                                                    \
-    X(winograd_weights) X(winograd_forward) X(winograd_backward_kernel) X(winograd_reduce)                           \
+    X(winograd_weights) X(winograd_forward) X(winograd_transform) X(winograd_multiply) X(winograd_reduce)            \
     X(depthwise_forward) X(depthwise_backward_kernel)                                                                \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
     X(average_pool_forward) X(average_pool_backward)                                                                 \

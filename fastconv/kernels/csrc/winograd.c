@@ -164,15 +164,15 @@ FC_INLINE void transform_weights(const int fd, const int fh, const int fw, const
 typedef struct {
     int filters[3];
     void (*weights)(const fc_winograd *, ptrdiff_t);
-    void (*inputs)(const fc_winograd *, const part *, real *);
+    void (*inputs)(const fc_winograd *, ptrdiff_t, ptrdiff_t, real *);
     void (*outputs)(const fc_winograd *, ptrdiff_t, ptrdiff_t, const real *);
 } variant;
 
 #define FUNCTIONS(d, h, w)                                                                                           \
     static void weights_##d##h##w(const fc_winograd *j, ptrdiff_t index) { transform_weights(d, h, w, j, index); }    \
-    static void inputs_##d##h##w(const fc_winograd *j, const part *k, real *to)                                       \
+    static void inputs_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, real *to)                    \
     {                                                                                                                \
-        transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->block, k, to);                             \
+        transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->block, first, count, to);                  \
     }                                                                                                                \
     static void outputs_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, const real *products)       \
     {                                                                                                                \
@@ -202,8 +202,7 @@ void FC_NAME(winograd_forward)(const void *job, ptrdiff_t index, void *scratch)
     const ptrdiff_t first = index * j->block, all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
     const ptrdiff_t count = min_(all - first, j->block);
     real *inputs = scratch, *products = inputs + points * plane(j->block, j->channels);
-    const part all_channels = {first, count, 0, j->channels};
-    v->inputs(j, &all_channels, inputs);
+    v->inputs(j, first, count, inputs);
     multiply_points(j, points, count, inputs, products);
     v->outputs(j, first, count, products);
 }

@@ -11,7 +11,7 @@
 #include "vector.h"
 
 enum { ONE, F23, F43, F25, F45, FILTERS }; /* FMR is F(M, R); ONE: an axis of one tap, left alone */
-enum { MAX_POINTS = 144 };                 /* of a tile: 4 x 6 x 6 */
+enum { MAX_POINTS = 216 };                 /* of a tile: 6 x 6 x 6 */
 
 static const int OUTPUTS[FILTERS] = {1, 2, 4, 2, 4}, TAPS[FILTERS] = {1, 3, 3, 5, 5}, POINTS[FILTERS] = {1, 4, 6, 6, 8};
 /* Rows 1 and 2, 3 and 4, ... of every matrix, so many pairs, belong to points a and -a: they are the sum and difference
@@ -211,6 +211,6 @@ FC_INLINE const vec *transform_box(const enum transform t, const int fd, const i
 /* Every combination that is compiled, one a filter an axis: WINOGRAD(X) makes X(depth, height, width) of each. */
 #define FC_WINOGRAD(X)                                                                                               \
     X(ONE, ONE, F43) X(ONE, ONE, F45) X(ONE, F23, F23) X(ONE, F43, F43) X(ONE, F25, F25) X(ONE, F45, F45)            \
-    X(F23, F23, F23) X(F23, F43, F43)
+    X(F23, F23, F23) X(F23, F43, F43) X(F43, F43, F43)
 
 #endif

@@ -1,12 +1,14 @@
 /* winograd_kernel.c: the kernel's gradient by Winograd: dW = G' [sum over tiles of (B' d) (outer) (A dY)] G, by axis.
  *
- * A slice of the Winograd tiles is walked in blocks: both sides are transformed to [point][tile][channel or filter] in
- * scratch, and each point adds its outer products, tiles being the reduction, to the slice's sums. Slices are cut by
- * shape and added in their order.
+ * Three stages over a range of Winograd tiles: winograd_transform brings both sides to [point][tile][channel or filter];
+ * winograd_multiply adds, for each point, their outer products, tiles being the reduction; after the last range
+ * winograd_reduce transforms the sums back. Tiles are added in their order, whatever cuts the work.
  */
 #include "winograd_tiles.h"
 
-/* sum (rows, vectors) += the sum over tiles of a[tile][row] b[tile][vectors] */
+enum { CHUNK = 128 }; /* tiles that are added up from zero: in one long sum small terms would drown in large ones */
+
+/* sum (rows, vectors) = or += the sum over tiles of a[tile][row] b[tile][vectors] */
 FC_INLINE void outer_tile(const ptrdiff_t rows, const ptrdiff_t vectors, ptrdiff_t tiles, const real *restrict a,
                           ptrdiff_t a_tile, const real *restrict b, ptrdiff_t b_tile, real *restrict sum,
                           ptrdiff_t sum_row, int add)
@@ -46,11 +48,11 @@ typedef void tile_function(ptrdiff_t, const real *, ptrdiff_t, const real *, ptr
     }
 #include "tile_table.h"
 
-/* to[point][t][filter] = the transformed output gradients of tiles `first` to `first + count`. */
+/* to[point][t][filter] = the transformed output gradients of tiles `first` to `first + count`, in memory for the range. */
 FC_INLINE void transform_gradients(const int fd, const int fh, const int fw, const fc_winograd_kernel *j,
                                    ptrdiff_t first, ptrdiff_t count, real *restrict to)
 {
-    const ptrdiff_t K = j->filters, width = blocks(K, LANES) * LANES, next = plane(j->block, K);
+    const ptrdiff_t K = j->filters, width = blocks(K, LANES) * LANES, next = plane(j->count, K);
     const ptrdiff_t size[3] = {j->axis[0].output, j->axis[1].output, j->axis[2].output};
     const ptrdiff_t step[3] = {j->axis[0].dilation, j->axis[1].dilation, j->axis[2].dilation};
     const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
@@ -67,37 +69,14 @@ FC_INLINE void transform_gradients(const int fd, const int fh, const int fw, con
     }
 }
 
-/* sums[point][channel][lane] of a part, added to those of the blocks before. */
-static void add_points(const fc_winograd_kernel *j, int points, const part *q, const real *inputs,
-                       const real *gradients, real *sums, int add)
-{
-    const ptrdiff_t a_tile = blocks(q->channels, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
-    const ptrdiff_t pieces = blocks(q->channels, BLOCK);
-    for (int p = 0; p < points; p++) {
-        const real *a = inputs + p * plane(j->block, q->channels), *b = gradients + p * plane(j->block, j->filters);
-        real *sum = sums + (p * j->channels + q->channel) * lanes;
-        for (ptrdiff_t k = 0; k < lanes; k += PANEL)
-            for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one channel at most */
-                const ptrdiff_t rows = (q->channels + i) / pieces;
-                tile_functions[rows - 1][min_(lanes - k, PANEL) / LANES - 1](q->count, a + c, a_tile, b + k, lanes,
-                                                                            sum + c * lanes + k, lanes, add);
-                c += rows;
-            }
-    }
-}
-
-/* dkernel[taps][channel][filters] of one channel, from the slices' sums. */
+/* dkernel[taps][channel][filters] of one channel, from the sums. */
 FC_INLINE void reduce(const int fd, const int fh, const int fw, const fc_winograd_kernel *j, ptrdiff_t c)
 {
     const ptrdiff_t C = j->channels, K = j->filters, lanes = blocks(K, LANES) * LANES;
     const int points = POINTS[fd] * POINTS[fh] * POINTS[fw], taps = TAPS[fd] * TAPS[fh] * TAPS[fw];
     for (ptrdiff_t k = 0; k < K; k += LANES) {
         vec a[MAX_POINTS], b[MAX_POINTS];
-        for (int i = 0; i < points; i++) {
-            const real *from = (const real *)j->products + (i * C + c) * lanes + k;
-            a[i] = load(from);
-            for (ptrdiff_t s = 1; s < j->slices; s++) a[i] += load(from + s * points * C * lanes);
-        }
+        for (int i = 0; i < points; i++) a[i] = load((const real *)j->sums + (i * C + c) * lanes + k);
         const vec *w = transform_box(KERNEL_BACK, fd, fh, fw, a, b);
         for (int i = 0; i < taps; i++)
             store_part((real *)j->dkernel + (i * C + c) * K + k, w[i], min_(K - k, LANES));
@@ -106,15 +85,15 @@ FC_INLINE void reduce(const int fd, const int fh, const int fw, const fc_winogra
 
 typedef struct {
     int filters[3];
-    void (*inputs)(const fc_winograd_kernel *, const part *, real *);
+    void (*inputs)(const fc_winograd_kernel *, ptrdiff_t, ptrdiff_t, real *);
     void (*gradients)(const fc_winograd_kernel *, ptrdiff_t, ptrdiff_t, real *);
     void (*reduce)(const fc_winograd_kernel *, ptrdiff_t);
 } variant;
 
 #define FUNCTIONS(d, h, w)                                                                                           \
-    static void inputs_##d##h##w(const fc_winograd_kernel *j, const part *k, real *to)                                \
+    static void inputs_##d##h##w(const fc_winograd_kernel *j, ptrdiff_t first, ptrdiff_t count, real *to)             \
     {                                                                                                                \
-        transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->block, k, to);                             \
+        transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->count, first, count, to);                  \
     }                                                                                                                \
     static void gradients_##d##h##w(const fc_winograd_kernel *j, ptrdiff_t first, ptrdiff_t count, real *to)          \
     {                                                                                                                \
@@ -131,22 +110,35 @@ static const variant *variant_of(const fc_winograd_kernel *j)
         if (is_variant(v->filters, j->axis, j->outputs)) return v;
 }
 
-void FC_NAME(winograd_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
+void FC_NAME(winograd_transform)(const void *job, ptrdiff_t index, void *scratch)
 {
+    (void)scratch;
     const fc_winograd_kernel *j = job;
     const variant *v = variant_of(j);
-    const int points = POINTS[v->filters[0]] * POINTS[v->filters[1]] * POINTS[v->filters[2]];
-    const ptrdiff_t parts = blocks(j->channels, j->part), channel = index % parts * j->part, slice = index / parts;
-    const ptrdiff_t all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
-    const ptrdiff_t from = all * slice / j->slices, to = all * (slice + 1) / j->slices;
-    real *inputs = scratch, *gradients = inputs + points * plane(j->block, j->part);
-    real *sums = (real *)j->products + slice * points * j->channels * blocks(j->filters, LANES) * LANES;
-    for (ptrdiff_t first = from; first < to; first += j->block) {
-        const part q = {first, min_(to - first, j->block), channel, min_(j->channels - channel, j->part)};
-        v->inputs(j, &q, inputs);
-        v->gradients(j, first, q.count, gradients);
-        add_points(j, points, &q, inputs, gradients, sums, first > from);
-    }
+    const ptrdiff_t t = index * j->block, count = min_(j->count - t, j->block);
+    v->inputs(j, j->first + t, count, (real *)j->inputs + t * blocks(j->channels, LANES) * LANES);
+    v->gradients(j, j->first + t, count, (real *)j->gradients + t * blocks(j->filters, LANES) * LANES);
+}
+
+void FC_NAME(winograd_multiply)(const void *job, ptrdiff_t index, void *scratch)
+{
+    (void)scratch;
+    const fc_winograd_kernel *j = job;
+    const ptrdiff_t parts = blocks(j->channels, j->part), point = index / parts, from = index % parts * j->part;
+    const ptrdiff_t channels = min_(j->channels - from, j->part), pieces = blocks(channels, BLOCK);
+    const ptrdiff_t a_tile = blocks(j->channels, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
+    const real *a = (const real *)j->inputs + point * plane(j->count, j->channels) + from;
+    const real *b = (const real *)j->gradients + point * plane(j->count, j->filters);
+    real *sum = (real *)j->sums + (point * j->channels + from) * lanes;
+    for (ptrdiff_t t = 0; t < j->count; t += CHUNK)
+        for (ptrdiff_t k = 0; k < lanes; k += PANEL)
+            for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one channel at most */
+                const ptrdiff_t rows = (channels + i) / pieces;
+                tile_functions[rows - 1][min_(lanes - k, PANEL) / LANES - 1](
+                    min_(j->count - t, CHUNK), a + t * a_tile + c, a_tile, b + t * lanes + k, lanes,
+                    sum + c * lanes + k, lanes, j->first + t > 0);
+                c += rows;
+            }
 }
 
 void FC_NAME(winograd_reduce)(const void *job, ptrdiff_t channel, void *scratch)

@@ -69,29 +69,24 @@ FC_INLINE int box_inside(const ptrdiff_t size[3], const ptrdiff_t start[3], cons
         && start[1] + (h - 1) * step[1] < size[1] && start[2] >= 0 && start[2] + (w - 1) * step[2] < size[2];
 }
 
-/* A block of a job's Winograd tiles, and the channels from `channel` on that are wanted. */
-typedef struct {
-    ptrdiff_t first, count, channel, channels;
-} part;
-
-/* to[point][tile][channel] = a part's transformed inputs, for scratch of `block` tiles. */
+/* to[point][tile][channel] = the transformed inputs of tiles `first` to `first + count`, in memory for `block` tiles. */
 FC_INLINE void transform_inputs(const int fd, const int fh, const int fw, const fc_axis axis[3],
                                 const ptrdiff_t tiles[3], ptrdiff_t channels, const void *x, ptrdiff_t block,
-                                const part *k, real *restrict to)
+                                ptrdiff_t first, ptrdiff_t count, real *restrict to)
 {
     const ptrdiff_t outputs[3] = {OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]};
     const ptrdiff_t size[3] = {axis[0].input, axis[1].input, axis[2].input};
     const ptrdiff_t step[3] = {axis[0].dilation, axis[1].dilation, axis[2].dilation};
-    const ptrdiff_t width = blocks(k->channels, LANES) * LANES, next = plane(block, k->channels);
+    const ptrdiff_t width = blocks(channels, LANES) * LANES, next = plane(block, channels);
     const ptrdiff_t x_step[3] = {step[0] * size[1] * size[2] * channels, step[1] * size[2] * channels, step[2] * channels};
-    for (ptrdiff_t t = 0; t < k->count; t++) {
-        const place p = place_of(axis, tiles, outputs, k->first + t);
+    for (ptrdiff_t t = 0; t < count; t++) {
+        const place p = place_of(axis, tiles, outputs, first + t);
         const ptrdiff_t start[3] = {p.at[0] + axis[0].start, p.at[1] + axis[1].start, p.at[2] + axis[2].start};
-        const real *x_n = (const real *)x + p.n * size[0] * size[1] * size[2] * channels + k->channel;
+        const real *x_n = (const real *)x + p.n * size[0] * size[1] * size[2] * channels;
         const real *x_t = x_n + ((start[0] * size[1] + start[1]) * size[2] + start[2]) * channels;
         const int inside = box_inside(size, start, step, POINTS[fd], POINTS[fh], POINTS[fw]);
-        for (ptrdiff_t c = 0; c < k->channels; c += LANES) {
-            const ptrdiff_t lanes = min_(k->channels - c, LANES);
+        for (ptrdiff_t c = 0; c < channels; c += LANES) {
+            const ptrdiff_t lanes = min_(channels - c, LANES);
             vec border[MAX_POINTS];
             box from = {(real *)x_t + c, {x_step[0], x_step[1], x_step[2]}};
             if (!inside || lanes < LANES) {
