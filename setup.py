@@ -18,7 +18,7 @@ from setuptools.command.build_ext import build_ext
 KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
 TILES = ["conv_forward.c", "conv_backward_kernel.c", "depthwise.c", "pool.c", "rows.c", "update.c", "table.c"]
-HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h"]
+HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "exp.h"]
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
 
 # name: (bytes in a vector, pixels in a register tile, flags)

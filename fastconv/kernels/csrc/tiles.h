@@ -95,7 +95,7 @@ typedef struct {
     ptrdiff_t rows, block, width; /* width: elements a row */
 } fc_rows;
 
-/* Optimizer steps, in place; one tile a parameter. */
+/* Optimizer steps, in place. The tables have one entry a tile: a piece of a parameter. */
 typedef struct {
     void **parameter, **gradient, **first, **second; /* first: velocity or first moment; second: second moment */
     const ptrdiff_t *count;
