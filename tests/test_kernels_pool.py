@@ -53,6 +53,46 @@ def test_agrees_with_its_twin(row, isa):
         check_pool(make(shape_of(row), row["dtype"]), row["pool"], strides=row["stride"], padding=row["padding"])
 
 
+# pool, strides: each axis on its own; the constant windows, their neighbours, gaps between windows, overlap.
+WINDOWS = [
+    ((2,), None), ((3,), None), ((3,), 2), ((2, 2), None), ((3, 3), None), ((3, 3), 2), ((2, 3), (3, 2)), ((3, 2), 1),
+    ((2, 2, 2), None), ((3, 2, 2), None), ((1, 3, 3), (1, 2, 2)), ((2, 2), 3), ((2, 2), (5, 4)), ((1, 1), 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", [1, 7, 31, 33, 65, 96])
+@pytest.mark.parametrize("pool, strides", WINDOWS, ids=str)
+def test_windows_and_tails_of_channels(pool, strides, channels, dtype, isa):
+    x = integers((2, *(9, 8, 7)[: len(pool)], channels), dtype)
+    for padding in ("valid", "same"):
+        check_pool(x, pool, strides=strides, padding=padding)
+
+
+@pytest.mark.parametrize("channels", [1, 33, 64])
+@pytest.mark.parametrize("pool, strides", [((2, 2), None), ((3, 3), 2)], ids=str)
+def test_ties_nan_and_infinities_as_the_twin(pool, strides, channels, isa):
+    values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1], "f4")
+    x = np.random.default_rng(0).choice(values, (3, 12, 13, channels))
+    for padding in ("valid", "same"):
+        options = {"strides": strides, "padding": padding}
+        for ours, twin in zip(kernels.max_pool_forward(x, pool, **options), reference.max_pool_forward(x, pool, **options)):
+            np.testing.assert_array_equal(ours, twin)
+
+
+def test_rows_of_a_tile_end_where_the_array_ends():
+    """Batches that are no multiple of a tile's rows; the results of a batch are those of its samples."""
+    x = normal((7, 6, 6, 40), "f4")
+    y, index = kernels.max_pool_forward(x, 2)
+    dx = kernels.max_pool_backward(y, index, x.shape, 2)
+    for i in range(len(x)):
+        one = x[i : i + 1]
+        np.testing.assert_array_equal(kernels.max_pool_forward(one, 2)[0], y[i : i + 1])
+        np.testing.assert_array_equal(
+            kernels.max_pool_backward(y[i : i + 1], index[i : i + 1], one.shape, 2), dx[i : i + 1]
+        )
+
+
 def test_windows_of_more_than_256_taps(isa):
     check_pool(integers((2, 20, 21, 5), "f4"), (17, 16), strides=2, padding="same")
     check_pool(integers((1, 400, 3), "f4"), 300, strides=7)

@@ -74,6 +74,53 @@ def test_nan_reaches_every_output_that_depends_on_it(isa):
     np.testing.assert_array_equal(np.isnan(loss), [False, True, True, False])
 
 
+def exp_of(y):
+    """e to the power of y, as the kernels compute it: log-softmax's gradient of dy = (0, -1) is exp(y) in column 0."""
+    rows = np.stack([y, np.zeros_like(y)], axis=1)
+    return kernels.log_softmax_backward(np.tile(np.array([0, -1], y.dtype), (len(y), 1)), rows)[:, 0]
+
+
+@pytest.mark.parametrize("dtype, least, most", [(np.float32, -87.3, 88.7), (np.float64, -708.3, 709.7)])
+def test_exp_is_within_two_units_in_the_last_place(dtype, least, most, isa):
+    rng = np.random.default_rng(0)
+    y = np.concatenate([rng.uniform(least, most, 200_000), rng.uniform(-1, 1, 50_000), rng.normal(0, 1e-4, 999)])
+    y = y.astype(dtype)
+    exact = np.exp(y.astype(np.longdouble))
+    units = np.abs(exp_of(y) - exact) / np.spacing(exact.astype(dtype))
+    assert units.max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exp_of_special_values(dtype, isa):
+    y = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4, 720, -760, np.finfo(dtype).max, np.finfo(dtype).min], dtype)
+    expected = [1, 1, np.inf, 0, np.nan, np.inf, 0, np.inf, 0, np.inf, 0]
+    np.testing.assert_array_equal(exp_of(y), np.array(expected, dtype))
+    y = np.linspace(-104, -87, 1000) if dtype == np.float32 else np.linspace(-745, -708, 1000)
+    tiny = np.finfo(dtype).smallest_subnormal
+    np.testing.assert_allclose(exp_of(y.astype(dtype)), np.exp(y.astype(dtype)), rtol=1e-6, atol=2 * tiny)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [1, 2, 3, 10, 15, 31, 32, 33])
+def test_sums_of_narrow_rows(width, dtype, isa):
+    for rows in (1, 7, 8, 127, 129, 20_001):
+        check_op("bias_backward", (rows, width), terms=rows, dtype=dtype)
+
+
+@pytest.mark.parametrize("width", [1, 3, 8, 10, 17, 64, 100])
+def test_special_values_anywhere_in_a_row(width, isa):
+    """NaN in any column makes its row NaN and no other; -inf is a probability of 0; a row of -inf or with inf is NaN."""
+    x = normal((4 * width, width), "f4")
+    columns = np.arange(width)
+    x[columns, columns] = np.nan
+    x[width + columns, columns] = -np.inf
+    x[2 * width + columns, columns] = np.inf
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name in ("softmax_forward", "log_softmax_forward"):
+            result, expected = getattr(kernels, name)(x), getattr(reference, name)(x)
+            np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
 UPDATES = [
     ("sgd_step", 0, {"learning_rate": 0.1}),
     ("sgd_step", 1, {"learning_rate": 0.1, "momentum": 0.9}),
@@ -85,7 +132,7 @@ UPDATES = [
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name, states, options", UPDATES)
 def test_updates_agree_with_their_twins(name, states, options, dtype, isa):
-    shapes = [(5, 5, 3, 33), (33,), (), (0, 4), (40000,)]
+    shapes = [(5, 5, 3, 33), (33,), (), (0, 4), (40000,), (16384,), (16385,), (1,), *[(7 + i,) for i in range(40)]]
     lists = [[normal(shape, dtype, 10 * i + j) for j, shape in enumerate(shapes)] for i in range(2 + states)]
     if name == "adam_step":
         lists[3] = [np.asarray(abs(array)) for array in lists[3]]
@@ -96,6 +143,18 @@ def test_updates_agree_with_their_twins(name, states, options, dtype, isa):
     for ours, twin in zip(lists, twins):
         for a, b in zip(ours or (), twin or ()):
             np.testing.assert_allclose(a, b, rtol=0, atol=30 * np.finfo(dtype).eps)
+
+
+def test_updates_do_not_depend_on_the_threads(restore_threads):
+    results = []
+    for threads in (1, 2, 3, 7):
+        kernels.set_num_threads(threads)
+        parameters = [normal((size,), "f4", size) for size in (300_000, 17, 16_384)]
+        gradients = [normal(p.shape, "f4", 1) for p in parameters]
+        moments = [[np.ones_like(p) for p in parameters] for _ in range(2)]
+        kernels.adam_step(parameters, gradients, *moments, 2, 0.01)
+        results.append(b"".join(p.tobytes() for p in parameters))
+    assert len(set(results)) == 1
 
 
 def test_updates_take_mixed_dtypes_and_check_before_they_write():

@@ -1,9 +1,13 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Pooling: fills the job of csrc/pool.c and runs its tiles. Arrays as in _conv.pyx; kernels/pool.py checks them."""
 
 from libc.stddef cimport ptrdiff_t
 
 from ._tiles cimport address, fc_pool, fc_tile, fc_tiles, run, tiles_of, window_axis
+
+
+cdef enum:
+    BLOCK = 4096  # elements that a tile writes, at least one row
 
 
 cdef int run_pool(fc_tile* tile, x, y, index, window, bint backward) except -1:
@@ -18,7 +22,8 @@ cdef int run_pool(fc_tile* tile, x, y, index, window, bint backward) except -1:
     cdef ptrdiff_t rows = job.batch
     for i in range(2):
         rows *= job.axis[i].input if backward else job.axis[i].output
-    return run(tile, &job, rows, 4.0 * max(x.size, y.size), False, 0, sizeof(job))
+    job.rows = max(1, BLOCK // (y.size // rows))
+    return run(tile, &job, (rows + job.rows - 1) // job.rows, 4.0 * max(x.size, y.size), False, 0, sizeof(job))
 
 
 def max_pool_forward(x, y, index, window):

@@ -89,27 +89,43 @@ def crossentropy_backward(dloss, probabilities, target, dlogits):
              probabilities, target, dlogits, probabilities.shape[1], 6, dloss)
 
 
-cdef void** addresses(list arrays, void** table) except NULL:
-    for i in range(len(arrays)):
-        table[i] = address(arrays[i], True)
-    return table
+cdef int cut(void** table, list arrays, ptrdiff_t itemsize) except -1:
+    """Writes where each piece of each array starts: pieces of BLOCK elements, the last of an array maybe less."""
+    cdef char* data
+    cdef ptrdiff_t size, start, i = 0
+    for array in arrays:
+        data, size = <char*>address(array, True), array.size
+        for start in range(0, size, BLOCK):
+            table[i] = data + start * itemsize
+            i += 1
+    return 0
 
 
 cdef int run_update(fc_tile* tile, fc_update* job, list parameters, list gradients, list first, list second) except -1:
-    """One call for all parameters, over tables of pointers; `first` and `second` may be None."""
-    cdef ptrdiff_t count = len(parameters), elements = 0
-    cdef Block room = Block(count * (4 * sizeof(void*) + sizeof(ptrdiff_t)))
+    """One call for all parameters, over tables of pointers to pieces; `first` and `second` may be None."""
+    cdef ptrdiff_t itemsize = parameters[0].itemsize, pieces = 0, elements = 0, size, start, i = 0
+    for parameter in parameters:
+        size = parameter.size
+        pieces += (size + BLOCK - 1) // BLOCK
+        elements += size
+    cdef Block room = Block(pieces * (4 * sizeof(void*) + sizeof(ptrdiff_t)))
     cdef void** table = <void**>room.data
-    cdef ptrdiff_t* counts = <ptrdiff_t*>(table + 4 * count)
-    job.parameter = addresses(parameters, table)
-    job.gradient = addresses(gradients, table + count)
-    job.first = NULL if first is None else addresses(first, table + 2 * count)
-    job.second = NULL if second is None else addresses(second, table + 3 * count)
-    for i in range(count):
-        counts[i] = parameters[i].size
-        elements += counts[i]
-    job.count = counts
-    return run(tile, job, count, 8.0 * elements)
+    cdef ptrdiff_t* counts = <ptrdiff_t*>(table + 4 * pieces)
+    job.parameter, job.gradient, job.count = table, table + pieces, counts
+    job.first = NULL if first is None else table + 2 * pieces
+    job.second = NULL if second is None else table + 3 * pieces
+    cut(job.parameter, parameters, itemsize)
+    cut(job.gradient, gradients, itemsize)
+    if first is not None:
+        cut(job.first, first, itemsize)
+    if second is not None:
+        cut(job.second, second, itemsize)
+    for parameter in parameters:
+        size = parameter.size
+        for start in range(0, size, BLOCK):
+            counts[i] = min(size - start, BLOCK)
+            i += 1
+    return run(tile, job, pieces, 8.0 * elements)
 
 
 def sgd_step(list parameters, list gradients, velocities, double rate, double momentum, bint nesterov):

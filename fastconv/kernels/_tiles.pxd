@@ -134,7 +134,7 @@ cdef extern from "tiles.h" nogil:
         void* y
         void* index
         fc_axis axis[3]
-        ptrdiff_t batch, channels
+        ptrdiff_t batch, channels, rows
 
     ctypedef struct fc_rows:
         const void* a

@@ -1,57 +1,173 @@
-/* pool.c: max and average pooling and their gradients; vectors run over channels, one tile is one row of what is
- * written. Global pooling is the window that covers its input.
+/* pool.c: max and average pooling and their gradients; vectors run over channels, one tile is a block of rows of what
+ * is written. Global pooling is the window that covers its input.
+ *
+ * The work on one window is written once, over loops of taps whose counts are constants in a copy for each usual
+ * size. Gradients: where windows do not overlap, each is read once a row and spread over its cells; elsewhere a cell
+ * gathers from the windows over it. Either way dx is written once, needs no zeros before and no atomics.
  */
-#include "pool_window.h"
+#include "vector.h"
 
 #include <string.h>
 
-/* The first and past-the-last window that reads input cell `i`. */
-FC_INLINE ptrdiff_t first_window(const fc_axis *a, ptrdiff_t i)
+enum { WIDE = 4 }; /* vectors of channels that are worked on side by side */
+
+/* Work(c, vectors, lanes) for all channels: WIDE vectors at a time, then one. The last vector starts early enough to
+ * be whole, and writes some channels twice; only fewer channels than a vector has lanes leave it a part. */
+#define FOR_CHANNELS(C, Work)                                                                                        \
+    do {                                                                                                             \
+        ptrdiff_t c = 0;                                                                                             \
+        for (; c + WIDE * LANES <= (C); c += WIDE * LANES) Work(c, WIDE, LANES);                                     \
+        for (; c + LANES <= (C); c += LANES) Work(c, 1, LANES);                                                      \
+        if (c < (C) && (C) > LANES)                                                                                  \
+            Work((C)-LANES, 1, LANES);                                                                               \
+        else if (c < (C))                                                                                            \
+            Work(0, 1, C);                                                                                           \
+    } while (0)
+
+/* Work(depths, rows, columns) with the counts of taps as constants for the usual windows. */
+#define FOR_TAPS(depths, rows, columns, Work)                                                                        \
+    do {                                                                                                             \
+        if ((depths) == 1 && (rows) == 2 && (columns) == 2)                                                          \
+            Work(1, 2, 2);                                                                                           \
+        else if ((depths) == 1 && (rows) == 3 && (columns) == 3)                                                     \
+            Work(1, 3, 3);                                                                                           \
+        else if ((depths) == 1 && (rows) == 1 && (columns) == 2)                                                     \
+            Work(1, 1, 2);                                                                                           \
+        else if ((depths) == 1 && (rows) == 1 && (columns) == 3)                                                     \
+            Work(1, 1, 3);                                                                                           \
+        else if ((depths) == 2 && (rows) == 2 && (columns) == 2)                                                     \
+            Work(2, 2, 2);                                                                                           \
+        else                                                                                                         \
+            Work(depths, rows, columns);                                                                             \
+    } while (0)
+
+/* The taps of one window that read inside the input: `first` to `last` - 1; tap 0 lies over cell `at`. */
+typedef struct {
+    ptrdiff_t at, first, last;
+} taps;
+
+FC_INLINE taps window_taps(const fc_axis *a, ptrdiff_t o)
+{
+    const ptrdiff_t at = o * a->stride + a->start;
+    return (taps){at, max_(-at, 0), min_(a->taps, a->input - at)};
+}
+FC_INLINE ptrdiff_t cells(const fc_axis *a, ptrdiff_t o)
+{
+    const taps t = window_taps(a, o);
+    return t.last - t.first;
+}
+
+/* Past the last of the windows from `o` on that have the same taps inside as `o`. */
+FC_INLINE ptrdiff_t alike(const fc_axis *a, ptrdiff_t o)
+{
+    if (cells(a, o) < a->taps) return o + 1;
+    return min_((a->input - a->taps - a->start) / a->stride + 1, a->output);
+}
+
+/* The windows over input cell `i`: `first` to `last` - 1. */
+typedef struct {
+    ptrdiff_t first, last;
+} windows;
+
+FC_INLINE windows windows_over(const fc_axis *a, ptrdiff_t i)
 {
     const ptrdiff_t at = i - a->start - a->taps + 1;
-    return at > 0 ? blocks(at, a->stride) : 0;
-}
-FC_INLINE ptrdiff_t last_window(const fc_axis *a, ptrdiff_t i)
-{
-    return min_((i - a->start) / a->stride + 1, a->output);
+    return (windows){at > 0 ? blocks(at, a->stride) : 0, min_((i - a->start) / a->stride + 1, a->output)};
 }
 
-/* The number of real cells under window `o`. */
-FC_INLINE ptrdiff_t cells(const fc_axis *a, ptrdiff_t o) { return last_tap(a, o) - first_tap(a, o); }
-
-/* Whether no window reads padding along this axis. */
-FC_INLINE int whole_rows(const fc_axis *a)
+FC_INLINE int overlapping(const fc_pool *j)
 {
-    return a->start >= 0 && (a->output - 1) * a->stride + a->taps + a->start <= a->input;
+    return j->axis[0].stride < j->axis[0].taps || j->axis[1].stride < j->axis[1].taps
+        || j->axis[2].stride < j->axis[2].taps;
 }
 
-/* A row of max-pooled windows that read no padding, the first at x. */
-FC_INLINE void pool_windows(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_t w1, const fc_pool *j, const real *x,
-                            real *y, uint8_t *index)
+/* A row of the array that is written: its sample and its place on the axes of depth and height. */
+typedef struct {
+    ptrdiff_t n, d, h;
+} place;
+
+FC_INLINE place place_of(ptrdiff_t row, ptrdiff_t depth, ptrdiff_t height)
 {
-    const ptrdiff_t C = j->channels, row = j->axis[2].input * C, next = j->axis[2].stride * C;
-    const ptrdiff_t step[3] = {j->axis[1].input * row, row, C};
-    for (ptrdiff_t ow = 0; ow < j->axis[2].output; ow++, x += next, y += C, index += C) {
-        ptrdiff_t c = 0;
-        for (; c + LANES <= C; c += LANES) pool_window(d1, h1, w1, x + c, step, 0, LANES, y + c, index + c);
-        if (c < C) pool_window_part(d1, h1, w1, x + c, step, C - c, y + c, index + c);
-    }
+    return (place){row / height / depth, row / height % depth, row % height};
 }
 
-/* function(taps of the axes, ...), compiled for the commonest windows. */
-#define IF_WINDOW(d, h, w, function, ...)                                                                            \
-    if (j->axis[0].taps == d && j->axis[1].taps == h && j->axis[2].taps == w) function(d, h, w, __VA_ARGS__);         \
-    else
-#define BY_WINDOW(function, ...)                                                                                     \
-    IF_WINDOW(1, 2, 2, function, __VA_ARGS__)                                                                        \
-    IF_WINDOW(1, 1, 2, function, __VA_ARGS__)                                                                        \
-    IF_WINDOW(2, 2, 2, function, __VA_ARGS__)                                                                        \
-    IF_WINDOW(1, 3, 3, function, __VA_ARGS__)                                                                        \
-    function(j->axis[0].taps, j->axis[1].taps, j->axis[2].taps, __VA_ARGS__);
+/* The part of a window that lies inside: counts of taps and the elements between them. */
+typedef struct {
+    ptrdiff_t depths, rows, columns, depth_step, row_step, pixel;
+} part;
 
-static void pool_row(const fc_pool *j, const real *x, real *y, uint8_t *index)
+FC_INLINE part part_of(const fc_pool *j, ptrdiff_t depths, ptrdiff_t rows)
 {
-    BY_WINDOW(pool_windows, j, x, y, index)
+    const ptrdiff_t C = j->channels, row = j->axis[2].input * C;
+    return (part){depths, rows, 0, j->axis[1].input * row, row, C};
+}
+
+typedef void row_function(const fc_pool *j, ptrdiff_t row);
+
+FC_INLINE void each_row(const void *job, ptrdiff_t tile, ptrdiff_t rows, row_function *work)
+{
+    const fc_pool *j = job;
+    const ptrdiff_t last = min_((tile + 1) * j->rows, rows);
+    for (ptrdiff_t row = tile * j->rows; row < last; row++) work(j, row);
+}
+
+FC_INLINE ptrdiff_t output_rows(const fc_pool *j) { return j->batch * j->axis[0].output * j->axis[1].output; }
+FC_INLINE ptrdiff_t input_rows(const fc_pool *j) { return j->batch * j->axis[0].input * j->axis[1].input; }
+
+FC_INLINE void zeros(real *y, ptrdiff_t count)
+{
+    if (count > 0) memset(y, 0, count * sizeof(real));
+}
+
+/* WIDE vectors of numbers below 256 as bytes; 0 where the compiler's own conversion serves: it narrows each vector by
+ * itself, in more steps where the instruction set cannot truncate. (No intrinsics: their header declares a select.) */
+FC_INLINE int pack_bytes(uint8_t *bytes, const ivec *numbers)
+{
+#if !FC_DOUBLE && FC_BYTES == 32 && defined(__AVX2__)
+    typedef int8_t chars __attribute__((vector_size(32), aligned(1), may_alias));
+    typedef int16_t shorts __attribute__((vector_size(32)));
+    typedef int ints __attribute__((vector_size(32)));
+    const shorts low = __builtin_ia32_packssdw256((ints)numbers[0], (ints)numbers[1]);
+    const shorts high = __builtin_ia32_packssdw256((ints)numbers[2], (ints)numbers[3]);
+    const ints order = {0, 4, 1, 5, 2, 6, 3, 7}; /* packing works on halves */
+    *(chars *)bytes = (chars)__builtin_ia32_permvarsi256((ints)__builtin_ia32_packuswb256(low, high), order);
+    return 1;
+#elif !FC_DOUBLE && FC_BYTES == 16 && defined(__SSE2__)
+    typedef int8_t chars __attribute__((vector_size(16), aligned(1), may_alias));
+    typedef int16_t shorts __attribute__((vector_size(16)));
+    typedef int ints __attribute__((vector_size(16)));
+    const shorts low = __builtin_ia32_packssdw128((ints)numbers[0], (ints)numbers[1]);
+    const shorts high = __builtin_ia32_packssdw128((ints)numbers[2], (ints)numbers[3]);
+    *(chars *)bytes = (chars)__builtin_ia32_packuswb128(low, high);
+    return 1;
+#else
+    (void)bytes, (void)numbers;
+    return 0;
+#endif
+}
+
+/* A vector of bytes as numbers; GCC converts them one by one where they fill no register. */
+FC_INLINE ivec unpack_bytes(const uint8_t *bytes)
+{
+#if FC_BYTES == 32 && defined(__AVX2__) && !defined(__clang__)
+    typedef char chars __attribute__((vector_size(16)));
+#if FC_DOUBLE
+    typedef int32_t word __attribute__((aligned(1), may_alias));
+    return (ivec)__builtin_ia32_pmovzxbq256((chars)(int __attribute__((vector_size(16)))){*(const word *)bytes});
+#else
+    typedef int64_t word __attribute__((aligned(1), may_alias));
+    return (ivec)__builtin_ia32_pmovzxbd256((chars)(long long __attribute__((vector_size(16)))){*(const word *)bytes});
+#endif
+#elif FC_BYTES == 16 && defined(__SSE2__) && !FC_DOUBLE && !defined(__clang__)
+    typedef int32_t word __attribute__((aligned(1), may_alias));
+    typedef char chars __attribute__((vector_size(16)));
+    typedef short shorts __attribute__((vector_size(16)));
+    const chars low = (chars)(int __attribute__((vector_size(16)))){*(const word *)bytes};
+    return (ivec)__builtin_ia32_punpcklwd128((shorts)__builtin_ia32_punpcklbw128(low, (chars){0}), (shorts){0});
+#else
+    typedef uint8_t byte_vec __attribute__((vector_size(LANES), aligned(1), may_alias));
+    return __builtin_convertvector(*(const byte_vec *)bytes, ivec);
+#endif
 }
 
 #define MAX_NAME(name) name
@@ -63,78 +179,131 @@ static void pool_row(const fc_pool *j, const real *x, real *y, uint8_t *index)
 #define INDEX int32_t
 #include "pool_max.h"
 
-/* A row of means over windows that read no padding, the first at x. */
-FC_INLINE void average_windows(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_t w1, const fc_pool *j,
-                               const real *x, real *y)
+/* ---- average ---- */
+
+FC_INLINE void average_window(part p, const real *x, real *y, real count, int vectors, ptrdiff_t lanes)
 {
-    const ptrdiff_t C = j->channels, row = j->axis[2].input * C, next = j->axis[2].stride * C;
-    const ptrdiff_t depth = j->axis[1].input * row;
-    const real count = (real)(d1 * h1 * w1);
-    for (ptrdiff_t ow = 0; ow < j->axis[2].output; ow++, x += next, y += C)
-        for (ptrdiff_t c = 0; c < C; c += LANES) {
-            const ptrdiff_t lanes = min_(C - c, LANES);
-            vec sum = {0};
-            for (ptrdiff_t d = 0; d < d1; d++)
-                for (ptrdiff_t h = 0; h < h1; h++)
-                    for (ptrdiff_t w = 0; w < w1; w++) sum += load_part(x + d * depth + h * row + w * C + c, lanes);
-            store_part(y + c, sum / count, lanes);
-        }
+    vec sum[WIDE] = {{0}};
+    for (ptrdiff_t d = 0; d < p.depths; d++)
+        for (ptrdiff_t h = 0; h < p.rows; h++)
+            for (ptrdiff_t w = 0; w < p.columns; w++) {
+                const real *x_tap = x + d * p.depth_step + h * p.row_step + w * p.pixel;
+                FC_UNROLL(4)
+                for (int v = 0; v < vectors; v++) sum[v] += load_part(x_tap + v * LANES, lanes);
+            }
+    FC_UNROLL(4)
+    for (int v = 0; v < vectors; v++) store_part(y + v * LANES, sum[v] / count, lanes);
 }
 
-static void average_row(const fc_pool *j, const real *x, real *y)
+static void average_forward_row(const fc_pool *j, ptrdiff_t row)
 {
-    BY_WINDOW(average_windows, j, x, y)
-}
-
-/* One row of dx where windows do not overlap: each gradient's share goes to its cells, the others are 0. */
-static void average_spread(const fc_axis *W, ptrdiff_t C, real cells_above, const real *dy, real *dx)
-{
-    ptrdiff_t done = 0; /* cells written so far */
-    for (ptrdiff_t ow = 0; ow < W->output; ow++, dy += C) {
-        const ptrdiff_t cell = ow * W->stride + W->start, t0 = first_tap(W, ow), t1 = last_tap(W, ow);
-        const real share = 1 / (cells_above * (real)(t1 - t0));
-        memset(dx + done * C, 0, (cell + t0 - done) * C * sizeof(real));
-        for (ptrdiff_t c = 0; c < C; c += LANES) {
-            const ptrdiff_t lanes = min_(C - c, LANES);
-            const vec g = load_part(dy + c, lanes) * share;
-            for (ptrdiff_t t = t0; t < t1; t++) store_part(dx + (cell + t) * C + c, g, lanes);
-        }
-        done = cell + t1;
+    const fc_axis *W = &j->axis[2];
+    const ptrdiff_t C = j->channels;
+    const place o = place_of(row, j->axis[0].output, j->axis[1].output);
+    const taps td = window_taps(&j->axis[0], o.d), th = window_taps(&j->axis[1], o.h);
+    const part all = part_of(j, td.last - td.first, th.last - th.first);
+    const real *x_row = (const real *)j->x + o.n * j->axis[0].input * all.depth_step
+                      + (td.at + td.first) * all.depth_step + (th.at + th.first) * all.row_step;
+    real *y = (real *)j->y + row * W->output * C;
+    for (ptrdiff_t ow = 0; ow < W->output;) {
+        const taps tw = window_taps(W, ow);
+        const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow);
+        const real *x = x_row + (tw.at + tw.first) * C;
+        const real count = (real)(all.depths * all.rows * columns);
+#define WINDOW(c, vectors, lanes) average_window(p, x + (c), y + (c), count, vectors, lanes)
+#define COLUMNS(nd, nh, nw)                                                                                          \
+    do {                                                                                                             \
+        const part p = {nd, nh, nw, all.depth_step, all.row_step, C};                                                \
+        for (; ow < stop; ow++, x += W->stride * C, y += C) FOR_CHANNELS(C, WINDOW);                                 \
+    } while (0)
+        FOR_TAPS(all.depths, all.rows, columns, COLUMNS);
+#undef COLUMNS
+#undef WINDOW
     }
-    memset(dx + done * C, 0, (W->input - done) * C * sizeof(real));
 }
 
 void FC_NAME(average_pool_forward)(const void *job, ptrdiff_t tile, void *scratch)
 {
     (void)scratch;
-    const fc_pool *j = job;
-    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const ptrdiff_t C = j->channels, oh = tile % H->output, od = tile / H->output % D->output;
-    const ptrdiff_t n = tile / H->output / D->output;
-    const ptrdiff_t d0 = first_tap(D, od), d1 = last_tap(D, od), h0 = first_tap(H, oh), h1 = last_tap(H, oh);
-    const real *x_n = (const real *)j->x + n * D->input * H->input * W->input * C;
-    real *y = (real *)j->y + tile * W->output * C;
+    each_row(job, tile, output_rows(job), average_forward_row);
+}
 
-    if (d1 - d0 == D->taps && h1 - h0 == H->taps && whole_rows(W)) {
-        const ptrdiff_t id = od * D->stride + D->start, ih = oh * H->stride + H->start;
-        average_row(j, x_n + ((id * H->input + ih) * W->input + W->start) * C, y);
-        return;
+FC_INLINE void average_spread(const real *dy, real *dx, ptrdiff_t C, real share, ptrdiff_t columns, int vectors,
+                              ptrdiff_t lanes)
+{
+    FC_UNROLL(4)
+    for (int v = 0; v < vectors; v++) {
+        const vec g = load_part(dy + v * LANES, lanes) * share;
+        for (ptrdiff_t w = 0; w < columns; w++) store_part(dx + w * C + v * LANES, g, lanes);
     }
+}
 
-    for (ptrdiff_t ow = 0; ow < W->output; ow++, y += C) {
-        const ptrdiff_t w0 = first_tap(W, ow), w1 = last_tap(W, ow);
-        const real count = (real)((d1 - d0) * (h1 - h0) * (w1 - w0));
-        for (ptrdiff_t c = 0; c < C; c += LANES) {
-            const ptrdiff_t lanes = min_(C - c, LANES);
-            vec sum = {0};
-            for (ptrdiff_t td = d0; td < d1; td++)
-                for (ptrdiff_t th = h0; th < h1; th++)
-                    for (ptrdiff_t tw = w0; tw < w1; tw++) {
-                        const ptrdiff_t id = od * D->stride + td + D->start, ih = oh * H->stride + th + H->start;
-                        const ptrdiff_t iw = ow * W->stride + tw + W->start;
-                        sum += load_part(x_n + ((id * H->input + ih) * W->input + iw) * C + c, lanes);
-                    }
-            store_part(y + c, sum / count, lanes);
+/* One row of dx from the row of windows over it, each of which has `rows` real rows; no cell has two windows. */
+static void average_spread_row(const fc_axis *W, ptrdiff_t C, ptrdiff_t rows, const real *dy, real *dx_row)
+{
+    ptrdiff_t done = 0; /* cells written so far */
+    for (ptrdiff_t ow = 0; ow < W->output;) {
+        const taps tw = window_taps(W, ow);
+        const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow), gap = W->stride - W->taps;
+        const real share = 1 / (real)(rows * columns);
+        real *dx = dx_row + (tw.at + tw.first) * C;
+        zeros(dx_row + done * C, (tw.at + tw.first - done) * C);
+#define WINDOW(c, vectors, lanes) average_spread(dy + (c), dx + (c), C, share, nw, vectors, lanes)
+#define COLUMNS(nd, nh, columns)                                                                                     \
+    do {                                                                                                             \
+        const ptrdiff_t nw = columns;                                                                                \
+        for (; ow < stop; ow++, dx += W->stride * C, dy += C) {                                                      \
+            FOR_CHANNELS(C, WINDOW);                                                                                 \
+            if (ow + 1 < stop) zeros(dx + nw * C, gap * C);                                                          \
+        }                                                                                                            \
+    } while (0)
+        FOR_TAPS(1, 1, columns, COLUMNS);
+#undef COLUMNS
+#undef WINDOW
+        done = (ow - 1) * W->stride + W->start + tw.first + columns;
+    }
+    zeros(dx_row + done * C, (W->input - done) * C);
+}
+
+/* Cell `i` of a row from the windows `w` of each of the rows of windows `d`, `h` over it. */
+FC_INLINE void average_gather(const fc_pool *j, const real *dy_n, windows d, windows h, windows w, real *dx, int vectors,
+                              ptrdiff_t lanes)
+{
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    vec sum[WIDE] = {{0}};
+    for (ptrdiff_t od = d.first; od < d.last; od++)
+        for (ptrdiff_t oh = h.first; oh < h.last; oh++) {
+            const real *dy = dy_n + ((od * H->output + oh) * W->output + w.first) * j->channels;
+            const ptrdiff_t rows = cells(D, od) * cells(H, oh);
+            for (ptrdiff_t ow = w.first; ow < w.last; ow++, dy += j->channels) {
+                const real share = 1 / (real)(rows * cells(W, ow));
+                FC_UNROLL(4)
+                for (int v = 0; v < vectors; v++) sum[v] += load_part(dy + v * LANES, lanes) * share;
+            }
+        }
+    FC_UNROLL(4)
+    for (int v = 0; v < vectors; v++) store_part(dx + v * LANES, sum[v], lanes);
+}
+
+static void average_backward_row(const fc_pool *j, ptrdiff_t row)
+{
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    const ptrdiff_t C = j->channels;
+    const place i = place_of(row, D->input, H->input);
+    const windows d = windows_over(D, i.d), h = windows_over(H, i.h);
+    const real *dy_n = (const real *)j->x + i.n * D->output * H->output * W->output * C;
+    real *dx = (real *)j->y + row * W->input * C;
+    if (d.first >= d.last || h.first >= h.last) {
+        zeros(dx, W->input * C);
+    } else if (!overlapping(j)) {
+        const real *dy = dy_n + (d.first * H->output + h.first) * W->output * C;
+        average_spread_row(W, C, cells(D, d.first) * cells(H, h.first), dy, dx);
+    } else {
+        for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
+            const windows w = windows_over(W, iw);
+#define WINDOW(c, vectors, lanes) average_gather(j, dy_n + (c), d, h, w, dx + (c), vectors, lanes)
+            FOR_CHANNELS(C, WINDOW);
+#undef WINDOW
         }
     }
 }
@@ -142,37 +311,5 @@ void FC_NAME(average_pool_forward)(const void *job, ptrdiff_t tile, void *scratc
 void FC_NAME(average_pool_backward)(const void *job, ptrdiff_t tile, void *scratch)
 {
     (void)scratch;
-    const fc_pool *j = job;
-    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const ptrdiff_t C = j->channels, ih = tile % H->input, id = tile / H->input % D->input;
-    const ptrdiff_t n = tile / H->input / D->input;
-    const ptrdiff_t d0 = first_window(D, id), d1 = last_window(D, id);
-    const ptrdiff_t h0 = first_window(H, ih), h1 = last_window(H, ih);
-    real *dx = (real *)j->y + tile * W->input * C;
-
-    if (D->stride >= D->taps && H->stride >= H->taps && W->stride >= W->taps) {
-        if (d0 >= d1 || h0 >= h1) {
-            memset(dx, 0, W->input * C * sizeof(real));
-            return;
-        }
-        const real *dy = (const real *)j->x + ((n * D->output + d0) * H->output + h0) * W->output * C;
-        average_spread(W, C, (real)(cells(D, d0) * cells(H, h0)), dy, dx);
-        return;
-    }
-
-    for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
-        const ptrdiff_t w0 = first_window(W, iw), w1 = last_window(W, iw);
-        for (ptrdiff_t c = 0; c < C; c += LANES) {
-            const ptrdiff_t lanes = min_(C - c, LANES);
-            vec sum = {0};
-            for (ptrdiff_t od = d0; od < d1; od++)
-                for (ptrdiff_t oh = h0; oh < h1; oh++)
-                    for (ptrdiff_t ow = w0; ow < w1; ow++) {
-                        const ptrdiff_t at = (((n * D->output + od) * H->output + oh) * W->output + ow) * C + c;
-                        const real share = 1 / (real)(cells(D, od) * cells(H, oh) * cells(W, ow));
-                        sum += load_part((const real *)j->x + at, lanes) * share;
-                    }
-            store_part(dx + c, sum, lanes);
-        }
-    }
+    each_row(job, tile, input_rows(job), average_backward_row);
 }

@@ -1,60 +1,26 @@
 /* pool_max.h: max pooling for one type of index; pool.c includes it with INDEX and MAX_NAME defined.
  *
- * Forward: ties take the first tap, NaN wins and the first NaN stays. Backward gathers: an input takes the gradient of
- * each window that it won, in the windows' order, so dx is written once, needs no zeros and no atomics. Where windows
- * do not overlap, each is read once for all of its cells in the row.
+ * Forward: ties take the first tap, NaN wins and the first NaN stays. Backward: a cell takes the gradient of each
+ * window that it won, in the windows' order.
  */
 typedef INDEX MAX_NAME(index_vec) __attribute__((vector_size(LANES * sizeof(INDEX)), aligned(sizeof(INDEX)), may_alias));
 
-void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *scratch)
+FC_INLINE void MAX_NAME(store_index)(INDEX *index, const ivec *won, int vectors, ptrdiff_t lanes)
 {
-    (void)scratch;
-    const fc_pool *j = job;
-    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const ptrdiff_t C = j->channels, oh = tile % H->output, od = tile / H->output % D->output;
-    const ptrdiff_t n = tile / H->output / D->output;
-    const ptrdiff_t d0 = first_tap(D, od), d1 = last_tap(D, od), h0 = first_tap(H, oh), h1 = last_tap(H, oh);
-    const real *x_n = (const real *)j->x + n * D->input * H->input * W->input * C;
-    real *y = (real *)j->y + tile * W->output * C;
-    INDEX *index = (INDEX *)j->index + tile * W->output * C;
-
-    if (sizeof(INDEX) == 1 && d1 - d0 == D->taps && h1 - h0 == H->taps && whole_rows(W)) {
-        const ptrdiff_t id = od * D->stride + D->start, ih = oh * H->stride + H->start;
-        pool_row(j, x_n + ((id * H->input + ih) * W->input + W->start) * C, y, (uint8_t *)index);
-        return;
-    }
-    for (ptrdiff_t ow = 0; ow < W->output; ow++, y += C, index += C) {
-        const ptrdiff_t w0 = first_tap(W, ow), w1 = last_tap(W, ow);
-        for (ptrdiff_t c = 0; c < C; c += LANES) {
-            const ptrdiff_t lanes = min_(C - c, LANES);
-            vec best = {0};
-            ivec won = {0};
-            int fresh = 1;
-            for (ptrdiff_t td = d0; td < d1; td++)
-                for (ptrdiff_t th = h0; th < h1; th++)
-                    for (ptrdiff_t tw = w0; tw < w1; tw++) {
-                        const ptrdiff_t id = od * D->stride + td + D->start, ih = oh * H->stride + th + H->start;
-                        const ptrdiff_t iw = ow * W->stride + tw + W->start;
-                        const vec v = load_part(x_n + ((id * H->input + ih) * W->input + iw) * C + c, lanes);
-                        const ivec take = fresh ? ~(ivec){0} : (v > best) | ((v != v) & (best == best));
-                        best = select(take, v, best);
-                        won = choose(take, (ivec){0} + (lane)((td * H->taps + th) * W->taps + tw), won);
-                        fresh = 0;
-                    }
-            store_part(y + c, best, lanes);
-            if (sizeof(INDEX) == 1) {
-                store_bytes((uint8_t *)index + c, won, lanes);
-            } else {
-                const MAX_NAME(index_vec) narrow = __builtin_convertvector(won, MAX_NAME(index_vec));
-                memcpy(index + c, &narrow, lanes * sizeof(INDEX));
-            }
-        }
+    if (sizeof(INDEX) == 1 && vectors == WIDE && pack_bytes((uint8_t *)index, won)) return;
+    for (int v = 0; v < vectors; v++) {
+        const MAX_NAME(index_vec) narrow = __builtin_convertvector(won[v], MAX_NAME(index_vec));
+        if (lanes == LANES)
+            *(MAX_NAME(index_vec) *)(index + v * LANES) = narrow;
+        else
+            memcpy(index, &narrow, lanes * sizeof(INDEX));
     }
 }
 
 FC_INLINE ivec MAX_NAME(winners)(const INDEX *index, ptrdiff_t lanes)
 {
     MAX_NAME(index_vec) narrow = {0};
+    if (lanes == LANES && sizeof(INDEX) == 1) return unpack_bytes((const uint8_t *)index);
     if (lanes == LANES)
         narrow = *(const MAX_NAME(index_vec) *)index;
     else
@@ -62,76 +28,168 @@ FC_INLINE ivec MAX_NAME(winners)(const INDEX *index, ptrdiff_t lanes)
     return __builtin_convertvector(narrow, ivec);
 }
 
-/* One row of dx from the row of windows over it, whose tap (0, 0) on this row is `first_tap_here`. */
-static void MAX_NAME(spread)(const fc_axis *W, ptrdiff_t C, ptrdiff_t first_tap_here, const real *dy, const INDEX *index,
-                             real *dx)
+/* `first` is the number of the first tap inside, `depth_taps` and `row_taps` lie between depths and rows. */
+FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane row_taps, const real *x, real *y,
+                                    INDEX *index, int vectors, ptrdiff_t lanes)
 {
-    if (W->taps == 2 && W->stride == 2 && W->start == 0 && W->input >= 2 * W->output) {
-        for (ptrdiff_t ow = 0; ow < W->output; ow++, dy += C, index += C, dx += 2 * C)
-            for (ptrdiff_t c = 0; c < C; c += LANES) {
-                const ptrdiff_t lanes = min_(C - c, LANES);
-                const vec g = load_part(dy + c, lanes);
-                const ivec won = MAX_NAME(winners)(index + c, lanes) - (lane)first_tap_here;
-                store_part(dx + c, (vec)((ivec)g & (won == 0)), lanes);
-                store_part(dx + C + c, (vec)((ivec)g & (won == 1)), lanes);
-            }
-        memset(dx, 0, (W->input - 2 * W->output) * C * sizeof(real));
-        return;
+    vec best[WIDE];
+    ivec won[WIDE];
+    FC_UNROLL(4)
+    for (int v = 0; v < vectors; v++) {
+        best[v] = load_part(x + v * LANES, lanes);
+        won[v] = (ivec){0} + first;
     }
+    for (ptrdiff_t d = 0; d < p.depths; d++)
+        for (ptrdiff_t h = 0; h < p.rows; h++)
+            for (ptrdiff_t w = 0; w < p.columns; w++) {
+                if (d + h + w == 0) continue;
+                const real *x_tap = x + d * p.depth_step + h * p.row_step + w * p.pixel;
+                const ivec tap = (ivec){0} + (lane)(first + (lane)d * depth_taps + (lane)h * row_taps + (lane)w);
+                FC_UNROLL(4)
+                for (int v = 0; v < vectors; v++) {
+                    const vec a = load_part(x_tap + v * LANES, lanes);
+                    const ivec take = ~(a <= best[v]) & (best[v] == best[v]); /* greater, or the first NaN */
+                    best[v] = select(take, a, best[v]);
+                    won[v] = choose(take, tap, won[v]);
+                }
+            }
+    FC_UNROLL(4)
+    for (int v = 0; v < vectors; v++) store_part(y + v * LANES, best[v], lanes);
+    MAX_NAME(store_index)(index, won, vectors, lanes);
+}
+
+static void MAX_NAME(max_forward_row)(const fc_pool *j, ptrdiff_t row)
+{
+    const fc_axis *W = &j->axis[2];
+    const ptrdiff_t C = j->channels;
+    const place o = place_of(row, j->axis[0].output, j->axis[1].output);
+    const taps td = window_taps(&j->axis[0], o.d), th = window_taps(&j->axis[1], o.h);
+    const part all = part_of(j, td.last - td.first, th.last - th.first);
+    const real *x_row = (const real *)j->x + o.n * j->axis[0].input * all.depth_step
+                      + (td.at + td.first) * all.depth_step + (th.at + th.first) * all.row_step;
+    real *y = (real *)j->y + row * W->output * C;
+    INDEX *index = (INDEX *)j->index + row * W->output * C;
+    const lane row_taps = (lane)W->taps, depth_taps = (lane)j->axis[1].taps * row_taps;
+    for (ptrdiff_t ow = 0; ow < W->output;) {
+        const taps tw = window_taps(W, ow);
+        const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow);
+        const lane first = (lane)td.first * depth_taps + (lane)th.first * row_taps + (lane)tw.first;
+        const real *x = x_row + (tw.at + tw.first) * C;
+#define WINDOW(c, vectors, lanes)                                                                                    \
+    MAX_NAME(max_window)(p, first, depth_taps, row_taps, x + (c), y + (c), index + (c), vectors, lanes)
+#define COLUMNS(nd, nh, nw)                                                                                          \
+    do {                                                                                                             \
+        const part p = {nd, nh, nw, all.depth_step, all.row_step, C};                                                \
+        for (; ow < stop; ow++, x += W->stride * C, y += C, index += C) FOR_CHANNELS(C, WINDOW);                     \
+    } while (0)
+        FOR_TAPS(all.depths, all.rows, columns, COLUMNS);
+#undef COLUMNS
+#undef WINDOW
+    }
+}
+
+void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *scratch)
+{
+    (void)scratch;
+    each_row(job, tile, output_rows(job), MAX_NAME(max_forward_row));
+}
+
+FC_INLINE void MAX_NAME(max_spread)(const real *dy, const INDEX *index, real *dx, ptrdiff_t C, lane first,
+                                    ptrdiff_t columns, int vectors, ptrdiff_t lanes)
+{
+    FC_UNROLL(4)
+    for (int v = 0; v < vectors; v++) {
+        const ivec g = (ivec)load_part(dy + v * LANES, lanes), won = MAX_NAME(winners)(index + v * LANES, lanes);
+        for (ptrdiff_t w = 0; w < columns; w++)
+            store_part(dx + w * C + v * LANES, (vec)(g & (won == (lane)(first + (lane)w))), lanes);
+    }
+}
+
+/* One row of dx from the row of windows over it, whose tap (0, 0) on this row is `here`; no cell has two windows. */
+static void MAX_NAME(max_spread_row)(const fc_axis *W, ptrdiff_t C, lane here, const real *dy, const INDEX *index,
+                                     real *dx_row)
+{
     ptrdiff_t done = 0; /* cells written so far */
-    for (ptrdiff_t ow = 0; ow < W->output; ow++, dy += C, index += C) {
-        const ptrdiff_t cell = ow * W->stride + W->start, t0 = first_tap(W, ow), t1 = last_tap(W, ow);
-        memset(dx + done * C, 0, (cell + t0 - done) * C * sizeof(real));
-        for (ptrdiff_t c = 0; c < C; c += LANES) {
-            const ptrdiff_t lanes = min_(C - c, LANES);
-            const vec g = load_part(dy + c, lanes);
-            const ivec won = MAX_NAME(winners)(index + c, lanes);
-            for (ptrdiff_t t = t0; t < t1; t++) {
-                const ivec mine = won == (lane)(first_tap_here + t);
-                store_part(dx + (cell + t) * C + c, select(mine, g, (vec){0}), lanes);
+    for (ptrdiff_t ow = 0; ow < W->output;) {
+        const taps tw = window_taps(W, ow);
+        const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow), gap = W->stride - W->taps;
+        const lane first = here + (lane)tw.first;
+        real *dx = dx_row + (tw.at + tw.first) * C;
+        zeros(dx_row + done * C, (tw.at + tw.first - done) * C);
+#define WINDOW(c, vectors, lanes)                                                                                    \
+    MAX_NAME(max_spread)(dy + (c), index + (c), dx + (c), C, first, nw, vectors, lanes)
+#define COLUMNS(nd, nh, columns)                                                                                     \
+    do {                                                                                                             \
+        const ptrdiff_t nw = columns;                                                                                \
+        for (; ow < stop; ow++, dx += W->stride * C, dy += C, index += C) {                                          \
+            FOR_CHANNELS(C, WINDOW);                                                                                 \
+            if (ow + 1 < stop) zeros(dx + nw * C, gap * C);                                                          \
+        }                                                                                                            \
+    } while (0)
+        FOR_TAPS(1, 1, columns, COLUMNS);
+#undef COLUMNS
+#undef WINDOW
+        done = (ow - 1) * W->stride + W->start + tw.first + columns;
+    }
+    zeros(dx_row + done * C, (W->input - done) * C);
+}
+
+/* Cell (id, ih, iw) from the windows over it. */
+FC_INLINE void MAX_NAME(max_gather)(const fc_pool *j, const real *dy_n, const INDEX *index_n, windows d, windows h,
+                                    windows w, const ptrdiff_t tap_0[3], real *dx, int vectors, ptrdiff_t lanes)
+{
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    vec sum[WIDE] = {{0}};
+    for (ptrdiff_t od = d.first; od < d.last; od++)
+        for (ptrdiff_t oh = h.first; oh < h.last; oh++) {
+            const ptrdiff_t at = ((od * H->output + oh) * W->output + w.first) * j->channels;
+            const real *dy = dy_n + at;
+            const INDEX *index = index_n + at;
+            ptrdiff_t tap = ((tap_0[0] - od * D->stride) * H->taps + tap_0[1] - oh * H->stride) * W->taps + tap_0[2]
+                          - w.first * W->stride;
+            for (ptrdiff_t ow = w.first; ow < w.last; ow++, tap -= W->stride, dy += j->channels, index += j->channels) {
+                FC_UNROLL(4)
+                for (int v = 0; v < vectors; v++) {
+                    const ivec mine = MAX_NAME(winners)(index + v * LANES, lanes) == (lane)tap;
+                    sum[v] += (vec)(mine & (ivec)load_part(dy + v * LANES, lanes));
+                }
             }
         }
-        done = cell + t1;
+    FC_UNROLL(4)
+    for (int v = 0; v < vectors; v++) store_part(dx + v * LANES, sum[v], lanes);
+}
+
+static void MAX_NAME(max_backward_row)(const fc_pool *j, ptrdiff_t row)
+{
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    const ptrdiff_t C = j->channels;
+    const place i = place_of(row, D->input, H->input);
+    const windows d = windows_over(D, i.d), h = windows_over(H, i.h);
+    const ptrdiff_t sample = i.n * D->output * H->output * W->output * C;
+    const real *dy_n = (const real *)j->x + sample;
+    const INDEX *index_n = (const INDEX *)j->index + sample;
+    real *dx = (real *)j->y + row * W->input * C;
+    ptrdiff_t tap_0[3] = {i.d - D->start, i.h - H->start}; /* the tap on this cell of a window 0 */
+    if (d.first >= d.last || h.first >= h.last) {
+        zeros(dx, W->input * C);
+    } else if (!overlapping(j)) {
+        const ptrdiff_t at = (d.first * H->output + h.first) * W->output * C;
+        const ptrdiff_t td = tap_0[0] - d.first * D->stride, th = tap_0[1] - h.first * H->stride;
+        MAX_NAME(max_spread_row)(W, C, (lane)((td * H->taps + th) * W->taps), dy_n + at, index_n + at, dx);
+    } else {
+        for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
+            const windows w = windows_over(W, iw);
+            tap_0[2] = iw - W->start;
+#define WINDOW(c, vectors, lanes)                                                                                    \
+    MAX_NAME(max_gather)(j, dy_n + (c), index_n + (c), d, h, w, tap_0, dx + (c), vectors, lanes)
+            FOR_CHANNELS(C, WINDOW);
+#undef WINDOW
+        }
     }
-    memset(dx + done * C, 0, (W->input - done) * C * sizeof(real));
 }
 
 void FC_NAME(MAX_NAME(max_pool_backward))(const void *job, ptrdiff_t tile, void *scratch)
 {
     (void)scratch;
-    const fc_pool *j = job;
-    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const ptrdiff_t C = j->channels, ih = tile % H->input, id = tile / H->input % D->input;
-    const ptrdiff_t n = tile / H->input / D->input;
-    const ptrdiff_t d0 = first_window(D, id), d1 = last_window(D, id);
-    const ptrdiff_t h0 = first_window(H, ih), h1 = last_window(H, ih);
-    real *dx = (real *)j->y + tile * W->input * C;
-
-    if (D->stride >= D->taps && H->stride >= H->taps && W->stride >= W->taps) {
-        if (d0 >= d1 || h0 >= h1) {
-            memset(dx, 0, W->input * C * sizeof(real));
-            return;
-        }
-        const ptrdiff_t td = id - d0 * D->stride - D->start, th = ih - h0 * H->stride - H->start;
-        const ptrdiff_t at = ((n * D->output + d0) * H->output + h0) * W->output * C;
-        MAX_NAME(spread)(W, C, (td * H->taps + th) * W->taps, (const real *)j->x + at, (const INDEX *)j->index + at, dx);
-        return;
-    }
-    for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
-        const ptrdiff_t w0 = first_window(W, iw), w1 = last_window(W, iw);
-        for (ptrdiff_t c = 0; c < C; c += LANES) {
-            const ptrdiff_t lanes = min_(C - c, LANES);
-            vec sum = {0};
-            for (ptrdiff_t od = d0; od < d1; od++)
-                for (ptrdiff_t oh = h0; oh < h1; oh++)
-                    for (ptrdiff_t ow = w0; ow < w1; ow++) {
-                        const ptrdiff_t td = id - od * D->stride - D->start, th = ih - oh * H->stride - H->start;
-                        const ptrdiff_t tap = (td * H->taps + th) * W->taps + iw - ow * W->stride - W->start;
-                        const ptrdiff_t at = (((n * D->output + od) * H->output + oh) * W->output + ow) * C + c;
-                        const ivec mine = MAX_NAME(winners)((const INDEX *)j->index + at, lanes) == (lane)tap;
-                        sum += select(mine, load_part((const real *)j->x + at, lanes), (vec){0});
-                    }
-            store_part(dx + c, sum, lanes);
-        }
-    }
+    each_row(job, tile, input_rows(job), MAX_NAME(max_backward_row));
 }

@@ -159,13 +159,13 @@ typedef struct {
     ptrdiff_t batch, channels, slices;
 } fc_depthwise_kernel;
 
-/* Pooling. Tiles: batch * depth * height of the array that is written. */
+/* Pooling. Tiles: blocks of `rows` of the batch * depth * height rows of the array that is written. */
 typedef struct {
     const void *x; /* forward: the input; backward: dy */
     void *y;       /* forward: the output; backward: dx */
     void *index;   /* max only: the tap that won, in C order over the window; bytes, or int32 in the _wide tiles */
     fc_axis axis[3];
-    ptrdiff_t batch, channels;
+    ptrdiff_t batch, channels, rows;
 } fc_pool;
 
 /* Elementwise and row-wise work on contiguous arrays. Tile i covers rows i * block to (i + 1) * block of `rows`. */
@@ -175,7 +175,7 @@ typedef struct {
     ptrdiff_t rows, block, width; /* width: elements a row */
 } fc_rows;
 
-/* Optimizer steps, in place; one tile a parameter. */
+/* Optimizer steps, in place. The tables have one entry a tile: a piece of a parameter. */
 typedef struct {
     void **parameter, **gradient, **first, **second; /* first: velocity or first moment; second: second moment */
     const ptrdiff_t *count;

@@ -1,4 +1,4 @@
-/* update.c: optimizer steps, in place, Keras' formulas. One tile is one parameter. */
+/* update.c: optimizer steps, in place, Keras' formulas. One tile is a piece of one parameter. */
 #include "vector.h"
 
 #include <math.h>

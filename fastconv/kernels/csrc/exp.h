@@ -1,0 +1,60 @@
+/* exp.h: e to the power of x for a vector, float or double, within 2 units in the last place.
+ *
+ * NaN stays NaN, infinities give inf and 0, results too large or too small for the type overflow and underflow as
+ * they should, denormals included. Not here: log, which its users need once a row.
+ */
+#ifndef FC_EXP_H
+#define FC_EXP_H
+
+#include "vector.h"
+
+/* x = n * ln 2 + r with n an integer and |r| <= ln 2 / 2; e**x = 2**n * e**r, e**r by its Taylor series.
+ *
+ * Adding ROUND leaves an integer in the low bits of the sum. n * LN2_HIGH is exact. The power of two is multiplied
+ * in two halves, since n reaches further than one exponent. LEAST and MOST lie where the result is 0 and inf. */
+#if FC_DOUBLE
+enum { EXP_TERMS = 14, EXPONENT_BIAS = 1023, FRACTION_BITS = 52 };
+#define ROUND 0x1.8p52
+#define LN2_HIGH 0x1.62e42feep-1
+#define LN2_LOW 0x1.a39ef35793c76p-33
+#define LEAST (-760.0)
+#define MOST 720.0
+#else
+enum { EXP_TERMS = 8, EXPONENT_BIAS = 127, FRACTION_BITS = 23 };
+#define ROUND 0x1.8p23f
+#define LN2_HIGH 0x1.63p-1f
+#define LN2_LOW (-0x1.bd0106p-13f)
+#define LEAST (-110.0f)
+#define MOST 100.0f
+#endif
+
+/* 1 / k! */
+static const real inverse_factorial[] = {
+    1, 1, (real)(1.0 / 2), (real)(1.0 / 6), (real)(1.0 / 24), (real)(1.0 / 120), (real)(1.0 / 720), (real)(1.0 / 5040),
+    (real)(1.0 / 40320), (real)(1.0 / 362880), (real)(1.0 / 3628800), (real)(1.0 / 39916800),
+    (real)(1.0 / 479001600), (real)(1.0 / 6227020800),
+};
+
+FC_INLINE vec exp_vec(vec x)
+{
+    const vec round = (vec){0} + (real)ROUND, least = (vec){0} + (real)LEAST, most = (vec){0} + (real)MOST;
+    x = select(x < least, least, x); /* NaN compares false and stays */
+    x = select(x > most, most, x);
+    const vec sum = x * (real)1.44269504088896340736 + round, n = sum - round;
+    const vec r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    vec tail = (vec){0} + inverse_factorial[EXP_TERMS - 1]; /* (e**r - 1 - r) / r**2 */
+    FC_UNROLL(14)
+    for (int k = EXP_TERMS - 2; k >= 2; k--) tail = tail * r + inverse_factorial[k];
+    const vec power = 1 + (r + r * r * tail);
+    const vec half_sum = n * (real)0.5 + round;
+    const ivec half = (ivec)half_sum - (ivec)round, rest = (ivec)sum - (ivec)round - half;
+    return power * (vec)((half + EXPONENT_BIAS) << FRACTION_BITS) * (vec)((rest + EXPONENT_BIAS) << FRACTION_BITS);
+}
+
+#undef ROUND
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef LEAST
+#undef MOST
+
+#endif
