@@ -1,0 +1,92 @@
+"""Which layers of a Sequential run as one operation, and that nothing but the time changes by it."""
+
+import numpy as np
+import pytest
+from helpers import normal
+
+from fastconv import layers, models, ops, tensor
+from fastconv.layers import fusion
+from fastconv.ops.conv_pool import ConvPool
+
+
+class Own(layers.Conv2D):
+    """A user's subclass: it may compute anything."""
+
+
+STACKS = {  # name: (layers, input's shape, how many of the first layers are fused)
+    "activation of the layer": ([layers.Conv2D(5, 3, activation="relu"), layers.MaxPooling2D()], (9, 10, 3), 2),
+    "no activation": ([layers.Conv2D(5, 3), layers.MaxPooling2D((2, 3))], (9, 10, 3), 2),
+    "Activation between": ([layers.Conv1D(5, 3), layers.Activation("relu"), layers.MaxPooling1D(3)], (20, 3), 3),
+    "ReLU between": ([layers.Conv3D(5, 2), layers.ReLU(), layers.MaxPooling3D()], (5, 6, 7, 2), 3),
+    "same padding, groups, strides": (
+        [layers.Conv2D(6, 3, 2, "same", groups=2, activation="relu"), layers.MaxPooling2D()], (19, 20, 4), 2),
+    "a subclass": ([Own(5, 3, activation="relu"), layers.MaxPooling2D()], (9, 10, 3), 0),
+    "overlapping windows": ([layers.Conv2D(5, 3, activation="relu"), layers.MaxPooling2D(3, 2)], (9, 10, 3), 0),
+    "padded windows": ([layers.Conv2D(5, 3, activation="relu"), layers.MaxPooling2D(2, padding="same")], (9, 10, 3), 0),
+    "another activation": ([layers.Conv2D(5, 3, activation="tanh"), layers.MaxPooling2D()], (9, 10, 3), 0),
+    "a bounded ReLU": ([layers.Conv2D(5, 3), layers.ReLU(6), layers.MaxPooling2D()], (9, 10, 3), 0),
+    "another pooling": ([layers.Conv2D(5, 3, activation="relu"), layers.AveragePooling2D()], (9, 10, 3), 0),
+    "nothing to pool": ([layers.Conv2D(5, 3, activation="relu"), layers.Flatten()], (9, 10, 3), 0),
+    "convolution last": ([layers.Conv2D(5, 3, activation="relu")], (9, 10, 3), 0),
+}  # fmt: skip
+
+
+def gradients(run, model, x):
+    for weight in model.weights:
+        weight.grad = None
+    inputs = tensor.Tensor(x, requires_grad=True)
+    y = run(inputs)
+    (y * y).sum().backward()
+    return y.data, inputs.grad, [weight.grad for weight in model.weights]
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_values_and_gradients_are_those_of_the_layers(name, exact):
+    stack, shape, fused = STACKS[name]
+    stack = [type(layer).from_config(layer.get_config()) for layer in stack]
+    model = models.Sequential([layers.Input(shape), *stack])
+    assert fusion.fused(model.layers, 0) == fused
+    for weight in model.weights:
+        weight.assign(normal(weight.shape, np.float32, 7))
+
+    def one_by_one(x):
+        for layer in model.layers:
+            x = layer(x)
+        return x
+
+    x = normal((5, *shape), np.float32, 1)
+    y, dx, weights = gradients(model, model, x)
+    expected = gradients(one_by_one, model, x)
+    np.testing.assert_array_equal(y, expected[0])
+    for own, other in zip([dx, *weights], [expected[1], *expected[2]]):
+        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())
+
+
+def test_ties_give_their_gradient_to_the_first(exact):
+    model = models.Sequential([layers.Input((4, 4, 1)), layers.Conv2D(1, 1, activation="relu"), layers.MaxPooling2D()])
+    model.set_weights([np.ones((1, 1, 1, 1), np.float32), np.zeros(1, np.float32)])
+    _, dx, _ = gradients(model, model, np.ones((1, 4, 4, 1), np.float32))
+    assert (dx[0, ::2, ::2] == 2).all() and dx.sum() == 8
+
+
+def test_the_map_between_is_there_for_who_asks(monkeypatch):
+    calls = []
+    forward = ConvPool.forward
+    monkeypatch.setattr(ConvPool, "forward", lambda self, *a, **k: calls.append(1) or forward(self, *a, **k))
+    model = models.Sequential([layers.Input((9, 9, 1)), layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D()])
+    x = normal((2, 9, 9, 1), np.float32)
+    model(x)
+    assert calls == [1] and model.layers[0](x).shape == (2, 7, 7, 3)
+    conv = model.layers[0]
+    conv.call = lambda inputs: ops.relu(type(conv).call(conv, inputs)) * 2.0
+    np.testing.assert_allclose(model(x).data, 2 * ops.max_pool(model.layers[0].activation(
+        ops.conv(x, conv.kernel, bias=conv.bias)), 2).data, rtol=1e-6)  # fmt: skip
+    assert calls == [1]
+
+
+def test_errors_are_those_of_the_layers():
+    model = models.Sequential([layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D(5)])
+    with pytest.raises(ValueError, match=r"Layer 'max_pooling2d\w*' \(MaxPooling2D\) cannot take the input shape"):
+        model(np.zeros((2, 6, 6, 1), np.float32))
+    with pytest.raises(ValueError, match="Conv2D expects"):
+        models.Sequential([layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D()])(np.zeros((2, 6, 6), np.float32))
