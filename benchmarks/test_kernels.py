@@ -11,6 +11,7 @@ from benchmarks.adapters.fastconv import Adapter
 from fastconv import kernels
 
 QUICK = {"min_rounds": 5, "max_time": 0.2, "warmup": True, "warmup_iterations": 2}
+GUARDED_FUSED = ("mnist.conv1", "mnist.conv2")
 GUARDED_POOLS = ("max.tutorial.1", "average.tutorial.1")
 
 
@@ -41,6 +42,20 @@ def test_conv(benchmark, conv, what):
 @pytest.mark.parametrize("what", ("forward", "backward"))
 def test_pool(benchmark, pool, what):
     benchmark(pool[what][0], 0)
+
+
+@pytest.mark.benchmark(**QUICK)
+@pytest.mark.parametrize("name", GUARDED_FUSED)
+@pytest.mark.parametrize("what", ("forward", "backward_input", "backward_kernel"))
+def test_conv_pool(benchmark, name, what):
+    x, kernel, _ = data.conv(shapes.CONVS[name], 0)
+    y, index = kernels.conv_pool_forward(x, kernel)
+    arguments = {
+        "forward": (x, kernel),
+        "backward_input": (y, index, kernel, x.shape),
+        "backward_kernel": (y, index, x, kernel.shape),
+    }
+    benchmark(getattr(kernels, f"conv_pool_{what}"), *arguments[what])
 
 
 @pytest.mark.benchmark(**QUICK)
