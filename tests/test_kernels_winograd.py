@@ -13,6 +13,7 @@ from fastconv import kernels
 from fastconv.kernels import algorithms, reference
 
 RMS = {  # of the error over the output's root mean square, float32, as fastconv.kernels.algorithms states it
+    (2,): {(5,): 2.9e-7},
     (3,): {(4,): 2.8e-7},
     (5,): {(4,): 5.6e-7},
     (3, 3): {(2, 2): 2.2e-7, (4, 4): 6.6e-7},
@@ -30,6 +31,7 @@ CASES = {
 }
 POINTS = {  # of csrc/winograd.h, without infinity
     "F23": (2, 3, [0, 1, -1]),
+    "F52": (5, 2, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
     "F43": (4, 3, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
     "F25": (2, 5, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
     "F45": (4, 5, [0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2)]),

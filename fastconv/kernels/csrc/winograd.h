@@ -10,13 +10,14 @@
 
 #include "vector.h"
 
-enum { ONE, F23, F43, F25, F45, FILTERS }; /* FMR is F(M, R); ONE: an axis of one tap, left alone */
+enum { ONE, F23, F43, F25, F45, F52, FILTERS }; /* FMR is F(M, R); ONE: an axis of one tap, left alone */
 enum { MAX_POINTS = 216 };                 /* of a tile: 6 x 6 x 6 */
 
-static const int OUTPUTS[FILTERS] = {1, 2, 4, 2, 4}, TAPS[FILTERS] = {1, 3, 3, 5, 5}, POINTS[FILTERS] = {1, 4, 6, 6, 8};
+static const int OUTPUTS[FILTERS] = {1, 2, 4, 2, 4, 5}, TAPS[FILTERS] = {1, 3, 3, 5, 5, 2};
+static const int POINTS[FILTERS] = {1, 4, 6, 6, 8, 6};
 /* Rows 1 and 2, 3 and 4, ... of every matrix, so many pairs, belong to points a and -a: they are the sum and difference
  * of their even and odd columns' parts. */
-static const int PAIRS[FILTERS] = {0, 1, 2, 2, 3};
+static const int PAIRS[FILTERS] = {0, 1, 2, 2, 3, 2};
 
 static const real MATRIX_B[FILTERS][64] = {
     [ONE] = {1},
@@ -25,6 +26,9 @@ static const real MATRIX_B[FILTERS][64] = {
              0, -2. / 3, -4. / 9, 3. / 2, 1, 0,  0, 2. / 3, -4. / 9, -3. / 2, 1, 0,
              0, 1, 0, -97. / 36, 0, 1}, /* 0, +-2/3, +-3/2 */
     [F25] = {1, 0, -97. / 36, 0, 1, 0,  0, -3. / 2, -9. / 4, 2. / 3, 1, 0,  0, 3. / 2, -9. / 4, -2. / 3, 1, 0,
+             0, -2. / 3, -4. / 9, 3. / 2, 1, 0,  0, 2. / 3, -4. / 9, -3. / 2, 1, 0,
+             0, 1, 0, -97. / 36, 0, 1}, /* the same */
+    [F52] = {1, 0, -97. / 36, 0, 1, 0,  0, -3. / 2, -9. / 4, 2. / 3, 1, 0,  0, 3. / 2, -9. / 4, -2. / 3, 1, 0,
              0, -2. / 3, -4. / 9, 3. / 2, 1, 0,  0, 2. / 3, -4. / 9, -3. / 2, 1, 0,
              0, 1, 0, -97. / 36, 0, 1}, /* the same */
     [F45] = {-1, 0, 5.25, 0, -5.25, 0, 1, 0,       0, 1, 1, -4.25, -4.25, 1, 1, 0,
@@ -45,6 +49,7 @@ static const real MATRIX_G[FILTERS][40] = {
              1. / 90, 1. / 45, 2. / 45, 4. / 45, 8. / 45,  1. / 90, -1. / 45, 2. / 45, -4. / 45, 8. / 45,
              32. / 45, 16. / 45, 8. / 45, 4. / 45, 2. / 45,  32. / 45, -16. / 45, 8. / 45, -4. / 45, 2. / 45,
              0, 0, 0, 0, 1},
+    [F52] = {1, 0,  -81. / 130, -27. / 65,  -81. / 130, 27. / 65,  8. / 65, 12. / 65,  8. / 65, -12. / 65,  0, 1},
 };
 static const real MATRIX_A[FILTERS][32] = {
     [ONE] = {1},
@@ -54,6 +59,8 @@ static const real MATRIX_A[FILTERS][32] = {
     [F25] = {1, 0,  1, 2. / 3,  1, -2. / 3,  1, 3. / 2,  1, -3. / 2,  0, 1},
     [F45] = {1, 0, 0, 0,  1, 1, 1, 1,  1, -1, 1, -1,  1, 2, 4, 8,  1, -2, 4, -8,  1, .5, .25, .125,
              1, -.5, .25, -.125,  0, 0, 0, 1},
+    [F52] = {1, 0, 0, 0, 0,  1, 2. / 3, 4. / 9, 8. / 27, 16. / 81,  1, -2. / 3, 4. / 9, -8. / 27, 16. / 81,
+             1, 3. / 2, 9. / 4, 27. / 8, 81. / 16,  1, -3. / 2, 9. / 4, -27. / 8, 81. / 16,  0, 0, 0, 0, 1},
 };
 
 /* sum += m * x, for a constant m; `empty` until something was added. */
@@ -210,7 +217,7 @@ FC_INLINE const vec *transform_box(const enum transform t, const int fd, const i
 
 /* Every combination that is compiled, one a filter an axis: WINOGRAD(X) makes X(depth, height, width) of each. */
 #define FC_WINOGRAD(X)                                                                                               \
-    X(ONE, ONE, F43) X(ONE, ONE, F45) X(ONE, F23, F23) X(ONE, F43, F43) X(ONE, F25, F25) X(ONE, F45, F45)            \
+    X(ONE, ONE, F52) X(ONE, ONE, F43) X(ONE, ONE, F45) X(ONE, F23, F23) X(ONE, F43, F43) X(ONE, F25, F25) X(ONE, F45, F45)            \
     X(F23, F23, F23) X(F23, F43, F43) X(F43, F43, F43)
 
 #endif
