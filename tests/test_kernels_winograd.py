@@ -115,7 +115,7 @@ def test_agrees_with_its_twins(taps, outputs, case, isa):
 def test_the_error_is_what_is_stated(taps, outputs):
     name = f"winograd F({'x'.join(map(str, outputs))}, {'x'.join(map(str, taps))})"
     for dtype in (np.float32, np.float64):
-        check(*shapes(taps, 64, 64, 1, extra=9), name, dtype, 1.5 * RMS[taps][outputs])
+        check(*shapes(taps, 64, 64, 1, extra=9), name, dtype, 2 * RMS[taps][outputs])  # gradients: 1.4, few values
 
 
 @pytest.mark.parametrize("taps, outputs", VARIANTS)
