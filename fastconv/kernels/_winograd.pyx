@@ -62,7 +62,9 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
     cdef Block transformed = Block(points * plane(tiles, job.channels, job.filters) * itemsize)
     job.transformed = transformed.data
-    run(tiles.winograd_weights, job, blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS),
+    cdef fc_winograd constant = job[0]  # what depends on weights alone, so that a plan sees that it does
+    constant.x = constant.y = constant.index = NULL
+    run(tiles.winograd_weights, &constant, blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS),
         16.0 * points * job.channels * lanes, False, 0, sizeof(fc_winograd))
 
     cdef ptrdiff_t most = BUDGET // (points * (job.channels + lanes) * itemsize)
