@@ -492,11 +492,12 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     # One run of all taps fills register tiles best, but it must copy x where there is padding or groups.
     cdef bint in_place = groups == 1 and inside(&axis[2])
     job.merged = axis[2].dilation == 1 and (in_place or channels < MERGE)
-    cdef size_t scratch = job.rows * job.columns * tiles.panel
+    cdef size_t copies = job.rows * job.columns * tiles.panel * (panels if job.whole else 1)
+    cdef size_t scratch = copies
     if job.merged and not in_place:
         scratch += view_size(axis, channels, 1, job.rows, job.columns)
     if job.flat:
-        scratch = job.rows * job.columns * tiles.panel + view_size(axis, channels, axis[0].taps, job.rows, job.columns)
+        scratch = copies + view_size(axis, channels, axis[0].taps, job.rows, job.columns)
     cdef double work = 2.0 * x.shape[0] * count * height * min(lanes, tiles.panel)
     for n in window.output:
         work *= n

@@ -145,6 +145,28 @@ static void add_chunk_flat(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g,
     run_listed(p, place - places, width, x.data, dy, partial, places);
 }
 
+/* copy[panel][pixel][width]: panels of a chunk's dy side by side, so that its lines do not evict one another; one pass. */
+static void copy_panels(const fc_conv_kernel *j, const chunk *k, const real *dy, ptrdiff_t dy_row, ptrdiff_t dy_pixel,
+                        ptrdiff_t p0, ptrdiff_t p1, real *copy)
+{
+    const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, size = k->rows * k->columns;
+    for (ptrdiff_t r = 0; r < k->rows; r++)
+        for (ptrdiff_t q = 0; q < k->columns; q++) {
+            const real *from = dy + r * dy_row + q * dy_pixel + p0 * PANEL;
+            if (p1 - p0 == 1) __builtin_prefetch(from + 16 * dy_pixel);
+            for (ptrdiff_t panel = p0; panel < p1; panel++, from += PANEL) {
+                const ptrdiff_t first = panel * PANEL, width = min_(lanes - first, PANEL);
+                const ptrdiff_t valid = min_(j->filters - first, PANEL);
+                real *out = copy + (panel - p0) * size * PANEL + (r * k->columns + q) * width;
+                if (valid == PANEL)
+                    memcpy(out, from, PANEL * sizeof(real));
+                else
+                    memcpy(out, from, valid * sizeof(real));
+                for (ptrdiff_t i = valid; i < width; i++) out[i] = 0;
+            }
+        }
+}
+
 void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_conv_kernel *j = job;
@@ -173,7 +195,9 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
     const ptrdiff_t chunks = j->batch * D->output * row_blocks * column_blocks;
     const ptrdiff_t dy_pixel = j->groups * j->filters, dy_row = W->output * dy_pixel;
     const ptrdiff_t first_chunk = chunks * slice / j->slices, last_chunk = chunks * (slice + 1) / j->slices;
-    real *const dy_copy = scratch, *const x_copy = dy_copy + j->rows * j->columns * PANEL;
+    real *const dy_copy = scratch, *const x_copy = dy_copy + j->rows * j->columns * PANEL * (p1 - p0);
+    /* Few passes over narrow rows of dy read them where they are. */
+    const int copied = dy_pixel > (j->flat ? 2 * PANEL : PANEL) || j->filters % LANES;
 
     for (ptrdiff_t c = first_chunk; c < last_chunk; c++) {
         const ptrdiff_t column = c % column_blocks * j->columns, row = c / column_blocks % row_blocks * j->rows;
@@ -181,27 +205,17 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
             c / column_blocks / row_blocks / D->output, c / column_blocks / row_blocks % D->output,
             row, min_(H->output - row, j->rows), column, min_(W->output - column, j->columns),
         };
-        for (ptrdiff_t g = g0; g < g1; g++)
+        for (ptrdiff_t g = g0; g < g1; g++) {
+            const real *dy_g = (const real *)j->dy + ((k.n * D->output + k.od) * H->output + row) * dy_row
+                             + column * dy_pixel + g * j->filters;
+            if (copied) copy_panels(j, &k, dy_g, dy_row, dy_pixel, p0, p1, dy_copy);
             for (ptrdiff_t panel = p0; panel < p1; panel++) {
-                const ptrdiff_t first = panel * PANEL;
-                const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
-                const real *dy = (const real *)j->dy + ((k.n * D->output + k.od) * H->output + row) * dy_row
-                               + column * dy_pixel + g * j->filters + first;
+                const ptrdiff_t width = min_(lanes - panel * PANEL, PANEL);
+                const real *dy = dy_g + panel * PANEL;
                 pixels p = {.dy_row = dy_row, .dy_pixel = dy_pixel};
-                const ptrdiff_t near = j->flat ? 2 * PANEL : width; /* passes are few */
-                if (dy_pixel > near || valid < width) { /* side by side, so that its lines do not evict one another */
-                    for (ptrdiff_t r = 0; r < k.rows; r++)
-                        for (ptrdiff_t q = 0; q < k.columns; q++) {
-                            real *out = dy_copy + (r * k.columns + q) * width;
-                            const real *from = dy + r * dy_row + q * dy_pixel;
-                            __builtin_prefetch(from + 16 * dy_pixel);
-                            if (valid == PANEL)
-                                memcpy(out, from, PANEL * sizeof(real));
-                            else
-                                memcpy(out, from, valid * sizeof(real));
-                            for (ptrdiff_t i = valid; i < width; i++) out[i] = 0;
-                        }
-                    dy = dy_copy, p.dy_row = k.columns * width, p.dy_pixel = width;
+                if (copied) {
+                    dy = dy_copy + (panel - p0) * k.rows * k.columns * PANEL;
+                    p.dy_row = k.columns * width, p.dy_pixel = width;
                 }
                 for (ptrdiff_t td = td0; td < td1; td++)
                     for (ptrdiff_t th = th0; th < th1; th++) {
@@ -213,6 +227,7 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
                             add_chunk(j, &k, g, td, th, from, to, width, p, dy, sum, x_copy);
                     }
             }
+        }
     }
 }
 
