@@ -132,6 +132,7 @@ def _pixels(x):
     return x.reshape(math.prod(x.shape[:-1]), 1, x.shape[-1])
 
 
+@cached
 def _shape(name, shape, ndim) -> tuple[int, ...]:
     if not hasattr(shape, "__len__") or len(shape) != ndim:
         raise ValueError(f"{name} must have {ndim} entries; got {shape!r}.")

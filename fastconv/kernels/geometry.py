@@ -79,7 +79,7 @@ _PLAIN.add(Window)
 
 def per_axis(name: str, value, rank: int, low: int = 1) -> tuple[int, ...]:
     """`value` as a tuple of `rank` ints, each at least `low`; a single int stands for every axis."""
-    if type(value) is tuple and len(value) == rank and {*map(type, value)} == _INT:  # as layers and arrays keep it
+    if type(value) is tuple and len(value) == rank > 0 and _INT.issuperset(map(type, value)):  # as layers and arrays keep it
         if min(value) >= low and max(value) <= _LIMIT:
             return value
     elif type(value) is int and low <= value <= _LIMIT:

@@ -42,12 +42,17 @@ def call(run, inputs):
     """The layers that `fused` found, as one operation."""
     conv, pool = run[0], run[-1]
     x = conv.prepare(inputs)
-    if pool._checked_shape is None or conv.compute_output_shape(x.shape)[1:] != pool._checked_shape:
+    mark = (conv._changes, x.shape[1:], pool._checked_shape)
+    if conv._fused_mark == mark:
+        pass  # the usual case: all of it was checked for this shape
+    elif pool._checked_shape is None or conv.compute_output_shape(x.shape)[1:] != pool._checked_shape:
         shape = x.shape
         for layer, after in zip(run, run[1:]):
             shape = layer.compute_output_shape(shape)
             after._check_and_build(shape)
         pool.compute_output_shape(shape)
+    else:
+        conv._fused_mark = mark
     return ops.conv_pool(
         x, conv.kernel, conv.bias, pool.pool_size, relu=conv.activation is ops.relu or len(run) == 3,
         strides=conv.strides, padding=conv.padding, dilation_rate=conv.dilation_rate, groups=conv.groups,
