@@ -18,6 +18,16 @@ from fastconv.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 _CONVS, _POOLS = {Conv1D, Conv2D, Conv3D}, {MaxPooling1D, MaxPooling2D, MaxPooling3D}
 
 
+def runs(stack) -> list[list]:
+    """`stack` in lists of layers: those that `call` runs as one, and single layers."""
+    found, start = [], 0
+    while start < len(stack):
+        stop = start + (fused(stack, start) or 1)
+        found.append(stack[start:stop])
+        start = stop
+    return found
+
+
 def fused(stack, start: int) -> int:
     """How many layers of `stack`, from `start` on, `call` runs as one; 0 where they must run one by one."""
     if type(stack[start]) not in _CONVS:
