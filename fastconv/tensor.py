@@ -265,12 +265,15 @@ def _step(op, pending, owned):
     results = op.backward(dy)
     if not isinstance(results, tuple):
         results = (results,)
-    lent = [dy, *_arrays(value for name, value in vars(op).items() if name not in _TAPE)]
+    lent = None
     for source, array in zip(op.sources, results):
-        if source is not None and array is not None:
-            array = np.asarray(array)
-            _collect(pending, owned, source, array, lent)
-            lent.append(array)
+        if source is None or array is None:
+            continue
+        if lent is None:
+            lent = [dy, *_arrays([value for name, value in vars(op).items() if name not in _TAPE])]
+        array = np.asarray(array)
+        _collect(pending, owned, source, array, lent)
+        lent.append(array)
 
 
 def _newest_first(root):
@@ -322,11 +325,13 @@ def _own(leaf, array, lent):
 
 def _arrays(values):
     """The arrays in a nest of tuples and lists."""
+    found = []
     for value in values:
         if isinstance(value, np.ndarray):
-            yield value
+            found.append(value)
         elif isinstance(value, (tuple, list)):
-            yield from _arrays(value)
+            found += _arrays(value)
+    return found
 
 
 # --------------------------------------------------------------------------------------------- arrays at the edge

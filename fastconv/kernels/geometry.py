@@ -22,13 +22,15 @@ _PLAIN = {int, str, type(None)}  # and Window, see below
 def cached(function):
     """`function`, which remembers its results for positional arguments that are ints, strings, None, Windows and tuples
     of ints. Exactly these types: True and 1.0 equal 1, but must meet the function's own checks."""
-    remembered = lru_cache(maxsize=4096)(function)
+    remembered, only_ints = lru_cache(maxsize=4096)(function), _INT.issuperset
 
     @wraps(function)
     def call(*arguments):
         for argument in arguments:
-            kind = type(argument)
-            if not (_INT.issuperset(map(type, argument)) if kind is tuple else kind in _PLAIN):
+            if type(argument) is tuple:
+                if not only_ints(map(type, argument)):
+                    return function(*arguments)
+            elif type(argument) not in _PLAIN:
                 return function(*arguments)
         return remembered(*arguments)
 
