@@ -28,8 +28,9 @@ class Metric(Configurable):
 
     def update_state(self, y_true, y_pred) -> None:
         values = self.values(_array(y_true), _array(y_pred))
-        self._total += float(np.sum(values, dtype=np.float64))
-        self._count += np.size(values)
+        values = np.asarray(values)
+        self._total += float(values.sum(dtype=np.float64))
+        self._count += values.size
 
     def result(self) -> float:
         return self._total / self._count if self._count else 0.0

@@ -30,6 +30,8 @@ class Sequential(Trainer, Layer):
     `model(x)` gives a Tensor, `predict` an array.
     """
 
+    _cut = None  # the stack, its layers' changes and its runs, see _runs
+
     def __init__(self, layers=None, name=None, trainable=True):
         super().__init__(name=name, trainable=trainable)
         self._input = None
@@ -124,12 +126,17 @@ class Sequential(Trainer, Layer):
         self._planner.clear()
 
     def call(self, inputs):
-        x, stack, i = inputs, self._stack, 0
-        while i < len(stack):
-            count = fusion.fused(stack, i)
-            x = fusion.call(stack[i : i + count], x) if count else stack[i](x)
-            i += count or 1
+        x = inputs
+        for run in self._runs():
+            x = fusion.call(run, x) if len(run) > 1 else run[0](x)
         return x
+
+    def _runs(self):
+        """The stack in lists of layers, each of which runs as one operation or is a layer by itself."""
+        stack, changes = self._stack, [layer._changes for layer in self._stack]
+        if self._cut is None or self._cut[0] is not stack or self._cut[1] != changes:
+            vars(self)["_cut"] = (stack, changes, fusion.runs(stack))  # a note, by which no plan becomes stale
+        return self._cut[2]
 
     def check_input(self, shape):
         if not self._stack:

@@ -20,6 +20,7 @@ from . import kernels
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
 _next_order = itertools.count(1).__next__
+_TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 
 
 class _Mode(threading.local):
@@ -250,7 +251,7 @@ class Op:
 def _walk(root, gradient):
     """Bring `gradient` from `root` (an Op or a leaf) to the leaves; nothing is stored if an Op fails."""
     pending, owned = {}, set()
-    _collect(pending, owned, root, gradient, (gradient,))
+    _collect(pending, owned, root, gradient, [gradient])
     for op in _newest_first(root):
         if op in pending:
             _step(op, pending, owned)
@@ -264,9 +265,15 @@ def _step(op, pending, owned):
     results = op.backward(dy)
     if not isinstance(results, tuple):
         results = (results,)
-    for i, (source, array) in enumerate(zip(op.sources, results)):
-        if source is not None and array is not None:
-            _collect(pending, owned, source, np.asarray(array), (dy, results[:i], *vars(op).values()))
+    lent = None
+    for source, array in zip(op.sources, results):
+        if source is None or array is None:
+            continue
+        if lent is None:
+            lent = [dy, *_arrays([value for name, value in vars(op).items() if name not in _TAPE])]
+        array = np.asarray(array)
+        _collect(pending, owned, source, array, lent)
+        lent.append(array)
 
 
 def _newest_first(root):
@@ -312,18 +319,19 @@ def _own(leaf, array, lent):
             f"{leaf.data.shape}, {leaf.data.dtype}."
         )
     flags = array.flags
-    return array if flags.c_contiguous and flags.writeable and not _shared(array, lent) else array.copy(order="C")
+    alone = flags.c_contiguous and flags.writeable and not any([np.may_share_memory(array, other) for other in lent])
+    return array if alone else array.copy(order="C")
 
 
-def _shared(array, others):
-    """Whether `array` may share memory with an array in `others`, a nest of tuples and lists."""
-    for other in others:
-        if isinstance(other, np.ndarray):
-            if np.may_share_memory(array, other):
-                return True
-        elif isinstance(other, (tuple, list)) and _shared(array, other):
-            return True
-    return False
+def _arrays(values):
+    """The arrays in a nest of tuples and lists."""
+    found = []
+    for value in values:
+        if isinstance(value, np.ndarray):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            found += _arrays(value)
+    return found
 
 
 # --------------------------------------------------------------------------------------------- arrays at the edge

@@ -273,7 +273,7 @@ def _gather(array, chosen, dtype):
     if array.dtype != dtype or dtype.kind != "f" or not (array.flags.c_contiguous and array.flags.aligned):
         return cast(array[chosen], dtype)
     out = kernels.empty((len(chosen), *array.shape[1:]), dtype)
-    return np.take(array, chosen, axis=0, out=out, mode="clip")  # "raise" would buffer a second copy
+    return array.take(chosen, axis=0, out=out, mode="clip")  # "raise" would buffer a second copy
 
 
 class _Results:

@@ -72,7 +72,7 @@ cdef size_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, 
 cdef ptrdiff_t read_axes(fc_axis* axis, window, ptrdiff_t batch):
     """Fills the axes; a pointwise convolution becomes one row of all of its pixels. Returns the batch that is left."""
     cdef int i
-    if {*window.kernel, *window.strides} == {1} and set(window.padding) == {(0, 0)}:
+    if window.pointwise:
         for i in range(3):
             axis[i] = fc_axis(1, 1, 1, 1, 1, 0)
         for n in window.input:

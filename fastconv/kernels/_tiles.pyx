@@ -69,20 +69,10 @@ cdef void* address(array, bint writable=False) except NULL:
 
 
 cdef fc_axis window_axis(window, int axis):
-    """Axis `axis` of 3 (depth, height, width) of a Window; those it lacks have one cell and one tap."""
-    cdef fc_axis a
-    cdef int i = axis - 3 + len(window.input)
-    if i < 0:
-        a.input = a.output = a.taps = a.stride = a.dilation = 1
-        a.start = 0
-    else:
-        a.input = window.input[i]
-        a.output = window.output[i]
-        a.taps = window.kernel[i]
-        a.stride = window.strides[i]
-        a.dilation = window.dilation[i]
-        a.start = -window.padding[i][0]
-    return a
+    """Axis `axis` of 3 (depth, height, width) of a Window."""
+    cdef tuple axes = window.axes
+    cdef int i = 6 * axis
+    return fc_axis(axes[i], axes[i + 1], axes[i + 2], axes[i + 3], axes[i + 4], axes[i + 5])
 
 
 cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush=False, size_t scratch=0,

@@ -16,7 +16,7 @@ import math
 from . import _conv, _tiles, _winograd
 from .algorithms import PASSES, Problem, choose
 from .arrays import checked, empty, same_shape
-from .geometry import Window, per_axis
+from .geometry import Window, cached, per_axis
 
 RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
@@ -132,12 +132,14 @@ def _pixels(x):
     return x.reshape(math.prod(x.shape[:-1]), 1, x.shape[-1])
 
 
+@cached
 def _shape(name, shape, ndim) -> tuple[int, ...]:
     if not hasattr(shape, "__len__") or len(shape) != ndim:
         raise ValueError(f"{name} must have {ndim} entries; got {shape!r}.")
     return per_axis(name, shape, ndim, low=0)
 
 
+@cached
 def _geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups) -> tuple[Window, int]:
     """The Window and the number of groups, from shapes; raises ValueError where they do not fit."""
     channels, per_group, filters = x_shape[-1], *kernel_shape[-2:]

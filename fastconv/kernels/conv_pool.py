@@ -17,7 +17,7 @@ from . import _conv, _winograd
 from .algorithms import Problem, choose
 from .arrays import checked, empty, readable, same_shape
 from .conv import RANKS, _geometry, _shape, conv_backward_input, conv_backward_kernel, conv_forward
-from .geometry import Window, per_axis
+from .geometry import Window, cached, per_axis
 from .pool import max_pool_backward, max_pool_forward
 from .rows import relu_forward
 
@@ -95,6 +95,7 @@ def conv_pool_backward_kernel(
     return dkernel
 
 
+@cached
 def _pooled(window: Window, pool_size) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The pool's sizes, one an axis, and the pooled map's."""
     pool = per_axis("pool_size", pool_size, len(window.output))

@@ -1,8 +1,8 @@
 """Window: the definition of kernel, stride, padding and dilation for every rank.
 
 A window slides over the spatial axes of a channels-last array; convolution and pooling share it. It knows sizes
-only: no channels, no data, no dtype. Windows are cached by shape, immutable, and validated when they are made:
-a Window that exists is one that the kernels may run.
+only: no channels, no data, no dtype. Windows are cached by shape, immutable, compared by identity, and validated when
+they are made: a Window that exists is one that the kernels may run.
 
 With `e = (kernel - 1) * dilation + 1`, an axis has `output = (low + input + high - e) // stride + 1`, and tap `t`
 of output `o` reads input `o * stride + t * dilation - low`.
@@ -12,17 +12,37 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, wraps
 
 _LIMIT = 2**31 - 1
 _INT = {int}
+_PLAIN = {int, str, type(None)}  # and Window, see below
 
 
-@dataclass(frozen=True)
+def cached(function):
+    """`function`, which remembers its results for positional arguments that are ints, strings, None, Windows and tuples
+    of ints. Exactly these types: True and 1.0 equal 1, but must meet the function's own checks."""
+    remembered, only_ints = lru_cache(maxsize=4096)(function), _INT.issuperset
+
+    @wraps(function)
+    def call(*arguments):
+        for argument in arguments:
+            if type(argument) is tuple:
+                if not only_ints(map(type, argument)):
+                    return function(*arguments)
+            elif type(argument) not in _PLAIN:
+                return function(*arguments)
+        return remembered(*arguments)
+
+    return call
+
+
+@dataclass(frozen=True, eq=False)
 class Window:
     """One window geometry; every field is a tuple with one entry a spatial axis.
 
-    `padding` holds `(low, high)` pairs, whatever form it was given in.
+    `padding` holds `(low, high)` pairs, whatever form it was given in. `axes` is the same for C, flat: for depth, height
+    and width the fields of fc_axis (csrc/tiles.h); axes that are lacking have one cell and one tap.
     """
 
     input: tuple[int, ...]
@@ -31,6 +51,7 @@ class Window:
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
     output: tuple[int, ...]
+    axes: tuple[int, ...]
 
     @staticmethod
     def of(input, kernel, strides=1, padding="valid", dilation_rate=1) -> Window:
@@ -49,10 +70,18 @@ class Window:
             per_axis("dilation_rate", dilation_rate, rank),
         )
 
+    @cached_property
+    def pointwise(self) -> bool:
+        """Whether each output sees the input at its own position alone."""
+        return {*self.kernel, *self.strides} == {1} and {*self.padding} == {(0, 0)}
+
+
+_PLAIN.add(Window)
+
 
 def per_axis(name: str, value, rank: int, low: int = 1) -> tuple[int, ...]:
     """`value` as a tuple of `rank` ints, each at least `low`; a single int stands for every axis."""
-    if type(value) is tuple and len(value) == rank and {*map(type, value)} == _INT:  # as layers and arrays keep it
+    if type(value) is tuple and len(value) == rank > 0 and _INT.issuperset(map(type, value)):  # as layers and arrays keep it
         if min(value) >= low and max(value) <= _LIMIT:
             return value
     elif type(value) is int and low <= value <= _LIMIT:
@@ -109,7 +138,9 @@ def _window(input, kernel, strides, padding, dilation) -> Window:
                 f"spatial axis {axis}. Use padding='same', a smaller window or a larger input."
             )
         output.append((padded - extent) // stride + 1)
-    return Window(input, kernel, strides, padding, dilation, tuple(output))
+    starts = tuple(-low for low, _ in padding)
+    axes = (1, 1, 1, 1, 1, 0) * (3 - len(input)) + sum(zip(input, output, kernel, strides, dilation, starts), ())
+    return Window(input, kernel, strides, padding, dilation, tuple(output), axes)
 
 
 def _same(size: int, extent: int, stride: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import numpy as np
 from . import _pool
 from .arrays import checked, empty, readable, same_shape
 from .conv import RANKS, _shape
-from .geometry import Window, per_axis
+from .geometry import Window, cached, per_axis
 
 
 def max_pool_forward(x, pool_size, *, strides=None, padding="valid"):
@@ -106,6 +106,7 @@ def _index_dtype(window):
     return np.dtype(np.uint8 if math.prod(window.kernel) <= 256 else np.int32)
 
 
+@cached
 def _window(shape, pool_size, strides, padding) -> Window:
     rank = len(shape) - 2
     if shape[-1] < 1:

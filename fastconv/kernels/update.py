@@ -43,11 +43,12 @@ def _grouped(parameters, gradients, *states):
         if values is not None and len(values) != len(parameters):
             raise ValueError(f"There are {len(parameters)} parameters and {len(values)} gradients or moments.")
     groups: dict[np.dtype, list] = {}
-    for i, parameter in enumerate(parameters):
-        row = [checked("gradient", values[i], like=parameter) if values is gradients
-               else None if values is None else _in_place(values[i]) for values in lists]  # fmt: skip
+    for row in zip(*[[None] * len(parameters) if values is None else values for values in lists]):
+        parameter, gradient, *moments = row
+        row = [_in_place(parameter), checked("gradient", gradient, like=parameter)]
+        row += [None if array is None else _in_place(array) for array in moments]
         for array in row:
-            if array is not None:
+            if array is not None and array.shape != parameter.shape:
                 same_shape("gradients and moments", array, parameter.shape, "the parameter's shape")
         if parameter.size:
             groups.setdefault(parameter.dtype, []).append(row)

@@ -91,6 +91,7 @@ class Layer:
     built = False
     _build_shape = None
     _checked_shape = None
+    _fused_mark = None  # for which layers/fusion.py has checked the layers that run with this one
     _changes = 0  # of attributes, but for what a call notes about its input: plans become stale by it
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
@@ -113,7 +114,7 @@ class Layer:
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
-        if name != "_checked_shape":
+        if name not in ("_checked_shape", "_fused_mark"):
             vars(self)["_changes"] = self._changes + 1
 
     def __getattr__(self, name):

@@ -18,6 +18,16 @@ from fastconv.layers.pooling import MaxPooling1D, MaxPooling2D, MaxPooling3D
 _CONVS, _POOLS = {Conv1D, Conv2D, Conv3D}, {MaxPooling1D, MaxPooling2D, MaxPooling3D}
 
 
+def runs(stack) -> list[list]:
+    """`stack` in lists of layers: those that `call` runs as one, and single layers."""
+    found, start = [], 0
+    while start < len(stack):
+        stop = start + (fused(stack, start) or 1)
+        found.append(stack[start:stop])
+        start = stop
+    return found
+
+
 def fused(stack, start: int) -> int:
     """How many layers of `stack`, from `start` on, `call` runs as one; 0 where they must run one by one."""
     if type(stack[start]) not in _CONVS:
@@ -42,12 +52,17 @@ def call(run, inputs):
     """The layers that `fused` found, as one operation."""
     conv, pool = run[0], run[-1]
     x = conv.prepare(inputs)
-    if pool._checked_shape is None or conv.compute_output_shape(x.shape)[1:] != pool._checked_shape:
+    mark = (conv._changes, x.shape[1:], pool._checked_shape)
+    if conv._fused_mark == mark:
+        pass  # the usual case: all of it was checked for this shape
+    elif pool._checked_shape is None or conv.compute_output_shape(x.shape)[1:] != pool._checked_shape:
         shape = x.shape
         for layer, after in zip(run, run[1:]):
             shape = layer.compute_output_shape(shape)
             after._check_and_build(shape)
         pool.compute_output_shape(shape)
+    else:
+        conv._fused_mark = mark
     return ops.conv_pool(
         x, conv.kernel, conv.bias, pool.pool_size, relu=conv.activation is ops.relu or len(run) == 3,
         strides=conv.strides, padding=conv.padding, dilation_rate=conv.dilation_rate, groups=conv.groups,

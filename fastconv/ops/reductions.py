@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import kernels
 from ..tensor import Op
 from .common import count, normalize_axes
 
@@ -18,13 +19,18 @@ class Sum(Op):
         return x.sum(axis=self.axes, keepdims=keepdims)
 
     def backward(self, dy):
-        return np.broadcast_to(_kept(dy, self.shape, self.axes), self.shape)
+        dx = kernels.empty(self.shape, dy.dtype)
+        dx[...] = _kept(dy, self.shape, self.axes)
+        return dx
 
 
 class Mean(Sum):
     def forward(self, x, *, axis, keepdims):
         self.shape, self.axes = x.shape, normalize_axes(axis, x.ndim)
-        return x.mean(axis=self.axes, keepdims=keepdims)
+        number = count(self.shape, self.axes)
+        if not number:
+            return x.mean(axis=self.axes, keepdims=keepdims)  # NumPy's NaN and warning
+        return (np.add.reduce(x, axis=self.axes, keepdims=keepdims) / np.float64(number)).astype(x.dtype, copy=False)
 
     def backward(self, dy):
         return super().backward(np.divide(dy, count(self.shape, self.axes) or 1, dtype=dy.dtype))
