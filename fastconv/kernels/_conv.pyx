@@ -1,11 +1,12 @@
 # cython: language_level=3, cdivision=True
-"""Convolution: fills the jobs of csrc/conv_forward.c, conv_backward_kernel.c and depthwise.c and runs their tiles.
+"""Convolution: fills the jobs of csrc/conv_forward.c, conv_backward_kernel.c and grouped.c and runs their tiles.
 
 `algorithm` is "direct", or "depthwise" where every channel has one filter (kernels/algorithms.py chooses). Arrays must be C-contiguous, aligned, of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
 How the work is cut depends on shapes alone, never on the number of threads.
 """
 
 from libc.stddef cimport ptrdiff_t
+from libc.string cimport memset
 
 from math import gcd
 
@@ -13,14 +14,16 @@ from ._memory cimport Block
 from ._rows cimport sum_rows
 from ._tiles cimport (
     FC_FLAT_ROWS,
+    FC_PHASES,
     address,
     fc_axis,
     fc_conv,
     fc_conv_kernel,
     fc_conv_pool,
     fc_conv_pool_back,
-    fc_depthwise,
-    fc_depthwise_kernel,
+    fc_grouped,
+    fc_grouped_kernel,
+    fc_grouped_phase,
     fc_pack,
     fc_scatter,
     fc_tiles,
@@ -40,7 +43,12 @@ cdef enum:
     FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
     MAP = 128 * 1024          # bytes of a convolution's outputs that are pooled at once
+    SLOTS = 8                 # rows under a window that are kept for the next windows
+    COLUMNS = 64              # of a row that are copied to scratch, a vector of channels wide
+    ROWS = 4                  # of a tile at least: fewer would copy most rows twice
     WINDOWS = 24 * 1024       # bytes of the inputs under a chunk of windows: most of a first cache
+
+GROUPED = ("depthwise", "grouped")  # csrc/grouped.c's
 
 
 cdef inline ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
@@ -120,24 +128,76 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     )
 
 
-cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv* job) except -1:
-    """The same convolution for one filter a channel; the weights are read where they are."""
-    cdef fc_depthwise d
+cdef ptrdiff_t row_slots(const fc_axis* a, ptrdiff_t span) noexcept nogil:
+    """How many rows of x csrc/grouped.c keeps, so that rows which the taps of one output read never share a slot: all
+    that lie under a window, or, of wide windows, no more than that."""
+    cdef ptrdiff_t slots = max(a.taps, 1), t
+    if span <= max(SLOTS, a.taps):
+        return max(span, 1)
+    while True:
+        for t in range(1, a.taps):
+            if t * a.dilation % slots == 0:
+                break
+        else:
+            return slots
+        slots += 1
+
+
+cdef ptrdiff_t row_columns(ptrdiff_t output, ptrdiff_t stride, ptrdiff_t wide) noexcept nogil:
+    """Outputs of a row that csrc/grouped.c takes at once: long against what neighbours read twice, short for the cache."""
+    return even(output, max(COLUMNS, 2 * wide // stride))
+
+
+cdef int add_phase(fc_grouped* g, const fc_pack* pack, const fc_conv* job) except -1:
+    """Adds the convolution that these jobs say to the grouped job, as one more phase of it."""
+    cdef fc_grouped_phase* p = &g.phase[g.phases]
     cdef int i
-    d.x, d.weights, d.bias, d.y = job.x, pack.weights, pack.bias, job.y
-    d.batch, d.channels = job.batch, job.groups
+    g.phases += 1
+    g.x, g.bias, g.batch = job.x, pack.bias, job.batch
+    g.groups, g.channels, g.filters = job.groups, job.channels, job.filters
+    g.channel_step, g.filter_step, g.group_step = pack.channel_step, pack.filter_step, pack.group_step
+    p.weights, p.y = pack.weights, job.y
+    g.y_step[0] = job.y_step[0]
     for i in range(3):
-        d.axis[i] = job.axis[i]
-        d.tap_step[i] = pack.tap_step[i]
-    for i in range(4):
-        d.y_step[i] = job.y_step[i]
-    cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
-    cdef double work = 2.0 * rows * d.axis[2].output * d.channels * max(taps_of(d.axis), 1)
-    return run(tiles.depthwise_forward, &d, rows, work, True, 0, sizeof(d))
+        p.axis[i], p.tap_step[i], g.y_step[i + 1] = job.axis[i], pack.tap_step[i], job.y_step[i + 1]
+        g.output[i] = max(g.output[i], p.axis[i].output)
+    return 0
 
 
-cdef int run_forward(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, algorithm) except -1:
-    return run_depthwise(tiles, pack, job) if algorithm == "depthwise" else run_packed(tiles, pack, job, itemsize)
+cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) except -1:
+    """Convolves in groups of few channels; the weights are read where they are. Empties the job of phases."""
+    cdef ptrdiff_t vector = tiles.lanes * itemsize, low = 0, high = 0, bottom = 0, top = 0, taps = 0, rows = 0, tap
+    cdef fc_axis* a
+    cdef ptrdiff_t i
+    g.left, g.depths, g.slots = g.phase[0].axis[2].start, 1, 1
+    low = g.phase[0].axis[1].start
+    for i in range(g.phases):
+        a = g.phase[i].axis
+        g.left, low = min(g.left, a[2].start), min(low, a[1].start)
+    for i in range(g.phases):
+        a = g.phase[i].axis
+        bottom = max(bottom, a[1].start + (a[1].taps - 1) * a[1].dilation + 1 - low)
+        high = max(high, a[2].start + (a[2].taps - 1) * a[2].dilation + 1 - g.left)
+        taps += taps_of(a)
+        rows = max(rows, a[0].taps * a[1].taps)
+        g.depths = max(g.depths, a[0].taps)
+    for i in range(g.phases):
+        g.slots = max(g.slots, row_slots(&g.phase[i].axis[1], bottom))
+    a = g.phase[0].axis
+    g.columns = row_columns(g.output[2], a[2].stride, high)
+    g.wide = (g.columns - 1) * a[2].stride + high
+    cdef ptrdiff_t bands = g.batch * g.output[0] * blocks(g.output[2], g.columns)
+    # What a tile reads and writes stays in the second cache while its vectors take turns.
+    cdef ptrdiff_t row = itemsize * g.groups * (a[1].stride * g.wide * g.channels + g.columns * g.filters * g.phases)
+    g.rows = even(g.output[1], min(max(SLAB // row, ROWS), max(blocks(bands * g.output[1], TILES), ROWS)))
+    g.table = blocks(g.depths * g.slots * sizeof(ptrdiff_t), 64) * 64
+    g.packed = g.table + blocks(rows * g.channels * 2 * sizeof(void*), 64) * 64
+    g.data = g.packed + taps * g.channels * vector
+    cdef size_t scratch = g.data + g.depths * g.slots * g.channels * g.wide * vector
+    cdef double work = 2.0 * bands * g.output[1] * g.columns * g.groups * g.filters * max(taps, 1) * g.channels
+    run(tiles.grouped_forward, g, bands * blocks(g.output[1], g.rows), work, True, scratch, sizeof(fc_grouped))
+    memset(g, 0, sizeof(fc_grouped))
+    return 0
 
 
 cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1:
@@ -162,10 +222,16 @@ def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm):
     """y = x * kernel + bias; bias may be None."""
     cdef fc_pack pack
     cdef fc_conv job
+    cdef fc_grouped grouped
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
     job.y = address(y, True)
-    run_forward(tiles_of(x), &pack, &job, x.itemsize, algorithm)
+    if algorithm in GROUPED:
+        memset(&grouped, 0, sizeof(grouped))
+        add_phase(&grouped, &pack, &job)
+        run_grouped(tiles_of(x), &grouped, x.itemsize)
+    else:
+        run_packed(tiles_of(x), &pack, &job, x.itemsize)
 
 
 def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdiff_t groups):
@@ -337,6 +403,7 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     cdef Phase phase[3]
     cdef fc_pack pack
     cdef fc_conv job
+    cdef fc_grouped grouped
     cdef int i
     cdef ptrdiff_t filters = kernel.shape[-1], channels = kernel.shape[-2], itemsize = dy.itemsize, step, offset
     cdef ptrdiff_t kernel_step[3]
@@ -345,6 +412,7 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     cdef const char* weights = <const char*>address(kernel)
     cdef char* out = <char*>address(dx, True)
 
+    memset(&grouped, 0, sizeof(grouped))
     job.x = address(dy)
     job.batch = read_axes(axis, window, dy.shape[0])
     if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:
@@ -379,26 +447,46 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
                     for i in range(3):
                         pack.taps[i] = job.axis[i].taps = i != 0
                         job.axis[i].start = 0
-                run_forward(tiles, &pack, &job, itemsize, algorithm)
+                if algorithm not in GROUPED:
+                    run_packed(tiles, &pack, &job, itemsize)
+                    continue
+                add_phase(&grouped, &pack, &job)
+                if grouped.phases == FC_PHASES:
+                    run_grouped(tiles, &grouped, itemsize)
+    if grouped.phases:
+        run_grouped(tiles, &grouped, itemsize)
 
 
-cdef int depthwise_backward_kernel(const fc_tiles* tiles, dy, x, dkernel, window) except -1:
-    cdef fc_depthwise_kernel job
-    cdef ptrdiff_t width = dkernel.size
+cdef int grouped_backward_kernel(const fc_tiles* tiles, dy, x, dkernel, window, ptrdiff_t groups) except -1:
+    cdef fc_grouped_kernel job
+    cdef fc_axis* axis = job.axis
+    cdef ptrdiff_t width = dkernel.size, itemsize = dy.itemsize, vector = tiles.lanes * itemsize
     job.x, job.dy = address(x), address(dy)
-    job.batch, job.channels = read_axes(job.axis, window, x.shape[0]), x.shape[-1]
-    job.slices = min(TILES, job.batch * job.axis[0].output * job.axis[1].output)
-    cdef Block partial = Block(job.slices * width * dy.itemsize)
+    job.batch = read_axes(axis, window, x.shape[0])
+    job.groups, job.channels, job.filters = groups, dkernel.shape[-2], dkernel.shape[-1] // groups
+    cdef ptrdiff_t wide = (axis[2].taps - 1) * axis[2].dilation + 1
+    job.columns = row_columns(axis[2].output, axis[2].stride, wide)
+    job.wide = (job.columns - 1) * axis[2].stride + wide
+    job.slots = row_slots(&axis[1], (axis[1].taps - 1) * axis[1].dilation + 1)
+    cdef ptrdiff_t row = itemsize * groups * (axis[1].stride * job.wide * job.channels + job.columns * job.filters)
+    job.rows = max(SLAB // row, ROWS)
+    job.slices = min(TILES, job.batch * axis[0].output * axis[1].output * blocks(axis[2].output, job.columns))
+    job.row = blocks(axis[0].taps * job.slots * sizeof(ptrdiff_t), 64) * 64
+    job.zeros = job.row + job.columns * vector
+    job.sums = job.zeros + job.wide * vector
+    job.data = job.sums + blocks(dkernel.shape[-1], tiles.lanes) * taps_of(axis) * job.channels * vector
+    cdef size_t scratch = job.data + axis[0].taps * job.slots * job.channels * job.wide * vector
+    cdef Block partial = Block(job.slices * width * itemsize)
     job.partial = partial.data
-    run(tiles.depthwise_backward_kernel, &job, job.slices, 2.0 * dy.size * taps_of(job.axis), True)
-    return sum_rows(tiles, partial.data, address(dkernel, True), job.slices, width, dy.itemsize)
+    run(tiles.grouped_backward_kernel, &job, job.slices, 2.0 * dy.size * taps_of(axis) * job.channels, True, scratch)
+    return sum_rows(tiles, partial.data, address(dkernel, True), job.slices, width, itemsize)
 
 
 def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     """dkernel = the gradient of the kernel, summed over the batch and all pixels in a fixed order."""
     cdef const fc_tiles* tiles = tiles_of(dy)
-    if algorithm == "depthwise":
-        depthwise_backward_kernel(tiles, dy, x, dkernel, window)
+    if algorithm in GROUPED:
+        grouped_backward_kernel(tiles, dy, x, dkernel, window, groups)
         return
     cdef fc_conv_kernel job
     cdef fc_axis* axis = job.axis

@@ -1,7 +1,8 @@
 """Which algorithm a convolution runs on: the one place where that is chosen, from shapes alone, with no timing.
 
 - "direct": csrc/conv_forward.c and conv_backward_kernel.c; any shape.
-- "depthwise": csrc/depthwise.c; one filter for each channel, vectors over the channels.
+- "depthwise" and "grouped": csrc/grouped.c; one filter for each channel, and groups of few channels; vectors over the
+  channels of all groups.
 - "sparse": csrc/conv_pool_back.c; gradients through max-pooling from the windows' winners alone.
 - "winograd F(m, r)": csrc/winograd.c and winograd_kernel.c; m outputs an axis from m + r - 1 products; stride 1.
 
@@ -48,6 +49,7 @@ TRANSFORM, WEIGHT = 25, 80  # multiply-adds in the time that one transformed val
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
 SPARSE, LIST = 1.2, 60  # a winner's multiply-adds against direct tiles', where ReLU cut some; and its place in a list
 SAMPLES = 4  # from which the winners' input gradient, cut by samples, has work for some threads
+GROUP_CHANNELS = 16  # of a group, up to which vectors over all groups are laid out
 CHANNELS = 16  # from which, on both sides, register tiles of products are worth their transforms
 
 _precision = "fast"
@@ -130,6 +132,8 @@ def candidates(problem: Problem, packed: bool = False, pool=None):
             yield Choice("sparse", winners * (LIST + taps * channels * SPARSE))
     if groups == channels == filters and groups > 1:
         yield Choice("depthwise", products)
+    elif groups > 1 and max(channels, filters) <= GROUP_CHANNELS * groups:
+        yield Choice("grouped", products)
     if groups > 1 or min(channels, filters) < CHANNELS or {*window.strides} != {1}:
         return
     ones = next((i for i, t in enumerate(window.kernel) if t > 1), 0)  # leading axes of one tap stay as they are

@@ -35,7 +35,7 @@ def conv_pool_forward(
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     pool, output = _pooled(window, pool_size)
     choice = choose(Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups), algorithm, pool=pool)
-    if choice.name == "depthwise":
+    if choice.name in ("depthwise", "grouped"):
         y = conv_forward(x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
         return max_pool_forward(relu_forward(y) if relu else y, pool)
     y = empty((len(x), *output, kernel.shape[-1]), x.dtype)
