@@ -14,6 +14,7 @@ from ._memory cimport Block
 from ._rows cimport sum_rows
 from ._tiles cimport (
     FC_FLAT_ROWS,
+    FC_GROUP_CHANNELS,
     FC_PHASES,
     address,
     fc_axis,
@@ -43,6 +44,7 @@ cdef enum:
     FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
     MAP = 128 * 1024          # bytes of a convolution's outputs that are pooled at once
+    ROOM = 192 * 1024         # bytes of rows of x that stand in the second cache, laid out by vectors of channels
     SLOTS = 8                 # rows under a window that are kept for the next windows
     COLUMNS = 64              # of a row that are copied to scratch, a vector of channels wide
     ROWS = 4                  # of a tile at least: fewer would copy most rows twice
@@ -148,6 +150,16 @@ cdef ptrdiff_t row_columns(ptrdiff_t output, ptrdiff_t stride, ptrdiff_t wide) n
     return even(output, max(COLUMNS, 2 * wide // stride))
 
 
+cdef ptrdiff_t row_room(ptrdiff_t size, ptrdiff_t itemsize) noexcept nogil:
+    """From one vector's rows to the next's: an odd number of cache lines, which spreads them over the cache."""
+    return (blocks(size * itemsize, 64) | 1) * 64 // itemsize
+
+
+cdef ptrdiff_t map_size(const fc_tiles* tiles, ptrdiff_t itemsize) noexcept nogil:
+    """Bytes that a lane_map of csrc/grouped.c takes at most."""
+    return blocks(64 + tiles.lanes * (sizeof(ptrdiff_t) + FC_GROUP_CHANNELS * itemsize), 64) * 64 + 64
+
+
 cdef int add_phase(fc_grouped* g, const fc_pack* pack, const fc_conv* job) except -1:
     """Adds the convolution that these jobs say to the grouped job, as one more phase of it."""
     cdef fc_grouped_phase* p = &g.phase[g.phases]
@@ -187,13 +199,15 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
     g.columns = row_columns(g.output[2], a[2].stride, high)
     g.wide = (g.columns - 1) * a[2].stride + high
     cdef ptrdiff_t bands = g.batch * g.output[0] * blocks(g.output[2], g.columns)
-    # What a tile reads and writes stays in the second cache while its vectors take turns.
     cdef ptrdiff_t row = itemsize * g.groups * (a[1].stride * g.wide * g.channels + g.columns * g.filters * g.phases)
     g.rows = even(g.output[1], min(max(SLAB // row, ROWS), max(blocks(bands * g.output[1], TILES), ROWS)))
-    g.table = blocks(g.depths * g.slots * sizeof(ptrdiff_t), 64) * 64
+    g.vector = row_room(g.depths * g.slots * g.channels * g.wide * tiles.lanes, itemsize)
+    g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM // ((g.vector + taps * g.channels * tiles.lanes) * itemsize))
+    g.maps = blocks(g.depths * g.slots * sizeof(ptrdiff_t), 64) * 64
+    g.table = g.maps + g.vectors * map_size(tiles, itemsize)
     g.packed = g.table + blocks(rows * g.channels * 2 * sizeof(void*), 64) * 64
-    g.data = g.packed + taps * g.channels * vector
-    cdef size_t scratch = g.data + g.depths * g.slots * g.channels * g.wide * vector
+    g.data = g.packed + g.vectors * taps * g.channels * vector
+    cdef size_t scratch = g.data + g.vectors * g.vector * itemsize
     cdef double work = 2.0 * bands * g.output[1] * g.columns * g.groups * g.filters * max(taps, 1) * g.channels
     run(tiles.grouped_forward, g, bands * blocks(g.output[1], g.rows), work, True, scratch, sizeof(fc_grouped))
     memset(g, 0, sizeof(fc_grouped))
@@ -468,14 +482,16 @@ cdef int grouped_backward_kernel(const fc_tiles* tiles, dy, x, dkernel, window, 
     job.columns = row_columns(axis[2].output, axis[2].stride, wide)
     job.wide = (job.columns - 1) * axis[2].stride + wide
     job.slots = row_slots(&axis[1], (axis[1].taps - 1) * axis[1].dilation + 1)
-    cdef ptrdiff_t row = itemsize * groups * (axis[1].stride * job.wide * job.channels + job.columns * job.filters)
-    job.rows = max(SLAB // row, ROWS)
     job.slices = min(TILES, job.batch * axis[0].output * axis[1].output * blocks(axis[2].output, job.columns))
-    job.row = blocks(axis[0].taps * job.slots * sizeof(ptrdiff_t), 64) * 64
-    job.zeros = job.row + job.columns * vector
+    job.vector = row_room(axis[0].taps * job.slots * job.channels * job.wide * tiles.lanes, itemsize)
+    cdef ptrdiff_t each = job.vector * itemsize + (job.columns + taps_of(axis) * job.channels) * vector
+    job.vectors = even(blocks(dkernel.shape[-1], tiles.lanes), ROOM // each)
+    job.maps = blocks(axis[0].taps * job.slots * sizeof(ptrdiff_t), 64) * 64
+    job.row = job.maps + job.vectors * map_size(tiles, itemsize)
+    job.zeros = job.row + job.vectors * job.columns * vector
     job.sums = job.zeros + job.wide * vector
-    job.data = job.sums + blocks(dkernel.shape[-1], tiles.lanes) * taps_of(axis) * job.channels * vector
-    cdef size_t scratch = job.data + axis[0].taps * job.slots * job.channels * job.wide * vector
+    job.data = job.sums + job.vectors * taps_of(axis) * job.channels * vector
+    cdef size_t scratch = job.data + job.vectors * job.vector * itemsize
     cdef Block partial = Block(job.slices * width * itemsize)
     job.partial = partial.data
     run(tiles.grouped_backward_kernel, &job, job.slices, 2.0 * dy.size * taps_of(axis) * job.channels, True, scratch)

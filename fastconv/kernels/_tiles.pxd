@@ -128,8 +128,10 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t y_step[4]
         ptrdiff_t output[3]
         ptrdiff_t rows, columns
+        ptrdiff_t vectors
         ptrdiff_t depths, slots, left, wide
-        ptrdiff_t table, packed, data
+        ptrdiff_t vector
+        ptrdiff_t table, maps, packed, data
 
     ctypedef struct fc_grouped_kernel:
         const void* x
@@ -137,9 +139,9 @@ cdef extern from "tiles.h" nogil:
         void* partial
         fc_axis axis[3]
         ptrdiff_t batch, groups, channels, filters, slices
-        ptrdiff_t rows, columns
-        ptrdiff_t slots, wide
-        ptrdiff_t row, zeros, sums, data
+        ptrdiff_t columns
+        ptrdiff_t vectors, slots, wide, vector
+        ptrdiff_t maps, row, zeros, sums, data
 
     ctypedef struct fc_pool:
         const void* x

@@ -8,6 +8,9 @@
  */
 #include "vector.h"
 
+/* Loops in a function of their own keep their addresses in registers. */
+#define NOINLINE static __attribute__((noinline))
+
 enum { PIXELS = 8 }; /* of a register tile: as many chains as hide the latency of multiply-adds */
 
 /* Lane l of v[index[l]]. */
@@ -22,58 +25,93 @@ FC_INLINE vec permute(vec v, ivec index)
 #endif
 }
 
-/* Where the lanes of a vector of output channels find the channels of their groups. */
+/* Where the lanes of one vector of output channels find the channels of their groups. */
 typedef struct {
-    ptrdiff_t lanes;               /* that are used */
     ptrdiff_t base;                /* the channel where a vector holds all that is read; -1: none does */
-    int plain;                     /* lane l reads channel base + l */
     ptrdiff_t from[LANES];         /* the first channel of each lane's group */
     ivec index[FC_GROUP_CHANNELS]; /* plane: lane -> its place in the vector at base */
 } lane_map;
 
-static lane_map map_lanes(ptrdiff_t k, ptrdiff_t groups, ptrdiff_t channels, ptrdiff_t filters)
+/* The output channel where vector v starts: the last vector ends with the channels. */
+FC_INLINE ptrdiff_t vector_start(ptrdiff_t v, ptrdiff_t channels)
 {
-    lane_map m = {.lanes = min_(groups * filters, LANES), .base = -1, .plain = 0};
-    for (ptrdiff_t l = 0; l < LANES; l++) m.from[l] = (k + min_(l, m.lanes - 1)) / filters * channels;
-    if (groups * channels >= LANES && m.from[LANES - 1] + channels - m.from[0] <= LANES) {
-        m.base = min_(m.from[0], groups * channels - LANES);
-        m.plain = channels == 1 && filters == 1;
-        for (ptrdiff_t c = 0; c < channels; c++)
-            for (ptrdiff_t l = 0; l < LANES; l++) m.index[c][l] = m.from[l] + c - m.base;
-    }
-    return m;
+    return max_(min_(v * LANES, channels - LANES), 0);
 }
 
-/* The vector of channels after the one at k; the last one ends with the channels. */
-FC_INLINE ptrdiff_t next_vector(ptrdiff_t k, ptrdiff_t channels)
+/* `maps` for vectors v to v + count. */
+static void map_lanes(ptrdiff_t v, ptrdiff_t count, ptrdiff_t groups, ptrdiff_t channels, ptrdiff_t filters, lane_map *maps)
 {
-    return k + LANES >= channels ? channels : min_(k + LANES, channels - LANES);
-}
-
-/* Columns `left` to left + wide of a row of x -> to[plane][column][lane]. */
-static void copy_row(const lane_map *m, ptrdiff_t channels, ptrdiff_t pixel, const real *x, ptrdiff_t width,
-                     ptrdiff_t left, ptrdiff_t wide, real *restrict to)
-{
-    const ptrdiff_t from = min_(max_(-left, 0), wide), end = max_(min_(width - left, wide), from);
-    for (ptrdiff_t c = 0; c < channels; c++) {
-        memset(to + c * wide * LANES, 0, from * LANES * sizeof(real));
-        memset(to + (c * wide + end) * LANES, 0, (wide - end) * LANES * sizeof(real));
-    }
-    if (m->plain)
-        for (ptrdiff_t i = from; i < end; i++) store(to + i * LANES, load(x + (left + i) * pixel + m->base));
-    else if (m->base >= 0)
-        for (ptrdiff_t i = from; i < end; i++) {
-            const vec v = load(x + (left + i) * pixel + m->base);
-            for (ptrdiff_t c = 0; c < channels; c++)
-                store(to + (c * wide + i) * LANES, permute(v, m->index[c]));
+    const ptrdiff_t C = groups * channels, K = groups * filters;
+    for (lane_map *m = maps; m < maps + count; m++, v++) {
+        const ptrdiff_t k = vector_start(v, K);
+        ptrdiff_t group = k / filters, filter = k % filters;
+        for (ptrdiff_t l = 0; l < LANES; l++) {
+            m->from[l] = min_(group, groups - 1) * channels;
+            if (++filter == filters) filter = 0, group++;
         }
+        m->base = -1;
+        if (C < LANES || m->from[LANES - 1] + channels - m->from[0] > LANES) continue;
+        m->base = min_(m->from[0], C - LANES);
+        for (ptrdiff_t c = 0; c < channels; c++)
+            for (ptrdiff_t l = 0; l < LANES; l++) m->index[c][l] = m->from[l] + c - m->base;
+    }
+}
+
+/* The rows of x that stand in scratch, in slots: row ih under depth tap td is in slot (td, ih % slots). */
+typedef struct {
+    const lane_map *maps;
+    ptrdiff_t *held; /* slot: which row of x it has, or -1 */
+    real *data;      /* [vector][slot][plane][column][lane] */
+    ptrdiff_t vectors, vector, slots, channels, pixel, wide; /* vector, pixel: steps in data and in x */
+    int plain;       /* lanes are channels */
+} row_cache;
+
+static void forget_rows(const row_cache *r)
+{
+    for (ptrdiff_t s = 0; s < r->slots; s++) r->held[s] = -1;
+}
+
+/* x is under the first of `wide` columns; those before `from` and after `end` are padding. */
+static void copy_row(const row_cache *r, const real *x, ptrdiff_t from, ptrdiff_t end, real *restrict to)
+{
+    const ptrdiff_t wide = r->wide;
+    for (ptrdiff_t v = 0; v < r->vectors; v++)
+        for (ptrdiff_t c = 0; c < r->channels; c++) {
+            real *plane = to + v * r->vector + c * wide * LANES;
+            for (ptrdiff_t i = 0; i < from; i++) store(plane + i * LANES, (vec){0});
+            for (ptrdiff_t i = end; i < wide; i++) store(plane + i * LANES, (vec){0});
+        }
+    if (r->plain)
+        for (ptrdiff_t i = from; i < end; i++)
+            for (ptrdiff_t v = 0; v < r->vectors; v++)
+                store(to + v * r->vector + i * LANES, load(x + i * r->pixel + r->maps[v].base));
     else
         for (ptrdiff_t i = from; i < end; i++)
-            for (ptrdiff_t c = 0; c < channels; c++) {
-                vec v;
-                for (ptrdiff_t l = 0; l < LANES; l++) v[l] = x[(left + i) * pixel + m->from[l] + c];
-                store(to + (c * wide + i) * LANES, v);
+            for (ptrdiff_t v = 0; v < r->vectors; v++) {
+                const lane_map *m = &r->maps[v];
+                real *pixel = to + v * r->vector + i * LANES;
+                if (m->base >= 0) {
+                    const vec values = load(x + i * r->pixel + m->base);
+                    for (ptrdiff_t c = 0; c < r->channels; c++)
+                        store(pixel + c * wide * LANES, permute(values, m->index[c]));
+                } else
+                    for (ptrdiff_t c = 0; c < r->channels; c++)
+                        for (ptrdiff_t l = 0; l < LANES; l++)
+                            pixel[c * wide * LANES + l] = x[i * r->pixel + m->from[l] + c];
             }
+}
+
+/* Where columns `left` to left + wide of x's row with the number `row` stand in a slot, copied unless they are there. */
+FC_INLINE const real *cached_row(const row_cache *r, ptrdiff_t slot, const void *x, ptrdiff_t row, ptrdiff_t width,
+                                 ptrdiff_t left)
+{
+    real *to = r->data + slot * r->channels * r->wide * LANES;
+    if (r->held[slot] != row) {
+        const ptrdiff_t from = min_(max_(-left, 0), r->wide);
+        copy_row(r, (const real *)x + (row * width + left) * r->pixel, from, max_(min_(width - left, r->wide), from), to);
+    }
+    r->held[slot] = row;
+    return to;
 }
 
 /* A tap row of one plane: its inputs from the first column on, and its weights [tap][lane]. */
@@ -85,6 +123,7 @@ typedef struct {
 typedef struct {
     const tap_row *rows;
     ptrdiff_t count, taps, tap, pixel; /* tap, pixel: steps in x from tap to tap, and from output to output */
+    ptrdiff_t x, w;                    /* of this vector of channels, from the rows' */
     vec start;
     ptrdiff_t lanes, y_pixel;
 } row_job;
@@ -96,7 +135,7 @@ FC_INLINE void pixel_tile(const ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t tap,
     FC_UNROLL(8)
     for (ptrdiff_t m = 0; m < pixels; m++) acc[m] = r->start;
     for (ptrdiff_t i = 0; i < r->count; i++) {
-        const real *x = r->rows[i].x + ow * pixel * LANES, *w = r->rows[i].w;
+        const real *x = r->rows[i].x + r->x + ow * pixel * LANES, *w = r->rows[i].w + r->w;
         for (ptrdiff_t t = 0; t < taps; t++) {
             const vec weight = load(w + t * LANES);
             FC_UNROLL(8)
@@ -114,6 +153,8 @@ FC_INLINE void row_tiles(ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t pixel, const r
     if (columns >= 8)
         for (ptrdiff_t ow = 0; ow < columns; ow += 8)
             pixel_tile(8, taps, tap, pixel, r, min_(ow, columns - 8), y);
+    else if (columns == 7)
+        pixel_tile(7, taps, tap, pixel, r, 0, y);
     else if (columns >= 4)
         for (ptrdiff_t ow = 0; ow < columns; ow += 4)
             pixel_tile(4, taps, tap, pixel, r, min_(ow, columns - 4), y);
@@ -121,10 +162,10 @@ FC_INLINE void row_tiles(ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t pixel, const r
         for (ptrdiff_t ow = 0; ow < columns; ow++) pixel_tile(1, taps, tap, pixel, r, ow, y);
 }
 
-static void row_of_3(const row_job *r, ptrdiff_t columns, real *y) { row_tiles(3, 1, 1, r, columns, y); }
-static void row_of_3_by_2(const row_job *r, ptrdiff_t columns, real *y) { row_tiles(3, 1, 2, r, columns, y); }
-static void row_of_1_step(const row_job *r, ptrdiff_t columns, real *y) { row_tiles(r->taps, r->tap, 1, r, columns, y); }
-static void row_of_any(const row_job *r, ptrdiff_t columns, real *y)
+NOINLINE void row_of_3(const row_job *r, ptrdiff_t columns, real *y) { row_tiles(3, 1, 1, r, columns, y); }
+NOINLINE void row_of_3_by_2(const row_job *r, ptrdiff_t columns, real *y) { row_tiles(3, 1, 2, r, columns, y); }
+NOINLINE void row_of_1_step(const row_job *r, ptrdiff_t columns, real *y) { row_tiles(r->taps, r->tap, 1, r, columns, y); }
+NOINLINE void row_of_any(const row_job *r, ptrdiff_t columns, real *y)
 {
     row_tiles(r->taps, r->tap, r->pixel, r, columns, y);
 }
@@ -140,90 +181,94 @@ static void run_row(const row_job *r, ptrdiff_t columns, real *y)
         row_of_any(r, columns, y);
 }
 
-/* The weights of one phase for the lanes of the vector at k -> packed[tap][plane][tap of the row][lane]. */
+/* The weights of one phase for the lanes of the vector at k -> packed[tap row][plane][tap][lane]. */
 static void pack_vector(const fc_grouped *j, const fc_grouped_phase *p, ptrdiff_t k, ptrdiff_t lanes, real *packed)
 {
     const ptrdiff_t rows = p->axis[0].taps * p->axis[1].taps, taps = p->axis[2].taps;
     ptrdiff_t at[LANES];
-    for (ptrdiff_t l = 0; l < lanes; l++)
+    int run = 1; /* the lanes' weights lie side by side */
+    for (ptrdiff_t l = 0; l < lanes; l++) {
         at[l] = (k + l) % j->filters * j->filter_step + (k + l) / j->filters * j->group_step;
+        run &= at[l] == at[0] + l;
+    }
     for (ptrdiff_t row = 0; row < rows; row++)
         for (ptrdiff_t c = 0; c < j->channels; c++)
             for (ptrdiff_t t = 0; t < taps; t++, packed += LANES) {
                 const real *w = (const real *)p->weights + row / p->axis[1].taps * p->tap_step[0]
                               + row % p->axis[1].taps * p->tap_step[1] + t * p->tap_step[2] + c * j->channel_step;
-                for (ptrdiff_t l = 0; l < lanes; l++) packed[l] = w[at[l]];
-                for (ptrdiff_t l = lanes; l < LANES; l++) packed[l] = 0;
+                if (run)
+                    store(packed, load_part(w + at[0], lanes));
+                else
+                    for (ptrdiff_t l = 0; l < LANES; l++) packed[l] = w[at[min_(l, lanes - 1)]];
             }
 }
 
-/* The rows of x that stand in scratch, in slots: row ih under depth tap td is in slot (td, ih % slots). */
-typedef struct {
-    ptrdiff_t *held; /* slot: which row of x it has, or -1 */
-    real *data;      /* [slot][plane][column][lane] */
-} row_cache;
-
-/* The planes of row (id, ih) of the sample x, which has the number `row`; copied where they are not there yet. */
-FC_INLINE const real *cached_row(const row_cache *cache, ptrdiff_t slot, const lane_map *m, ptrdiff_t channels,
-                                 ptrdiff_t pixel, const void *x, ptrdiff_t row, ptrdiff_t width, ptrdiff_t left,
-                                 ptrdiff_t wide)
+FC_INLINE ptrdiff_t phase_weights(const fc_grouped *j, ptrdiff_t i)
 {
-    real *to = cache->data + slot * channels * wide * LANES;
-    if (cache->held[slot] != row) copy_row(m, channels, pixel, (const real *)x + row * width * pixel, width, left, wide, to);
-    cache->held[slot] = row;
-    return to;
+    const fc_axis *a = j->phase[i].axis;
+    return a[0].taps * a[1].taps * a[2].taps * j->channels * LANES;
+}
+
+/* The outputs of one phase in row (n, depth, height, column) of a tile, for the vectors of channels from v on. Their
+ * weights are `weights` apart. */
+static void phase_row(const fc_grouped *j, const fc_grouped_phase *p, const row_cache *cache, tap_row *rows,
+                      const real *packed, ptrdiff_t weights, ptrdiff_t v, const ptrdiff_t o[4])
+{
+    const fc_axis *D = &p->axis[0], *H = &p->axis[1], *W = &p->axis[2];
+    const ptrdiff_t n = o[0], od = o[1], oh = o[2], ow = o[3], columns = min_(j->columns, W->output - ow);
+    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES);
+    if (od >= D->output || oh >= H->output || columns <= 0) return; /* the first phases may have one more than others */
+    row_job r = {.rows = rows, .taps = W->taps, .tap = W->dilation, .pixel = W->stride, .lanes = lanes, .y_pixel = j->y_step[3]};
+    for (ptrdiff_t td = first_tap(D, od); td < last_tap(D, od); td++)
+        for (ptrdiff_t th = first_tap(H, oh); th < last_tap(H, oh); th++) {
+            const ptrdiff_t id = od * D->stride + td * D->dilation + D->start;
+            const ptrdiff_t ih = oh * H->stride + th * H->dilation + H->start;
+            const real *x = cached_row(cache, td * j->slots + ih % j->slots, j->x, (n * D->input + id) * H->input + ih,
+                                       W->input, ow * W->stride + j->left);
+            for (ptrdiff_t c = 0; c < j->channels; c++)
+                rows[r.count++] = (tap_row){
+                    x + (c * j->wide + W->start - j->left) * LANES,
+                    packed + ((td * H->taps + th) * j->channels + c) * W->taps * LANES,
+                };
+        }
+    real *y = (real *)p->y + n * j->y_step[0] + od * j->y_step[1] + oh * j->y_step[2] + ow * j->y_step[3];
+    for (ptrdiff_t i = 0; i < cache->vectors; i++) {
+        const ptrdiff_t k = vector_start(v + i, K);
+        r.x = i * cache->vector, r.w = i * weights;
+        r.start = j->bias ? load_part((const real *)j->bias + k, lanes) : (vec){0};
+        run_row(&r, columns, y + k);
+    }
 }
 
 void FC_NAME(grouped_forward)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_grouped *j = job;
     const ptrdiff_t row_blocks = blocks(j->output[1], j->rows), column_blocks = blocks(j->output[2], j->columns);
-    const ptrdiff_t ow = tile % column_blocks * j->columns, row = tile / column_blocks % row_blocks * j->rows;
-    const ptrdiff_t plane = tile / column_blocks / row_blocks, od = plane % j->output[0], n = plane / j->output[0];
-    const ptrdiff_t K = j->groups * j->filters, pixel = j->groups * j->channels;
-    const ptrdiff_t left = ow * j->phase[0].axis[2].stride + j->left;
-    const row_cache cache = {scratch, (real *)((char *)scratch + j->data)};
+    const ptrdiff_t row = tile / column_blocks % row_blocks * j->rows, plane = tile / column_blocks / row_blocks;
+    const ptrdiff_t K = j->groups * j->filters, number = blocks(K, LANES);
     tap_row *rows = (tap_row *)((char *)scratch + j->table);
     real *packed = (real *)((char *)scratch + j->packed);
+    lane_map *maps = (lane_map *)((char *)scratch + j->maps);
+    row_cache cache = {
+        maps, scratch, (real *)((char *)scratch + j->data), 0, j->vector, j->depths * j->slots, j->channels,
+        j->groups * j->channels, j->wide, j->channels == 1 && j->filters == 1 && K >= LANES,
+    };
+    ptrdiff_t weights = 0, o[4] = {plane / j->output[0], plane % j->output[0], 0, tile % column_blocks * j->columns};
+    for (ptrdiff_t i = 0; i < j->phases; i++) weights += phase_weights(j, i);
 
-    for (ptrdiff_t k = 0; k < K; k = next_vector(k, K)) {
-        const lane_map m = map_lanes(k, j->groups, j->channels, j->filters);
-        real *w = packed;
-        for (ptrdiff_t i = 0; i < j->phases; i++) {
-            const fc_axis *a = j->phase[i].axis;
-            pack_vector(j, &j->phase[i], k, m.lanes, w);
-            w += a[0].taps * a[1].taps * a[2].taps * j->channels * LANES;
+    for (ptrdiff_t v = 0; v < number; v += j->vectors) {
+        cache.vectors = min_(j->vectors, number - v);
+        map_lanes(v, cache.vectors, j->groups, j->channels, j->filters, maps);
+        forget_rows(&cache);
+        for (ptrdiff_t u = 0; u < cache.vectors; u++) {
+            real *w = packed + u * weights;
+            for (ptrdiff_t i = 0; i < j->phases; w += phase_weights(j, i++))
+                pack_vector(j, &j->phase[i], vector_start(v + u, K), min_(K, LANES), w);
         }
-        for (ptrdiff_t s = 0; s < j->depths * j->slots; s++) cache.held[s] = -1;
-        for (ptrdiff_t oh = row; oh < min_(row + j->rows, j->output[1]); oh++) {
-            w = packed;
-            for (ptrdiff_t i = 0; i < j->phases; i++) {
-                const fc_grouped_phase *p = &j->phase[i];
-                const fc_axis *D = &p->axis[0], *H = &p->axis[1], *W = &p->axis[2];
-                const ptrdiff_t columns = min_(j->columns, W->output - ow), tap_size = W->taps * LANES;
-                const real *w_p = w;
-                w += D->taps * H->taps * tap_size * j->channels;
-                if (od >= D->output || oh >= H->output || columns <= 0) continue; /* the first phases may have one more */
-                ptrdiff_t count = 0;
-                for (ptrdiff_t td = first_tap(D, od); td < last_tap(D, od); td++)
-                    for (ptrdiff_t th = first_tap(H, oh); th < last_tap(H, oh); th++) {
-                        const ptrdiff_t id = od * D->stride + td * D->dilation + D->start;
-                        const ptrdiff_t ih = oh * H->stride + th * H->dilation + H->start;
-                        const real *x = cached_row(&cache, td * j->slots + ih % j->slots, &m, j->channels, pixel, j->x,
-                                                   (n * D->input + id) * H->input + ih, W->input, left, j->wide);
-                        for (ptrdiff_t c = 0; c < j->channels; c++)
-                            rows[count++] = (tap_row){
-                                x + (c * j->wide + W->start - j->left) * LANES,
-                                w_p + ((td * H->taps + th) * j->channels + c) * tap_size,
-                            };
-                    }
-                const row_job r = {
-                    rows, count, W->taps, W->dilation, W->stride,
-                    j->bias ? load_part((const real *)j->bias + k, m.lanes) : (vec){0}, m.lanes, j->y_step[3],
-                };
-                run_row(&r, columns, (real *)p->y + n * j->y_step[0] + od * j->y_step[1] + oh * j->y_step[2]
-                                     + ow * j->y_step[3] + k);
-            }
+        for (o[2] = row; o[2] < min_(row + j->rows, j->output[1]); o[2]++) {
+            const real *w = packed;
+            for (ptrdiff_t i = 0; i < j->phases; w += phase_weights(j, i++))
+                phase_row(j, &j->phase[i], &cache, rows, w, weights, v, o);
         }
     }
 }
@@ -265,16 +310,16 @@ FC_INLINE void tap_tile(const ptrdiff_t heights, const ptrdiff_t taps, const ptr
     }
 }
 
-static void taps_3x3(ptrdiff_t pixels, const real *const *x, const real *dy, real *const *sum)
+NOINLINE void taps_3x3(ptrdiff_t pixels, const real *const *x, const real *dy, real *const *sum)
 {
     tap_tile(3, 3, 1, 1, 1, pixels, x, dy, sum);
 }
-static void taps_3x3_by_2(ptrdiff_t pixels, const real *const *x, const real *dy, real *const *sum)
+NOINLINE void taps_3x3_by_2(ptrdiff_t pixels, const real *const *x, const real *dy, real *const *sum)
 {
     tap_tile(3, 3, 1, 1, 2, pixels, x, dy, sum);
 }
 /* One row of any number of taps. */
-static void taps_of_row(ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t pixel, ptrdiff_t pixels, const real *x, const real *dy,
+NOINLINE void taps_of_row(ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t pixel, ptrdiff_t pixels, const real *x, const real *dy,
                         real *sum)
 {
     for (ptrdiff_t t = 0; t < taps; x += 4 * tap * LANES, sum += 4 * LANES, t += 4) {
@@ -291,76 +336,89 @@ static void taps_of_row(ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t pixel, ptrdiff_
     }
 }
 
-/* sums [td][plane][th][tw][lane] += the products of one row of outputs. */
-static void add_row(const fc_grouped_kernel *j, const lane_map *m, const row_cache *cache, const real *zeros,
-                    ptrdiff_t n, ptrdiff_t od, ptrdiff_t oh, ptrdiff_t ow, const real *dy, real *sums)
+/* sums [vector][td][plane][th][tw][lane] += the products of one row of outputs, dy [vector][column][lane]. */
+static void add_row(const fc_grouped_kernel *j, const row_cache *cache, const real *zeros, ptrdiff_t n, ptrdiff_t od,
+                    ptrdiff_t oh, ptrdiff_t ow, const real *dy, real *sums)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     const ptrdiff_t columns = min_(j->columns, W->output - ow), left = ow * W->stride + W->start;
-    const ptrdiff_t pixel = j->groups * j->channels, size = H->taps * W->taps * LANES;
+    const ptrdiff_t plane = j->wide * LANES, size = H->taps * W->taps * LANES, all = D->taps * j->channels * size;
     const int by_3 = H->taps == 3 && W->taps == 3 && W->dilation == 1 && W->stride <= 2;
     for (ptrdiff_t td = first_tap(D, od); td < last_tap(D, od); td++) {
         const ptrdiff_t id = od * D->stride + td * D->dilation + D->start;
-        const real *x[3] = {zeros, zeros, zeros};
+        const real *rows[3] = {NULL};
         real *sum = sums + td * j->channels * size;
         for (ptrdiff_t th = first_tap(H, oh); th < last_tap(H, oh); th++) {
             const ptrdiff_t ih = oh * H->stride + th * H->dilation + H->start;
-            const real *row = cached_row(cache, td * j->slots + ih % j->slots, m, j->channels, pixel, j->x,
-                                         (n * D->input + id) * H->input + ih, W->input, left, j->wide);
+            const real *row = cached_row(cache, td * j->slots + ih % j->slots, j->x, (n * D->input + id) * H->input + ih,
+                                         W->input, left);
             if (by_3)
-                x[th] = row;
+                rows[th] = row;
             else
-                for (ptrdiff_t c = 0; c < j->channels; c++)
-                    taps_of_row(W->taps, W->dilation, W->stride, columns, row + c * j->wide * LANES, dy,
-                                sum + c * size + th * W->taps * LANES);
+                for (ptrdiff_t v = 0; v < cache->vectors; v++)
+                    for (ptrdiff_t c = 0; c < j->channels; c++)
+                        taps_of_row(W->taps, W->dilation, W->stride, columns, row + v * cache->vector + c * plane,
+                                    dy + v * j->columns * LANES, sum + v * all + c * size + th * W->taps * LANES);
         }
-        for (ptrdiff_t c = 0; by_3 && c < j->channels; c++, sum += size) {
-            real *const to[3] = {sum, sum + 3 * LANES, sum + 6 * LANES};
-            if (W->stride == 1)
-                taps_3x3(columns, x, dy, to);
-            else
-                taps_3x3_by_2(columns, x, dy, to);
-            for (ptrdiff_t h = 0; h < 3; h++)
-                if (x[h] != zeros) x[h] += j->wide * LANES;
-        }
+        for (ptrdiff_t v = 0; by_3 && v < cache->vectors; v++)
+            for (ptrdiff_t c = 0; c < j->channels; c++) {
+                const real *x[3];
+                real *to = sum + v * all + c * size, *const at[3] = {to, to + 3 * LANES, to + 6 * LANES};
+                for (ptrdiff_t h = 0; h < 3; h++) x[h] = rows[h] ? rows[h] + v * cache->vector + c * plane : zeros;
+                if (W->stride == 1)
+                    taps_3x3(columns, x, dy + v * j->columns * LANES, at);
+                else
+                    taps_3x3_by_2(columns, x, dy + v * j->columns * LANES, at);
+            }
     }
 }
 
-/* partial[tile] (taps, channels of a group, filters) = the sum over an even share of the outputs' rows, some at a time
- * for every vector of filters. */
+/* sums [v to v + cache->vectors] = the sum over the slice's rows of outputs. */
+static void add_slice(const fc_grouped_kernel *j, const row_cache *cache, ptrdiff_t v, ptrdiff_t slice, real *dy_row,
+                      const real *zeros, real *sums)
+{
+    const ptrdiff_t depths = j->axis[0].output, heights = j->axis[1].output, width = j->axis[2].output;
+    const ptrdiff_t column_blocks = blocks(width, j->columns), rows = j->batch * depths * column_blocks * heights;
+    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES);
+    for (ptrdiff_t i = rows * slice / j->slices; i < rows * (slice + 1) / j->slices; i++) {
+        const ptrdiff_t oh = i % heights, ow = i / heights % column_blocks * j->columns;
+        const ptrdiff_t plane = i / heights / column_blocks, columns = min_(j->columns, width - ow);
+        const real *dy = (const real *)j->dy + ((plane * heights + oh) * width + ow) * K;
+        if (oh == 0) forget_rows(cache); /* they were of other columns */
+        for (ptrdiff_t p = 0; p < columns; p++)
+            for (ptrdiff_t u = 0; u < cache->vectors; u++)
+                store(dy_row + (u * j->columns + p) * LANES, load_part(dy + p * K + vector_start(v + u, K), lanes));
+        add_row(j, cache, zeros, plane / depths, plane % depths, oh, ow, dy_row, sums);
+    }
+}
+
+/* partial[tile] (taps, channels of a group, filters) = the sum over an even share of the outputs' rows. */
 void FC_NAME(grouped_backward_kernel)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_grouped_kernel *j = job;
-    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES), column_blocks = blocks(W->output, j->columns);
-    const ptrdiff_t rows = j->batch * D->output * column_blocks * H->output;
-    const ptrdiff_t end = rows * (tile + 1) / j->slices;
-    const ptrdiff_t height = H->taps * W->taps, size = D->taps * j->channels * height; /* vectors of sums */
-    const row_cache cache = {scratch, (real *)((char *)scratch + j->data)};
+    const ptrdiff_t K = j->groups * j->filters, number = blocks(K, LANES), depths = j->axis[0].taps;
+    const ptrdiff_t height = j->axis[1].taps * j->axis[2].taps, size = depths * j->channels * height * LANES;
     real *dy_row = (real *)((char *)scratch + j->row), *zeros = (real *)((char *)scratch + j->zeros);
     real *sums = (real *)((char *)scratch + j->sums);
+    lane_map *maps = (lane_map *)((char *)scratch + j->maps);
+    row_cache cache = {
+        maps, scratch, (real *)((char *)scratch + j->data), 0, j->vector, depths * j->slots, j->channels,
+        j->groups * j->channels, j->wide, j->channels == 1 && j->filters == 1 && K >= LANES,
+    };
     memset(zeros, 0, j->wide * LANES * sizeof(real));
-    memset(sums, 0, blocks(K, LANES) * size * LANES * sizeof(real));
 
-    for (ptrdiff_t first = rows * tile / j->slices; first < end; first += j->rows)
-        for (ptrdiff_t k = 0, v = 0; k < K; k = next_vector(k, K), v++) {
-            const lane_map m = map_lanes(k, j->groups, j->channels, j->filters);
-            for (ptrdiff_t s = 0; s < D->taps * j->slots; s++) cache.held[s] = -1;
-            for (ptrdiff_t i = first; i < min_(first + j->rows, end); i++) {
-                const ptrdiff_t oh = i % H->output, ow = i / H->output % column_blocks * j->columns;
-                const ptrdiff_t plane = i / H->output / column_blocks, od = plane % D->output, n = plane / D->output;
-                const real *dy = (const real *)j->dy + ((plane * H->output + oh) * W->output + ow) * K + k;
-                if (oh == 0)
-                    for (ptrdiff_t s = 0; s < D->taps * j->slots; s++) cache.held[s] = -1; /* of other columns */
-                for (ptrdiff_t p = 0; p < min_(j->columns, W->output - ow); p++)
-                    store(dy_row + p * LANES, load_part(dy + p * K, lanes));
-                add_row(j, &m, &cache, zeros, n, od, oh, ow, dy_row, sums + v * size * LANES);
-            }
-        }
-    for (ptrdiff_t k = 0, v = 0; k < K; k = next_vector(k, K), v++)
-        for (ptrdiff_t t = 0; t < D->taps * height; t++)
-            for (ptrdiff_t c = 0; c < j->channels; c++) {
-                const real *sum = sums + (v * size + (t / height * j->channels + c) * height + t % height) * LANES;
-                store_part((real *)j->partial + ((tile * D->taps * height + t) * j->channels + c) * K + k, load(sum), lanes);
-            }
+    for (ptrdiff_t v = 0; v < number; v += j->vectors) {
+        cache.vectors = min_(j->vectors, number - v);
+        map_lanes(v, cache.vectors, j->groups, j->channels, j->filters, maps);
+        forget_rows(&cache);
+        memset(sums, 0, cache.vectors * size * sizeof(real));
+        add_slice(j, &cache, v, tile, dy_row, zeros, sums);
+        for (ptrdiff_t u = 0; u < cache.vectors; u++)
+            for (ptrdiff_t t = 0; t < depths * height; t++)
+                for (ptrdiff_t c = 0; c < j->channels; c++) {
+                    const real *sum = sums + u * size + ((t / height * j->channels + c) * height + t % height) * LANES;
+                    real *to = (real *)j->partial + ((tile * depths * height + t) * j->channels + c) * K;
+                    store_part(to + vector_start(v + u, K), load(sum), min_(K, LANES));
+                }
+    }
 }

@@ -142,7 +142,7 @@ typedef struct {
 /* Convolution in groups of few channels, depthwise among them (grouped.c). Forward is one phase; the stride phases of
  * backward-input, where channels and filters change places, read the same x. Tiles: batch * depth * row blocks * column
  * blocks of `output`, the largest of all phases'. */
-enum { FC_GROUP_CHANNELS = 16, FC_PHASES = 8 };
+enum { FC_GROUP_CHANNELS = 8, FC_PHASES = 8 };
 typedef struct {
     const void *weights;
     void *y;
@@ -156,8 +156,10 @@ typedef struct {
     ptrdiff_t channel_step, filter_step, group_step;    /* in weights */
     ptrdiff_t y_step[4], output[3];
     ptrdiff_t rows, columns;               /* outputs of one tile */
+    ptrdiff_t vectors;                     /* of output channels that pass over a tile together */
     ptrdiff_t depths, slots, left, wide;   /* x in scratch: rows a depth tap; the first column under output 0; columns */
-    ptrdiff_t table, packed, data;         /* bytes from scratch to the tap rows, the weights and the rows of x */
+    ptrdiff_t vector;                      /* from one vector's rows of x to the next's */
+    ptrdiff_t table, maps, packed, data;   /* bytes from scratch to the tap rows, lanes' maps, weights and rows of x */
 } fc_grouped;
 
 /* Its kernel gradient, partial[slice] (taps, channels, all filters), to be summed in the slices' order. Tiles: slices. */
@@ -166,9 +168,9 @@ typedef struct {
     void *partial;
     fc_axis axis[3];
     ptrdiff_t batch, groups, channels, filters, slices;
-    ptrdiff_t rows, columns;           /* rows of outputs, of `columns` at most, that are taken at a time */
-    ptrdiff_t slots, wide;             /* as above */
-    ptrdiff_t row, zeros, sums, data;  /* bytes from scratch to a row of dy, one of zeros, the sums, the rows of x */
+    ptrdiff_t columns;                       /* outputs of a row that are taken at a time */
+    ptrdiff_t vectors, slots, wide, vector;  /* as above */
+    ptrdiff_t maps, row, zeros, sums, data;  /* bytes from scratch to maps, rows of dy and of zeros, sums, rows of x */
 } fc_grouped_kernel;
 
 /* Pooling. Tiles: batch * depth * height of the array that is written. */
