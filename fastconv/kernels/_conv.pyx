@@ -50,6 +50,8 @@ cdef enum:
     ROWS = 4                  # of a tile at least: fewer would copy most rows twice
     WINDOWS = 24 * 1024       # bytes of the inputs under a chunk of windows: most of a first cache
 
+import os
+cdef ptrdiff_t ROOM_ = int(os.environ.get("ROOM", 192))*1024
 GROUPED = ("depthwise", "grouped")  # csrc/grouped.c's
 
 
@@ -199,10 +201,9 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
     g.columns = row_columns(g.output[2], a[2].stride, high)
     g.wide = (g.columns - 1) * a[2].stride + high
     cdef ptrdiff_t bands = g.batch * g.output[0] * blocks(g.output[2], g.columns)
-    cdef ptrdiff_t row = itemsize * g.groups * (a[1].stride * g.wide * g.channels + g.columns * g.filters * g.phases)
-    g.rows = even(g.output[1], min(max(SLAB // row, ROWS), max(blocks(bands * g.output[1], TILES), ROWS)))
+    g.rows = even(g.output[1], max(blocks(bands * g.output[1], TILES), ROWS))
     g.vector = row_room(g.depths * g.slots * g.channels * g.wide * tiles.lanes, itemsize)
-    g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM // ((g.vector + taps * g.channels * tiles.lanes) * itemsize))
+    g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM_ // ((g.vector + taps * g.channels * tiles.lanes) * itemsize))
     g.maps = blocks(g.depths * g.slots * sizeof(ptrdiff_t), 64) * 64
     g.table = g.maps + g.vectors * map_size(tiles, itemsize)
     g.packed = g.table + blocks(rows * g.channels * 2 * sizeof(void*), 64) * 64
@@ -485,7 +486,7 @@ cdef int grouped_backward_kernel(const fc_tiles* tiles, dy, x, dkernel, window, 
     job.slices = min(TILES, job.batch * axis[0].output * axis[1].output * blocks(axis[2].output, job.columns))
     job.vector = row_room(axis[0].taps * job.slots * job.channels * job.wide * tiles.lanes, itemsize)
     cdef ptrdiff_t each = job.vector * itemsize + (job.columns + taps_of(axis) * job.channels) * vector
-    job.vectors = even(blocks(dkernel.shape[-1], tiles.lanes), ROOM // each)
+    job.vectors = even(blocks(dkernel.shape[-1], tiles.lanes), ROOM_ // each)
     job.maps = blocks(axis[0].taps * job.slots * sizeof(ptrdiff_t), 64) * 64
     job.row = job.maps + job.vectors * map_size(tiles, itemsize)
     job.zeros = job.row + job.vectors * job.columns * vector

@@ -81,11 +81,18 @@ static void copy_row(const row_cache *r, const real *x, ptrdiff_t from, ptrdiff_
             for (ptrdiff_t i = 0; i < from; i++) store(plane + i * LANES, (vec){0});
             for (ptrdiff_t i = end; i < wide; i++) store(plane + i * LANES, (vec){0});
         }
-    if (r->plain)
-        for (ptrdiff_t i = from; i < end; i++)
-            for (ptrdiff_t v = 0; v < r->vectors; v++)
-                store(to + v * r->vector + i * LANES, load(x + i * r->pixel + r->maps[v].base));
-    else
+    if (r->plain) { /* two columns at a time, so that lines are filled at once */
+        ptrdiff_t i = from;
+        for (; i + 2 <= end; i += 2)
+            for (ptrdiff_t v = 0; v < r->vectors; v++) {
+                const real *at = x + i * r->pixel + r->maps[v].base;
+                const vec first = load(at), second = load(at + r->pixel);
+                store(to + v * r->vector + i * LANES, first);
+                store(to + v * r->vector + (i + 1) * LANES, second);
+            }
+        for (ptrdiff_t v = 0; v < r->vectors && i < end; v++)
+            store(to + v * r->vector + i * LANES, load(x + i * r->pixel + r->maps[v].base));
+    } else
         for (ptrdiff_t i = from; i < end; i++)
             for (ptrdiff_t v = 0; v < r->vectors; v++) {
                 const lane_map *m = &r->maps[v];
