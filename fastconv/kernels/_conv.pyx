@@ -16,6 +16,7 @@ from ._tiles cimport (
     FC_FLAT_ROWS,
     FC_GROUP_CHANNELS,
     FC_PHASES,
+    FC_TOGETHER,
     address,
     fc_axis,
     fc_conv,
@@ -52,6 +53,7 @@ cdef enum:
 
 import os
 cdef ptrdiff_t ROOM_ = int(os.environ.get("ROOM", 192))*1024
+cdef ptrdiff_t TOG = int(os.environ.get("TOG", 4))
 GROUPED = ("depthwise", "grouped")  # csrc/grouped.c's
 
 
@@ -198,6 +200,11 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
     for i in range(g.phases):
         g.slots = max(g.slots, row_slots(&g.phase[i].axis[1], bottom))
     a = g.phase[0].axis
+    # Rows under windows that overlap are read from the first cache while a vector does some rows of outputs.
+    g.together = 1
+    if g.slots == bottom:
+        g.together = max(1, min(g.output[1], TOG // a[1].stride))
+        g.slots += (g.together - 1) * a[1].stride
     g.columns = row_columns(g.output[2], a[2].stride, high)
     g.wide = (g.columns - 1) * a[2].stride + high
     cdef ptrdiff_t bands = g.batch * g.output[0] * blocks(g.output[2], g.columns)
@@ -206,7 +213,8 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
     g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM_ // ((g.vector + taps * g.channels * tiles.lanes) * itemsize))
     g.maps = blocks(g.depths * g.slots * sizeof(ptrdiff_t), 64) * 64
     g.table = g.maps + g.vectors * map_size(tiles, itemsize)
-    g.packed = g.table + blocks(rows * g.channels * 2 * sizeof(void*), 64) * 64
+    g.part = g.table + blocks(g.together * rows * g.channels * 2 * sizeof(void*), 64) * 64
+    g.packed = g.part + g.columns * vector
     g.data = g.packed + g.vectors * taps * g.channels * vector
     cdef size_t scratch = g.data + g.vectors * g.vector * itemsize
     cdef double work = 2.0 * bands * g.output[1] * g.columns * g.groups * g.filters * max(taps, 1) * g.channels

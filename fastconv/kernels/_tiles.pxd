@@ -112,6 +112,7 @@ cdef extern from "tiles.h" nogil:
     enum:
         FC_GROUP_CHANNELS
         FC_PHASES
+        FC_TOGETHER
 
     ctypedef struct fc_grouped_phase:
         const void* weights
@@ -128,10 +129,10 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t y_step[4]
         ptrdiff_t output[3]
         ptrdiff_t rows, columns
-        ptrdiff_t vectors
+        ptrdiff_t vectors, together
         ptrdiff_t depths, slots, left, wide
         ptrdiff_t vector
-        ptrdiff_t table, maps, packed, data
+        ptrdiff_t table, maps, part, packed, data
 
     ctypedef struct fc_grouped_kernel:
         const void* x

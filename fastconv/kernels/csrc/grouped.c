@@ -11,7 +11,14 @@
 /* Loops in a function of their own keep their addresses in registers. */
 #define NOINLINE static __attribute__((noinline))
 
-enum { PIXELS = 8 }; /* of a register tile: as many chains as hide the latency of multiply-adds */
+/* The compiler must not look into how a pointer was made: it would keep each address that is a constant away from it in
+ * a register of its own, and run out of them. */
+#define ONE_REGISTER(pointer) __asm__("" : "+r"(pointer))
+
+enum {
+    PIXELS = 8,                       /* of a register tile: as many chains as hide the latency of multiply-adds */
+    SIDE = FC_BYTES < 64 ? 64 / FC_BYTES : 1, /* vectors in a cache line of y */
+};
 
 /* Lane l of v[index[l]]. */
 FC_INLINE vec permute(vec v, ivec index)
@@ -132,7 +139,7 @@ typedef struct {
     ptrdiff_t count, taps, tap, pixel; /* tap, pixel: steps in x from tap to tap, and from output to output */
     ptrdiff_t x, w;                    /* of this vector of channels, from the rows' */
     vec start;
-    ptrdiff_t lanes, y_pixel;
+    ptrdiff_t y_pixel;
 } row_job;
 
 FC_INLINE void pixel_tile(const ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t pixel, const row_job *r,
@@ -143,6 +150,7 @@ FC_INLINE void pixel_tile(const ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t tap,
     for (ptrdiff_t m = 0; m < pixels; m++) acc[m] = r->start;
     for (ptrdiff_t i = 0; i < r->count; i++) {
         const real *x = r->rows[i].x + r->x + ow * pixel * LANES, *w = r->rows[i].w + r->w;
+        ONE_REGISTER(x);
         for (ptrdiff_t t = 0; t < taps; t++) {
             const vec weight = load(w + t * LANES);
             FC_UNROLL(8)
@@ -151,7 +159,7 @@ FC_INLINE void pixel_tile(const ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t tap,
     }
     y += ow * r->y_pixel;
     FC_UNROLL(8)
-    for (ptrdiff_t m = 0; m < pixels; m++) store_part(y + m * r->y_pixel, acc[m], r->lanes);
+    for (ptrdiff_t m = 0; m < pixels; m++) store(y + m * r->y_pixel, acc[m]);
 }
 
 /* The last register tile of a row reaches back over outputs that the one before it has done. */
@@ -216,16 +224,13 @@ FC_INLINE ptrdiff_t phase_weights(const fc_grouped *j, ptrdiff_t i)
     return a[0].taps * a[1].taps * a[2].taps * j->channels * LANES;
 }
 
-/* The outputs of one phase in row (n, depth, height, column) of a tile, for the vectors of channels from v on. Their
- * weights are `weights` apart. */
-static void phase_row(const fc_grouped *j, const fc_grouped_phase *p, const row_cache *cache, tap_row *rows,
-                      const real *packed, ptrdiff_t weights, ptrdiff_t v, const ptrdiff_t o[4])
+/* The tap rows of the outputs (n, depth, height, ...); their number. */
+static ptrdiff_t find_rows(const fc_grouped *j, const fc_grouped_phase *p, const row_cache *cache, const real *packed,
+                           const ptrdiff_t o[4], tap_row *rows)
 {
     const fc_axis *D = &p->axis[0], *H = &p->axis[1], *W = &p->axis[2];
-    const ptrdiff_t n = o[0], od = o[1], oh = o[2], ow = o[3], columns = min_(j->columns, W->output - ow);
-    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES);
-    if (od >= D->output || oh >= H->output || columns <= 0) return; /* the first phases may have one more than others */
-    row_job r = {.rows = rows, .taps = W->taps, .tap = W->dilation, .pixel = W->stride, .lanes = lanes, .y_pixel = j->y_step[3]};
+    const ptrdiff_t n = o[0], od = o[1], oh = o[2], ow = o[3];
+    ptrdiff_t count = 0;
     for (ptrdiff_t td = first_tap(D, od); td < last_tap(D, od); td++)
         for (ptrdiff_t th = first_tap(H, oh); th < last_tap(H, oh); th++) {
             const ptrdiff_t id = od * D->stride + td * D->dilation + D->start;
@@ -233,18 +238,46 @@ static void phase_row(const fc_grouped *j, const fc_grouped_phase *p, const row_
             const real *x = cached_row(cache, td * j->slots + ih % j->slots, j->x, (n * D->input + id) * H->input + ih,
                                        W->input, ow * W->stride + j->left);
             for (ptrdiff_t c = 0; c < j->channels; c++)
-                rows[r.count++] = (tap_row){
+                rows[count++] = (tap_row){
                     x + (c * j->wide + W->start - j->left) * LANES,
                     packed + ((td * H->taps + th) * j->channels + c) * W->taps * LANES,
                 };
         }
-    real *y = (real *)p->y + n * j->y_step[0] + od * j->y_step[1] + oh * j->y_step[2] + ow * j->y_step[3];
-    for (ptrdiff_t i = 0; i < cache->vectors; i++) {
-        const ptrdiff_t k = vector_start(v + i, K);
-        r.x = i * cache->vector, r.w = i * weights;
-        r.start = j->bias ? load_part((const real *)j->bias + k, lanes) : (vec){0};
-        run_row(&r, columns, y + k);
-    }
+    return count;
+}
+
+/* The outputs of one phase in `high` rows from (n, depth, height, column) on, for the vectors of channels from v on,
+ * whose weights are `weights` apart. */
+static void phase_rows(const fc_grouped *j, const fc_grouped_phase *p, const row_cache *cache, tap_row *rows,
+                       const real *packed, ptrdiff_t weights, ptrdiff_t v, ptrdiff_t high, const ptrdiff_t o[4],
+                       real *part)
+{
+    const fc_axis *H = &p->axis[1], *W = &p->axis[2];
+    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES), columns = min_(j->columns, W->output - o[3]);
+    const ptrdiff_t most = p->axis[0].taps * H->taps * j->channels;
+    if (o[1] >= p->axis[0].output || columns <= 0) return; /* the first phases may have one more than others */
+    row_job r = {.taps = W->taps, .tap = W->dilation, .pixel = W->stride, .y_pixel = j->y_step[3]};
+    ptrdiff_t count[FC_TOGETHER];
+    high = min_(high, H->output - o[2]);
+    for (ptrdiff_t h = 0; h < high; h++)
+        count[h] = find_rows(j, p, cache, packed, (ptrdiff_t[4]){o[0], o[1], o[2] + h, o[3]}, rows + h * most);
+    real *y = (real *)p->y + o[0] * j->y_step[0] + o[1] * j->y_step[1] + o[2] * j->y_step[2] + o[3] * j->y_step[3];
+    for (ptrdiff_t i = 0; i < cache->vectors; i += SIDE)
+        for (ptrdiff_t h = 0; h < high; h++)
+            for (ptrdiff_t u = i; u < min_(i + SIDE, cache->vectors); u++) {
+                const ptrdiff_t k = vector_start(v + u, K);
+                r.rows = rows + h * most, r.count = count[h];
+                r.x = u * cache->vector, r.w = u * weights;
+                r.start = j->bias ? load_part((const real *)j->bias + k, lanes) : (vec){0};
+                real *y_h = y + h * j->y_step[2] + k;
+                if (lanes == LANES) {
+                    run_row(&r, columns, y_h);
+                    continue;
+                }
+                r.y_pixel = LANES;
+                run_row(&r, columns, part);
+                for (ptrdiff_t w = 0; w < columns; w++) store_part(y_h + w * j->y_step[3], load(part + w * LANES), lanes);
+            }
 }
 
 void FC_NAME(grouped_forward)(const void *job, ptrdiff_t tile, void *scratch)
@@ -252,8 +285,9 @@ void FC_NAME(grouped_forward)(const void *job, ptrdiff_t tile, void *scratch)
     const fc_grouped *j = job;
     const ptrdiff_t row_blocks = blocks(j->output[1], j->rows), column_blocks = blocks(j->output[2], j->columns);
     const ptrdiff_t row = tile / column_blocks % row_blocks * j->rows, plane = tile / column_blocks / row_blocks;
-    const ptrdiff_t K = j->groups * j->filters, number = blocks(K, LANES);
+    const ptrdiff_t K = j->groups * j->filters, number = blocks(K, LANES), end = min_(row + j->rows, j->output[1]);
     tap_row *rows = (tap_row *)((char *)scratch + j->table);
+    real *part = (real *)((char *)scratch + j->part); /* a row of y, where y has less than a vector of channels */
     real *packed = (real *)((char *)scratch + j->packed);
     lane_map *maps = (lane_map *)((char *)scratch + j->maps);
     row_cache cache = {
@@ -272,10 +306,10 @@ void FC_NAME(grouped_forward)(const void *job, ptrdiff_t tile, void *scratch)
             for (ptrdiff_t i = 0; i < j->phases; w += phase_weights(j, i++))
                 pack_vector(j, &j->phase[i], vector_start(v + u, K), min_(K, LANES), w);
         }
-        for (o[2] = row; o[2] < min_(row + j->rows, j->output[1]); o[2]++) {
+        for (o[2] = row; o[2] < end; o[2] += j->together) {
             const real *w = packed;
             for (ptrdiff_t i = 0; i < j->phases; w += phase_weights(j, i++))
-                phase_row(j, &j->phase[i], &cache, rows, w, weights, v, o);
+                phase_rows(j, &j->phase[i], &cache, rows, w, weights, v, min_(j->together, end - o[2]), o, part);
         }
     }
 }
