@@ -16,7 +16,6 @@ from ._tiles cimport (
     FC_FLAT_ROWS,
     FC_GROUP_CHANNELS,
     FC_PHASES,
-    FC_TOGETHER,
     address,
     fc_axis,
     fc_conv,
@@ -51,9 +50,6 @@ cdef enum:
     ROWS = 4                  # of a tile at least: fewer would copy most rows twice
     WINDOWS = 24 * 1024       # bytes of the inputs under a chunk of windows: most of a first cache
 
-import os
-cdef ptrdiff_t ROOM_ = int(os.environ.get("ROOM", 192))*1024
-cdef ptrdiff_t TOG = int(os.environ.get("TOG", 4))
 GROUPED = ("depthwise", "grouped")  # csrc/grouped.c's
 
 
@@ -200,20 +196,15 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
     for i in range(g.phases):
         g.slots = max(g.slots, row_slots(&g.phase[i].axis[1], bottom))
     a = g.phase[0].axis
-    # Rows under windows that overlap are read from the first cache while a vector does some rows of outputs.
-    g.together = 1
-    if g.slots == bottom:
-        g.together = max(1, min(g.output[1], TOG // a[1].stride))
-        g.slots += (g.together - 1) * a[1].stride
     g.columns = row_columns(g.output[2], a[2].stride, high)
     g.wide = (g.columns - 1) * a[2].stride + high
     cdef ptrdiff_t bands = g.batch * g.output[0] * blocks(g.output[2], g.columns)
     g.rows = even(g.output[1], max(blocks(bands * g.output[1], TILES), ROWS))
     g.vector = row_room(g.depths * g.slots * g.channels * g.wide * tiles.lanes, itemsize)
-    g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM_ // ((g.vector + taps * g.channels * tiles.lanes) * itemsize))
+    g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM // ((g.vector + taps * g.channels * tiles.lanes) * itemsize))
     g.maps = blocks(g.depths * g.slots * sizeof(ptrdiff_t), 64) * 64
     g.table = g.maps + g.vectors * map_size(tiles, itemsize)
-    g.part = g.table + blocks(g.together * rows * g.channels * 2 * sizeof(void*), 64) * 64
+    g.part = g.table + blocks(rows * g.channels * 2 * sizeof(void*), 64) * 64
     g.packed = g.part + g.columns * vector
     g.data = g.packed + g.vectors * taps * g.channels * vector
     cdef size_t scratch = g.data + g.vectors * g.vector * itemsize
@@ -494,7 +485,7 @@ cdef int grouped_backward_kernel(const fc_tiles* tiles, dy, x, dkernel, window, 
     job.slices = min(TILES, job.batch * axis[0].output * axis[1].output * blocks(axis[2].output, job.columns))
     job.vector = row_room(axis[0].taps * job.slots * job.channels * job.wide * tiles.lanes, itemsize)
     cdef ptrdiff_t each = job.vector * itemsize + (job.columns + taps_of(axis) * job.channels) * vector
-    job.vectors = even(blocks(dkernel.shape[-1], tiles.lanes), ROOM_ // each)
+    job.vectors = even(blocks(dkernel.shape[-1], tiles.lanes), ROOM // each)
     job.maps = blocks(axis[0].taps * job.slots * sizeof(ptrdiff_t), 64) * 64
     job.row = job.maps + job.vectors * map_size(tiles, itemsize)
     job.zeros = job.row + job.vectors * job.columns * vector

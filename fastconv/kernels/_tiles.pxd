@@ -112,7 +112,6 @@ cdef extern from "tiles.h" nogil:
     enum:
         FC_GROUP_CHANNELS
         FC_PHASES
-        FC_TOGETHER
 
     ctypedef struct fc_grouped_phase:
         const void* weights
@@ -129,7 +128,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t y_step[4]
         ptrdiff_t output[3]
         ptrdiff_t rows, columns
-        ptrdiff_t vectors, together
+        ptrdiff_t vectors
         ptrdiff_t depths, slots, left, wide
         ptrdiff_t vector
         ptrdiff_t table, maps, part, packed, data

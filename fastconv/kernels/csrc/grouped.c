@@ -15,10 +15,7 @@
  * a register of its own, and run out of them. */
 #define ONE_REGISTER(pointer) __asm__("" : "+r"(pointer))
 
-enum {
-    PIXELS = 8,                       /* of a register tile: as many chains as hide the latency of multiply-adds */
-    SIDE = FC_BYTES < 64 ? 64 / FC_BYTES : 1, /* vectors in a cache line of y */
-};
+enum { PIXELS = 8, LINE = 64 }; /* PIXELS of a register tile: as many chains as hide the latency of multiply-adds */
 
 /* Lane l of v[index[l]]. */
 FC_INLINE vec permute(vec v, ivec index)
@@ -128,6 +125,31 @@ FC_INLINE const real *cached_row(const row_cache *r, ptrdiff_t slot, const void 
     return to;
 }
 
+/* Memory that only the next row of outputs touches, asked for while this row's vectors are computed. */
+typedef struct {
+    const real *start;
+    ptrdiff_t count;
+} ahead;
+
+/* x's next row. With strides there is too little to compute in the time that it takes to arrive. */
+static ahead next_input(const fc_axis axis[3], const row_cache *r, const void *x, ptrdiff_t n, ptrdiff_t od,
+                        ptrdiff_t oh, ptrdiff_t left)
+{
+    const fc_axis *D = &axis[0], *H = &axis[1], *W = &axis[2];
+    const ptrdiff_t id = od * D->stride + (last_tap(D, od) - 1) * D->dilation + D->start;
+    const ptrdiff_t ih = oh + 1 + (H->taps - 1) * H->dilation + H->start;
+    const ptrdiff_t column = max_(left, 0), columns = min_(left + r->wide, W->input) - column;
+    if (H->stride > 1 || last_tap(D, od) == 0 || ih < 0 || ih >= H->input) return (ahead){0};
+    const ptrdiff_t at = ((n * D->input + id) * H->input + ih) * W->input + column;
+    return (ahead){(const real *)x + at * r->pixel, columns * r->pixel};
+}
+
+FC_INLINE void prefetch_share(const int write, const ahead *a, ptrdiff_t share, ptrdiff_t shares)
+{
+    for (ptrdiff_t at = a->count * share / shares; at < a->count * (share + 1) / shares; at += LINE / sizeof(real))
+        __builtin_prefetch(a->start + at, write, 2);
+}
+
 /* A tap row of one plane: its inputs from the first column on, and its weights [tap][lane]. */
 typedef struct {
     const real *x, *w;
@@ -224,60 +246,45 @@ FC_INLINE ptrdiff_t phase_weights(const fc_grouped *j, ptrdiff_t i)
     return a[0].taps * a[1].taps * a[2].taps * j->channels * LANES;
 }
 
-/* The tap rows of the outputs (n, depth, height, ...); their number. */
-static ptrdiff_t find_rows(const fc_grouped *j, const fc_grouped_phase *p, const row_cache *cache, const real *packed,
-                           const ptrdiff_t o[4], tap_row *rows)
+/* The outputs of one phase in row (n, depth, height, column) of a tile, for the vectors of channels from v on. Their
+ * weights are `weights` apart. */
+static void phase_row(const fc_grouped *j, const fc_grouped_phase *p, const row_cache *cache, tap_row *rows,
+                      const real *packed, ptrdiff_t weights, ptrdiff_t v, const ptrdiff_t o[4], real *part)
 {
     const fc_axis *D = &p->axis[0], *H = &p->axis[1], *W = &p->axis[2];
-    const ptrdiff_t n = o[0], od = o[1], oh = o[2], ow = o[3];
-    ptrdiff_t count = 0;
+    const ptrdiff_t n = o[0], od = o[1], oh = o[2], ow = o[3], columns = min_(j->columns, W->output - ow);
+    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES), left = ow * W->stride + j->left;
+    if (od >= D->output || oh >= H->output || columns <= 0) return; /* the first phases may have one more than others */
+    row_job r = {.rows = rows, .taps = W->taps, .tap = W->dilation, .pixel = W->stride, .y_pixel = j->y_step[3]};
     for (ptrdiff_t td = first_tap(D, od); td < last_tap(D, od); td++)
         for (ptrdiff_t th = first_tap(H, oh); th < last_tap(H, oh); th++) {
             const ptrdiff_t id = od * D->stride + td * D->dilation + D->start;
             const ptrdiff_t ih = oh * H->stride + th * H->dilation + H->start;
             const real *x = cached_row(cache, td * j->slots + ih % j->slots, j->x, (n * D->input + id) * H->input + ih,
-                                       W->input, ow * W->stride + j->left);
+                                       W->input, left);
             for (ptrdiff_t c = 0; c < j->channels; c++)
-                rows[count++] = (tap_row){
+                rows[r.count++] = (tap_row){
                     x + (c * j->wide + W->start - j->left) * LANES,
                     packed + ((td * H->taps + th) * j->channels + c) * W->taps * LANES,
                 };
         }
-    return count;
-}
-
-/* The outputs of one phase in `high` rows from (n, depth, height, column) on, for the vectors of channels from v on,
- * whose weights are `weights` apart. */
-static void phase_rows(const fc_grouped *j, const fc_grouped_phase *p, const row_cache *cache, tap_row *rows,
-                       const real *packed, ptrdiff_t weights, ptrdiff_t v, ptrdiff_t high, const ptrdiff_t o[4],
-                       real *part)
-{
-    const fc_axis *H = &p->axis[1], *W = &p->axis[2];
-    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES), columns = min_(j->columns, W->output - o[3]);
-    const ptrdiff_t most = p->axis[0].taps * H->taps * j->channels;
-    if (o[1] >= p->axis[0].output || columns <= 0) return; /* the first phases may have one more than others */
-    row_job r = {.taps = W->taps, .tap = W->dilation, .pixel = W->stride, .y_pixel = j->y_step[3]};
-    ptrdiff_t count[FC_TOGETHER];
-    high = min_(high, H->output - o[2]);
-    for (ptrdiff_t h = 0; h < high; h++)
-        count[h] = find_rows(j, p, cache, packed, (ptrdiff_t[4]){o[0], o[1], o[2] + h, o[3]}, rows + h * most);
-    real *y = (real *)p->y + o[0] * j->y_step[0] + o[1] * j->y_step[1] + o[2] * j->y_step[2] + o[3] * j->y_step[3];
-    for (ptrdiff_t i = 0; i < cache->vectors; i += SIDE)
-        for (ptrdiff_t h = 0; h < high; h++)
-            for (ptrdiff_t u = i; u < min_(i + SIDE, cache->vectors); u++) {
-                const ptrdiff_t k = vector_start(v + u, K);
-                r.rows = rows + h * most, r.count = count[h];
-                r.x = u * cache->vector, r.w = u * weights;
-                r.start = j->bias ? load_part((const real *)j->bias + k, lanes) : (vec){0};
-                real *y_h = y + h * j->y_step[2] + k;
-                if (lanes == LANES) {
-                    run_row(&r, columns, y_h);
-                    continue;
-                }
-                r.y_pixel = LANES;
-                run_row(&r, columns, part);
-                for (ptrdiff_t w = 0; w < columns; w++) store_part(y_h + w * j->y_step[3], load(part + w * LANES), lanes);
-            }
+    const ahead next = next_input(p->axis, cache, j->x, n, od, oh, left);
+    real *y = (real *)p->y + n * j->y_step[0] + od * j->y_step[1] + oh * j->y_step[2] + ow * j->y_step[3];
+    const ahead next_y = {y + j->y_step[2], oh + 1 < H->output && j->y_step[3] == K ? columns * K : 0};
+    for (ptrdiff_t i = 0; i < cache->vectors; i++) {
+        const ptrdiff_t k = vector_start(v + i, K);
+        prefetch_share(0, &next, i, cache->vectors);
+        prefetch_share(1, &next_y, i, cache->vectors);
+        r.x = i * cache->vector, r.w = i * weights;
+        r.start = j->bias ? load_part((const real *)j->bias + k, lanes) : (vec){0};
+        if (lanes == LANES) {
+            run_row(&r, columns, y + k);
+            continue;
+        }
+        r.y_pixel = LANES;
+        run_row(&r, columns, part);
+        for (ptrdiff_t w = 0; w < columns; w++) store_part(y + w * j->y_step[3] + k, load(part + w * LANES), lanes);
+    }
 }
 
 void FC_NAME(grouped_forward)(const void *job, ptrdiff_t tile, void *scratch)
@@ -306,10 +313,10 @@ void FC_NAME(grouped_forward)(const void *job, ptrdiff_t tile, void *scratch)
             for (ptrdiff_t i = 0; i < j->phases; w += phase_weights(j, i++))
                 pack_vector(j, &j->phase[i], vector_start(v + u, K), min_(K, LANES), w);
         }
-        for (o[2] = row; o[2] < end; o[2] += j->together) {
+        for (o[2] = row; o[2] < end; o[2]++) {
             const real *w = packed;
             for (ptrdiff_t i = 0; i < j->phases; w += phase_weights(j, i++))
-                phase_rows(j, &j->phase[i], &cache, rows, w, weights, v, min_(j->together, end - o[2]), o, part);
+                phase_row(j, &j->phase[i], &cache, rows, w, weights, v, o, part);
         }
     }
 }
@@ -379,11 +386,12 @@ NOINLINE void taps_of_row(ptrdiff_t taps, ptrdiff_t tap, ptrdiff_t pixel, ptrdif
 
 /* sums [vector][td][plane][th][tw][lane] += the products of one row of outputs, dy [vector][column][lane]. */
 static void add_row(const fc_grouped_kernel *j, const row_cache *cache, const real *zeros, ptrdiff_t n, ptrdiff_t od,
-                    ptrdiff_t oh, ptrdiff_t ow, const real *dy, real *sums)
+                    ptrdiff_t oh, ptrdiff_t ow, const real *dy, const ahead *next_dy, real *sums)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     const ptrdiff_t columns = min_(j->columns, W->output - ow), left = ow * W->stride + W->start;
     const ptrdiff_t plane = j->wide * LANES, size = H->taps * W->taps * LANES, all = D->taps * j->channels * size;
+    const ahead next = next_input(j->axis, cache, j->x, n, od, oh, left);
     const int by_3 = H->taps == 3 && W->taps == 3 && W->dilation == 1 && W->stride <= 2;
     for (ptrdiff_t td = first_tap(D, od); td < last_tap(D, od); td++) {
         const ptrdiff_t id = od * D->stride + td * D->dilation + D->start;
@@ -401,7 +409,9 @@ static void add_row(const fc_grouped_kernel *j, const row_cache *cache, const re
                         taps_of_row(W->taps, W->dilation, W->stride, columns, row + v * cache->vector + c * plane,
                                     dy + v * j->columns * LANES, sum + v * all + c * size + th * W->taps * LANES);
         }
-        for (ptrdiff_t v = 0; by_3 && v < cache->vectors; v++)
+        for (ptrdiff_t v = 0; by_3 && v < cache->vectors; v++) {
+            prefetch_share(0, &next, v, cache->vectors);
+            prefetch_share(0, next_dy, v, cache->vectors);
             for (ptrdiff_t c = 0; c < j->channels; c++) {
                 const real *x[3];
                 real *to = sum + v * all + c * size, *const at[3] = {to, to + 3 * LANES, to + 6 * LANES};
@@ -411,6 +421,7 @@ static void add_row(const fc_grouped_kernel *j, const row_cache *cache, const re
                 else
                     taps_3x3_by_2(columns, x, dy + v * j->columns * LANES, at);
             }
+        }
     }
 }
 
@@ -425,11 +436,12 @@ static void add_slice(const fc_grouped_kernel *j, const row_cache *cache, ptrdif
         const ptrdiff_t oh = i % heights, ow = i / heights % column_blocks * j->columns;
         const ptrdiff_t plane = i / heights / column_blocks, columns = min_(j->columns, width - ow);
         const real *dy = (const real *)j->dy + ((plane * heights + oh) * width + ow) * K;
+        const ahead next_dy = {dy + width * K, oh + 1 < heights ? columns * K : 0};
         if (oh == 0) forget_rows(cache); /* they were of other columns */
         for (ptrdiff_t p = 0; p < columns; p++)
             for (ptrdiff_t u = 0; u < cache->vectors; u++)
                 store(dy_row + (u * j->columns + p) * LANES, load_part(dy + p * K + vector_start(v + u, K), lanes));
-        add_row(j, cache, zeros, plane / depths, plane % depths, oh, ow, dy_row, sums);
+        add_row(j, cache, zeros, plane / depths, plane % depths, oh, ow, dy_row, &next_dy, sums);
     }
 }
 

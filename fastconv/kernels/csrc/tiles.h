@@ -142,7 +142,7 @@ typedef struct {
 /* Convolution in groups of few channels, depthwise among them (grouped.c). Forward is one phase; the stride phases of
  * backward-input, where channels and filters change places, read the same x. Tiles: batch * depth * row blocks * column
  * blocks of `output`, the largest of all phases'. */
-enum { FC_GROUP_CHANNELS = 8, FC_PHASES = 8, FC_TOGETHER = 4 };
+enum { FC_GROUP_CHANNELS = 8, FC_PHASES = 8 };
 typedef struct {
     const void *weights;
     void *y;
@@ -157,7 +157,6 @@ typedef struct {
     ptrdiff_t y_step[4], output[3];
     ptrdiff_t rows, columns;               /* outputs of one tile */
     ptrdiff_t vectors;                     /* of output channels that pass over a tile in one go */
-    ptrdiff_t together;                    /* rows, at most FC_TOGETHER, that one vector does at a time */
     ptrdiff_t depths, slots, left, wide;   /* x in scratch: rows a depth tap; the first column under output 0; columns */
     ptrdiff_t vector;                      /* from one vector's rows of x to the next's */
     ptrdiff_t table, maps, part, packed, data; /* bytes from scratch to tap rows, lanes' maps, y, weights, rows of x */
