@@ -1,7 +1,8 @@
 # cython: language_level=3, cdivision=True
-"""Convolution: fills the jobs of csrc/conv_forward.c, conv_backward_kernel.c and grouped.c and runs their tiles.
+"""Convolution: fills the jobs of csrc/conv_forward.c and conv_backward_kernel.c and runs their tiles, or _grouped.pyx's.
 
-`algorithm` is "direct", or "depthwise" where every channel has one filter (kernels/algorithms.py chooses). Arrays must be C-contiguous, aligned, of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
+`algorithm` is "direct", "depthwise" or "grouped" (kernels/algorithms.py chooses). Arrays must be C-contiguous, aligned,
+of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
 How the work is cut depends on shapes alone, never on the number of threads.
 """
 
@@ -10,11 +11,10 @@ from libc.string cimport memset
 
 from math import gcd
 
+from ._grouped cimport add_phase, grouped_backward_kernel, run_grouped
 from ._memory cimport Block
-from ._rows cimport sum_rows
 from ._tiles cimport (
     FC_FLAT_ROWS,
-    FC_GROUP_CHANNELS,
     FC_PHASES,
     address,
     fc_axis,
@@ -24,7 +24,6 @@ from ._tiles cimport (
     fc_conv_pool_back,
     fc_grouped,
     fc_grouped_kernel,
-    fc_grouped_phase,
     fc_pack,
     fc_scatter,
     fc_tiles,
@@ -44,13 +43,9 @@ cdef enum:
     FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
     MAP = 128 * 1024          # bytes of a convolution's outputs that are pooled at once
-    ROOM = 192 * 1024         # bytes of rows of x that stand in the second cache, laid out by vectors of channels
-    SLOTS = 8                 # rows under a window that are kept for the next windows
-    COLUMNS = 64              # of a row that are copied to scratch, a vector of channels wide
-    ROWS = 4                  # of a tile at least: fewer would copy most rows twice
     WINDOWS = 24 * 1024       # bytes of the inputs under a chunk of windows: most of a first cache
 
-GROUPED = ("depthwise", "grouped")  # csrc/grouped.c's
+GROUPED = ("depthwise", "grouped")  # the algorithms of _grouped.pyx
 
 
 cdef inline ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
@@ -128,90 +123,6 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
         job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
         work, True, scratch, sizeof(fc_conv),
     )
-
-
-cdef ptrdiff_t row_slots(const fc_axis* a, ptrdiff_t span) noexcept nogil:
-    """How many rows of x csrc/grouped.c keeps, so that rows which the taps of one output read never share a slot: all
-    that lie under a window, or, of wide windows, no more than that."""
-    cdef ptrdiff_t slots = max(a.taps, 1), t
-    if span <= max(SLOTS, a.taps):
-        return max(span, 1)
-    while True:
-        for t in range(1, a.taps):
-            if t * a.dilation % slots == 0:
-                break
-        else:
-            return slots
-        slots += 1
-
-
-cdef ptrdiff_t row_columns(ptrdiff_t output, ptrdiff_t stride, ptrdiff_t wide) noexcept nogil:
-    """Outputs of a row that csrc/grouped.c takes at once: long against what neighbours read twice, short for the cache."""
-    return even(output, max(COLUMNS, 2 * wide // stride))
-
-
-cdef ptrdiff_t row_room(ptrdiff_t size, ptrdiff_t itemsize) noexcept nogil:
-    """From one vector's rows to the next's: an odd number of cache lines, which spreads them over the cache."""
-    return (blocks(size * itemsize, 64) | 1) * 64 // itemsize
-
-
-cdef ptrdiff_t map_size(const fc_tiles* tiles, ptrdiff_t itemsize) noexcept nogil:
-    """Bytes that a lane_map of csrc/grouped.c takes at most."""
-    return blocks(64 + tiles.lanes * (sizeof(ptrdiff_t) + FC_GROUP_CHANNELS * itemsize), 64) * 64 + 64
-
-
-cdef int add_phase(fc_grouped* g, const fc_pack* pack, const fc_conv* job) except -1:
-    """Adds the convolution that these jobs say to the grouped job, as one more phase of it."""
-    cdef fc_grouped_phase* p = &g.phase[g.phases]
-    cdef int i
-    g.phases += 1
-    g.x, g.bias, g.batch = job.x, pack.bias, job.batch
-    g.groups, g.channels, g.filters = job.groups, job.channels, job.filters
-    g.channel_step, g.filter_step, g.group_step = pack.channel_step, pack.filter_step, pack.group_step
-    p.weights, p.y = pack.weights, job.y
-    g.y_step[0] = job.y_step[0]
-    for i in range(3):
-        p.axis[i], p.tap_step[i], g.y_step[i + 1] = job.axis[i], pack.tap_step[i], job.y_step[i + 1]
-        g.output[i] = max(g.output[i], p.axis[i].output)
-    return 0
-
-
-cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) except -1:
-    """Convolves in groups of few channels; the weights are read where they are. Empties the job of phases."""
-    cdef ptrdiff_t vector = tiles.lanes * itemsize, low = 0, high = 0, bottom = 0, top = 0, taps = 0, rows = 0, tap
-    cdef fc_axis* a
-    cdef ptrdiff_t i
-    g.left, g.depths, g.slots = g.phase[0].axis[2].start, 1, 1
-    low = g.phase[0].axis[1].start
-    for i in range(g.phases):
-        a = g.phase[i].axis
-        g.left, low = min(g.left, a[2].start), min(low, a[1].start)
-    for i in range(g.phases):
-        a = g.phase[i].axis
-        bottom = max(bottom, a[1].start + (a[1].taps - 1) * a[1].dilation + 1 - low)
-        high = max(high, a[2].start + (a[2].taps - 1) * a[2].dilation + 1 - g.left)
-        taps += taps_of(a)
-        rows = max(rows, a[0].taps * a[1].taps)
-        g.depths = max(g.depths, a[0].taps)
-    for i in range(g.phases):
-        g.slots = max(g.slots, row_slots(&g.phase[i].axis[1], bottom))
-    a = g.phase[0].axis
-    g.columns = row_columns(g.output[2], a[2].stride, high)
-    g.wide = (g.columns - 1) * a[2].stride + high
-    cdef ptrdiff_t bands = g.batch * g.output[0] * blocks(g.output[2], g.columns)
-    g.rows = even(g.output[1], max(blocks(bands * g.output[1], TILES), ROWS))
-    g.vector = row_room(g.depths * g.slots * g.channels * g.wide * tiles.lanes, itemsize)
-    g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM // ((g.vector + taps * g.channels * tiles.lanes) * itemsize))
-    g.maps = blocks(g.depths * g.slots * sizeof(ptrdiff_t), 64) * 64
-    g.table = g.maps + g.vectors * map_size(tiles, itemsize)
-    g.part = g.table + blocks(rows * g.channels * 2 * sizeof(void*), 64) * 64
-    g.packed = g.part + g.columns * vector
-    g.data = g.packed + g.vectors * taps * g.channels * vector
-    cdef size_t scratch = g.data + g.vectors * g.vector * itemsize
-    cdef double work = 2.0 * bands * g.output[1] * g.columns * g.groups * g.filters * max(taps, 1) * g.channels
-    run(tiles.grouped_forward, g, bands * blocks(g.output[1], g.rows), work, True, scratch, sizeof(fc_grouped))
-    memset(g, 0, sizeof(fc_grouped))
-    return 0
 
 
 cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1:
@@ -471,38 +382,14 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
         run_grouped(tiles, &grouped, itemsize)
 
 
-cdef int grouped_backward_kernel(const fc_tiles* tiles, dy, x, dkernel, window, ptrdiff_t groups) except -1:
-    cdef fc_grouped_kernel job
-    cdef fc_axis* axis = job.axis
-    cdef ptrdiff_t width = dkernel.size, itemsize = dy.itemsize, vector = tiles.lanes * itemsize
-    job.x, job.dy = address(x), address(dy)
-    job.batch = read_axes(axis, window, x.shape[0])
-    job.groups, job.channels, job.filters = groups, dkernel.shape[-2], dkernel.shape[-1] // groups
-    cdef ptrdiff_t wide = (axis[2].taps - 1) * axis[2].dilation + 1
-    job.columns = row_columns(axis[2].output, axis[2].stride, wide)
-    job.wide = (job.columns - 1) * axis[2].stride + wide
-    job.slots = row_slots(&axis[1], (axis[1].taps - 1) * axis[1].dilation + 1)
-    job.slices = min(TILES, job.batch * axis[0].output * axis[1].output * blocks(axis[2].output, job.columns))
-    job.vector = row_room(axis[0].taps * job.slots * job.channels * job.wide * tiles.lanes, itemsize)
-    cdef ptrdiff_t each = job.vector * itemsize + (job.columns + taps_of(axis) * job.channels) * vector
-    job.vectors = even(blocks(dkernel.shape[-1], tiles.lanes), ROOM // each)
-    job.maps = blocks(axis[0].taps * job.slots * sizeof(ptrdiff_t), 64) * 64
-    job.row = job.maps + job.vectors * map_size(tiles, itemsize)
-    job.zeros = job.row + job.vectors * job.columns * vector
-    job.sums = job.zeros + job.wide * vector
-    job.data = job.sums + job.vectors * taps_of(axis) * job.channels * vector
-    cdef size_t scratch = job.data + job.vectors * job.vector * itemsize
-    cdef Block partial = Block(job.slices * width * itemsize)
-    job.partial = partial.data
-    run(tiles.grouped_backward_kernel, &job, job.slices, 2.0 * dy.size * taps_of(axis) * job.channels, True, scratch)
-    return sum_rows(tiles, partial.data, address(dkernel, True), job.slices, width, itemsize)
-
-
 def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     """dkernel = the gradient of the kernel, summed over the batch and all pixels in a fixed order."""
     cdef const fc_tiles* tiles = tiles_of(dy)
+    cdef fc_grouped_kernel group
     if algorithm in GROUPED:
-        grouped_backward_kernel(tiles, dy, x, dkernel, window, groups)
+        group.batch = read_axes(group.axis, window, x.shape[0])
+        group.groups = groups
+        grouped_backward_kernel(tiles, &group, dy, x, dkernel)
         return
     cdef fc_conv_kernel job
     cdef fc_axis* axis = job.axis

@@ -49,7 +49,7 @@ TRANSFORM, WEIGHT = 25, 80  # multiply-adds in the time that one transformed val
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
 SPARSE, LIST = 1.2, 60  # a winner's multiply-adds against direct tiles', where ReLU cut some; and its place in a list
 SAMPLES = 4  # from which the winners' input gradient, cut by samples, has work for some threads
-LAYOUT, GATHER = 1 / 32, 1.3  # of vectors over all groups: a channel's share of a product's time, lane by lane times that
+LAYOUT, GATHER = 1 / 32, 1.3  # of vectors over all groups: a channel's part of a product's time; lane by lane
 GROUP_CHANNELS = 8  # of a group, up to which there are such vectors: FC_GROUP_CHANNELS in csrc/tiles.h
 CHANNELS = 16  # from which, on both sides, register tiles of products are worth their transforms
 

@@ -152,17 +152,18 @@ typedef struct {
 typedef struct {
     const void *x, *bias; /* bias may be NULL */
     fc_grouped_phase phase[FC_PHASES];
-    ptrdiff_t phases, batch, groups, channels, filters; /* channels (at most FC_GROUP_CHANNELS) and filters of a group */
+    ptrdiff_t phases, batch, groups;
+    ptrdiff_t channels, filters;                        /* of a group; at most FC_GROUP_CHANNELS channels */
     ptrdiff_t channel_step, filter_step, group_step;    /* in weights */
     ptrdiff_t y_step[4], output[3];
     ptrdiff_t rows, columns;               /* outputs of one tile */
     ptrdiff_t vectors;                     /* of output channels that pass over a tile in one go */
-    ptrdiff_t depths, slots, left, wide;   /* x in scratch: rows a depth tap; the first column under output 0; columns */
+    ptrdiff_t depths, slots, left, wide;   /* x in scratch: slots a depth tap; first column under output 0; columns */
     ptrdiff_t vector;                      /* from one vector's rows of x to the next's */
     ptrdiff_t table, maps, part, packed, data; /* bytes from scratch to tap rows, lanes' maps, y, weights, rows of x */
 } fc_grouped;
 
-/* Its kernel gradient, partial[slice] (taps, channels, all filters), to be summed in the slices' order. Tiles: slices. */
+/* Its kernel gradient, partial[slice] (taps, channels, all filters), to be summed in their order. Tiles: slices. */
 typedef struct {
     const void *x, *dy;
     void *partial;
