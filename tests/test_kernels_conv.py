@@ -88,6 +88,23 @@ SPECIAL = {
     "depthwise, 1D, long": ((2, 300, 17), (70, 1, 17), {"strides": 3, "padding": "same"}),
     "depthwise, 3D": ((2, 5, 6, 7, 18), (3, 2, 3, 1, 18), {"padding": "same", "strides": (1, 2, 1)}),
     "depthwise, one tap": ((2, 6, 7, 18), (1, 1, 1, 18), {}),
+    "depthwise, blocks of columns and of vectors": ((1, 9, 300, 200), (3, 3, 1, 200), {"padding": "same"}),
+    "depthwise, wide dilation": ((1, 40, 30, 9), (3, 2, 1, 9), {"dilation_rate": 9, "padding": "same"}),
+    "depthwise, rows that share slots": ((1, 47, 9, 8), (4, 3, 1, 8), {"dilation_rate": (6, 1), "strides": (2, 1)}),
+    "depthwise, many phases": ((2, 7, 8, 9, 17), (3, 3, 3, 1, 17), {"strides": 3, "padding": "same"}),
+    "depthwise, seven columns": ((2, 7, 7, 24), (3, 3, 1, 24), {"padding": "same"}),
+    "depthwise, five taps": ((2, 10, 13, 12), (5, 5, 1, 12), {"padding": "same"}),
+    "depthwise, padded past the input": ((1, 3, 3, 16), (3, 3, 1, 16), {"padding": 6}),
+    "depthwise, stride past the kernel, much padding": ((1, 9, 9, 8), (1, 2, 1, 8), {"strides": 3, "padding": 40}),
+    "groups of two": ((2, 9, 11, 38), (3, 3, 2, 38), {"padding": "same"}),
+    "groups of four": ((2, 9, 11, 32), (3, 3, 4, 32), {"padding": "same"}),
+    "groups of four, strided": ((2, 11, 13, 32), (3, 3, 4, 32), {"padding": "same", "strides": 2}),
+    "groups of five to three": ((1, 6, 19, 35), (3, 3, 5, 21), {"dilation_rate": (1, 2), "padding": 2}),
+    "groups of one to three": ((1, 6, 19, 13), (2, 5, 1, 39), {"padding": "same", "strides": (1, 2)}),
+    "groups of eight to one": ((1, 6, 9, 40), (3, 3, 8, 5), {"padding": "same"}),
+    "groups of four, one tap": ((2, 5, 9, 20), (1, 1, 4, 20), {}),
+    "groups of three, 1D": ((2, 150, 18), (9, 3, 24), {"padding": "same", "strides": 2}),
+    "groups of four, 3D": ((1, 4, 6, 7, 16), (3, 3, 3, 4, 16), {"padding": "same", "strides": (2, 1, 1)}),
     "a wide row": ((1, 1000, 3), (80, 3, 40), {"strides": 4}),
     "a wide padded row": ((1, 1500, 5), (7, 5, 33), {"padding": "same"}),
     "one pixel": ((1, 1, 1, 1), (1, 1, 1, 1), {}),
@@ -127,6 +144,20 @@ def test_special_shapes_agree_too(name, dtype, isa):
     check_conv(x, kernel, dtype, **options)
 
 
+@pytest.mark.parametrize("name", [name for name in SPECIAL if name.startswith("groups")])
+def test_groups_agree_on_every_algorithm_that_claims_them(name, isa):
+    x, kernel, options = SPECIAL[name]
+    x, kernel = integers(x, "f4"), integers(kernel, "f4", 1)
+    dy = integers(kernels.conv_forward(x, kernel, **options).shape, "f4", 2)
+    results = []
+    for algorithm in ("direct", "grouped"):
+        results.append((kernels.conv_forward(x, kernel, algorithm=algorithm, **options),
+                        kernels.conv_backward_input(dy, kernel, x.shape, algorithm=algorithm, **options),
+                        kernels.conv_backward_kernel(dy, x, kernel.shape, algorithm=algorithm, **options)))  # fmt: skip
+    for one, other in zip(*results):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("leading", [(1,), (100,), (5, 7), ()])
 def test_dense_agrees_with_its_twin(leading, isa):
     for channels, filters in ((1024, 10), (17, 33), (1, 1)):
@@ -158,6 +189,16 @@ def test_non_finite_values_reach_what_depends_on_them_and_nothing_else(isa):
         expected = np.zeros((9, 9), bool)
         expected[3:6, 3:6] = True
         np.testing.assert_array_equal(touched, expected)
+
+
+def test_non_finite_values_reach_their_group_and_nothing_else(isa):
+    for channels, filters, groups in ((19, 19, 19), (32, 32, 8), (15, 9, 3)):
+        x, kernel = integers((1, 9, 12, channels), "f4"), integers((3, 3, channels // groups, filters), "f4", 1)
+        x[0, 4, 4, channels - 1] = np.nan
+        y = kernels.conv_forward(x, np.where(kernel == 0, 1, kernel), padding="same")
+        expected = np.zeros(y.shape, bool)
+        expected[0, 3:6, 3:6, filters - filters // groups :] = True
+        np.testing.assert_array_equal(np.isnan(y), expected)
 
 
 def arrays_numpy_allows(array):

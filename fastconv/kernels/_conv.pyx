@@ -1,26 +1,29 @@
 # cython: language_level=3, cdivision=True
-"""Convolution: fills the jobs of csrc/conv_forward.c, conv_backward_kernel.c and depthwise.c and runs their tiles.
+"""Convolution: fills the jobs of csrc/conv_forward.c and conv_backward_kernel.c and runs their tiles, or _grouped.pyx's.
 
-`algorithm` is "direct", or "depthwise" where every channel has one filter (kernels/algorithms.py chooses). Arrays must be C-contiguous, aligned, of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
+`algorithm` is "direct", "depthwise" or "grouped" (kernels/algorithms.py chooses). Arrays must be C-contiguous, aligned,
+of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
 How the work is cut depends on shapes alone, never on the number of threads.
 """
 
 from libc.stddef cimport ptrdiff_t
+from libc.string cimport memset
 
 from math import gcd
 
+from ._grouped cimport add_phase, grouped_backward_kernel, run_grouped
 from ._memory cimport Block
-from ._rows cimport sum_rows
 from ._tiles cimport (
     FC_FLAT_ROWS,
+    FC_PHASES,
     address,
     fc_axis,
     fc_conv,
     fc_conv_kernel,
     fc_conv_pool,
     fc_conv_pool_back,
-    fc_depthwise,
-    fc_depthwise_kernel,
+    fc_grouped,
+    fc_grouped_kernel,
     fc_pack,
     fc_scatter,
     fc_tiles,
@@ -43,6 +46,8 @@ cdef enum:
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
     MAP = 128 * 1024          # bytes of a convolution's outputs that are pooled at once
     WINDOWS = 24 * 1024       # bytes of the inputs under a chunk of windows: most of a first cache
+
+GROUPED = ("depthwise", "grouped")  # the algorithms of _grouped.pyx
 
 
 cdef inline ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
@@ -172,26 +177,6 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     )
 
 
-cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv* job) except -1:
-    """The same convolution for one filter a channel; the weights are read where they are."""
-    cdef fc_depthwise d
-    cdef int i
-    d.x, d.weights, d.bias, d.y = job.x, pack.weights, pack.bias, job.y
-    d.batch, d.channels = job.batch, job.groups
-    for i in range(3):
-        d.axis[i] = job.axis[i]
-        d.tap_step[i] = pack.tap_step[i]
-    for i in range(4):
-        d.y_step[i] = job.y_step[i]
-    cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
-    cdef double work = 2.0 * rows * d.axis[2].output * d.channels * max(taps_of(d.axis), 1)
-    return run(tiles.depthwise_forward, &d, rows, work, True, 0, sizeof(d))
-
-
-cdef int run_forward(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, algorithm) except -1:
-    return run_depthwise(tiles, pack, job) if algorithm == "depthwise" else run_packed(tiles, pack, job, itemsize)
-
-
 cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1:
     """Fills both jobs, whose batch and axes are set, but for y."""
     cdef int i
@@ -214,10 +199,16 @@ def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm):
     """y = x * kernel + bias; bias may be None."""
     cdef fc_pack pack
     cdef fc_conv job
+    cdef fc_grouped grouped
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
     job.y = address(y, True)
-    run_forward(tiles_of(x), &pack, &job, x.itemsize, algorithm)
+    if algorithm in GROUPED:
+        memset(&grouped, 0, sizeof(grouped))
+        add_phase(&grouped, &pack, &job)
+        run_grouped(tiles_of(x), &grouped, x.itemsize)
+    else:
+        run_packed(tiles_of(x), &pack, &job, x.itemsize)
 
 
 def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdiff_t groups):
@@ -390,6 +381,7 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     cdef Phase phase[3]
     cdef fc_pack pack
     cdef fc_conv job
+    cdef fc_grouped grouped
     cdef int i
     cdef ptrdiff_t filters = kernel.shape[-1], channels = kernel.shape[-2], itemsize = dy.itemsize, step, offset
     cdef ptrdiff_t kernel_step[3]
@@ -398,6 +390,7 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     cdef const char* weights = <const char*>address(kernel)
     cdef char* out = <char*>address(dx, True)
 
+    memset(&grouped, 0, sizeof(grouped))
     job.x = address(dy)
     cdef ptrdiff_t batch = read_axes(axis, window, dy.shape[0])
     if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:
@@ -433,26 +426,24 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
                     for i in range(3):
                         pack.taps[i] = job.axis[i].taps = i != 0
                         job.axis[i].start = 0
-                run_forward(tiles, &pack, &job, itemsize, algorithm)
-
-
-cdef int depthwise_backward_kernel(const fc_tiles* tiles, dy, x, dkernel, window) except -1:
-    cdef fc_depthwise_kernel job
-    cdef ptrdiff_t width = dkernel.size
-    job.x, job.dy = address(x), address(dy)
-    job.batch, job.channels = read_axes(job.axis, window, x.shape[0]), x.shape[-1]
-    job.slices = min(TILES, job.batch * job.axis[0].output * job.axis[1].output)
-    cdef Block partial = Block(job.slices * width * dy.itemsize)
-    job.partial = partial.data
-    run(tiles.depthwise_backward_kernel, &job, job.slices, 2.0 * dy.size * taps_of(job.axis), True)
-    return sum_rows(tiles, partial.data, address(dkernel, True), job.slices, width, dy.itemsize)
+                if algorithm not in GROUPED:
+                    run_packed(tiles, &pack, &job, itemsize)
+                    continue
+                add_phase(&grouped, &pack, &job)
+                if grouped.phases == FC_PHASES:
+                    run_grouped(tiles, &grouped, itemsize)
+    if grouped.phases:
+        run_grouped(tiles, &grouped, itemsize)
 
 
 def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     """dkernel = the gradient of the kernel, summed over the batch and all pixels in a fixed order."""
     cdef const fc_tiles* tiles = tiles_of(dy)
-    if algorithm == "depthwise":
-        depthwise_backward_kernel(tiles, dy, x, dkernel, window)
+    cdef fc_grouped_kernel group
+    if algorithm in GROUPED:
+        group.batch = read_axes(group.axis, window, x.shape[0])
+        group.groups = groups
+        grouped_backward_kernel(tiles, &group, dy, x, dkernel)
         return
     cdef fc_conv_kernel job
     cdef fc_axis* axis = job.axis

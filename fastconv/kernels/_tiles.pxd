@@ -112,22 +112,39 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t tiles[3]
         ptrdiff_t first, count, block, part
 
-    ctypedef struct fc_depthwise:
-        const void* x
+    enum:
+        FC_GROUP_CHANNELS
+        FC_PHASES
+
+    ctypedef struct fc_grouped_phase:
         const void* weights
-        const void* bias
         void* y
         fc_axis axis[3]
-        ptrdiff_t batch, channels
         ptrdiff_t tap_step[3]
-        ptrdiff_t y_step[4]
 
-    ctypedef struct fc_depthwise_kernel:
+    ctypedef struct fc_grouped:
+        const void* x
+        const void* bias
+        fc_grouped_phase phase[FC_PHASES]
+        ptrdiff_t phases, batch, groups, channels, filters
+        ptrdiff_t channel_step, filter_step, group_step
+        ptrdiff_t y_step[4]
+        ptrdiff_t output[3]
+        ptrdiff_t rows, columns
+        ptrdiff_t vectors
+        ptrdiff_t depths, slots, left, wide
+        ptrdiff_t vector
+        ptrdiff_t table, maps, part, packed, data
+
+    ctypedef struct fc_grouped_kernel:
         const void* x
         const void* dy
         void* partial
         fc_axis axis[3]
-        ptrdiff_t batch, channels, slices
+        ptrdiff_t batch, groups, channels, filters, slices
+        ptrdiff_t columns
+        ptrdiff_t vectors, slots, wide, vector
+        ptrdiff_t maps, row, zeros, sums, data
 
     ctypedef struct fc_pool:
         const void* x
@@ -171,8 +188,8 @@ cdef extern from "tiles.h" nogil:
         fc_tile* winograd_transform
         fc_tile* winograd_multiply
         fc_tile* winograd_reduce
-        fc_tile* depthwise_forward
-        fc_tile* depthwise_backward_kernel
+        fc_tile* grouped_forward
+        fc_tile* grouped_backward_kernel
         fc_tile* max_pool_forward
         fc_tile* max_pool_forward_wide
         fc_tile* max_pool_backward

@@ -1,7 +1,8 @@
 """Which algorithm a convolution runs on: the one place where that is chosen, from shapes alone, with no timing.
 
 - "direct": csrc/conv_forward.c and conv_backward_kernel.c; any shape.
-- "depthwise": csrc/depthwise.c; one filter for each channel, vectors over the channels.
+- "depthwise" and "grouped": csrc/grouped.c; one filter for each channel, and groups of few channels; vectors over the
+  channels of all groups.
 - "sparse": csrc/conv_pool_back.c; gradients through max-pooling from the windows' winners alone.
 - "winograd F(m, r)": csrc/winograd.c and winograd_kernel.c; m outputs an axis from m + r - 1 products; stride 1.
 
@@ -34,7 +35,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from ._tiles import settings_changed
+from ._tiles import register_tile, settings_changed
 from .geometry import Window
 
 PASSES = ("forward", "backward_input", "backward_kernel")
@@ -51,6 +52,8 @@ TRANSFORM, WEIGHT = 16, 60  # multiply-adds in the time that one transformed val
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
 SPARSE, LIST = 1.2, 60  # a winner's multiply-adds against direct tiles', where ReLU cut some; and its place in a list
 SAMPLES = 4  # from which the winners' input gradient, cut by samples, has work for some threads
+LAYOUT, GATHER = 1 / 32, 1.3  # of vectors over all groups: a channel's part of a product's time; lane by lane
+GROUP_CHANNELS = 8  # of a group, up to which there are such vectors: FC_GROUP_CHANNELS in csrc/tiles.h
 CHANNELS = 16  # from which, on both sides, register tiles of products are worth their transforms
 
 _precision = "fast"
@@ -102,12 +105,12 @@ def choose(problem: Problem, algorithm: str | None = None, packed: bool = False,
     of these sizes, which do not overlap: forward pools before it writes, and the gradients start from the pooled
     map's. ValueError names what can run the problem where `algorithm` cannot.
     """
-    return _choose(problem, algorithm, packed, pool, _precision)
+    return _choose(problem, algorithm, packed, pool, _precision, register_tile()[1] // 2)
 
 
 @lru_cache(maxsize=4096)
-def _choose(problem, algorithm, packed, pool, precision):
-    rows = list(candidates(problem, packed, pool))
+def _choose(problem, algorithm, packed, pool, precision, lanes):
+    rows = list(candidates(problem, packed, pool, lanes))
     if algorithm is None:
         rows = [row for row in rows if row.outputs is None or precision == "fast"]
     else:
@@ -120,19 +123,28 @@ def _choose(problem, algorithm, packed, pool, precision):
     return min(rows, key=lambda row: row.cost)
 
 
-def candidates(problem: Problem, packed: bool = False, pool=None):
-    """Every algorithm that can run the problem; a new one is a condition and a cost here."""
+def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8):
+    """Every algorithm that can run the problem, with vectors of `lanes` floats; a new one is a condition and a cost
+    here."""
     window, channels, filters, groups = problem.window, problem.channels, problem.filters, problem.groups
     written = window.input if problem.kind == "backward_input" else window.output
     taps = math.prod(window.kernel)
     products = problem.batch * math.prod(written) * taps * channels * filters / groups
-    yield Choice("direct", products * DIRECT)
+    read, made = channels // groups, filters // groups
+    if problem.kind == "backward_input":
+        read, made = made, read
+    # Direct tiles give each group vectors of its own, whose lanes past the group's outputs idle.
+    idle = -(-made // lanes) * lanes / made if groups > 1 else 1
+    yield Choice("direct", products * DIRECT * idle)
     if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1:
         if problem.kind == "backward_kernel" or problem.batch >= SAMPLES:
             winners = problem.batch * filters * math.prod(window.output) / math.prod(pool)
             yield Choice("sparse", winners * (LIST + taps * channels * SPARSE))
     if groups == channels == filters and groups > 1:
         yield Choice("depthwise", products)
+    elif groups > 1 and max(channels, filters) <= GROUP_CHANNELS * groups:
+        gather = GATHER if lanes % made or read > made else 1  # a vector's inputs do not stand in one vector of x
+        yield Choice("grouped", products * (1 + LAYOUT * max(read, made) + 1 / taps) * gather)
     if groups > 1 or min(channels, filters) < CHANNELS or {*window.strides} != {1}:
         return
     ones = next((i for i, t in enumerate(window.kernel) if t > 1), 0)  # leading axes of one tap stay as they are

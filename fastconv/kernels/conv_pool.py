@@ -38,7 +38,7 @@ def conv_pool_forward(
     pool, output = _pooled(window, pool_size)
     problem = Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups)
     choice = choose(problem, algorithm, packed, pool)
-    if choice.name == "depthwise":
+    if choice.name in ("depthwise", "grouped"):
         y = conv_forward(x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
         return max_pool_forward(relu_forward(y) if relu else y, pool)
     y = empty((len(x), *output, kernel.shape[-1]), x.dtype)

@@ -140,24 +140,40 @@ typedef struct {
     ptrdiff_t first, count, block, part;
 } fc_winograd_kernel;
 
-/* Depthwise convolution: one filter a channel. Forward, and each stride phase of backward-input.
- * Tiles: batch * depth * height of y. */
+/* Convolution in groups of few channels, depthwise among them (grouped.c). Forward is one phase; the stride phases of
+ * backward-input, where channels and filters change places, read the same x. Tiles: batch * depth * row blocks * column
+ * blocks of `output`, the largest of all phases'. */
+enum { FC_GROUP_CHANNELS = 8, FC_PHASES = 8 };
 typedef struct {
-    const void *x, *weights, *bias; /* bias may be NULL */
+    const void *weights;
     void *y;
     fc_axis axis[3];
-    ptrdiff_t batch, channels;
     ptrdiff_t tap_step[3]; /* in weights; may be negative: a flipped kernel */
-    ptrdiff_t y_step[4];
-} fc_depthwise;
+} fc_grouped_phase;
+typedef struct {
+    const void *x, *bias; /* bias may be NULL */
+    fc_grouped_phase phase[FC_PHASES];
+    ptrdiff_t phases, batch, groups;
+    ptrdiff_t channels, filters;                        /* of a group; at most FC_GROUP_CHANNELS channels */
+    ptrdiff_t channel_step, filter_step, group_step;    /* in weights */
+    ptrdiff_t y_step[4], output[3];
+    ptrdiff_t rows, columns;               /* outputs of one tile */
+    ptrdiff_t vectors;                     /* of output channels that pass over a tile in one go */
+    ptrdiff_t depths, slots, left, wide;   /* x in scratch: slots a depth tap; first column under output 0; columns */
+    ptrdiff_t vector;                      /* from one vector's rows of x to the next's */
+    ptrdiff_t table, maps, part, packed, data; /* bytes from scratch to tap rows, lanes' maps, y, weights, rows of x */
+} fc_grouped;
 
-/* Its kernel gradient, partial[slice] (taps, channels), to be summed in the slices' order. Tiles: slices. */
+/* Its kernel gradient, partial[slice] (taps, channels, all filters), to be summed in their order. Tiles: slices. */
 typedef struct {
     const void *x, *dy;
     void *partial;
     fc_axis axis[3];
-    ptrdiff_t batch, channels, slices;
-} fc_depthwise_kernel;
+    ptrdiff_t batch, groups, channels, filters, slices;
+    ptrdiff_t columns;                       /* outputs of a row that are taken at a time */
+    ptrdiff_t vectors, slots, wide, vector;  /* as above */
+    ptrdiff_t maps, row, zeros, sums, data;  /* bytes from scratch to maps, rows of dy and of zeros, sums, rows of x */
+} fc_grouped_kernel;
 
 /* Pooling. Tiles: blocks of `rows` of the batch * depth * height rows of the array that is written. */
 typedef struct {
@@ -189,7 +205,7 @@ typedef struct {
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
     X(conv_pool_pack) X(conv_pool_backward_input)                                                                    \
     X(winograd_weights) X(winograd_forward) X(winograd_transform) X(winograd_multiply) X(winograd_reduce)            \
-    X(depthwise_forward) X(depthwise_backward_kernel)                                                                \
+    X(grouped_forward) X(grouped_backward_kernel)                                                                    \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
     X(average_pool_forward) X(average_pool_backward)                                                                 \
     X(relu_forward) X(relu_backward) X(bias_forward) X(bias_backward)                                                \

@@ -1,0 +1,153 @@
+/* grouped.h: rows of x, laid out for convolution in groups of few channels: vectors run over all groups' outputs.
+ *
+ * A vector of output channels needs, for each channel of a group, the vector of inputs that its lanes multiply: a plane.
+ * The rows of x under a row of outputs are copied to scratch in that order, with zeros for the padding of the width, and
+ * stay there for the next rows: x is read once, in its own order, and a tap's inputs are then a fixed step apart,
+ * whatever the channels, groups, stride and dilation. Where the channels are no whole number of vectors, the last one
+ * reaches back over some that the one before it has done.
+ */
+#ifndef FC_GROUPED_H
+#define FC_GROUPED_H
+
+#include "vector.h"
+
+/* Loops in a function of their own keep their addresses in registers. */
+#define NOINLINE static __attribute__((noinline))
+
+enum { LINE = 64 }; /* bytes of the caches' */
+
+/* Lane l of v[index[l]]. */
+FC_INLINE vec permute(vec v, ivec index)
+{
+#ifdef __clang__
+    vec out;
+    for (ptrdiff_t l = 0; l < LANES; l++) out[l] = v[index[l]];
+    return out;
+#else
+    return __builtin_shuffle(v, index);
+#endif
+}
+
+/* Where the lanes of one vector of output channels find the channels of their groups. */
+typedef struct {
+    ptrdiff_t base;                /* the channel where a vector holds all that is read; -1: none does */
+    ptrdiff_t from[LANES];         /* the first channel of each lane's group */
+    ivec index[FC_GROUP_CHANNELS]; /* plane: lane -> its place in the vector at base */
+} lane_map;
+
+/* The output channel where vector v starts: the last vector ends with the channels. */
+FC_INLINE ptrdiff_t vector_start(ptrdiff_t v, ptrdiff_t channels)
+{
+    return max_(min_(v * LANES, channels - LANES), 0);
+}
+
+/* `maps` for vectors v to v + count. */
+static void map_lanes(ptrdiff_t v, ptrdiff_t count, ptrdiff_t groups, ptrdiff_t channels, ptrdiff_t filters,
+                      lane_map *maps)
+{
+    const ptrdiff_t C = groups * channels, K = groups * filters;
+    for (lane_map *m = maps; m < maps + count; m++, v++) {
+        const ptrdiff_t k = vector_start(v, K);
+        ptrdiff_t group = k / filters, filter = k % filters;
+        for (ptrdiff_t l = 0; l < LANES; l++) {
+            m->from[l] = min_(group, groups - 1) * channels;
+            if (++filter == filters) filter = 0, group++;
+        }
+        m->base = -1;
+        if (C < LANES || m->from[LANES - 1] + channels - m->from[0] > LANES) continue;
+        m->base = min_(m->from[0], C - LANES);
+        for (ptrdiff_t c = 0; c < channels; c++)
+            for (ptrdiff_t l = 0; l < LANES; l++) m->index[c][l] = m->from[l] + c - m->base;
+    }
+}
+
+/* The rows of x that stand in scratch, in slots: row ih under depth tap td is in slot (td, ih % slots). */
+typedef struct {
+    const lane_map *maps;
+    ptrdiff_t *held; /* slot: which row of x it has, or -1 */
+    real *data;      /* [vector][slot][plane][column][lane] */
+    ptrdiff_t vectors, vector, slots, channels, pixel, wide; /* vector, pixel: steps in data and in x */
+    int plain;       /* lanes are channels */
+} row_cache;
+
+FC_INLINE void forget_rows(const row_cache *r)
+{
+    for (ptrdiff_t s = 0; s < r->slots; s++) r->held[s] = -1;
+}
+
+/* x is under the first of `wide` columns; those before `from` and after `end` are padding. */
+static void copy_row(const row_cache *r, const real *x, ptrdiff_t from, ptrdiff_t end, real *restrict to)
+{
+    const ptrdiff_t wide = r->wide;
+    for (ptrdiff_t v = 0; v < r->vectors; v++)
+        for (ptrdiff_t c = 0; c < r->channels; c++) {
+            real *plane = to + v * r->vector + c * wide * LANES;
+            for (ptrdiff_t i = 0; i < from; i++) store(plane + i * LANES, (vec){0});
+            for (ptrdiff_t i = end; i < wide; i++) store(plane + i * LANES, (vec){0});
+        }
+    if (r->plain) { /* two columns at a time, so that lines are filled at once */
+        ptrdiff_t i = from;
+        for (; i + 2 <= end; i += 2)
+            for (ptrdiff_t v = 0; v < r->vectors; v++) {
+                const real *at = x + i * r->pixel + r->maps[v].base;
+                const vec first = load(at), second = load(at + r->pixel);
+                store(to + v * r->vector + i * LANES, first);
+                store(to + v * r->vector + (i + 1) * LANES, second);
+            }
+        for (ptrdiff_t v = 0; v < r->vectors && i < end; v++)
+            store(to + v * r->vector + i * LANES, load(x + i * r->pixel + r->maps[v].base));
+    } else
+        for (ptrdiff_t i = from; i < end; i++)
+            for (ptrdiff_t v = 0; v < r->vectors; v++) {
+                const lane_map *m = &r->maps[v];
+                real *pixel = to + v * r->vector + i * LANES;
+                if (m->base >= 0) {
+                    const vec values = load(x + i * r->pixel + m->base);
+                    for (ptrdiff_t c = 0; c < r->channels; c++)
+                        store(pixel + c * wide * LANES, permute(values, m->index[c]));
+                } else
+                    for (ptrdiff_t c = 0; c < r->channels; c++)
+                        for (ptrdiff_t l = 0; l < LANES; l++)
+                            pixel[c * wide * LANES + l] = x[i * r->pixel + m->from[l] + c];
+            }
+}
+
+/* Where columns `left` to left + wide of x's row with the number `row` stand: in this slot, copied unless there. */
+FC_INLINE const real *cached_row(const row_cache *r, ptrdiff_t slot, const void *x, ptrdiff_t row, ptrdiff_t width,
+                                 ptrdiff_t left)
+{
+    real *to = r->data + slot * r->channels * r->wide * LANES;
+    if (r->held[slot] != row) {
+        const ptrdiff_t from = min_(max_(-left, 0), r->wide), end = max_(min_(width - left, r->wide), from);
+        copy_row(r, (const real *)x + (row * width + left) * r->pixel, from, end, to);
+    }
+    r->held[slot] = row;
+    return to;
+}
+
+/* Memory that only the next row of outputs touches, asked for while this row's vectors are computed. */
+typedef struct {
+    const real *start;
+    ptrdiff_t count;
+} ahead;
+
+/* x's next row. With strides there is too little to compute in the time that it takes to arrive. */
+static ahead next_input(const fc_axis axis[3], const row_cache *r, const void *x, ptrdiff_t n, ptrdiff_t od,
+                        ptrdiff_t oh, ptrdiff_t left)
+{
+    const fc_axis *D = &axis[0], *H = &axis[1], *W = &axis[2];
+    const ptrdiff_t id = od * D->stride + (last_tap(D, od) - 1) * D->dilation + D->start;
+    const ptrdiff_t ih = oh + 1 + (H->taps - 1) * H->dilation + H->start;
+    const ptrdiff_t column = max_(left, 0), columns = min_(left + r->wide, W->input) - column;
+    if (H->stride > 1 || last_tap(D, od) == 0 || ih < 0 || ih >= H->input) return (ahead){0};
+    const ptrdiff_t at = ((n * D->input + id) * H->input + ih) * W->input + column;
+    return (ahead){(const real *)x + at * r->pixel, columns * r->pixel};
+}
+
+FC_INLINE void prefetch_share(const int write, const ahead *a, ptrdiff_t share, ptrdiff_t shares)
+{
+    for (ptrdiff_t at = a->count * share / shares; at < a->count * (share + 1) / shares; at += LINE / sizeof(real))
+        __builtin_prefetch(a->start + at, write, 2);
+}
+
+#endif
