@@ -293,3 +293,12 @@ def test_the_covering_set_covers_every_pair():
     values = {name: {row[name] for row in ROWS} for name in ROWS[0]}
     for a, b in itertools.combinations(ROWS[0], 2):
         assert {(row[a], row[b]) for row in ROWS} == set(itertools.product(values[a], values[b])), (a, b)
+
+
+@pytest.mark.parametrize("strides", [(True, True), (1.0, 1.0), True])
+def test_what_equals_a_remembered_argument_is_still_checked(strides):
+    x, kernel = np.zeros((1, 5, 5, 1), np.float32), np.zeros((3, 3, 1, 1), np.float32)
+    for fine in (1, (1, 1)):
+        kernels.conv_forward(x, kernel, strides=fine)
+    with pytest.raises(TypeError, match="strides must be"):
+        kernels.conv_forward(x, kernel, strides=strides)
