@@ -1,10 +1,10 @@
 /* grouped.h: rows of x, laid out for convolution in groups of few channels: vectors run over all groups' outputs.
  *
- * A vector of output channels needs, for each channel of a group, the vector of inputs that its lanes multiply: a plane.
- * The rows of x under a row of outputs are copied to scratch in that order, with zeros for the padding of the width, and
- * stay there for the next rows: x is read once, in its own order, and a tap's inputs are then a fixed step apart,
- * whatever the channels, groups, stride and dilation. Where the channels are no whole number of vectors, the last one
- * reaches back over some that the one before it has done.
+ * A vector of output channels needs, for each channel of a group, a plane: the vector of inputs that its lanes
+ * multiply. The rows of x under a row of outputs are copied to scratch in that order, with zeros for padding of the
+ * width, and stay there for the next rows: x is read once, in its own order, and a tap's inputs are then a fixed step
+ * apart, whatever the channels, groups, stride and dilation. Where the channels are no whole number of vectors, the
+ * last one reaches back over some that the one before it has done.
  */
 #ifndef FC_GROUPED_H
 #define FC_GROUPED_H
@@ -75,6 +75,22 @@ FC_INLINE void forget_rows(const row_cache *r)
     for (ptrdiff_t s = 0; s < r->slots; s++) r->held[s] = -1;
 }
 
+/* Neighbouring vectors of channels, the last of them `last` after the first -> to[vector][column][lane]; two columns at
+ * a time, so that cache lines are filled at once. */
+NOINLINE void copy_vectors(const real *x, ptrdiff_t pixel, ptrdiff_t columns, ptrdiff_t vectors, ptrdiff_t last,
+                           real *restrict to, ptrdiff_t vector)
+{
+    ptrdiff_t i = 0;
+    for (; i + 2 <= columns; i += 2, x += 2 * pixel, to += 2 * LANES)
+        for (ptrdiff_t v = 0; v < vectors; v++) {
+            const real *at = x + min_(v * LANES, last);
+            const vec first = load(at), second = load(at + pixel);
+            store(to + v * vector, first);
+            store(to + v * vector + LANES, second);
+        }
+    for (ptrdiff_t v = 0; v < vectors && i < columns; v++) store(to + v * vector, load(x + min_(v * LANES, last)));
+}
+
 /* x is under the first of `wide` columns; those before `from` and after `end` are padding. */
 static void copy_row(const row_cache *r, const real *x, ptrdiff_t from, ptrdiff_t end, real *restrict to)
 {
@@ -85,18 +101,10 @@ static void copy_row(const row_cache *r, const real *x, ptrdiff_t from, ptrdiff_
             for (ptrdiff_t i = 0; i < from; i++) store(plane + i * LANES, (vec){0});
             for (ptrdiff_t i = end; i < wide; i++) store(plane + i * LANES, (vec){0});
         }
-    if (r->plain) { /* two columns at a time, so that lines are filled at once */
-        ptrdiff_t i = from;
-        for (; i + 2 <= end; i += 2)
-            for (ptrdiff_t v = 0; v < r->vectors; v++) {
-                const real *at = x + i * r->pixel + r->maps[v].base;
-                const vec first = load(at), second = load(at + r->pixel);
-                store(to + v * r->vector + i * LANES, first);
-                store(to + v * r->vector + (i + 1) * LANES, second);
-            }
-        for (ptrdiff_t v = 0; v < r->vectors && i < end; v++)
-            store(to + v * r->vector + i * LANES, load(x + i * r->pixel + r->maps[v].base));
-    } else
+    if (r->plain)
+        copy_vectors(x + from * r->pixel + r->maps[0].base, r->pixel, end - from, r->vectors,
+                     r->maps[r->vectors - 1].base - r->maps[0].base, to + from * LANES, r->vector);
+    else
         for (ptrdiff_t i = from; i < end; i++)
             for (ptrdiff_t v = 0; v < r->vectors; v++) {
                 const lane_map *m = &r->maps[v];

@@ -118,16 +118,18 @@ static void add_slice(const fc_grouped_kernel *j, const row_cache *cache, ptrdif
 {
     const ptrdiff_t depths = j->axis[0].output, heights = j->axis[1].output, width = j->axis[2].output;
     const ptrdiff_t column_blocks = blocks(width, j->columns), rows = j->batch * depths * column_blocks * heights;
-    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES);
+    const ptrdiff_t K = j->groups * j->filters, lanes = min_(K, LANES), first = vector_start(v, K);
+    const ptrdiff_t last = vector_start(v + cache->vectors - 1, K) - first;
     for (ptrdiff_t i = rows * slice / j->slices; i < rows * (slice + 1) / j->slices; i++) {
         const ptrdiff_t oh = i % heights, ow = i / heights % column_blocks * j->columns;
         const ptrdiff_t plane = i / heights / column_blocks, columns = min_(j->columns, width - ow);
         const real *dy = (const real *)j->dy + ((plane * heights + oh) * width + ow) * K;
         const ahead next_dy = {dy + width * K, oh + 1 < heights ? columns * K : 0};
         if (oh == 0) forget_rows(cache); /* they were of other columns */
-        for (ptrdiff_t p = 0; p < columns; p++)
-            for (ptrdiff_t u = 0; u < cache->vectors; u++)
-                store(dy_row + (u * j->columns + p) * LANES, load_part(dy + p * K + vector_start(v + u, K), lanes));
+        if (lanes == LANES)
+            copy_vectors(dy + first, K, columns, cache->vectors, last, dy_row, j->columns * LANES);
+        else
+            for (ptrdiff_t p = 0; p < columns; p++) store(dy_row + p * LANES, load_part(dy + p * K, lanes));
         add_row(j, cache, zeros, plane / depths, plane % depths, oh, ow, dy_row, &next_dy, sums);
     }
 }
