@@ -17,9 +17,9 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
-TILES = ["conv_forward.c", "conv_scatter.c", "conv_backward_kernel.c", "conv_pool.c", "conv_pool_back.c", "grouped.c",
-         "grouped_kernel.c",
-         "winograd.c", "winograd_kernel.c", "pool.c", "rows.c", "update.c", "table.c"]  # fmt: skip
+TILES = ["conv_forward.c", "conv_scatter.c", "conv_backward_kernel.c", "conv_pool.c", "conv_pool_back.c", "depthwise.c",
+         "grouped.c", "grouped_kernel.c", "winograd.c", "winograd_kernel.c", "pool.c", "rows.c", "update.c",
+         "table.c"]  # fmt: skip
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "pool_window.h", "winograd.h",
            "winograd_tiles.h", "grouped.h", "exp.h"]  # fmt: skip
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]

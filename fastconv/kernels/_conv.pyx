@@ -22,6 +22,7 @@ from ._tiles cimport (
     fc_conv_kernel,
     fc_conv_pool,
     fc_conv_pool_back,
+    fc_depthwise,
     fc_grouped,
     fc_grouped_kernel,
     fc_pack,
@@ -43,6 +44,7 @@ cdef enum:
     SMALL_TILE = 4            # pixels below which a register tile waits for its own sums
     SMALL_IMAGE = 512         # outputs times taps of a row, past which little of it is padding
     FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
+    DEPTHWISE_ROWS = 8        # of outputs in a depthwise tile, whose windows share their inputs
     SLAB = 256 * 1024         # bytes that stay in half of a small L2 cache
     MAP = 128 * 1024          # bytes of a convolution's outputs that are pooled at once
     WINDOWS = 24 * 1024       # bytes of the inputs under a chunk of windows: most of a first cache
@@ -177,6 +179,20 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     )
 
 
+cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv* job) except -1:
+    """Depthwise convolution to a y without gaps; x and the weights are read where they lie."""
+    cdef fc_depthwise d
+    cdef int i
+    d.x, d.weights, d.bias, d.y = job.x, pack.weights, pack.bias, job.y
+    d.batch, d.channels = job.batch, job.groups
+    for i in range(3):
+        d.axis[i], d.tap_step[i] = job.axis[i], pack.tap_step[i]
+    cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
+    d.rows = min(blocks(rows, TILES), DEPTHWISE_ROWS)
+    return run(tiles.depthwise_forward, &d, blocks(rows, d.rows),
+               2.0 * rows * d.axis[2].output * d.channels * taps_of(d.axis), True, 0, sizeof(d))
+
+
 cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1:
     """Fills both jobs, whose batch and axes are set, but for y."""
     cdef int i
@@ -203,7 +219,9 @@ def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm):
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
     job.y = address(y, True)
-    if algorithm in GROUPED:
+    if algorithm == "depthwise":
+        run_depthwise(tiles_of(x), &pack, &job)
+    elif algorithm in GROUPED:
         memset(&grouped, 0, sizeof(grouped))
         add_phase(&grouped, &pack, &job)
         run_grouped(tiles_of(x), &grouped, x.itemsize)
@@ -428,6 +446,9 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
                         job.axis[i].start = 0
                 if algorithm not in GROUPED:
                     run_packed(tiles, &pack, &job, itemsize)
+                    continue
+                if algorithm == "depthwise" and axis[0].stride == axis[1].stride == axis[2].stride == 1:
+                    run_depthwise(tiles, &pack, &job)
                     continue
                 add_phase(&grouped, &pack, &job)
                 if grouped.phases == FC_PHASES:

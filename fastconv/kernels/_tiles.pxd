@@ -116,6 +116,15 @@ cdef extern from "tiles.h" nogil:
         FC_GROUP_CHANNELS
         FC_PHASES
 
+    ctypedef struct fc_depthwise:
+        const void* x
+        const void* weights
+        const void* bias
+        void* y
+        fc_axis axis[3]
+        ptrdiff_t batch, channels, rows
+        ptrdiff_t tap_step[3]
+
     ctypedef struct fc_grouped_phase:
         const void* weights
         void* y
@@ -188,6 +197,7 @@ cdef extern from "tiles.h" nogil:
         fc_tile* winograd_transform
         fc_tile* winograd_multiply
         fc_tile* winograd_reduce
+        fc_tile* depthwise_forward
         fc_tile* grouped_forward
         fc_tile* grouped_backward_kernel
         fc_tile* max_pool_forward

@@ -1,8 +1,8 @@
 """Which algorithm a convolution runs on: the one place where that is chosen, from shapes alone, with no timing.
 
 - "direct": csrc/conv_forward.c and conv_backward_kernel.c; any shape.
-- "depthwise" and "grouped": csrc/grouped.c; one filter for each channel, and groups of few channels; vectors over the
-  channels of all groups.
+- "depthwise" (one filter for each channel; csrc/depthwise.c, and grouped.c for its other passes) and "grouped" (groups
+  of few channels; csrc/grouped.c): vectors over the channels of all groups.
 - "sparse": csrc/conv_pool_back.c; gradients through max-pooling from the windows' winners alone.
 - "winograd F(m, r)": csrc/winograd.c and winograd_kernel.c; m outputs an axis from m + r - 1 products; stride 1.
 

@@ -140,6 +140,15 @@ typedef struct {
     ptrdiff_t first, count, block, part;
 } fc_winograd_kernel;
 
+/* Depthwise convolution that reads x where it lies: forward, and backward-input without strides. Tiles: blocks of `rows` of y's batch * depth * height. */
+typedef struct {
+    const void *x, *weights, *bias; /* bias may be NULL */
+    void *y;
+    fc_axis axis[3];
+    ptrdiff_t batch, channels, rows;
+    ptrdiff_t tap_step[3]; /* in weights; may be negative: a flipped kernel */
+} fc_depthwise;
+
 /* Convolution in groups of few channels, depthwise among them (grouped.c). Forward is one phase; the stride phases of
  * backward-input, where channels and filters change places, read the same x. Tiles: batch * depth * row blocks * column
  * blocks of `output`, the largest of all phases'. */
@@ -205,7 +214,7 @@ typedef struct {
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
     X(conv_pool_pack) X(conv_pool_backward_input)                                                                    \
     X(winograd_weights) X(winograd_forward) X(winograd_transform) X(winograd_multiply) X(winograd_reduce)            \
-    X(grouped_forward) X(grouped_backward_kernel)                                                                    \
+    X(depthwise_forward) X(grouped_forward) X(grouped_backward_kernel)                                               \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
     X(average_pool_forward) X(average_pool_backward)                                                                 \
     X(relu_forward) X(relu_backward) X(bias_forward) X(bias_backward)                                                \
