@@ -21,7 +21,7 @@ TILES = ["conv_forward.c", "conv_scatter.c", "conv_backward_kernel.c", "conv_poo
          "grouped.c", "grouped_kernel.c", "winograd.c", "winograd_kernel.c", "pool.c", "rows.c", "update.c",
          "table.c"]  # fmt: skip
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "pool_window.h", "winograd.h",
-           "winograd_tiles.h", "grouped.h", "exp.h"]  # fmt: skip
+           "winograd_tiles.h", "grouped.h", "exp.h", "bytes.h"]  # fmt: skip
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
 
 # name: (bytes in a vector, pixels in a register tile, flags)
@@ -108,12 +108,14 @@ class BuildKernels(build_ext):
 
 
 def extension(name, **options):
-    depends = [f"{CSRC}/tiles.h", *(f"{KERNELS}/{room}.pxd" for room in ("_memory", "_tiles", "_rows", "_grouped"))]
+    depends = [f"{CSRC}/tiles.h", *(f"{KERNELS}/{room}.pxd" for room in ("_memory", "_tiles", "_rows", "_grouped", "_conv"))]
     source = f"{KERNELS}/{name}.pyx"
     return Extension(f"fastconv.kernels.{name}", [source], include_dirs=[CSRC], depends=depends, **options)
 
 
+MODULES = ("_memory", "_tiles", "_conv", "_conv_pool", "_grouped", "_winograd", "_pool", "_rows")
+
 setup(
-    ext_modules=[extension(name) for name in ("_memory", "_tiles", "_conv", "_grouped", "_winograd", "_pool", "_rows")],
+    ext_modules=[extension(name) for name in MODULES],
     cmdclass={"build_ext": BuildKernels},
 )

@@ -44,10 +44,12 @@ def check(x, kernel, pool, dtype, relu=True, **options):
     expected, winners = reference.conv_pool_forward(x, kernel, bias, pool, relu=relu, **options)
     np.testing.assert_array_equal(y, expected)
     assert y.dtype == dtype and index.dtype == np.uint8
-    seen = (expected > 0) | (not relu)  # where ReLU cut, no gradient asks for the winner
-    np.testing.assert_array_equal(index[seen], winners[seen])
+    np.testing.assert_array_equal(index, winners)
 
     dy = integers(y.shape, dtype, 4)
+    np.testing.assert_array_equal(
+        kernels.conv_pool_backward_bias(dy, winners), reference.conv_pool_backward_bias(dy, winners)
+    )
     for algorithm in (None, "sparse", "direct"):
         try:
             dx = kernels.conv_pool_backward_input(dy, winners, kernel, x.shape, pool, algorithm=algorithm, **options)
@@ -100,7 +102,7 @@ def test_winograd_pools_what_it_computes(shape, isa):
         full = kernels.conv_forward(x, kernel, bias, algorithm=name)
         pooled, winners = kernels.max_pool_forward(full, 2)
         np.testing.assert_array_equal(y, kernels.relu_forward(pooled))
-        np.testing.assert_array_equal(index, winners)
+        np.testing.assert_array_equal(index, np.where(pooled > 0, winners, 255))
         np.testing.assert_allclose(y, expected, atol=1e-3)
 
 
@@ -114,6 +116,8 @@ def test_nan_wins_its_window_and_the_first_stays(isa):
     x[0, 0, 1], x[0, 1, 0], x[0, 2, 2] = np.nan, np.nan, np.nan
     y, index = kernels.conv_pool_forward(x, np.ones((1, 1, 1, 9), np.float32), None, 2)
     assert np.isnan(y[0, [0, 1], [0, 1]]).all() and not np.isnan(y[0, [0, 1], [1, 0]]).any()
+    assert (index == 255).all()  # a NaN passes ReLU, its gradient does not
+    y, index = kernels.conv_pool_forward(x, np.ones((1, 1, 1, 9), np.float32), None, 2, relu=False)
     assert (index[0, 0, 0] == 1).all() and (index[0, 1, 1] == 0).all()
     dy = np.zeros_like(y)
     dy[0, 0, 0] = np.nan
@@ -128,7 +132,8 @@ def test_bits_do_not_depend_on_the_threads(shape, restore_threads):
     for number in (1, 2, 3, 7):
         kernels.set_num_threads(number)
         y, index = kernels.conv_pool_forward(x, kernel, None, 2)
-        results.append((y, index, kernels.conv_pool_backward_input(y, index, kernel, x.shape, 2),
+        results.append((y, index, kernels.conv_pool_backward_bias(y, index),
+                        kernels.conv_pool_backward_input(y, index, kernel, x.shape, 2),
                         kernels.conv_pool_backward_kernel(y, index, x, kernel.shape, 2)))  # fmt: skip
     for others in results[1:]:
         for first, other in zip(results[0], others):
@@ -140,7 +145,7 @@ def test_bad_arguments_are_named():
     y, index = kernels.conv_pool_forward(x, kernel, None, 2)
     with pytest.raises(ValueError, match="larger than the padded input"):
         kernels.conv_pool_forward(x, kernel, None, 8)
-    with pytest.raises(ValueError, match="more than 256 cells"):
+    with pytest.raises(ValueError, match="more than 255 cells"):
         kernels.conv_pool_forward(np.zeros((1, 40, 40, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32), None, 17)
     with pytest.raises(TypeError, match="index must be the uint8 array"):
         kernels.conv_pool_backward_kernel(y, index.astype(int), x, kernel.shape, 2)

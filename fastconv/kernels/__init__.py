@@ -29,7 +29,7 @@ from .conv import (
     dense_forward,
     explain,
 )
-from .conv_pool import conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
+from .conv_pool import conv_pool_backward_bias, conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
 from .geometry import Window
 from .pool import (
     average_pool_backward,

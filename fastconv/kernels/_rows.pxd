@@ -6,4 +6,4 @@ from ._tiles cimport fc_tiles
 
 
 cdef int sum_rows(const fc_tiles* tiles, const void* rows, void* total, ptrdiff_t count, ptrdiff_t width,
-                  ptrdiff_t itemsize) except -1
+                  ptrdiff_t itemsize, const void* index=*) except -1

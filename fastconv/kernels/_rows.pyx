@@ -7,7 +7,7 @@ Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/rows.p
 from libc.stddef cimport ptrdiff_t
 
 from ._memory cimport Block
-from ._tiles cimport address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of
+from ._tiles cimport MEMORY_WORK, address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of
 
 cdef enum:
     BLOCK = 16384      # elements of a tile
@@ -29,27 +29,30 @@ cdef int run_rows(fc_tile* tile, a, b, y, ptrdiff_t width, double work, c=None, 
 
 
 def relu_forward(x, y):
-    run_rows(tiles_of(x).relu_forward, x, None, y, 1, 4)
+    run_rows(tiles_of(x).relu_forward, x, None, y, 1, MEMORY_WORK)
 
 
 def relu_backward(dy, y, dx):
-    run_rows(tiles_of(dy).relu_backward, dy, y, dx, 1, 4)
+    run_rows(tiles_of(dy).relu_backward, dy, y, dx, 1, MEMORY_WORK)
 
 
 def bias_forward(x, bias, y):
-    run_rows(tiles_of(x).bias_forward, x, bias, y, y.shape[-1], 4)
+    run_rows(tiles_of(x).bias_forward, x, bias, y, y.shape[-1], MEMORY_WORK)
 
 
 cdef int sum_rows(const fc_tiles* tiles, const void* rows, void* total, ptrdiff_t count, ptrdiff_t width,
-                  ptrdiff_t itemsize) except -1:
-    """total (width) = the sum of `count` rows: of blocks of rows first, then of the blocks' sums, in their order."""
+                  ptrdiff_t itemsize, const void* index=NULL) except -1:
+    """total (width) = the sum of `count` rows: of blocks of rows first, then of the blocks' sums, in their order.
+
+    With `index`, a byte an element, those whose byte is FC_CUT stay out."""
     cdef fc_rows job
     job.width, job.rows = width, count
     job.block = max(SUM_ROWS, BLOCK // width)
     cdef ptrdiff_t blocks = (count + job.block - 1) // job.block
     cdef Block sums = Block(blocks * width * itemsize)
-    job.a, job.y = rows, (sums.data if blocks > 1 else total)
-    run(tiles.bias_backward, &job, blocks, 4.0 * count * width, False, 0, sizeof(job))
+    job.a, job.b, job.y = rows, index, (sums.data if blocks > 1 else total)
+    run(tiles.bias_backward if index is NULL else tiles.conv_pool_backward_bias, &job, blocks,
+        MEMORY_WORK * count * width, False, 0, sizeof(job))
     if blocks > 1:
         job.a, job.y = sums.data, total
         job.rows = job.block = blocks
@@ -125,7 +128,7 @@ cdef int run_update(fc_tile* tile, fc_update* job, list parameters, list gradien
         for start in range(0, size, BLOCK):
             counts[i] = min(size - start, BLOCK)
             i += 1
-    return run(tile, job, pieces, 8.0 * elements)
+    return run(tile, job, pieces, 2.0 * MEMORY_WORK * elements)
 
 
 def sgd_step(list parameters, list gradients, velocities, double rate, double momentum, bint nesterov):

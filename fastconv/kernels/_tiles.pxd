@@ -7,6 +7,7 @@ cdef extern from "tiles.h" nogil:
 
     enum:
         FC_FLAT_ROWS
+        FC_CUT
 
     ctypedef struct fc_axis:
         ptrdiff_t input, output, taps, stride, dilation, start
@@ -192,6 +193,7 @@ cdef extern from "tiles.h" nogil:
         fc_tile* conv_pool_reduce_kernel
         fc_tile* conv_pool_pack
         fc_tile* conv_pool_backward_input
+        fc_tile* conv_pool_backward_bias
         fc_tile* winograd_weights
         fc_tile* winograd_forward
         fc_tile* winograd_transform
@@ -226,6 +228,12 @@ cdef extern from "tiles.h" nogil:
     unsigned fc_flush_enter()
     void fc_flush_leave(unsigned before)
 
+
+# The work of `run`, in FLOPs of the time that it takes, where arithmetic does not bound it: of an element that passes
+# through a cache, and of one that is packed or unpacked with strides.
+cdef enum:
+    MEMORY_WORK = 10
+    PACK_WORK = 50
 
 cdef const fc_tiles* tiles_of(array) except NULL
 cdef void* address(array, bint writable=*) except NULL

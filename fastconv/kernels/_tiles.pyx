@@ -38,8 +38,8 @@ cdef extern from * nogil:
     int FC_OPENMP
     const char* FC_COMPILER
 
-# Below this much work (about FLOPs) waking a second thread costs more than it saves.
-cdef double SERIAL_WORK = 1e6
+# Below this much work (about FLOPs), some 5 us, waking a second thread costs more than it saves.
+cdef double SERIAL_WORK = 5e5
 # The same within a plan, whose team is awake: sharing a step costs it a barrier only.
 cdef double SHARED_WORK = 1e5
 

@@ -2,9 +2,9 @@
 
 The pooling windows do not overlap (their strides are their size) and are not padded; cells past the last whole window
 are not read. Shapes as in conv.py; y is (N, *pooled, K), index the tap that won each window (uint8, as max_pool_forward
-counts). Values, ties and gradients are those of conv_forward, relu_forward and max_pool_forward one after another, but
+counts), or CUT where ReLU left the window without a gradient. Values, ties and gradients are those of conv_forward, relu_forward and max_pool_forward one after another, but
 the full map is never stored, and the gradients touch only the positions that won: where a gradient is 0, a NaN or an
-infinity under it stays unseen. `dy` is the pooled map's gradient after relu_backward(dy, y).
+infinity under it stays unseen. `dy` is y's gradient; what ReLU does to it is in the index.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from . import _conv, _winograd
+from . import _conv_pool, _winograd
 from .algorithms import Problem, choose
 from .arrays import checked, empty, readable, same_shape
 from .conv import RANKS, _geometry, _shape, conv_backward_input, conv_backward_kernel, conv_forward
@@ -21,14 +21,14 @@ from .geometry import Window, cached, per_axis
 from .pool import max_pool_backward, max_pool_forward
 from .rows import relu_forward
 
+CUT = 255  # FC_CUT in csrc/tiles.h
+
 
 def conv_pool_forward(
     x, kernel, bias=None, pool_size=2, *, relu=True, strides=1, padding="valid", dilation_rate=1, groups=None,
     algorithm=None, packed=False,
 ):  # fmt: skip
-    """(y, index) = max_pool_forward(relu_forward(conv_forward(x, kernel, bias)), pool_size); `packed` as conv_forward's.
-
-    Where ReLU makes a whole window 0 its index is that of the convolution's maximum."""
+    """(y, index) = max_pool_forward(relu_forward(conv_forward(x, kernel, bias)), pool_size); `packed` as conv_forward's."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
     window, groups = _geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
@@ -40,7 +40,10 @@ def conv_pool_forward(
     choice = choose(problem, algorithm, packed, pool)
     if choice.name in ("depthwise", "grouped"):
         y = conv_forward(x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
-        return max_pool_forward(relu_forward(y) if relu else y, pool)
+        y, index = max_pool_forward(relu_forward(y) if relu else y, pool)
+        if relu:
+            np.putmask(index, ~(y > 0), CUT)
+        return y, index
     y = empty((len(x), *output, kernel.shape[-1]), x.dtype)
     index = empty(y.shape, np.uint8)
     if not y.size:
@@ -49,7 +52,7 @@ def conv_pool_forward(
     if choice.outputs:
         _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, box, relu, index)
     else:
-        _conv.conv_pool_forward(x, kernel, bias, y, index, window, box, relu, groups)
+        _conv_pool.conv_pool_forward(x, kernel, bias, y, index, window, box, relu, groups)
     return y, index
 
 
@@ -70,7 +73,7 @@ def conv_pool_backward_input(
             full, kernel, input_shape, strides=strides, padding=padding, dilation_rate=dilation_rate
         )
     dx = empty(input_shape, dy.dtype)
-    _conv.conv_pool_backward_input(dy, index, kernel, dx, window, (1,) * (3 - len(pool)) + pool)
+    _conv_pool.conv_pool_backward_input(dy, index, kernel, dx, window, (1,) * (3 - len(pool)) + pool)
     return dx
 
 
@@ -91,16 +94,28 @@ def conv_pool_backward_kernel(
             full, x, kernel_shape, strides=strides, padding=padding, dilation_rate=dilation_rate
         )
     dkernel = empty(kernel_shape, dy.dtype)
-    _conv.conv_pool_backward_kernel(dy, index, x, dkernel, window, (1,) * (3 - len(pool)) + pool)
+    _conv_pool.conv_pool_backward_kernel(dy, index, x, dkernel, window, (1,) * (3 - len(pool)) + pool)
     return dkernel
+
+
+def conv_pool_backward_bias(dy, index):
+    """dbias (K,): the sum of dy (..., K) over the windows that ReLU did not cut, in a fixed order."""
+    dy = checked("dy", dy, RANKS)
+    index = _checked_index(index, dy)
+    dbias = empty(dy.shape[-1:], dy.dtype)
+    if dy.size:
+        _conv_pool.conv_pool_backward_bias(dy, index, dbias)
+    else:
+        dbias.fill(0)
+    return dbias
 
 
 @cached
 def _pooled(window: Window, pool_size) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The pool's sizes, one an axis, and the pooled map's."""
     pool = per_axis("pool_size", pool_size, len(window.output))
-    if math.prod(pool) > 256:
-        raise ValueError(f"pool_size {pool} has more than 256 cells, which an index of one byte cannot count.")
+    if math.prod(pool) > CUT:
+        raise ValueError(f"pool_size {pool} has more than {CUT} cells, which an index of one byte cannot count.")
     return pool, Window.of(window.output, pool, pool).output
 
 
@@ -108,7 +123,11 @@ def _backward(problem, dy, index, pool_size, algorithm):
     """The pool's sizes, the checked index and the choice, for either gradient."""
     pool, output = _pooled(problem.window, pool_size)
     same_shape("dy", dy, (problem.batch, *output, problem.filters), "the pooled output's shape")
+    return pool, _checked_index(index, dy), choose(problem, algorithm, pool=pool)
+
+
+def _checked_index(index, dy):
     if not isinstance(index, np.ndarray) or index.dtype != np.uint8:
         raise TypeError("index must be the uint8 array that conv_pool_forward returned.")
     same_shape("index", index, dy.shape, "dy's shape")
-    return pool, readable(index), choose(problem, algorithm, pool=pool)
+    return readable(index)

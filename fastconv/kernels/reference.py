@@ -110,9 +110,11 @@ def max_pool_backward(dy, index, input_shape, pool_size, *, strides=None, paddin
 
 
 def conv_pool_forward(x, kernel, bias=None, pool_size=2, *, relu=True, **geometry):
-    """The pooled map and the index of its winners: one kernel after another."""
-    y = conv_forward(x, kernel, bias, **geometry)
-    return max_pool_forward(relu_forward(y) if relu else y, pool_size)
+    """The pooled map and the index of its winners, 255 where ReLU cut: one kernel after another."""
+    y, index = max_pool_forward(conv_forward(x, kernel, bias, **geometry), pool_size)
+    if not relu:
+        return y, index
+    return relu_forward(y), np.where(y > 0, index, 255).astype(np.uint8)
 
 
 def conv_pool_backward_input(dy, index, kernel, input_shape, pool_size=2, **geometry):
@@ -125,6 +127,11 @@ def conv_pool_backward_kernel(dy, index, x, kernel_shape, pool_size=2, **geometr
     """dy and index of the pooled map, x -> dkernel of kernel_shape."""
     full = max_pool_backward(dy, index, _full(x.shape, kernel_shape, **geometry), pool_size)
     return conv_backward_kernel(full, x, kernel_shape, **geometry)
+
+
+def conv_pool_backward_bias(dy, index):
+    """dy and index of the pooled map -> dbias: the sum where ReLU did not cut."""
+    return np.where(index == 255, 0, dy).sum(axis=tuple(range(dy.ndim - 1)), dtype=dy.dtype)
 
 
 def _full(x, kernel, strides=1, padding="valid", dilation_rate=1, groups=None):

@@ -40,7 +40,7 @@ def fused(stack, start: int) -> int:
     if stop == len(stack) or type(stack[stop]) not in _POOLS:
         return 0
     pool = stack[stop]
-    if pool.strides != pool.pool_size or pool.padding != "valid" or math.prod(pool.pool_size) > 256:
+    if pool.strides != pool.pool_size or pool.padding != "valid" or math.prod(pool.pool_size) > 255:
         return 0
     run = stack[start : stop + 1]
     if any("call" in vars(layer) or layer._dtype != conv._dtype for layer in run):

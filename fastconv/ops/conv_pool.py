@@ -12,15 +12,13 @@ from ..tensor import Op, is_recording
 
 class ConvPool(Op):
     def forward(self, x, kernel, bias, *, pool_size, relu, **geometry):
-        self.x, self.kernel, self.pool_size, self.relu, self.geometry = x, kernel, pool_size, relu, geometry
-        self.y, self.index = kernels.conv_pool_forward(
+        self.x, self.kernel, self.pool_size, self.geometry = x, kernel, pool_size, geometry
+        y, self.index = kernels.conv_pool_forward(
             x, kernel, bias, pool_size, relu=relu, packed=not is_recording(), **geometry
         )
-        return self.y
+        return y
 
     def backward(self, dy):
-        if self.relu:
-            dy = kernels.relu_backward(dy, self.y)
         dx = dkernel = None
         if self.needs[0]:
             dx = kernels.conv_pool_backward_input(
@@ -30,7 +28,7 @@ class ConvPool(Op):
             dkernel = kernels.conv_pool_backward_kernel(
                 dy, self.index, self.x, self.kernel.shape, self.pool_size, **self.geometry
             )
-        return dx, dkernel, kernels.bias_backward(dy) if self.needs[2] else None
+        return dx, dkernel, kernels.conv_pool_backward_bias(dy, self.index) if self.needs[2] else None
 
 
 def conv_pool(inputs, kernel, bias=None, pool_size=2, *, relu=True, strides=1, padding="valid", dilation_rate=1, groups=None):

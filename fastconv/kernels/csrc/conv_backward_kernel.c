@@ -239,17 +239,17 @@ void FC_NAME(conv_reduce_kernel)(const void *job, ptrdiff_t index, void *scratch
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, panels = blocks(lanes, PANEL);
     const ptrdiff_t flat = j->axis[0].taps * j->axis[1].taps, taps = j->flat ? 1 : flat;
     const ptrdiff_t height = j->axis[2].taps * j->channels * (j->flat ? flat : 1);
-    const ptrdiff_t first = index % panels * PANEL, tap = index / panels % taps, g = index / panels / taps;
+    const ptrdiff_t parts = blocks(height, j->part), r0 = index % parts * j->part, r1 = min_(r0 + j->part, height);
+    const ptrdiff_t first = (index /= parts) % panels * PANEL, tap = (index /= panels) % taps, g = index / taps;
     const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
     const ptrdiff_t all = j->groups * taps * height * lanes, out_row = j->groups * j->filters;
     const real *from = (const real *)j->partial + (g * taps + tap) * height * lanes + first * height;
     real *to = (real *)j->dkernel + tap * height * out_row + g * j->filters + first;
 
-    for (ptrdiff_t r = 0; r < height; r++) {
-        real sum[PANEL];
-        for (ptrdiff_t k = 0; k < width; k++) sum[k] = from[r * width + k];
-        for (ptrdiff_t s = 1; s < j->slices; s++)
-            for (ptrdiff_t k = 0; k < width; k++) sum[k] += from[s * all + r * width + k];
-        memcpy(to + r * out_row, sum, valid * sizeof(real));
-    }
+    for (ptrdiff_t r = r0; r < r1; r++)
+        for (ptrdiff_t k = 0; k < width; k += LANES) {
+            vec sum = load(from + r * width + k);
+            for (ptrdiff_t s = 1; s < j->slices; s++) sum += load(from + s * all + r * width + k);
+            store_part(to + r * out_row + k, sum, min_(valid - k, LANES));
+        }
 }

@@ -25,8 +25,11 @@ void FC_NAME(conv_pack)(const void *job, ptrdiff_t index, void *scratch)
                 for (ptrdiff_t c = 0; c < j->channels; c++, out += width) {
                     const real *from = w_g + d * j->tap_step[0] + h * j->tap_step[1] + w * j->tap_step[2]
                                      + c * j->channel_step;
-                    for (ptrdiff_t k = 0; k < valid; k++) out[k] = from[k * j->filter_step];
-                    for (ptrdiff_t k = valid; k < width; k++) out[k] = 0;
+                    ptrdiff_t k = 0;
+                    if (valid < width) store(out + width - LANES, (vec){0});
+                    if (j->filter_step == 1)
+                        for (; k + LANES <= valid; k += LANES) store(out + k, load(from + k));
+                    for (; k < valid; k++) out[k] = from[k * j->filter_step];
                 }
     real *bias = (real *)j->packed_bias + g * lanes + first;
     for (ptrdiff_t k = 0; k < width; k++)

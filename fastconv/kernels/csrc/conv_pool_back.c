@@ -6,7 +6,7 @@
  * walks, for one position, the list of the filters that won there, each a multiple of its weights. Lists are built by
  * chunks of windows whose inputs stay in the first cache; their order, and so the sums', depends on shapes alone.
  */
-#include "vector.h"
+#include "bytes.h"
 
 #include <string.h>
 
@@ -189,7 +189,7 @@ void FC_NAME(conv_pool_backward_kernel)(const void *job, ptrdiff_t index, void *
                 const lane here = (lane)(r * j->pool[1] * H->stride * f.row + w * j->pool[2] * W->stride * f.pixel);
                 for (ptrdiff_t k = 0; k < filters; k++) {
                     entries[k * most + counts[k]] = (entry){here + offsets[won[k]], dy[k]};
-                    counts[k] += dy[k] != 0;
+                    counts[k] += (dy[k] != 0) & (won[k] != FC_CUT);
                 }
             }
         for (ptrdiff_t k = 0; k < filters; k++)
@@ -250,7 +250,7 @@ FC_INLINE void list_filters(const fc_conv_pool_back *j, ptrdiff_t windows, ptrdi
         for (ptrdiff_t k = 0; k < j->filters; k++) {
             const ptrdiff_t list = w * taps + (won[k] < taps ? won[k] : 0);
             lists[list * j->filters + counts[list]] = (entry){(lane)(k * packed), dy[k]};
-            counts[list] += dy[k] != 0;
+            counts[list] += (dy[k] != 0) & (won[k] != FC_CUT);
         }
 }
 
@@ -300,4 +300,34 @@ void FC_NAME(conv_pool_backward_input)(const void *job, ptrdiff_t n, void *scrat
                 }
         }
     if (!f.inside) copy_field(j, &f, dx_n, copy, 1);
+}
+
+FC_INLINE void sum_winners(const real *dy, const uint8_t *won, ptrdiff_t count, ptrdiff_t width, const int vectors, real *y)
+{
+    vec sums[WIDE] = {{0}};
+    for (ptrdiff_t r = 0; r < count; r++, dy += width, won += width)
+        FC_UNROLL(4)
+        for (int v = 0; v < vectors; v++)
+            sums[v] += (vec)((ivec)load(dy + v * LANES) & (unpack_bytes(won + v * LANES) != FC_CUT));
+    FC_UNROLL(4)
+    for (int v = 0; v < vectors; v++) store(y + v * LANES, sums[v]);
+}
+
+/* The sum of a block's rows, in row `tile` of y: bias_backward (rows.c) without the windows that ReLU cut. */
+void FC_NAME(conv_pool_backward_bias)(const void *job, ptrdiff_t tile, void *scratch)
+{
+    (void)scratch;
+    const fc_rows *j = job;
+    const ptrdiff_t first = tile * j->block, count = min_(j->rows - first, j->block), width = j->width;
+    const real *dy = (const real *)j->a + first * width;
+    const uint8_t *won = (const uint8_t *)j->b + first * width;
+    real *y = (real *)j->y + tile * width;
+    ptrdiff_t c = 0;
+    for (; c + WIDE * LANES <= width; c += WIDE * LANES) sum_winners(dy + c, won + c, count, width, WIDE, y + c);
+    for (; c + LANES <= width; c += LANES) sum_winners(dy + c, won + c, count, width, 1, y + c);
+    for (; c < width; c++) {
+        real sum = 0;
+        for (ptrdiff_t r = 0; r < count; r++) sum += won[r * width + c] != FC_CUT ? dy[r * width + c] : 0;
+        y[c] = sum;
+    }
 }

@@ -5,11 +5,9 @@
  * size. Gradients: where windows do not overlap, each is read once a row and spread over its cells; elsewhere a cell
  * gathers from the windows over it. Either way dx is written once, needs no zeros before and no atomics.
  */
-#include "vector.h"
+#include "bytes.h"
 
 #include <string.h>
-
-enum { WIDE = 4 }; /* vectors of channels that are worked on side by side */
 
 /* Work(c, vectors, lanes) for all channels: WIDE vectors at a time, then one. The last vector starts early enough to
  * be whole, and writes some channels twice; only fewer channels than a vector has lanes leave it a part. */
@@ -117,57 +115,6 @@ FC_INLINE ptrdiff_t input_rows(const fc_pool *j) { return j->batch * j->axis[0].
 FC_INLINE void zeros(real *y, ptrdiff_t count)
 {
     if (count > 0) memset(y, 0, count * sizeof(real));
-}
-
-/* WIDE vectors of numbers below 256 as bytes; 0 where the compiler's own conversion serves: it narrows each vector by
- * itself, in more steps where the instruction set cannot truncate. (No intrinsics: their header declares a select.) */
-FC_INLINE int pack_bytes(uint8_t *bytes, const ivec *numbers)
-{
-#if !FC_DOUBLE && FC_BYTES == 32 && defined(__AVX2__)
-    typedef int8_t chars __attribute__((vector_size(32), aligned(1), may_alias));
-    typedef int16_t shorts __attribute__((vector_size(32)));
-    typedef int ints __attribute__((vector_size(32)));
-    const shorts low = __builtin_ia32_packssdw256((ints)numbers[0], (ints)numbers[1]);
-    const shorts high = __builtin_ia32_packssdw256((ints)numbers[2], (ints)numbers[3]);
-    const ints order = {0, 4, 1, 5, 2, 6, 3, 7}; /* packing works on halves */
-    *(chars *)bytes = (chars)__builtin_ia32_permvarsi256((ints)__builtin_ia32_packuswb256(low, high), order);
-    return 1;
-#elif !FC_DOUBLE && FC_BYTES == 16 && defined(__SSE2__)
-    typedef int8_t chars __attribute__((vector_size(16), aligned(1), may_alias));
-    typedef int16_t shorts __attribute__((vector_size(16)));
-    typedef int ints __attribute__((vector_size(16)));
-    const shorts low = __builtin_ia32_packssdw128((ints)numbers[0], (ints)numbers[1]);
-    const shorts high = __builtin_ia32_packssdw128((ints)numbers[2], (ints)numbers[3]);
-    *(chars *)bytes = (chars)__builtin_ia32_packuswb128(low, high);
-    return 1;
-#else
-    (void)bytes, (void)numbers;
-    return 0;
-#endif
-}
-
-/* A vector of bytes as numbers; GCC converts them one by one where they fill no register. */
-FC_INLINE ivec unpack_bytes(const uint8_t *bytes)
-{
-#if FC_BYTES == 32 && defined(__AVX2__) && !defined(__clang__)
-    typedef char chars __attribute__((vector_size(16)));
-#if FC_DOUBLE
-    typedef int32_t word __attribute__((aligned(1), may_alias));
-    return (ivec)__builtin_ia32_pmovzxbq256((chars)(int __attribute__((vector_size(16)))){*(const word *)bytes});
-#else
-    typedef int64_t word __attribute__((aligned(1), may_alias));
-    return (ivec)__builtin_ia32_pmovzxbd256((chars)(long long __attribute__((vector_size(16)))){*(const word *)bytes});
-#endif
-#elif FC_BYTES == 16 && defined(__SSE2__) && !FC_DOUBLE && !defined(__clang__)
-    typedef int32_t word __attribute__((aligned(1), may_alias));
-    typedef char chars __attribute__((vector_size(16)));
-    typedef short shorts __attribute__((vector_size(16)));
-    const chars low = (chars)(int __attribute__((vector_size(16)))){*(const word *)bytes};
-    return (ivec)__builtin_ia32_punpcklwd128((shorts)__builtin_ia32_punpcklbw128(low, (chars){0}), (shorts){0});
-#else
-    typedef uint8_t byte_vec __attribute__((vector_size(LANES), aligned(1), may_alias));
-    return __builtin_convertvector(*(const byte_vec *)bytes, ivec);
-#endif
 }
 
 #define MAX_NAME(name) name

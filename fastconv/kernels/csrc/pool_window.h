@@ -4,7 +4,7 @@
 #ifndef FC_POOL_WINDOW_H
 #define FC_POOL_WINDOW_H
 
-#include "vector.h"
+#include "bytes.h"
 
 /* `from` is the window's first cell and `step` between its cells on each axis; `lanes` are read (all of a vector, where
  * `whole`) and written. */
@@ -24,7 +24,10 @@ FC_INLINE void pool_lanes(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_
                 best = select(take, v, best);
                 won = choose(take, (ivec){0} + tap, won);
             }
-    if (relu) best = select(best <= 0, (vec){0}, best); /* NaN <= 0 is false */
+    if (relu) { /* a NaN stays, but has no gradient either */
+        won = choose(best > 0, won, (ivec){0} + FC_CUT);
+        best = select(best <= 0, (vec){0}, best);
+    }
     store_part(y, best, lanes);
     store_bytes(index, won, lanes);
 }

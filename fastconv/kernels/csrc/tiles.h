@@ -60,11 +60,13 @@ typedef struct {
 } fc_conv_pool;
 
 /* Gradients of a convolution whose output was max-pooled: at most one position of each window has a gradient, and only
- * those are touched. dy is the pooled map's gradient, 0 where ReLU cut. One group; the taps of a kernel row are one run
- * of the input. A chunk is some rows of windows of one sample and depth.
+ * those are touched. dy is the pooled map's gradient; index is FC_CUT where ReLU cut, so that no cell won. One group; the
+ * taps of a kernel row are one run of the input. A chunk is some rows of windows of one sample and depth.
  * conv_pool_backward_kernel: partial[slice][filter][tap row][lanes of kw * channels]; tiles: slices * parts of the
  * filters; conv_pool_reduce_kernel adds the slices in their order; tiles: filters.
- * conv_pool_pack: packed[filter][tap row][lanes]; tiles: filters. conv_pool_backward_input: tiles: samples. */
+ * conv_pool_pack: packed[filter][tap row][lanes]; tiles: filters. conv_pool_backward_input: tiles: samples.
+ * conv_pool_backward_bias takes an fc_rows, as bias_backward: a is dy, b the index. */
+enum { FC_CUT = 255 };
 typedef struct {
     const void *x, *dy, *index, *weights;
     void *partial, *packed, *dkernel, *dx;
@@ -105,7 +107,7 @@ typedef struct {
     int merged;             /* the taps of a kernel row as one run of kw * channels; else each tap by itself */
     int flat;               /* the rows of all taps as one list of at most FC_FLAT_ROWS; then kd = kh = 1 above, kw has
                              * all taps, and a tile's part is all of them */
-    void *dkernel;          /* written by the reduction, whose tiles are groups * kd * kh * panels */
+    void *dkernel;          /* written by the reduction, whose tiles are groups * kd * kh * panels * parts */
 } fc_conv_kernel;
 
 /* Winograd convolution with stride 1 (winograd.h): forward, and backward-input with steps that flip the kernel. A box of
@@ -140,7 +142,8 @@ typedef struct {
     ptrdiff_t first, count, block, part;
 } fc_winograd_kernel;
 
-/* Depthwise convolution that reads x where it lies: forward, and backward-input without strides. Tiles: blocks of `rows` of y's batch * depth * height. */
+/* Depthwise convolution that reads x where it lies: forward, and backward-input without strides. Tiles: blocks of `rows`
+ * of y's batch * depth * height. */
 typedef struct {
     const void *x, *weights, *bias; /* bias may be NULL */
     void *y;
@@ -212,7 +215,7 @@ typedef struct {
 #define FC_TILES(X)                                                                                                  \
     X(conv_pack) X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
-    X(conv_pool_pack) X(conv_pool_backward_input)                                                                    \
+    X(conv_pool_pack) X(conv_pool_backward_input) X(conv_pool_backward_bias)                                         \
     X(winograd_weights) X(winograd_forward) X(winograd_transform) X(winograd_multiply) X(winograd_reduce)            \
     X(depthwise_forward) X(grouped_forward) X(grouped_backward_kernel)                                               \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \

@@ -1,7 +1,7 @@
 /* vector.h: what a tile file needs to be compiled once per instruction set and element type.
  *
- * The build defines FC_REAL (float or double), FC_DOUBLE (0 or 1), FC_BYTES (bytes in a vector register), FC_BLOCK (pixels in a register
- * tile) and FC_SUFFIX. Vectors are GCC/Clang vector types: one source serves SSE2, AVX2, AVX-512 and NEON. Nothing
+ * The build defines FC_REAL (float or double), FC_DOUBLE (0 or 1), FC_BYTES (bytes in a vector register), FC_BLOCK
+ * (pixels in a register tile) and FC_SUFFIX. Vectors are GCC/Clang vector types: one source serves SSE2, AVX2, AVX-512 and NEON. Nothing
  * but static functions and FC_NAME'd ones may stand in a file that includes this: an unsuffixed symbol would let the
  * linker choose an instruction set.
  */
@@ -55,7 +55,6 @@ FC_INLINE vec select(ivec mask, vec a, vec b) { return (vec)choose(mask, (ivec)a
 FC_INLINE vec load(const real *p) { return *(const vec *)p; }
 FC_INLINE void store(real *p, vec v) { *(vec *)p = v; }
 
-
 /* The last vector of a row that is no whole number of vectors: only `lanes` elements are touched. */
 FC_INLINE vec load_part(const real *p, ptrdiff_t lanes)
 {
@@ -74,29 +73,6 @@ FC_INLINE void store_part(real *p, vec v, ptrdiff_t lanes)
 
 /* conv_forward.c: a block of outputs to `to`, whose rows and columns are y_step[0] and y_step[1] apart. */
 void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch);
-
-/* Small non-negative lanes as bytes, the first `lanes` of them. Compilers pick the lanes out one by one on AVX2. */
-typedef uint8_t bytes_vec __attribute__((vector_size(FC_BYTES)));
-typedef uint8_t index_vec __attribute__((vector_size(LANES), aligned(1), may_alias));
-FC_INLINE void store_bytes(uint8_t *to, ivec v, ptrdiff_t lanes)
-{
-#if FC_BYTES == 32 && (defined(__clang__) || __GNUC__ >= 12)
-    const bytes_vec b = (bytes_vec)v;
-#if FC_DOUBLE
-    const bytes_vec narrow = __builtin_shufflevector(b, b, 0, 8, 16, 24, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1); /* clang-format: one row */
-#else
-    const bytes_vec narrow = __builtin_shufflevector(b, b, 0, 4, 8, 12, 16, 20, 24, 28, -1, -1, -1, -1, -1, -1, -1, -1,
-        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-#endif
-#else
-    const index_vec narrow = __builtin_convertvector(v, index_vec);
-#endif
-    if (lanes == LANES)
-        memcpy(to, &narrow, LANES);
-    else
-        memcpy(to, &narrow, lanes);
-}
 
 FC_INLINE ptrdiff_t min_(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 FC_INLINE ptrdiff_t max_(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
