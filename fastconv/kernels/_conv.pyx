@@ -34,7 +34,7 @@ from ._tiles cimport (
 )
 
 cdef enum:
-    CHUNK = 48 * 1024         # bytes of a first cache
+    CHUNK = 20 * 1024         # bytes of a first cache
     MERGE = 48                # channels from which a tap fills register tiles by itself
     SHORT_RUN = 16            # inputs of a kernel row that are too few to loop over
     SCATTER_TILES = 8         # register tiles of pixels whose products are added up together
@@ -353,7 +353,7 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
         depths = heights = 1
 
     # A chunk of pixels fits the first cache; slices and parts make enough tiles where the kernel itself is small.
-    cdef ptrdiff_t pixels = max(96, min(512, CHUNK // (itemsize * (axis[2].stride * channels + tiles.panel))))
+    cdef ptrdiff_t pixels = max(48, min(512, CHUNK // (itemsize * (axis[2].stride * channels + tiles.panel))))
     if job.flat:
         pixels = min(pixels, FLAT_PIXELS)
     job.columns = even(axis[2].output, pixels)
