@@ -4,7 +4,7 @@
  * chunk of pixels: each pixel broadcasts a run of x, contiguous in memory, against a panel of dy. Which pixels are
  * added in which order depends on shapes alone, so the sum has the same bits at any number of threads.
  */
-#include "vector.h"
+#include "ahead.h"
 #include "window.h"
 
 #include <string.h>
@@ -13,24 +13,9 @@ typedef struct {
     ptrdiff_t rows, columns;   /* pixels */
     ptrdiff_t x_row, x_pixel, dy_row, dy_pixel;
     const ptrdiff_t *places;   /* of a tile's rows in x, from its pixel; NULL: side by side */
-    struct ahead *ahead;       /* NULL: nothing to ask for */
+    const ahead *next_x, *next_dy; /* of the next chunk */
+    ptrdiff_t *asked;              /* how often for them */
 } pixels;
-
-/* Lines of the next chunk, asked for a few at a time between register tiles: to wait for them in one go would leave the
- * multipliers idle. */
-typedef struct ahead {
-    const char *at[2], *end[2];
-    ptrdiff_t bytes[2]; /* before each register tile */
-} ahead;
-
-FC_INLINE void ask(ahead *a)
-{
-    enum { LINE = 64 };
-    if (!a) return;
-    for (int i = 0; i < 2; i++)
-        for (const char *stop = a->at[i] + min_(a->bytes[i], a->end[i] - a->at[i]); a->at[i] < stop; a->at[i] += LINE)
-            __builtin_prefetch(a->at[i], 0, 2);
-}
 
 FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int listed, const pixels *p,
                           const real *restrict x, const real *restrict dy, real *restrict out)
@@ -85,7 +70,8 @@ static void run_tiles(const pixels *p, ptrdiff_t from, ptrdiff_t to, ptrdiff_t w
     const ptrdiff_t pieces = blocks(to - from, BLOCK);
     for (ptrdiff_t i = 0, r = from; i < pieces; i++) { /* pieces differ by one row at most */
         const ptrdiff_t height = (to - from + i) / pieces;
-        ask(p->ahead);
+        ask(0, p->next_x, *p->asked);
+        ask(0, p->next_dy, (*p->asked)++);
         tile_functions[height - 1][width / LANES - 1](p, x + r, dy, partial + r * width);
         r += height;
     }
@@ -185,21 +171,18 @@ static void copy_panels(const fc_conv_kernel *j, const chunk *k, const real *dy,
         }
 }
 
-/* The chunk after `k` lies behind it in memory; what is left of the arrays bounds both. */
-static void look_ahead(const fc_conv_kernel *j, const chunk *k, ahead *next)
+/* What the chunk after `k` reads lies behind what `k` reads; the arrays' ends bound both. To be asked for `times`. */
+static void look_ahead(const fc_conv_kernel *j, const chunk *k, ptrdiff_t times, ahead *next_x, ahead *next_dy)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const ptrdiff_t C = j->groups * j->channels, K = j->groups * j->filters, step = W->stride * H->stride * C;
-    const ptrdiff_t at = ((k->n * D->output + k->od) * H->output + k->row) * W->output + k->column;
-    const ptrdiff_t all = j->batch * D->output * H->output * W->output, size = k->rows * k->columns;
-    const ptrdiff_t x_at = ((k->n * D->input + k->od * D->stride) * H->input + k->row * H->stride) * W->input + k->column * W->stride;
-    const ptrdiff_t x_all = j->batch * D->input * H->input * W->input;
-    const ptrdiff_t tiles = D->taps * H->taps * blocks(j->filters, PANEL) * blocks(W->taps * j->channels, BLOCK);
-    next->at[0] = (const char *)((const real *)j->dy + (at + size) * K);
-    next->end[0] = (const char *)((const real *)j->dy + min_(at + 2 * size, all) * K);
-    next->at[1] = (const char *)((const real *)j->x + min_(x_at * C + size * step, x_all * C));
-    next->end[1] = (const char *)((const real *)j->x + min_(x_at * C + 2 * size * step, x_all * C));
-    for (int i = 0; i < 2; i++) next->bytes[i] = (next->end[i] - next->at[i]) / tiles + 64;
+    const ptrdiff_t C = j->groups * j->channels, K = j->groups * j->filters, size = k->rows * k->columns;
+    const ptrdiff_t at = ((k->n * D->output + k->od) * H->output + k->row) * W->output + k->column + size;
+    const ptrdiff_t end = j->batch * D->output * H->output * W->output, x_size = size * H->stride * W->stride;
+    const ptrdiff_t x_at = ((k->n * D->input + k->od * D->stride) * H->input + k->row * H->stride) * W->input
+                         + k->column * W->stride + x_size;
+    const ptrdiff_t x_end = j->batch * D->input * H->input * W->input;
+    *next_dy = ahead_of((const real *)j->dy + min_(at, end) * K, min_(size, end - at) * K, times);
+    *next_x = ahead_of((const real *)j->x + min_(x_at, x_end) * C, min_(x_size, x_end - x_at) * C, times);
 }
 
 void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
@@ -233,6 +216,7 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
     real *const dy_copy = scratch, *const x_copy = dy_copy + j->rows * j->columns * PANEL * (p1 - p0);
     /* Few passes over narrow rows of dy read them where they are. */
     const int copied = dy_pixel > (j->flat ? 2 * PANEL : PANEL) || j->filters % LANES;
+    const ptrdiff_t tiles = (g1 - g0) * (p1 - p0) * (td1 - td0) * (th1 - th0) * blocks(to - from, BLOCK);
 
     for (ptrdiff_t c = first_chunk; c < last_chunk; c++) {
         const ptrdiff_t column = c % column_blocks * j->columns, row = c / column_blocks % row_blocks * j->rows;
@@ -240,9 +224,9 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
             c / column_blocks / row_blocks / D->output, c / column_blocks / row_blocks % D->output,
             row, min_(H->output - row, j->rows), column, min_(W->output - column, j->columns),
         };
-        ahead next;
-        const int looks = copied && !j->flat && c + 1 < last_chunk;
-        if (looks) look_ahead(j, &k, &next);
+        ahead next_x = {0}, next_dy = {0};
+        ptrdiff_t asked = 0;
+        if (copied && !j->flat) look_ahead(j, &k, tiles, &next_x, &next_dy);
         for (ptrdiff_t g = g0; g < g1; g++) {
             const real *dy_g = (const real *)j->dy + ((k.n * D->output + k.od) * H->output + row) * dy_row
                              + column * dy_pixel + g * j->filters;
@@ -250,7 +234,7 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
             for (ptrdiff_t panel = p0; panel < p1; panel++) {
                 const ptrdiff_t width = min_(lanes - panel * PANEL, PANEL);
                 const real *dy = dy_g + panel * PANEL;
-                pixels p = {.dy_row = dy_row, .dy_pixel = dy_pixel, .ahead = looks ? &next : 0};
+                pixels p = {.dy_row = dy_row, .dy_pixel = dy_pixel, .next_x = &next_x, .next_dy = &next_dy, .asked = &asked};
                 if (copied) {
                     dy = dy_copy + (panel - p0) * k.rows * k.columns * PANEL;
                     p.dy_row = k.columns * width, p.dy_pixel = width;

@@ -5,7 +5,7 @@
  * with a panel of packed weights. Taps outside the input are skipped by depth and height; along the width, or to
  * gather a group's channels, the tile copies its input rows to scratch first.
  */
-#include "vector.h"
+#include "ahead.h"
 #include "window.h"
 
 void FC_NAME(conv_pack)(const void *job, ptrdiff_t index, void *scratch)
@@ -133,6 +133,18 @@ typedef void tile_function(const box *, const real *, const real *, const real *
     }
 #include "tile_table.h"
 
+/* What the block after `k` reads lies behind what `k` reads; the array's end bounds it. */
+FC_INLINE ahead next_input(const fc_conv *j, const fc_block *k, ptrdiff_t tiles)
+{
+    const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
+    const int whole_rows = k->columns == W->output;
+    const ptrdiff_t size = whole_rows ? k->rows * H->stride * j->x_step[2] : k->columns * W->stride * j->x_step[3];
+    const ptrdiff_t end = j->batch * j->x_step[0];
+    const ptrdiff_t at = k->n * j->x_step[0] + k->od * D->stride * j->x_step[1] + k->row * H->stride * j->x_step[2]
+                       + k->column * W->stride * j->x_step[3] + size;
+    return ahead_of((const real *)j->x + min_(at, end), min_(size, end - at), tiles);
+}
+
 void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
@@ -146,6 +158,9 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
     const ptrdiff_t pieces = blocks(k->columns, BLOCK), run = merged ? row_taps : j->channels;
     const int listed = run < SHORT_RUN && D->taps * H->taps * row_taps <= MAX_PRODUCTS;
     product list[MAX_PRODUCTS];
+    ahead next = {0};
+    ptrdiff_t tile = 0;
+    if (!listed) next = next_input(j, k, blocks(lanes, PANEL) * k->rows * pieces);
     struct known { ptrdiff_t h0, h1, width, products; } known = {0}; /* what the list holds */
 
     for (ptrdiff_t first = 0; first < lanes; first += PANEL) {
@@ -171,6 +186,11 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
             real *y_r = (real *)to + r * y_step[0] + first;
             for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one pixel at most */
                 const ptrdiff_t pixels = k->columns / pieces + (i < k->columns % pieces);
+                if (!listed) {
+                    ask(0, &next, tile++);
+                    for (ptrdiff_t m = c + pixels; m < min_(c + 2 * pixels, k->columns); m++)
+                        __builtin_prefetch(y_r + m * b.y_pixel, 1);
+                }
                 tile_functions[pixels - 1][width / LANES - 1](&b, x_r + c * b.x_pixel, w_r, bias_g + first,
                                                               y_r + c * b.y_pixel, valid);
                 c += pixels;

@@ -136,12 +136,13 @@ static void phase_row(const fc_grouped *j, const fc_grouped_phase *p, const row_
     const int whole = cache->vectors == blocks(K, LANES); /* else other vectors' channels lie between */
     const ahead next = next_input(p->axis, cache, j->x, n, od, oh, left);
     real *y = (real *)p->y + n * j->y_step[0] + od * j->y_step[1] + oh * j->y_step[2] + ow * j->y_step[3];
-    const ahead next_y = {y + j->y_step[2], oh + 1 < H->output && j->y_step[3] == K ? columns * K : 0};
+    const ptrdiff_t ahead_y = oh + 1 < H->output && j->y_step[3] == K ? columns * K : 0;
+    const ahead next_y = ahead_of(y + (ahead_y ? j->y_step[2] : 0), ahead_y, cache->vectors);
     for (ptrdiff_t i = 0; i < cache->vectors; i++) {
         const ptrdiff_t k = vector_start(v + i, K);
         if (whole) {
-            prefetch_share(0, &next, i, cache->vectors);
-            prefetch_share(1, &next_y, i, cache->vectors);
+            ask(0, &next, i);
+            ask(1, &next_y, i);
         }
         r.x = i * cache->vector, r.w = i * weights;
         r.start = j->bias ? load_part((const real *)j->bias + k, lanes) : (vec){0};

@@ -9,12 +9,10 @@
 #ifndef FC_GROUPED_H
 #define FC_GROUPED_H
 
-#include "vector.h"
+#include "ahead.h"
 
 /* Loops in a function of their own keep their addresses in registers. */
 #define NOINLINE static __attribute__((noinline))
-
-enum { LINE = 64 }; /* bytes of the caches' */
 
 /* Lane l of v[index[l]]. */
 FC_INLINE vec permute(vec v, ivec index)
@@ -133,13 +131,7 @@ FC_INLINE const real *cached_row(const row_cache *r, ptrdiff_t slot, const void 
     return to;
 }
 
-/* Memory that only the next row of outputs touches, asked for while this row's vectors are computed. */
-typedef struct {
-    const real *start;
-    ptrdiff_t count;
-} ahead;
-
-/* x's next row. With strides there is too little to compute in the time that it takes to arrive. */
+/* x's next row, in an ask a vector. With strides there is too little to compute in the time that it takes to arrive. */
 static ahead next_input(const fc_axis axis[3], const row_cache *r, const void *x, ptrdiff_t n, ptrdiff_t od,
                         ptrdiff_t oh, ptrdiff_t left)
 {
@@ -149,13 +141,7 @@ static ahead next_input(const fc_axis axis[3], const row_cache *r, const void *x
     const ptrdiff_t column = max_(left, 0), columns = min_(left + r->wide, W->input) - column;
     if (H->stride > 1 || last_tap(D, od) == 0 || ih < 0 || ih >= H->input) return (ahead){0};
     const ptrdiff_t at = ((n * D->input + id) * H->input + ih) * W->input + column;
-    return (ahead){(const real *)x + at * r->pixel, columns * r->pixel};
-}
-
-FC_INLINE void prefetch_share(const int write, const ahead *a, ptrdiff_t share, ptrdiff_t shares)
-{
-    for (ptrdiff_t at = a->count * share / shares; at < a->count * (share + 1) / shares; at += LINE / sizeof(real))
-        __builtin_prefetch(a->start + at, write, 2);
+    return ahead_of((const real *)x + at * r->pixel, columns * r->pixel, r->vectors);
 }
 
 #endif

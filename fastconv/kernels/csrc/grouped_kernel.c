@@ -96,8 +96,8 @@ static void add_row(const fc_grouped_kernel *j, const row_cache *cache, const re
         }
         for (ptrdiff_t v = 0; by_3 && v < cache->vectors; v++) {
             if (whole) {
-                prefetch_share(0, &next, v, cache->vectors);
-                prefetch_share(0, next_dy, v, cache->vectors);
+                ask(0, &next, v);
+                ask(0, next_dy, v);
             }
             for (ptrdiff_t c = 0; c < j->channels; c++) {
                 const real *x[3];
@@ -124,7 +124,8 @@ static void add_slice(const fc_grouped_kernel *j, const row_cache *cache, ptrdif
         const ptrdiff_t oh = i % heights, ow = i / heights % column_blocks * j->columns;
         const ptrdiff_t plane = i / heights / column_blocks, columns = min_(j->columns, width - ow);
         const real *dy = (const real *)j->dy + ((plane * heights + oh) * width + ow) * K;
-        const ahead next_dy = {dy + width * K, oh + 1 < heights ? columns * K : 0};
+        ahead next_dy = ahead_of(dy, 0, 1);
+        if (oh + 1 < heights) next_dy = ahead_of(dy + width * K, columns * K, cache->vectors);
         if (oh == 0) forget_rows(cache); /* they were of other columns */
         if (lanes == LANES)
             copy_vectors(dy + first, K, columns, cache->vectors, last, dy_row, j->columns * LANES);
