@@ -121,8 +121,15 @@ class Sequential(Trainer, Layer):
                 return output
         return super().__call__(inputs, training)
 
+    def _gradients(self, x, y, weights):
+        if type(self) is Sequential and self._stack:
+            planned = self._planner.gradients(self, x, y, weights)
+            if planned is not None:
+                return planned
+        return super()._gradients(x, y, weights)
+
     def drop_plans(self):
-        """Frees the memory of planned inference; the next calls plan anew."""
+        """Frees the memory of plans; the next calls plan anew."""
         self._planner.clear()
 
     def call(self, inputs):

@@ -157,19 +157,23 @@ class Trainer:
     def _train_step(self, x, y, weights, results, interrupts):
         for weight in weights:
             weight.grad = None
-        output = self(x, training=True)
-        loss = self.loss(y, output)
-        value = loss.item()
+        value, output, gradients = self._gradients(x, y, weights)
         if not math.isfinite(value) and not self._warned_loss:
             self._warned_loss = True
             warnings.warn(_diagnose(self, x, y), stacklevel=4)
-        if loss.requires_grad:
-            loss.backward()
         with interrupts.shielded():
-            self.optimizer.apply([weight.grad for weight in weights], weights)
+            self.optimizer.apply(gradients, weights)
         for weight in weights:
             weight.grad = None
-        results.add(y, output.data, value)
+        results.add(y, output, value)
+
+    def _gradients(self, x, y, weights):
+        """(loss, output, one gradient or None for each weight) of a batch in training."""
+        output = self(x, training=True)
+        loss = self.loss(y, output)
+        if loss.requires_grad:
+            loss.backward()
+        return loss.item(), output.data, [weight.grad for weight in weights]
 
     def _evaluate(self, x, y, batch_size, progress=None):
         results = _Results(self)

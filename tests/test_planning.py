@@ -49,7 +49,7 @@ def check(model, x, planned=True):
 
 
 def plans(model):
-    marks = model._planner._marks
+    marks = model._planner._inference
     return [planned for planned in marks.plans.values() if planned and planned.size]
 
 

@@ -123,9 +123,8 @@ cdef int pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, Block 
     pack.groups, pack.channels, pack.filters = job.groups, job.channels, job.filters
     job.packed = pack.packed = packed.data
     job.packed_bias = pack.packed_bias = bias.data
-    return run(tiles.conv_pack, pack, job.groups * blocks(lanes, tiles.panel),
-               PACK_WORK * job.groups * lanes * job.channels * pack.taps[0] * pack.taps[1] * pack.taps[2], False, 0,
-               sizeof(fc_pack))
+    return run(tiles.conv_pack, pack, sizeof(fc_pack), job.groups * blocks(lanes, tiles.panel),
+               PACK_WORK * job.groups * lanes * job.channels * pack.taps[0] * pack.taps[1] * pack.taps[2])
 
 
 cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize) except -1:
@@ -151,9 +150,9 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     if job.groups > 1 or not inside(&axis[2]):
         scratch = itemsize * view_size(axis, job.channels, axis[0].taps, job.rows, job.columns)
     return run(
-        tiles.conv_forward, job,
+        tiles.conv_forward, job, sizeof(fc_conv),
         job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
-        work, True, scratch, sizeof(fc_conv),
+        work, True, scratch,
     )
 
 
@@ -167,8 +166,8 @@ cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv
         d.axis[i], d.tap_step[i] = job.axis[i], pack.tap_step[i]
     cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
     d.rows = min(blocks(rows, TILES), DEPTHWISE_ROWS)
-    return run(tiles.depthwise_forward, &d, blocks(rows, d.rows),
-               2.0 * rows * d.axis[2].output * d.channels * taps_of(d.axis), True, 0, sizeof(d))
+    return run(tiles.depthwise_forward, &d, sizeof(d), blocks(rows, d.rows),
+               2.0 * rows * d.axis[2].output * d.channels * taps_of(d.axis), True)
 
 
 cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1:
@@ -248,7 +247,7 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, dx, const fc_
     pack.channel_step, pack.filter_step, pack.group_step = 1, filters, 0
     for i in range(3):
         pack.taps[i], pack.tap_step[i], job.axis[i] = 1, 0, axis[i]
-    run(tiles.conv_pack, &pack, blocks(lanes, tiles.panel), PACK_WORK * lanes * filters)
+    run(tiles.conv_pack, &pack, sizeof(pack), blocks(lanes, tiles.panel), PACK_WORK * lanes * filters)
 
     job.dy, job.packed, job.zeros, job.dx = address(dy), packed.data, zeros.data, address(dx, True)
     job.channels, job.filters = channels, filters
@@ -260,7 +259,7 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, dx, const fc_
     job.columns = blocks(axis[2].input, cuts)
     job.block = SCATTER_TILES * tiles.block
     cdef ptrdiff_t count = batch * blocks(axis[1].input, job.rows) * blocks(axis[2].input, job.columns)
-    return run(tiles.conv_scatter, &job, count, 2.0 * dy.size * lanes, True, job.block * lanes * itemsize)
+    return run(tiles.conv_scatter, &job, sizeof(job), count, 2.0 * dy.size * lanes, True, job.block * lanes * itemsize)
 
 
 def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
@@ -385,6 +384,6 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     for n in window.output:
         work *= n
     cdef ptrdiff_t number = job.slices * (1 if job.whole else count * blocks(height, job.part))
-    run(tiles.conv_backward_kernel, &job, number, work, True, scratch * itemsize)
-    run(tiles.conv_reduce_kernel, &job, count * blocks(height, job.part),
+    run(tiles.conv_backward_kernel, &job, sizeof(job), number, work, True, scratch * itemsize)
+    run(tiles.conv_reduce_kernel, &job, sizeof(job), count * blocks(height, job.part),
         MEMORY_WORK * job.slices * count * height * tiles.panel, True)

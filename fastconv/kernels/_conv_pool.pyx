@@ -76,8 +76,8 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
         scratch += view_size(axis, conv.channels, axis[0].taps, rows, columns)
     cdef ptrdiff_t number = (conv.batch * groups * job.output[0] * blocks(job.output[1], job.rows)
                              * blocks(job.output[2], job.columns))
-    run(tiles.conv_pool_forward, &job, number, 2.0 * outputs * cells * groups * lanes * depth, True, scratch * itemsize,
-        sizeof(job))
+    run(tiles.conv_pool_forward, &job, sizeof(job), number, 2.0 * outputs * cells * groups * lanes * depth, True,
+        scratch * itemsize)
 
 
 cdef int fill_back(fc_conv_pool_back* job, dy, index, kernel_shape, window, pool, ptrdiff_t batch) except -1:
@@ -126,8 +126,8 @@ def conv_pool_backward_kernel(dy, index, x, dkernel, window, pool):
     job.partial = partial.data
     cdef size_t scratch = job.part * (sizeof(ptrdiff_t) + job.rows * job.output[2] * 2 * itemsize)
     scratch += field_size(&job, 1, job.rows, lanes) * itemsize
-    run(tiles.conv_pool_backward_kernel, &job, job.slices * parts, 2.0 * dy.size * size, True, scratch)
-    run(tiles.conv_pool_reduce_kernel, &job, job.filters, PACK_WORK * job.slices * job.filters * size, True)
+    run(tiles.conv_pool_backward_kernel, &job, sizeof(job), job.slices * parts, 2.0 * dy.size * size, True, scratch)
+    run(tiles.conv_pool_reduce_kernel, &job, sizeof(job), job.filters, PACK_WORK * job.slices * job.filters * size, True)
 
 
 def conv_pool_backward_input(dy, index, kernel, dx, window, pool):
@@ -141,11 +141,11 @@ def conv_pool_backward_input(dy, index, kernel, dx, window, pool):
                            * blocks(job.axis[2].taps * job.channels, lanes) * lanes)
     cdef Block packed = Block(job.filters * size * itemsize)
     job.packed = packed.data
-    run(tiles.conv_pool_pack, &job, job.filters, PACK_WORK * job.filters * size)
+    run(tiles.conv_pool_pack, &job, sizeof(job), job.filters, PACK_WORK * job.filters * size)
     cdef ptrdiff_t lists = job.rows * job.output[2] * job.pool[0] * job.pool[1] * job.pool[2]
     cdef size_t scratch = lists * (job.filters * 2 * itemsize + 8)
     scratch += field_size(&job, job.output[0], job.output[1], lanes) * itemsize
-    run(tiles.conv_pool_backward_input, &job, job.batch, 2.0 * dy.size * size, True, scratch)
+    run(tiles.conv_pool_backward_input, &job, sizeof(job), job.batch, 2.0 * dy.size * size, True, scratch)
 
 
 def conv_pool_backward_bias(dy, index, dbias):

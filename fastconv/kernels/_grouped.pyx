@@ -125,7 +125,7 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
     g.data = g.packed + g.vectors * taps * g.channels * vector
     cdef size_t scratch = g.data + g.vectors * g.vector * itemsize
     cdef double work = 2.0 * bands * g.output[1] * g.columns * g.groups * g.filters * max(taps, 1) * g.channels
-    run(tiles.grouped_forward, g, bands * blocks(g.output[1], g.rows), work, True, scratch, sizeof(fc_grouped))
+    run(tiles.grouped_forward, g, sizeof(fc_grouped), bands * blocks(g.output[1], g.rows), work, True, scratch)
     memset(g, 0, sizeof(fc_grouped))
     return 0
 
@@ -152,5 +152,6 @@ cdef int grouped_backward_kernel(const fc_tiles* tiles, fc_grouped_kernel* job, 
     cdef size_t scratch = job.data + job.vectors * job.vector * itemsize
     cdef Block partial = Block(job.slices * width * itemsize)
     job.partial = partial.data
-    run(tiles.grouped_backward_kernel, job, job.slices, 2.0 * dy.size * taps_of(axis) * job.channels, True, scratch)
+    run(tiles.grouped_backward_kernel, job, sizeof(fc_grouped_kernel), job.slices,
+        2.0 * dy.size * taps_of(axis) * job.channels, True, scratch)
     return sum_rows(tiles, partial.data, address(dkernel, True), job.slices, width, itemsize)

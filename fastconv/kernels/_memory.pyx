@@ -28,6 +28,7 @@ cdef Header* lists[CLASSES]
 cdef size_t cached = 0
 cdef size_t limit = 1 << 30
 cdef list kept = None  # where new blocks of the thread `keeper` are noted, see keep_blocks
+cdef size_t room = 0  # bytes that may still be noted there
 cdef unsigned long keeper = 0
 
 
@@ -72,7 +73,7 @@ cdef class Block:
         self.header = header
         self.data = <char*>((<uintptr_t>header + sizeof(Header) + ALIGNMENT - 1) & ~<uintptr_t>(ALIGNMENT - 1))
         if kept is not None and keeper == PyThread_get_thread_ident():
-            kept.append(self)
+            note(self)
 
     def __dealloc__(self):
         global cached
@@ -111,10 +112,29 @@ def cached_bytes():
     return cached
 
 
-def keep_blocks(list blocks):
-    """From now on this thread's new Blocks are appended to `blocks`, which keeps them from being reused; None ends it."""
-    global kept, keeper
-    kept, keeper = blocks, PyThread_get_thread_ident()
+cdef int note(Block block) except -1:
+    global kept, room
+    if <size_t>block.size <= room:
+        room -= <size_t>block.size
+        kept.append(block)
+    else:
+        blocks, kept = kept, None
+        blocks.clear()
+    return 0
+
+
+def keep_blocks(list blocks, size_t most):
+    """From now on this thread's new Blocks are appended to `blocks`, which keeps them from being reused. Past `most`
+    bytes it ends, and `blocks` is emptied."""
+    global kept, keeper, room
+    kept, keeper, room = blocks, PyThread_get_thread_ident(), most
+
+
+def end_keeping():
+    """Ends `keep_blocks`; whether all Blocks since then were kept."""
+    global kept
+    complete, kept = kept is not None, None
+    return complete
 
 
 def set_cache_limit(size_t size):

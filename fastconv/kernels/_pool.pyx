@@ -23,7 +23,7 @@ cdef int run_pool(fc_tile* tile, x, y, index, window, bint backward) except -1:
     for i in range(2):
         rows *= job.axis[i].input if backward else job.axis[i].output
     job.rows = max(1, BLOCK // (y.size // rows))
-    return run(tile, &job, (rows + job.rows - 1) // job.rows, MEMORY_WORK * max(x.size, y.size), False, 0, sizeof(job))
+    return run(tile, &job, sizeof(job), (rows + job.rows - 1) // job.rows, MEMORY_WORK * max(x.size, y.size))
 
 
 def max_pool_forward(x, y, index, window):

@@ -25,7 +25,7 @@ cdef int run_rows(fc_tile* tile, a, b, y, ptrdiff_t width, double work, c=None, 
     job.width = width
     job.rows = y.size // width
     job.block = max(1, BLOCK // width)
-    return run(tile, &job, (job.rows + job.block - 1) // job.block, work * y.size, False, 0, sizeof(job))
+    return run(tile, &job, sizeof(job), (job.rows + job.block - 1) // job.block, work * y.size)
 
 
 def relu_forward(x, y):
@@ -51,12 +51,12 @@ cdef int sum_rows(const fc_tiles* tiles, const void* rows, void* total, ptrdiff_
     cdef ptrdiff_t blocks = (count + job.block - 1) // job.block
     cdef Block sums = Block(blocks * width * itemsize)
     job.a, job.b, job.y = rows, index, (sums.data if blocks > 1 else total)
-    run(tiles.bias_backward if index is NULL else tiles.conv_pool_backward_bias, &job, blocks,
-        MEMORY_WORK * count * width, False, 0, sizeof(job))
+    run(tiles.bias_backward if index is NULL else tiles.conv_pool_backward_bias, &job, sizeof(job), blocks,
+        MEMORY_WORK * count * width)
     if blocks > 1:
         job.a, job.y = sums.data, total
         job.rows = job.block = blocks
-        run(tiles.bias_backward, &job, 1, 0, False, 0, sizeof(job))
+        run(tiles.bias_backward, &job, sizeof(job), 1, 0)
     return 0
 
 
@@ -128,7 +128,7 @@ cdef int run_update(fc_tile* tile, fc_update* job, list parameters, list gradien
         for start in range(0, size, BLOCK):
             counts[i] = min(size - start, BLOCK)
             i += 1
-    return run(tile, job, pieces, 2.0 * MEMORY_WORK * elements)
+    return run(tile, job, sizeof(fc_update), pieces, 2.0 * MEMORY_WORK * elements)
 
 
 def sgd_step(list parameters, list gradients, velocities, double rate, double momentum, bint nesterov):

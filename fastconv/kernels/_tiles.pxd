@@ -238,5 +238,5 @@ cdef enum:
 cdef const fc_tiles* tiles_of(array) except NULL
 cdef void* address(array, bint writable=*) except NULL
 cdef fc_axis window_axis(window, int axis)
-cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush=*, size_t scratch=*,
-             size_t size=*) except -1
+cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, double work, bint flush=*,
+             size_t scratch=*) except -1

@@ -75,12 +75,11 @@ cdef fc_axis window_axis(window, int axis):
     return fc_axis(axes[i], axes[i + 1], axes[i + 2], axes[i + 3], axes[i + 4], axes[i + 5])
 
 
-cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush=False, size_t scratch=0,
-             size_t size=0) except -1:
-    """Runs tiles 0 to count - 1 of a job, each thread with `scratch` bytes of its own.
+cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, double work, bint flush=False,
+             size_t scratch=0) except -1:
+    """Runs tiles 0 to count - 1 of a job of `size` bytes, each thread with `scratch` bytes of its own.
 
-    `work` is the whole job's FLOPs, roughly; small jobs stay on one thread. `flush` flushes denormals to zero. `size`
-    is sizeof(job): a plan copies the job, and gives up on one of unknown size.
+    `work` is the whole job's FLOPs, roughly; small jobs stay on one thread. `flush` flushes denormals to zero.
     """
     global threads_used
     cdef int team = 1 if work < SERIAL_WORK or forked or not FC_OPENMP else <int>min(<ptrdiff_t>threads, count)
@@ -89,7 +88,7 @@ cdef int run(fc_tile* tile, const void* job, ptrdiff_t count, double work, bint 
     cdef Block block
     cdef char* room = NULL
     if recording is not None and recorder == PyThread_get_thread_ident():
-        recording.append(tile, job, count, work, flush, scratch, size)
+        recording.append(tile, job, size, count, work, flush, scratch)
     scratch = (scratch + 127) // 64 * 64
     block = Block(scratch * max(team, 1))
     room = block.data
@@ -122,24 +121,24 @@ cdef struct Step:
 
 
 cdef class Plan:
-    """The recorded runs of one computation from `input` and `parameters` to `outputs`, all of them C-ordered arrays.
+    """The recorded runs of one computation from `inputs` and parameters to outputs, all of them C-ordered arrays.
 
     `with plan: ...` records what this thread runs; `seal` then says whether all of it can be repeated, and `replay`
-    repeats it. Its memory is its own: the Blocks that were allocated while it recorded. Runs that depend on parameters
-    alone, such as packing, are not repeated. Arithmetic that is not a kernel's is not recorded: whoever makes a plan
-    must compare its results with the computation's own.
+    repeats it. Its memory is its own: the Blocks that were allocated while it recorded, `limit` bytes at most.
+    Arithmetic that is not a kernel's is not recorded: whoever makes a plan must compare its results with the
+    computation's own.
     """
     cdef Step* steps
     cdef int number, room
     cdef bint failed, busy
     cdef double work
     cdef size_t scratch
-    cdef list arrays, blocks, outputs
-    cdef object input
-    cdef readonly size_t bytes
+    cdef list arrays, blocks
+    cdef tuple inputs, outputs
+    cdef readonly size_t bytes, limit
 
-    def __cinit__(self, input):
-        self.input = input
+    def __cinit__(self, *inputs, size_t limit):
+        self.inputs, self.limit = inputs, limit
         self.arrays, self.blocks = [], []
 
     def __dealloc__(self):
@@ -153,24 +152,25 @@ cdef class Plan:
             self.failed = True  # another thread's turn
             return self
         recording, recorder = self, PyThread_get_thread_ident()
-        _memory.keep_blocks(self.blocks)
+        _memory.keep_blocks(self.blocks, self.limit)
         return self
 
     def __exit__(self, *exception):
         global recording
         if recording is self:
             recording = None
-            _memory.keep_blocks(None)
+            if not _memory.end_keeping():
+                self.failed = True
 
-    cdef int append(self, fc_tile* tile, const void* job, ptrdiff_t count, double work, bint flush, size_t scratch,
-                    size_t size) except -1:
+    cdef int append(self, fc_tile* tile, const void* job, size_t size, ptrdiff_t count, double work, bint flush,
+                    size_t scratch) except -1:
         cdef Step* steps = self.steps
         cdef void* copy = malloc(size)
         if self.number == self.room:
             steps = <Step*>realloc(self.steps, (2 * self.room + 8) * sizeof(Step))
             if steps is not NULL:
                 self.steps, self.room = steps, 2 * self.room + 8
-        if size == 0 or copy is NULL or steps is NULL:
+        if copy is NULL or steps is NULL:
             free(copy)
             self.failed = True
             return 0
@@ -179,21 +179,28 @@ cdef class Plan:
         self.number += 1
         return 0
 
-    def seal(self, parameters, outputs):
-        """Ends the recording; whether the plan may be tried."""
-        known = {<uintptr_t>address(array) for array in (self.input, *parameters)}
+    def seal(self, parameters, outputs, bint constant):
+        """Ends the recording; whether the plan may be tried. `constant`: the parameters keep their values, so that runs
+        which depend on them alone, such as packing, need not be repeated."""
+        cdef int i
+        known = {<uintptr_t>address(array) for array in (*self.inputs, *parameters)}
         for array, data in self.arrays:
             if data not in known and self.block_of(data) < 0:
                 return False  # memory that neither the plan nor a parameter owns
-        self.outputs = list(outputs)
         for output in outputs:
             if not output.flags.c_contiguous or self.block_of(<uintptr_t>address(output)) < 0:
                 return False
+        self.outputs = tuple(outputs)
         self.arrays += [(array, 0) for array in parameters]
         self.bytes = sum([(<Block>block).size for block in self.blocks])
-        if not self.failed:
+        if self.failed:
+            return False
+        if constant:
             self.drop_constant_steps()
-        return not self.failed and self.number > 0
+        for i in range(self.number):
+            self.work += self.steps[i].work
+            self.scratch = max(self.scratch, (self.steps[i].scratch + 127) // 64 * 64)
+        return self.number > 0
 
     cdef Py_ssize_t block_of(self, uintptr_t data):
         cdef Py_ssize_t i
@@ -204,10 +211,17 @@ cdef class Plan:
                 return i
         return -1
 
+    cdef bint is_input(self, uintptr_t data):
+        cdef uintptr_t start
+        for array in self.inputs:
+            start = <uintptr_t>address(array)
+            if start <= data < start + <size_t>array.nbytes:
+                return True
+        return False
+
     cdef drop_constant_steps(self):
-        """Keeps the steps that the input reaches. A job's words that point into memory which the input has reached make
+        """Keeps the steps that the inputs reach. A job's words that point into memory which an input has reached make
         its step one of these, and whatever else it points at is reached then."""
-        cdef uintptr_t start = <uintptr_t>address(self.input), end = start + <size_t>self.input.nbytes
         cdef uintptr_t* words
         cdef int kept = 0
         cdef size_t w
@@ -218,34 +232,35 @@ cdef class Plan:
             words = <uintptr_t*>step.job
             used = set()
             for w in range(step.size // sizeof(uintptr_t)):
-                used.add(-2 if start <= words[w] < end else self.block_of(words[w]))
+                used.add(-2 if self.is_input(words[w]) else self.block_of(words[w]))
             used.discard(-1)
             if -2 in used or used & reached:
                 reached |= used
                 self.steps[kept] = step
                 kept += 1
-                self.work += step.work
-                self.scratch = max(self.scratch, (step.scratch + 127) // 64 * 64)
             else:
                 free(step.job)
         self.number = kept
 
-    def replay(self, x, results):
-        """Computes from `x` into the arrays `results`, one for each output; False if another thread is at it."""
+    def replay(self, tuple inputs, results=()):
+        """Computes from arrays as those that were recorded, and copies the outputs, as many as there are arrays in
+        `results`; False if another thread is at it."""
         global threads_used
-        if self.busy or x.nbytes != self.input.nbytes:
+        if self.busy or len(inputs) != len(self.inputs):
             return False
+        for x, own in zip(inputs, self.inputs):
+            if x.nbytes != own.nbytes:
+                return False
         cdef int team = 1 if self.work < SERIAL_WORK or forked or not FC_OPENMP else threads
         cdef Block scratch = Block(self.scratch * team)
         cdef char* room = scratch.data
         cdef int s = 0
         cdef ptrdiff_t i, pieces = 0
         cdef Step* step = NULL
-        cdef const void* source = address(x)
-        cdef void* target = address(self.input, True)
         self.busy = True
         try:
-            memcpy(target, source, x.nbytes)
+            for x, own in zip(inputs, self.inputs):
+                memcpy(address(own, True), address(x), own.nbytes)
             if team == 1:
                 with nogil:
                     for s in range(self.number):
@@ -259,8 +274,8 @@ cdef class Plan:
                         for i in prange(pieces, schedule="static", chunksize=1):
                             run_tiles(step, step.count * i // pieces, step.count * (i + 1) // pieces,
                                       room + threadid() * self.scratch)
-            for output, result in zip(self.outputs, results):
-                memcpy(address(result, True), address(output), output.nbytes)
+            for own, result in zip(self.outputs, results):
+                memcpy(address(result, True), address(own), own.nbytes)
         finally:
             self.busy = False
         return True

@@ -64,15 +64,15 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
     job.transformed = transformed.data
     cdef fc_winograd constant = job[0]  # what depends on weights alone, so that a plan sees that it does
     constant.x = constant.y = constant.index = NULL
-    run(tiles.winograd_weights, &constant, blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS),
-        16.0 * points * job.channels * lanes, False, 0, sizeof(fc_winograd))
+    run(tiles.winograd_weights, &constant, sizeof(constant),
+        blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS), 16.0 * points * job.channels * lanes)
 
     cdef ptrdiff_t most = BUDGET // (points * (job.channels + lanes) * itemsize)
     cdef ptrdiff_t count = blocks(all, max(most, 4 * tiles.block))
     job.block = blocks(all, rounded(count, max(1, min(CUTS, all // 2))))  # two tiles at least share a pass of weights
     cdef size_t scratch = points * (plane(tiles, job.block, job.channels) + plane(tiles, job.block, job.filters))
-    return run(tiles.winograd_forward, job, blocks(all, job.block), 2.0 * all * points * job.channels * lanes, True,
-               scratch * itemsize, sizeof(fc_winograd))
+    return run(tiles.winograd_forward, job, sizeof(fc_winograd), blocks(all, job.block),
+               2.0 * all * points * job.channels * lanes, True, scratch * itemsize)
 
 
 def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None):
@@ -150,9 +150,9 @@ def winograd_backward_kernel(dy, x, dkernel, window, outputs):
     while job.first < all:
         job.count = min(most, all - job.first)
         job.block = blocks(job.count, SHARES)
-        run(tiles.winograd_transform, &job, blocks(job.count, job.block), 25.0 * job.count * points * (job.channels + lanes),
-            True)
-        run(tiles.winograd_multiply, &job, points * blocks(job.channels, job.part),
+        run(tiles.winograd_transform, &job, sizeof(job), blocks(job.count, job.block),
+            25.0 * job.count * points * (job.channels + lanes), True)
+        run(tiles.winograd_multiply, &job, sizeof(job), points * blocks(job.channels, job.part),
             2.0 * job.count * points * job.channels * lanes, True)
         job.first += job.count
-    run(tiles.winograd_reduce, &job, job.channels, 8.0 * points * job.channels * lanes, True)
+    run(tiles.winograd_reduce, &job, sizeof(job), job.channels, 8.0 * points * job.channels * lanes, True)

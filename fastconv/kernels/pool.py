@@ -57,10 +57,11 @@ def average_pool_backward(dy, input_shape, pool_size, *, strides=None, padding="
 
 
 def global_max_pool_forward(x):
-    """(y, index): the maxima over all spatial axes, (N, C), and their flat spatial positions, int32."""
+    """(y, index): the maxima over all spatial axes, (N, C), and their flat spatial positions, with
+    the dtype of max_pool_forward's index."""
     x = checked("x", x, RANKS)
     y, index = _max_forward(x, _window(x.shape, x.shape[1:-1], None, "valid"))
-    return _flat(y), _flat(index).astype(np.int32)
+    return _flat(y), _flat(index)
 
 
 def global_max_pool_backward(dy, index, input_shape):
@@ -68,7 +69,7 @@ def global_max_pool_backward(dy, index, input_shape):
     dy, spread, shape = _spread(dy, input_shape)
     window = _window(shape, shape[1:-1], None, "valid")
     same_shape("index", index, dy.shape, "dy's shape")
-    return _max_backward(spread, index.reshape(spread.shape).astype(_index_dtype(window)), shape, window)
+    return _max_backward(spread, index.reshape(spread.shape), shape, window)
 
 
 def global_average_pool_forward(x):

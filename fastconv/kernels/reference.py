@@ -159,10 +159,12 @@ def average_pool_backward(dy, input_shape, pool_size, *, strides=None, padding="
 
 
 def global_max_pool_forward(x):
-    """x (N, *I, C) -> y (N, C) and the flat spatial position of each maximum (int32); ties and NaN as max_pool."""
+    """x (N, *I, C) -> y (N, C) and the flat spatial position of each maximum (uint8 up to 256, else
+    int32); ties and NaN as max_pool."""
     flat = _positions(x)
     index = flat.argmax(axis=1)
-    return np.take_along_axis(flat, index[:, None], axis=1)[:, 0], index.astype(np.int32)
+    index_dtype = np.uint8 if flat.shape[1] <= 256 else np.int32
+    return np.take_along_axis(flat, index[:, None], axis=1)[:, 0], index.astype(index_dtype)
 
 
 def global_max_pool_backward(dy, index, input_shape):

@@ -98,7 +98,7 @@ def _target(target, logits):
         raise ValueError(
             f"Labels must be in [0, {logits.shape[1]}), one a class; got {target.min()} to {target.max()}."
         )
-    return readable(target.astype(np.int64))
+    return readable(target.astype(np.int64, copy=False))
 
 
 def _mapped(kernel, x, *others):

@@ -1,0 +1,259 @@
+"""Planned training steps: the bits of the eager step, for as long as nothing that they depend on changes."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+from fastconv import callbacks, kernels, layers, losses, ops, optimizers
+from fastconv.models import Sequential
+from fastconv.utils import set_random_seed
+import test_planning
+
+# shape of a sample, classes, layers
+STACKS = {
+    "tutorial": ((28, 28, 1), 10, test_planning.STACKS["tutorial"][1]),
+    "1d": ((40, 3), 3, lambda: [
+        layers.Conv1D(12, 5, strides=2, padding="same"), layers.ReLU(), layers.AveragePooling1D(2), layers.Dropout(0),
+        layers.GlobalMaxPooling1D(), layers.Dense(3), layers.Softmax()]),
+    "2d": ((17, 18, 3), 7, lambda: [
+        layers.Conv2D(8, 3, activation="relu"), layers.Conv2D(8, 3, groups=8), layers.Conv2D(16, 3, strides=2, groups=2),
+        layers.ReLU(), layers.AveragePooling2D(2), layers.Conv2D(12, 3, padding="same", dilation_rate=2, use_bias=False),
+        layers.MaxPooling2D(2, strides=1), layers.Conv2D(16, 1, activation="relu"), layers.GlobalAveragePooling2D(),
+        layers.Dense(7, activation="softmax")]),
+    "3d": ((6, 7, 8, 2), 8, lambda: [
+        layers.Conv3D(8, 3, padding="same", activation="relu"), layers.MaxPooling3D(2), layers.Conv3D(8, 3, groups=8),
+        layers.GlobalAveragePooling3D(), layers.Activation("softmax")]),
+    "nested": ((9, 9, 4), 5, lambda: [
+        Sequential([layers.Conv2D(16, 3, dilation_rate=2), layers.ReLU()]), layers.Conv2D(5, 1, use_bias=False),
+        layers.GlobalMaxPooling2D(), layers.Softmax()]),
+}  # fmt: skip
+
+
+class Eager(Sequential):
+    """A model that never plans: a subclass may do anything."""
+
+
+def pair(stack, shape, optimizer="sgd", loss="categorical_crossentropy", dtype="float32"):
+    """A model and its eager twin, with equal weights."""
+    models = []
+    for cls in (Sequential, Eager):
+        model = cls([layers.Input(shape, dtype=dtype), *stack()])
+        if models:
+            model.set_weights(models[0].get_weights())
+        model.compile(optimizer() if callable(optimizer) else optimizer, loss, metrics=["accuracy"])
+        models.append(model)
+    return models
+
+
+def tutorial(**options):
+    return pair(STACKS["tutorial"][2], STACKS["tutorial"][0], **options)
+
+
+def batch(shape, classes, size, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, size)
+    return rng.random((size, *shape), dtype="float32"), np.eye(classes, dtype="float32")[labels], labels
+
+
+def check(models, batches, planned=True):
+    """Both models train on the batches to the same bits, the first one by plans."""
+    model, twin = models
+    for x, y in batches:
+        got, wanted = model.train_on_batch(x, y), twin.train_on_batch(x, y)
+        assert got == wanted or np.isnan([got, wanted]).any()
+        for weight, other in zip(model.weights, twin.weights):
+            assert weight.grad is None
+            np.testing.assert_array_equal(weight.data, other.data)
+    assert bool(plans(model)) == planned and not plans(twin)
+
+
+def plans(model):
+    marks = model._planner._training
+    return [planned for planned in marks.plans.values() if planned and planned.size] if marks else []
+
+
+def digits(sizes=(6, 6, 6, 2, 6, 2, 2, 6), seed=0):
+    return [batch((28, 28, 1), 10, size, seed + i)[:2] for i, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("name", STACKS)
+def test_a_planned_step_has_the_eager_bits(name, optimizer, isa):
+    shape, classes, stack = STACKS[name]
+    models = pair(stack, shape, optimizer)
+    check(models, [batch(shape, classes, size, size + i)[:2] for i, size in enumerate([4, 4, 4, 9, 4, 9, 9])])
+    assert len(plans(models[0])) == 2
+
+
+def test_3d_and_float64():
+    def stack():
+        return [layers.Conv3D(8, 3, padding="same", activation="relu", dtype="float64"), layers.MaxPooling3D(2, dtype="float64"),
+                layers.Flatten(dtype="float64"), layers.Dense(4, activation="softmax", dtype="float64")]  # fmt: skip
+
+    models = pair(stack, (5, 6, 7, 2), dtype="float64")
+    models[0]._dtype = models[1]._dtype = np.dtype("float64")
+    check(models, [(x.astype("float64"), y) for x, y, _ in (batch((5, 6, 7, 2), 4, 6, i) for i in range(4))])
+
+
+@pytest.mark.parametrize("form", [np.int64, np.uint8, np.float32])
+def test_labels(form):
+    models = tutorial(loss="sparse_categorical_crossentropy")
+    batches = [(x, labels.astype(form)) for x, _, labels in (batch((28, 28, 1), 10, 5, i) for i in range(4))]
+    check(models, batches)
+    x, wrong = batches[0][0], np.full(5, 10)
+    before = [weight.copy() for weight in models[0].get_weights()]
+    messages = []
+    for model in models:
+        with pytest.raises(ValueError, match="label 10") as caught:
+            model.train_on_batch(x, wrong)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and all(map(np.array_equal, before, models[0].get_weights()))
+    check(models, batches)
+
+
+def test_logits_without_softmax():
+    models = pair(lambda: [layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(3)], (6, 6, 2),
+                  loss=losses.CategoricalCrossentropy(from_logits=True))  # fmt: skip
+    check(models, [batch((6, 6, 2), 3, 4, i)[:2] for i in range(4)])
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+def test_at_any_number_of_threads(number, restore_threads):
+    models = tutorial()
+    check(models, digits([40, 40, 40]))
+    kernels.set_num_threads(number)
+    check(models, digits([40, 40], seed=7))
+
+
+def test_fit_with_schedule_validation_and_a_last_small_batch():
+    def optimizer():
+        return optimizers.Adam(optimizers.schedules.CosineDecay(0.01, 20))
+
+    models = tutorial(optimizer=optimizer)
+    x, y, _ = batch((28, 28, 1), 10, 44, 0)
+    histories = []
+    for model in models:
+        set_random_seed(3)
+        histories.append(model.fit(x, y, batch_size=8, epochs=4, verbose=0, validation_split=0.1).history)
+    assert histories[0] == histories[1] and len(plans(models[0])) == 2
+    assert all(map(np.array_equal, models[0].get_weights(), models[1].get_weights()))
+
+
+def test_changes_between_steps_are_seen():
+    models = tutorial()
+    check(models, digits([5] * 3))
+    for model in models:
+        model.layers[0].trainable = False
+    check(models, digits([5] * 3))
+    for model in models:
+        model.layers[0].trainable = True
+        model.weights[2].assign(model.weights[2].data * 0.5)
+        model.weights[3].data[...] = 0.25
+    check(models, digits([5] * 3))
+    for model in models:
+        model.weights[0].data = model.weights[0].data.copy()
+    check(models, digits([5] * 3))
+    for model in models:
+        model.compile(optimizers.SGD(0.05, momentum=0.9), "categorical_crossentropy", metrics=["accuracy"])
+    check(models, digits([5] * 3))
+    for model in models:
+        model.layers[0].activation = ops.tanh
+    check(models, digits([5] * 3), planned=False)
+
+
+def test_precision_set_between_steps(exact):
+    models = pair(lambda: [layers.Conv2D(16, 3, padding="same"), layers.Flatten(), layers.Dense(4)], (12, 12, 16),
+                  loss=losses.CategoricalCrossentropy(from_logits=True))  # fmt: skip
+    batches = [batch((12, 12, 16), 4, 4, i)[:2] for i in range(3)]
+    check(models, batches)
+    kernels.set_precision("fast")
+    check(models, batches)
+
+
+def test_what_numpy_computes_is_not_planned():
+    class Own(layers.ReLU):
+        pass
+
+    shape = (6, 6, 2)
+    for layer in (layers.Dropout(0.5), Own(), layers.ReLU(max_value=1.0), layers.Activation("sigmoid")):
+        model = Sequential([layers.Conv2D(3, 3), layer, layers.Flatten(), layers.Dense(3, activation="softmax")])
+        model.compile("sgd", "categorical_crossentropy")
+        for i in range(4):
+            model.train_on_batch(*batch(shape, 3, 4, i)[:2])
+        assert not plans(model)
+    for loss in ("mse", lambda y, output: ops.mean(ops.square(output - y))):
+        check(pair(lambda: [layers.Flatten(), layers.Dense(3)], shape, loss=loss),
+              [batch(shape, 3, 4, i)[:2] for i in range(4)], planned=False)  # fmt: skip
+
+
+def test_the_same_batch_again_and_again():
+    check(tutorial(), digits([5]) * 5)
+    check(tutorial(optimizer=lambda: optimizers.SGD(0.0)), digits([5]) * 3)
+
+
+def test_results_stay_what_they_were():
+    kept = []
+
+    def keep(y, output):
+        kept.append((output, output.copy()))
+        return np.zeros(len(y))
+
+    class Keeper(optimizers.SGD):
+        def apply(self, gradients, variables):
+            kept.extend((gradient, gradient.copy()) for gradient in gradients)
+            super().apply(gradients, variables)
+
+    model = tutorial()[0]
+    model.compile(Keeper(), "categorical_crossentropy", metrics=[keep])
+    for x, y in digits([5] * 5):
+        model.train_on_batch(x, y)
+    assert plans(model) and all(np.array_equal(*both) for both in kept)
+
+
+def test_nan_is_reported_and_reaches_the_weights():
+    models = tutorial()
+    check(models, digits([5] * 3))
+    (x, y), = digits([5], seed=9)
+    x[0, 3, 3] = np.nan
+    for model in models:
+        with pytest.warns(UserWarning, match="not finite because x holds NaN"):
+            assert np.isnan(model.train_on_batch(x, y)[0])
+        assert np.isnan(model.weights[-1].data).any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check(models, digits([5] * 2))
+
+
+def test_interrupts_between_planned_steps():
+    class Interrupt(callbacks.Callback):
+        def on_train_batch_end(self, number, logs=None):
+            if number == 4:
+                raise KeyboardInterrupt
+
+    model = tutorial()[0]
+    x, y, _ = batch((28, 28, 1), 10, 50, 0)
+    model.fit(x, y, batch_size=5, epochs=1, verbose=0, callbacks=[Interrupt()])
+    assert model.optimizer.iterations == 5 and plans(model)
+    model.fit(x, y, batch_size=5, epochs=1, verbose=0)
+
+
+def test_large_steps_are_not_planned_and_plans_are_bounded(monkeypatch):
+    models = tutorial()
+    check(models, digits([3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12]))
+    assert len(plans(models[0])) <= 8
+    monkeypatch.setattr("fastconv.planning.MEMORY", 1 << 20)
+    check(tutorial(), digits([60] * 4), planned=False)
+
+
+def test_models_train_in_threads():
+    def work(seed):
+        models = tutorial()
+        check(models, digits([4] * 6, seed))
+        done.append(seed)
+
+    done, threads = [], [threading.Thread(target=work, args=(10 * seed,)) for seed in range(3)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(done) == 3
