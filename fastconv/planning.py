@@ -15,6 +15,7 @@ import numpy as np
 
 from fastconv import kernels, layers, losses, ops, optimizers
 from fastconv.layers import activations
+from fastconv.ops.reductions import Mean
 from fastconv.ops.shaping import check_labels
 from fastconv.tensor import Tensor, is_recording, no_grad
 
@@ -166,7 +167,7 @@ class _PlannedStep:
         self.results = [output, values]
         arrays = [*self.results, *self._moving()]
         expected = [array.copy() for array in arrays]
-        self.first = ops.mean(Tensor(expected[1])).item(), expected[0], self._copies()
+        self.first = _mean(expected[1]), expected[0], self._copies()
         if not plan.seal([weight.data for weight in model.weights], arrays, constant=False):
             return
         self.plan = plan
@@ -212,7 +213,7 @@ class _PlannedStep:
         if results is None:
             return None
         gradients = self.gradients if type(model.optimizer) in _OPTIMIZERS else self._copies()
-        return ops.mean(Tensor(results[1])).item(), results[0], gradients
+        return _mean(results[1]), results[0], gradients
 
 
 class _Marks:
@@ -280,6 +281,11 @@ def _arrays(output):
     if output is None:
         return []
     return [output.data, output._logits[1].data] if output._logits else [output.data]
+
+
+def _mean(values):
+    """What the loss makes of its values."""
+    return Mean().forward(values, axis=None, keepdims=False).item()
 
 
 def _same_bits(a, b):

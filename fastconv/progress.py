@@ -11,7 +11,11 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+
+try:  # without the enums that `signal` makes of all numbers: they took a tenth of a small model's step
+    import _signal
+except ImportError:
+    _signal = signal
 
 
 class Progress:
@@ -78,14 +82,14 @@ class Interrupts:
 
     def __enter__(self):
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handle)
+        if in_main_thread and _signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            _signal.signal(signal.SIGINT, self._handle)
             self._installed = True
         return self
 
     def __exit__(self, *exception):
         if self._installed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _signal.signal(signal.SIGINT, signal.default_int_handler)
             self._installed = False
 
     def _handle(self, number, frame):
@@ -94,14 +98,21 @@ class Interrupts:
         else:
             raise KeyboardInterrupt
 
-    @contextmanager
     def shielded(self):
         """A Ctrl-C inside takes effect at the end of the block, never within."""
-        self._shields += 1
-        try:
-            yield
-        finally:
-            self._shields -= 1
-        if self._pending and not self._shields:
-            self._pending = False
+        return _Shield(self)
+
+
+class _Shield:
+    def __init__(self, interrupts):
+        self._interrupts = interrupts
+
+    def __enter__(self):
+        self._interrupts._shields += 1
+
+    def __exit__(self, kind, *rest):
+        interrupts = self._interrupts
+        interrupts._shields -= 1
+        if interrupts._pending and not interrupts._shields and kind is None:
+            interrupts._pending = False
             raise KeyboardInterrupt

@@ -5,6 +5,9 @@ Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/rows.p
 """
 
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uintptr_t
+
+from numpy import dtype, ndarray
 
 from ._memory cimport Block
 from ._tiles cimport MEMORY_WORK, address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of
@@ -12,6 +15,9 @@ from ._tiles cimport MEMORY_WORK, address, fc_rows, fc_tile, fc_tiles, fc_update
 cdef enum:
     BLOCK = 16384      # elements of a tile
     SUM_ROWS = 512     # rows that one tile of a sum adds
+
+
+FLOATS = dtype("float32"), dtype("float64")
 
 
 cdef int run_rows(fc_tile* tile, a, b, y, ptrdiff_t width, double work, c=None, z=None) except -1:
@@ -92,21 +98,28 @@ def crossentropy_backward(dloss, probabilities, target, dlogits):
              probabilities, target, dlogits, probabilities.shape[1], 6, dloss)
 
 
-cdef int cut(void** table, list arrays, ptrdiff_t itemsize) except -1:
+cdef int point(void** table, arrays, list parameters, bint writable) except -1:
     """Writes where each piece of each array starts: pieces of BLOCK elements, the last of an array maybe less."""
-    cdef char* data
     cdef ptrdiff_t size, start, i = 0
-    for array in arrays:
-        data, size = <char*>address(array, True), array.size
+    cdef uintptr_t data
+    kind = parameters[0].dtype
+    if len(arrays) != len(parameters):
+        raise ValueError("The lists must be of one length.")
+    for array, parameter in zip(arrays, parameters):
+        if not isinstance(array, ndarray) or array.shape != parameter.shape or array.dtype != kind:
+            raise ValueError("The arrays must be of one dtype, and of their parameters' shapes.")
+        data, size = <uintptr_t>address(array, writable), array.size
+        if data % <size_t>array.itemsize:
+            raise ValueError("The arrays must be aligned.")
         for start in range(0, size, BLOCK):
-            table[i] = data + start * itemsize
+            table[i] = <char*>data + start * <ptrdiff_t>array.itemsize
             i += 1
     return 0
 
 
-cdef int run_update(fc_tile* tile, fc_update* job, list parameters, list gradients, list first, list second) except -1:
+cdef int run_update(fc_tile* tile, fc_update* job, list parameters, gradients, first, second) except -1:
     """One call for all parameters, over tables of pointers to pieces; `first` and `second` may be None."""
-    cdef ptrdiff_t itemsize = parameters[0].itemsize, pieces = 0, elements = 0, size, start, i = 0
+    cdef ptrdiff_t pieces = 0, elements = 0, size, start, i = 0
     for parameter in parameters:
         size = parameter.size
         pieces += (size + BLOCK - 1) // BLOCK
@@ -117,12 +130,12 @@ cdef int run_update(fc_tile* tile, fc_update* job, list parameters, list gradien
     job.parameter, job.gradient, job.count = table, table + pieces, counts
     job.first = NULL if first is None else table + 2 * pieces
     job.second = NULL if second is None else table + 3 * pieces
-    cut(job.parameter, parameters, itemsize)
-    cut(job.gradient, gradients, itemsize)
+    point(job.parameter, parameters, parameters, True)
+    point(job.gradient, gradients, parameters, False)
     if first is not None:
-        cut(job.first, first, itemsize)
+        point(job.first, first, parameters, True)
     if second is not None:
-        cut(job.second, second, itemsize)
+        point(job.second, second, parameters, True)
     for parameter in parameters:
         size = parameter.size
         for start in range(0, size, BLOCK):
@@ -131,15 +144,22 @@ cdef int run_update(fc_tile* tile, fc_update* job, list parameters, list gradien
     return run(tile, job, sizeof(fc_update), pieces, 2.0 * MEMORY_WORK * elements)
 
 
-def sgd_step(list parameters, list gradients, velocities, double rate, double momentum, bint nesterov):
+cdef const fc_tiles* tiles_for(list parameters) except NULL:
+    if not parameters or not isinstance(parameters[0], ndarray) or parameters[0].dtype not in FLOATS:
+        raise ValueError("Parameters must be arrays of floats.")
+    return tiles_of(parameters[0])
+
+
+def sgd_step(list parameters, gradients, velocities, double rate, double momentum, bint nesterov):
+    """Moves all parameters or, with a ValueError, none: where the arrays are not of one dtype, contiguous, aligned, not
+    empty, of their parameters' shapes, and writable but for the gradients."""
     cdef fc_update job
     job.rate, job.momentum, job.nesterov = rate, momentum, nesterov
-    run_update(tiles_of(parameters[0]).sgd_step, &job, parameters, gradients, velocities, None)
+    run_update(tiles_for(parameters).sgd_step, &job, parameters, gradients, velocities, None)
 
 
-def adam_step(list parameters, list gradients, list first, list second, double rate, double beta_1, double beta_2,
-              double epsilon):
-    """`rate` includes the bias correction of this step."""
+def adam_step(list parameters, gradients, first, second, double rate, double beta_1, double beta_2, double epsilon):
+    """As sgd_step; `rate` includes the bias correction of this step."""
     cdef fc_update job
     job.rate, job.beta_1, job.beta_2, job.epsilon = rate, beta_1, beta_2, epsilon
-    run_update(tiles_of(parameters[0]).adam_step, &job, parameters, gradients, first, second)
+    run_update(tiles_for(parameters).adam_step, &job, parameters, gradients, first, second)

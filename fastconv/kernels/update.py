@@ -20,9 +20,7 @@ def sgd_step(parameters, gradients, velocities, learning_rate, momentum=0.0, nes
     With Nesterov's look-ahead, parameter += momentum * velocity - learning_rate * gradient. velocities is None for
     plain descent.
     """
-    lists = _grouped(parameters, gradients, velocities)
-    for group in lists:
-        _rows.sgd_step(*group, learning_rate, momentum, nesterov)
+    _update(_rows.sgd_step, (parameters, gradients, velocities), (learning_rate, momentum, nesterov))
 
 
 def adam_step(
@@ -32,8 +30,17 @@ def adam_step(
     if step < 1:
         raise ValueError(f"step counts from 1; got {step!r}.")
     rate = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-    for group in _grouped(parameters, gradients, first_moments, second_moments):
-        _rows.adam_step(*group, rate, beta_1, beta_2, epsilon)
+    lists = parameters, gradients, first_moments, second_moments
+    _update(_rows.adam_step, lists, (rate, beta_1, beta_2, epsilon))
+
+
+def _update(kernel, lists, settings):
+    try:
+        return kernel(list(lists[0]), *lists[1:], *settings)  # the usual case: one dtype, everything in order
+    except (TypeError, ValueError, BufferError):
+        pass
+    for group in _grouped(*lists):
+        kernel(*group, *settings)
 
 
 def _grouped(parameters, gradients, *states):

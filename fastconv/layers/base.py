@@ -92,6 +92,7 @@ class Layer:
     _build_shape = None
     _checked_shape = None
     _fused_mark = None  # for which layers/fusion.py has checked the layers that run with this one
+    _holders = (-1, ())  # the changes so far, and the attributes that may hold layers, see _sublayers
     _changes = 0  # of attributes, but for what a call notes about its input: plans become stale by it
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
@@ -114,8 +115,12 @@ class Layer:
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
-        if name not in ("_checked_shape", "_fused_mark"):
+        if name not in ("_checked_shape", "_fused_mark", "_holders"):
             vars(self)["_changes"] = self._changes + 1
+
+    def __delattr__(self, name):
+        object.__delattr__(self, name)
+        vars(self)["_changes"] = self._changes + 1
 
     def __getattr__(self, name):
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
@@ -202,9 +207,20 @@ class Layer:
         return weight
 
     def _sublayers(self) -> list[Layer]:
+        changes, holders = self._holders
+        if changes != self._changes:
+            weights = self._weights, self._fixed_weights
+            holders = [
+                value if isinstance(value, list) else tuple(layers)  # a list may change where it is
+                for value in vars(self).values()
+                if not any(value is own for own in weights)
+                for layers in [[item for item in _items(value) if isinstance(item, Layer)]]
+                if layers or isinstance(value, list)
+            ]
+            self._holders = self._changes, holders
         found = []
-        for value in vars(self).values():
-            for item in value if isinstance(value, (list, tuple)) else (value,):
+        for holder in holders:
+            for item in holder:
                 if isinstance(item, Layer) and all(item is not other for other in found):
                     found.append(item)
         return found
@@ -280,6 +296,10 @@ class Layer:
         if self._build_shape is None:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
+
+
+def _items(value):
+    return value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _float_dtype(dtype, owner: str) -> np.dtype:

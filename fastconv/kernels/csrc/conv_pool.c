@@ -24,12 +24,9 @@ void FC_NAME(conv_pool_forward)(const void *job, ptrdiff_t index, void *scratch)
         FC_NAME(conv_block)(conv, &k, map + d * step[0], step + 1, rest);
     }
     const ptrdiff_t all = conv->groups * conv->filters;
-    for (ptrdiff_t r = 0; r < rows; r++)
-        for (ptrdiff_t c = 0; c < columns; c++) {
-            const real *from = map + r * pool[1] * step[1] + c * pool[2] * step[2];
-            const ptrdiff_t at = (((n * j->output[0] + od) * H + row + r) * W + column + c) * all + g * conv->filters;
-            for (ptrdiff_t k = 0; k < conv->filters; k += LANES)
-                pool_any(pool, from + k, step, j->relu, min_(conv->filters - k, LANES), (real *)j->y + at + k,
-                         (uint8_t *)j->index + at + k);
-        }
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const ptrdiff_t at = (((n * j->output[0] + od) * H + row + r) * W + column) * all + g * conv->filters;
+        pool_any(pool, columns, conv->filters, map + r * pool[1] * step[1], step, j->relu, all, (real *)j->y + at,
+                 (uint8_t *)j->index + at);
+    }
 }

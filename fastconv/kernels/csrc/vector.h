@@ -40,12 +40,16 @@ typedef int32_t lane;
 typedef lane ivec __attribute__((vector_size(FC_BYTES)));
 
 /* By lane: a where the mask is set, else b. C has no ?: for vectors; AVX2 has an instruction that compilers do not find
- * (AVX-512's, they do). */
+ * (AVX-512's, they do). It reads the mask's signs; of the one for bytes GCC would make the mask anew. */
 #if defined(__AVX2__) && FC_BYTES == 32
-typedef char char_vec __attribute__((vector_size(32)));
+typedef real blend_vec __attribute__((vector_size(32)));
 FC_INLINE ivec choose(ivec mask, ivec a, ivec b)
 {
-    return (ivec)__builtin_ia32_pblendvb256((char_vec)b, (char_vec)a, (char_vec)mask);
+#if FC_DOUBLE
+    return (ivec)__builtin_ia32_blendvpd256((blend_vec)b, (blend_vec)a, (blend_vec)mask);
+#else
+    return (ivec)__builtin_ia32_blendvps256((blend_vec)b, (blend_vec)a, (blend_vec)mask);
+#endif
 }
 #else
 FC_INLINE ivec choose(ivec mask, ivec a, ivec b) { return (mask & a) | (~mask & b); }

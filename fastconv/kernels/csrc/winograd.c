@@ -86,14 +86,14 @@ FC_INLINE void pool_box(const fc_winograd *j, const int d1, const int h1, const 
     const ptrdiff_t D = j->axis[0].output / pool[0], H = j->axis[1].output / pool[1], W = j->axis[2].output / pool[2];
     const ptrdiff_t step[3] = {h1 * w1 * LANES, w1 * LANES, LANES};
     for (ptrdiff_t d = 0; d < d1 / pool[0]; d++)
-        for (ptrdiff_t h = 0; h < h1 / pool[1]; h++)
-            for (ptrdiff_t w = 0; w < w1 / pool[2]; w++) {
-                const ptrdiff_t od = p->at[0] / pool[0] + d, oh = p->at[1] / pool[1] + h, ow = p->at[2] / pool[2] + w;
-                if (od >= D || oh >= H || ow >= W) continue;
-                const real *cell = (const real *)(from + (d * pool[0] * h1 + h * pool[1]) * w1 + w * pool[2]);
-                const ptrdiff_t at = (((p->n * D + od) * H + oh) * W + ow) * K + k;
-                pool_any(pool, cell, step, j->relu, lanes, (real *)j->y + at, (uint8_t *)j->index + at);
-            }
+        for (ptrdiff_t h = 0; h < h1 / pool[1]; h++) {
+            const ptrdiff_t od = p->at[0] / pool[0] + d, oh = p->at[1] / pool[1] + h, ow = p->at[2] / pool[2];
+            if (od >= D || oh >= H) continue;
+            const real *cell = (const real *)(from + (d * pool[0] * h1 + h * pool[1]) * w1);
+            const ptrdiff_t at = (((p->n * D + od) * H + oh) * W + ow) * K + k;
+            pool_any(pool, min_(w1 / pool[2], W - ow), lanes, cell, step, j->relu, K, (real *)j->y + at,
+                     (uint8_t *)j->index + at);
+        }
 }
 
 FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const fc_winograd *j, ptrdiff_t first,
