@@ -113,6 +113,9 @@ class Worker:
         answer = {"faults": (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / HABIT_STEPS}
         if hasattr(self.adapter, "kernel_clock"):
             with self.adapter.kernel_clock() as spent:
+                training = self.adapter.training(data.weights())
+                steps()
+                spent.clear()
                 total = steps()
             answer["outside"] = 1 - sum(spent) / total
         return answer
