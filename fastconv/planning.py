@@ -17,7 +17,7 @@ from fastconv import kernels, layers, losses, ops, optimizers
 from fastconv.layers import activations
 from fastconv.ops.reductions import Mean
 from fastconv.ops.shaping import check_labels
-from fastconv.tensor import Tensor, is_recording, no_grad
+from fastconv.tensor import Tensor, is_recording, no_grad, wrap
 
 PLANS = 8  # input shapes that one model keeps plans for
 MEMORY = 64 << 20  # bytes of all plans of a model; a larger computation hides its overhead anyway
@@ -135,9 +135,9 @@ class _Planned:
         arrays = [kernels.empty(shape, self.dtype) for shape in self.shapes]
         if not self.plan.replay((x if x.flags.c_contiguous else np.ascontiguousarray(x),), arrays):
             return None
-        output = Tensor(arrays[0])
+        output = wrap(arrays[0])
         if len(arrays) > 1:
-            output._logits = ("softmax", Tensor(arrays[1]), self.axis)
+            output._logits = ("softmax", wrap(arrays[1]), self.axis)
         return output
 
 

@@ -10,7 +10,7 @@ lands on a leaf's `grad` belongs to that leaf alone.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import itertools
 import threading
 
@@ -30,14 +30,26 @@ class _Mode(threading.local):
 _mode = _Mode()
 
 
-@contextlib.contextmanager
-def no_grad():
+class no_grad:
     """Record nothing on the tape: `with no_grad(): ...`, or `@no_grad()` above a function. Per thread."""
-    previous, _mode.recording = _mode.recording, False
-    try:
-        yield
-    finally:
-        _mode.recording = previous
+
+    def __init__(self):
+        self._previous = []  # one object may be entered again
+
+    def __enter__(self):
+        self._previous.append(_mode.recording)
+        _mode.recording = False
+
+    def __exit__(self, *exception):
+        _mode.recording = self._previous.pop()
+
+    def __call__(self, function):
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            with no_grad():
+                return function(*args, **kwargs)
+
+        return call
 
 
 def is_recording() -> bool:
@@ -157,6 +169,13 @@ class Tensor:
         _walk(self if self._node is None else self._node, gradient)
 
 
+def wrap(data, requires_grad=False, node=None):
+    """A Tensor on a float array that needs no check."""
+    tensor = Tensor.__new__(Tensor)
+    tensor._set(data, requires_grad, node)
+    return tensor
+
+
 class Parameter(Tensor):
     """A trainable leaf with a name: a layer's weight.
 
@@ -241,9 +260,7 @@ class Op:
         if recorded:
             op.sources = sources
             op.order = _next_order()
-        output = Tensor.__new__(Tensor)
-        output._set(data, recorded, op if recorded else None)
-        return output
+        return wrap(data, recorded, op if recorded else None)
 
 
 # ----------------------------------------------------------------------------------------------- walking the tape

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastconv import initializers, kernels, ops, registry
 from fastconv.layers import configs
-from fastconv.tensor import Parameter, Tensor, no_grad
+from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
@@ -173,6 +173,8 @@ class Layer:
         return x
 
     def _convert(self, inputs) -> Tensor:
+        if type(inputs) is np.ndarray and inputs.dtype is self._dtype:  # the usual case
+            return wrap(inputs)
         if isinstance(inputs, Layer):
             raise TypeError(
                 f"{type(self).__name__} was called on {inputs.name!r}, a layer. Models are built as "
