@@ -21,7 +21,7 @@ TILES = ["conv_forward.c", "conv_scatter.c", "conv_backward_kernel.c", "conv_poo
          "grouped.c", "grouped_kernel.c", "winograd.c", "winograd_kernel.c", "pool.c", "rows.c", "update.c",
          "table.c"]  # fmt: skip
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "pool_window.h", "winograd.h",
-           "winograd_tiles.h", "grouped.h", "exp.h", "bytes.h", "ahead.h"]  # fmt: skip
+           "winograd_tiles.h", "grouped.h", "exp.h", "bytes.h", "ahead.h", "far.h"]  # fmt: skip
 FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
 
 # name: (bytes in a vector, pixels in a register tile, flags)

@@ -16,6 +16,7 @@ from ._memory cimport Block
 from ._tiles cimport (
     FC_FLAT_ROWS,
     FC_PHASES,
+    LINE,
     MEMORY_WORK,
     PACK_WORK,
     address,
@@ -28,6 +29,7 @@ from ._tiles cimport (
     fc_pack,
     fc_scatter,
     fc_tiles,
+    is_far,
     run,
     tiles_of,
     window_axis,
@@ -141,6 +143,9 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     contiguous(job.x_step, axis, job.groups * job.channels)
     samples_as_columns(job, tiles.block)
     pack_weights(tiles, pack, job, packed, bias)
+
+    job.far = tiles.panel * itemsize % LINE == 0 and is_far(
+        job.y, outputs * job.groups * job.filters * itemsize, job.filters * itemsize)
 
     # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
     pixels = max(pixels, tiles.block * min(8, lanes * depth * itemsize // SLAB))

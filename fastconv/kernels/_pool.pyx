@@ -3,7 +3,7 @@
 
 from libc.stddef cimport ptrdiff_t
 
-from ._tiles cimport MEMORY_WORK, address, fc_pool, fc_tile, fc_tiles, run, tiles_of, window_axis
+from ._tiles cimport MEMORY_WORK, address, fc_pool, fc_tile, fc_tiles, is_far, run, tiles_of, window_axis
 
 
 cdef enum:
@@ -22,6 +22,7 @@ cdef int run_pool(fc_tile* tile, x, y, index, window, bint backward) except -1:
     cdef ptrdiff_t rows = job.batch
     for i in range(2):
         rows *= job.axis[i].input if backward else job.axis[i].output
+    job.far = is_far(job.y, y.nbytes, job.channels * y.itemsize)
     job.rows = max(1, BLOCK // (y.size // rows))
     return run(tile, &job, sizeof(job), (rows + job.rows - 1) // job.rows, MEMORY_WORK * max(x.size, y.size))
 

@@ -32,6 +32,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t x_step[4]
         ptrdiff_t y_step[4]
         ptrdiff_t rows, columns
+        int far
 
     ctypedef struct fc_conv_pool:
         fc_conv conv
@@ -162,6 +163,7 @@ cdef extern from "tiles.h" nogil:
         void* index
         fc_axis axis[3]
         ptrdiff_t batch, channels, rows
+        int far
 
     ctypedef struct fc_rows:
         const void* a
@@ -235,7 +237,11 @@ cdef enum:
     MEMORY_WORK = 10
     PACK_WORK = 50
 
+cdef enum:
+    LINE = 64  # bytes of the caches'
+
 cdef const fc_tiles* tiles_of(array) except NULL
+cdef bint is_far(const void* data, ptrdiff_t size, ptrdiff_t pixel)
 cdef void* address(array, bint writable=*) except NULL
 cdef fc_axis window_axis(window, int axis)
 cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, double work, bint flush=*,

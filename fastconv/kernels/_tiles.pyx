@@ -43,6 +43,9 @@ cdef double SERIAL_WORK = 5e5
 # The same within a plan, whose team is awake: sharing a step costs it a barrier only.
 cdef double SHARED_WORK = 1e5
 
+# An output of more bytes than this is stored past the caches: what reads it next would not find it there anyway.
+cdef ptrdiff_t FAR = 16 << 20
+
 cdef int level = 0
 cdef unsigned long settings = 0  # counts the changes of what decides which tiles a computation runs
 cdef Plan recording = None
@@ -66,6 +69,11 @@ cdef void* address(array, bint writable=False) except NULL:
         recording.arrays.append((array, <uintptr_t>data))
     PyBuffer_Release(&buffer)
     return data
+
+
+cdef bint is_far(const void* data, ptrdiff_t size, ptrdiff_t pixel):
+    """Whether an output of `size` bytes, written in whole pixels of `pixel` bytes, should go past the caches."""
+    return size > FAR and pixel % LINE == 0 and <uintptr_t>data % LINE == 0
 
 
 cdef fc_axis window_axis(window, int axis):

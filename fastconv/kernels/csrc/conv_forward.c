@@ -6,6 +6,7 @@
  * gather a group's channels, the tile copies its input rows to scratch first.
  */
 #include "ahead.h"
+#include "far.h"
 #include "window.h"
 
 void FC_NAME(conv_pack)(const void *job, ptrdiff_t index, void *scratch)
@@ -48,6 +49,7 @@ typedef struct {
     ptrdiff_t run, w_row, x_pixel, y_pixel; /* w_row: width of the panel */
     const product *list;
     ptrdiff_t products; /* of the list; 0: use the box */
+    int far;            /* store y past the caches */
 } box;
 
 enum { SHORT_RUN = 16, MAX_PRODUCTS = 256 };
@@ -104,7 +106,12 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
                         add_product(pixels, vectors, acc, x_t, pixel, w_t);
                 }
 
-    if (valid == vectors * LANES) {
+    if (b->far) {
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < pixels; m++)
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++) store_far(y + m * b->y_pixel + v * LANES, acc[m][v]);
+    } else if (valid == vectors * LANES) {
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
@@ -177,6 +184,7 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
                 .x_pixel = W->stride * x.pixel,
                 .y_pixel = y_step[1],
                 .list = list,
+                .far = j->far,
             };
             if (listed && (h0 != known.h0 || h1 != known.h1 || width != known.width))
                 known = (struct known){h0, h1, width, list_products(&b, list)};
@@ -188,7 +196,7 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
                 const ptrdiff_t pixels = k->columns / pieces + (i < k->columns % pieces);
                 if (!listed) {
                     ask(0, &next, tile++);
-                    for (ptrdiff_t m = c + pixels; m < min_(c + 2 * pixels, k->columns); m++)
+                    for (ptrdiff_t m = c + pixels; !j->far && m < min_(c + 2 * pixels, k->columns); m++)
                         __builtin_prefetch(y_r + m * b.y_pixel, 1);
                 }
                 tile_functions[pixels - 1][width / LANES - 1](&b, x_r + c * b.x_pixel, w_r, bias_g + first,
@@ -210,4 +218,5 @@ void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
     real *y = (real *)j->y + n * j->y_step[0] + od * j->y_step[1] + row * j->y_step[2] + column * j->y_step[3]
             + g * j->filters;
     FC_NAME(conv_block)(j, &k, y, j->y_step + 2, scratch);
+    if (j->far) far_done();
 }

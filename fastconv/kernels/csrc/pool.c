@@ -6,6 +6,7 @@
  * gathers from the windows over it. Either way dx is written once, needs no zeros before and no atomics.
  */
 #include "bytes.h"
+#include "far.h"
 
 #include <string.h>
 
@@ -107,6 +108,7 @@ FC_INLINE void each_row(const void *job, ptrdiff_t tile, ptrdiff_t rows, row_fun
     const fc_pool *j = job;
     const ptrdiff_t last = min_((tile + 1) * j->rows, rows);
     for (ptrdiff_t row = tile * j->rows; row < last; row++) work(j, row);
+    if (j->far) far_done();
 }
 
 FC_INLINE ptrdiff_t output_rows(const fc_pool *j) { return j->batch * j->axis[0].output * j->axis[1].output; }
@@ -175,18 +177,19 @@ void FC_NAME(average_pool_forward)(const void *job, ptrdiff_t tile, void *scratc
     each_row(job, tile, output_rows(job), average_forward_row);
 }
 
-FC_INLINE void average_spread(const real *dy, real *dx, ptrdiff_t C, real share, ptrdiff_t columns, int vectors,
+FC_INLINE void average_spread(const int far, const real *dy, real *dx, ptrdiff_t C, real share, ptrdiff_t columns, int vectors,
                               ptrdiff_t lanes)
 {
     FC_UNROLL(4)
     for (int v = 0; v < vectors; v++) {
         const vec g = load_part(dy + v * LANES, lanes) * share;
-        for (ptrdiff_t w = 0; w < columns; w++) store_part(dx + w * C + v * LANES, g, lanes);
+        for (ptrdiff_t w = 0; w < columns; w++) store_part_far(far, dx + w * C + v * LANES, g, lanes);
     }
 }
 
 /* One row of dx from the row of windows over it, each of which has `rows` real rows; no cell has two windows. */
-static void average_spread_row(const fc_axis *W, ptrdiff_t C, ptrdiff_t rows, const real *dy, real *dx_row)
+FC_INLINE void average_spread_row(const int far, const fc_axis *W, ptrdiff_t C, ptrdiff_t rows, const real *dy,
+                                  real *dx_row)
 {
     ptrdiff_t done = 0; /* cells written so far */
     for (ptrdiff_t ow = 0; ow < W->output;) {
@@ -195,7 +198,7 @@ static void average_spread_row(const fc_axis *W, ptrdiff_t C, ptrdiff_t rows, co
         const real share = 1 / (real)(rows * columns);
         real *dx = dx_row + (tw.at + tw.first) * C;
         zeros(dx_row + done * C, (tw.at + tw.first - done) * C);
-#define WINDOW(c, vectors, lanes) average_spread(dy + (c), dx + (c), C, share, nw, vectors, lanes)
+#define WINDOW(c, vectors, lanes) average_spread(far, dy + (c), dx + (c), C, share, nw, vectors, lanes)
 #define COLUMNS(nd, nh, columns)                                                                                     \
     do {                                                                                                             \
         const ptrdiff_t nw = columns;                                                                                \
@@ -244,7 +247,11 @@ static void average_backward_row(const fc_pool *j, ptrdiff_t row)
         zeros(dx, W->input * C);
     } else if (!overlapping(j)) {
         const real *dy = dy_n + (d.first * H->output + h.first) * W->output * C;
-        average_spread_row(W, C, cells(D, d.first) * cells(H, h.first), dy, dx);
+        const ptrdiff_t rows = cells(D, d.first) * cells(H, h.first);
+        if (j->far)
+            average_spread_row(1, W, C, rows, dy, dx);
+        else
+            average_spread_row(0, W, C, rows, dy, dx);
     } else {
         for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
             const windows w = windows_over(W, iw);

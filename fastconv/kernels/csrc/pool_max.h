@@ -94,20 +94,20 @@ void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *
     each_row(job, tile, output_rows(job), MAX_NAME(max_forward_row));
 }
 
-FC_INLINE void MAX_NAME(max_spread)(const real *dy, const INDEX *index, real *dx, ptrdiff_t C, lane first,
+FC_INLINE void MAX_NAME(max_spread)(const int far, const real *dy, const INDEX *index, real *dx, ptrdiff_t C, lane first,
                                     ptrdiff_t columns, int vectors, ptrdiff_t lanes)
 {
     FC_UNROLL(4)
     for (int v = 0; v < vectors; v++) {
         const ivec g = (ivec)load_part(dy + v * LANES, lanes), won = MAX_NAME(winners)(index + v * LANES, lanes);
         for (ptrdiff_t w = 0; w < columns; w++)
-            store_part(dx + w * C + v * LANES, (vec)(g & (won == (lane)(first + (lane)w))), lanes);
+            store_part_far(far, dx + w * C + v * LANES, (vec)(g & (won == (lane)(first + (lane)w))), lanes);
     }
 }
 
 /* One row of dx from the row of windows over it, whose tap (0, 0) on this row is `here`; no cell has two windows. */
-static void MAX_NAME(max_spread_row)(const fc_axis *W, ptrdiff_t C, lane here, const real *dy, const INDEX *index,
-                                     real *dx_row)
+FC_INLINE void MAX_NAME(max_spread_row)(const int far, const fc_axis *W, ptrdiff_t C, lane here, const real *dy,
+                                        const INDEX *index, real *dx_row)
 {
     ptrdiff_t done = 0; /* cells written so far */
     for (ptrdiff_t ow = 0; ow < W->output;) {
@@ -117,7 +117,7 @@ static void MAX_NAME(max_spread_row)(const fc_axis *W, ptrdiff_t C, lane here, c
         real *dx = dx_row + (tw.at + tw.first) * C;
         zeros(dx_row + done * C, (tw.at + tw.first - done) * C);
 #define WINDOW(c, vectors, lanes)                                                                                    \
-    MAX_NAME(max_spread)(dy + (c), index + (c), dx + (c), C, first, nw, vectors, lanes)
+    MAX_NAME(max_spread)(far, dy + (c), index + (c), dx + (c), C, first, nw, vectors, lanes)
 #define COLUMNS(nd, nh, columns)                                                                                     \
     do {                                                                                                             \
         const ptrdiff_t nw = columns;                                                                                \
@@ -175,7 +175,11 @@ static void MAX_NAME(max_backward_row)(const fc_pool *j, ptrdiff_t row)
     } else if (!overlapping(j)) {
         const ptrdiff_t at = (d.first * H->output + h.first) * W->output * C;
         const ptrdiff_t td = tap_0[0] - d.first * D->stride, th = tap_0[1] - h.first * H->stride;
-        MAX_NAME(max_spread_row)(W, C, (lane)((td * H->taps + th) * W->taps), dy_n + at, index_n + at, dx);
+        const lane here = (lane)((td * H->taps + th) * W->taps);
+        if (j->far)
+            MAX_NAME(max_spread_row)(1, W, C, here, dy_n + at, index_n + at, dx);
+        else
+            MAX_NAME(max_spread_row)(0, W, C, here, dy_n + at, index_n + at, dx);
     } else {
         for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
             const windows w = windows_over(W, iw);

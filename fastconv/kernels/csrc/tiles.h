@@ -41,6 +41,7 @@ typedef struct {
     ptrdiff_t batch, groups, channels, filters;
     ptrdiff_t x_step[4], y_step[4]; /* between samples, depths, rows and columns */
     ptrdiff_t rows, columns;    /* outputs of one tile */
+    int far;                    /* whether y goes past the caches, see far.h */
 } fc_conv;
 
 /* Outputs of one sample, group and depth, which conv_forward.c computes at once. */
@@ -194,6 +195,7 @@ typedef struct {
     void *index;   /* max only: the tap that won, in C order over the window; bytes, or int32 in the _wide tiles */
     fc_axis axis[3];
     ptrdiff_t batch, channels, rows;
+    int far; /* whether y goes past the caches, see far.h */
 } fc_pool;
 
 /* Elementwise and row-wise work on contiguous arrays. Tile i covers rows i * block to (i + 1) * block of `rows`. */
