@@ -22,7 +22,11 @@ FC_INLINE ahead ahead_of(const real *start, ptrdiff_t count, ptrdiff_t times)
 FC_INLINE void ask(const int write, const ahead *a, ptrdiff_t i)
 {
     const ptrdiff_t count = a->end - a->start, stop = min_(count, (i + 1) * a->step);
-    for (ptrdiff_t at = i * a->step; at < stop; at += LINE) __builtin_prefetch(a->start + at, write, 2);
+    for (ptrdiff_t at = i * a->step; at < stop; at += LINE)
+        if (write)
+            __builtin_prefetch(a->start + at, 1, 2);
+        else
+            __builtin_prefetch(a->start + at, 0, 2);
 }
 
 #endif
