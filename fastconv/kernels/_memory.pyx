@@ -3,7 +3,8 @@
 
 A fresh page costs far more than a copy of it, so a block whose last array has died goes to a free list of its size
 class and serves the next array of about that size. A Block is the base object of its arrays: NumPy's own reference
-counting decides when it is free, and nothing is freed by hand. Blocks are aligned to 64 bytes, never zeroed.
+counting decides when it is free, and nothing is freed by hand. Blocks are aligned to 64 bytes, never zeroed. Large
+ones ask for huge pages: a pass over rows that each lie on a page of their own would wait for address translation.
 
 The lists are plain C and are touched only while the GIL is held, with no Python code in between: that is their lock,
 also when a garbage collection or the interpreter's exit returns a block.
@@ -14,7 +15,30 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 
+cdef extern from * nogil:
+    """
+    #include <stdlib.h>
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+    /* Memory on huge pages, where the system has them and lets a program ask. */
+    static void *huge_malloc(size_t size, size_t page)
+    {
+    #if defined(MADV_HUGEPAGE)
+        void *data = NULL;
+        if (posix_memalign(&data, page, size)) return NULL;
+        madvise(data, size / page * page, MADV_HUGEPAGE); /* a wish: what it answers does not matter */
+        return data;
+    #else
+        (void)page;
+        return malloc(size);
+    #endif
+    }
+    """
+    void* huge_malloc(size_t size, size_t page)
+
 cdef enum:
+    HUGE = 2 << 20  # bytes of a huge page
     ALIGNMENT = 64
     STEPS = 8  # size classes between two powers of two: a block is at most 1/8 larger than was asked for
     CLASSES = 64 * STEPS
@@ -49,6 +73,15 @@ cdef inline int class_of(size_t size) noexcept nogil:
     return <int>(shift * STEPS + (units - STEPS))  # units == 2 * STEPS is the next shift's first class
 
 
+cdef Header* allocate(size_t size):
+    """A new header with room for `size` bytes behind it; NULL if there is no memory."""
+    cdef size_t all = size + 2 * ALIGNMENT
+    cdef Header* header = <Header*>(huge_malloc(all, HUGE) if size >= HUGE else malloc(all))
+    if header is not NULL:
+        header.size = size
+    return header
+
+
 cdef class Block:
     """One block of memory, with the buffer protocol so that it can be an array's base."""
 
@@ -63,13 +96,12 @@ cdef class Block:
             lists[self.size_class] = header.next
             cached -= header.size
         else:
-            header = <Header*>malloc(padded(self.size_class) + 2 * ALIGNMENT)
+            header = allocate(padded(self.size_class))
             if header is NULL:
                 empty_cache()
-                header = <Header*>malloc(padded(self.size_class) + 2 * ALIGNMENT)
+                header = allocate(padded(self.size_class))
                 if header is NULL:
                     raise MemoryError(f"There is no memory for an array of {size} bytes.")
-            header.size = padded(self.size_class)
         self.header = header
         self.data = <char*>((<uintptr_t>header + sizeof(Header) + ALIGNMENT - 1) & ~<uintptr_t>(ALIGNMENT - 1))
         if kept is not None and keeper == PyThread_get_thread_ident():

@@ -40,6 +40,18 @@
             Work(depths, rows, columns);                                                                             \
     } while (0)
 
+/* Asks for the lines of some vectors that come into play soon. Hardware looks ahead too, but only to the end of a page,
+ * and rows are about as long as a page. */
+enum { PAGE = 4096 / sizeof(real), LINE_VECTORS = 64 / FC_BYTES };
+FC_INLINE void soon(const int write, const real *p, int vectors)
+{
+    for (int v = 0; v < vectors; v += LINE_VECTORS)
+        if (write)
+            __builtin_prefetch(p + v * LANES, 1);
+        else
+            __builtin_prefetch(p + v * LANES, 0);
+}
+
 /* The taps of one window that read inside the input: `first` to `last` - 1; tap 0 lies over cell `at`. */
 typedef struct {
     ptrdiff_t at, first, last;
@@ -130,16 +142,18 @@ FC_INLINE void zeros(real *y, ptrdiff_t count)
 
 /* ---- average ---- */
 
-FC_INLINE void average_window(part p, const real *x, real *y, real count, int vectors, ptrdiff_t lanes)
+FC_INLINE void average_window(part p, ptrdiff_t next, const real *x, real *y, real count, int vectors, ptrdiff_t lanes)
 {
     vec sum[WIDE] = {{0}};
     for (ptrdiff_t d = 0; d < p.depths; d++)
         for (ptrdiff_t h = 0; h < p.rows; h++)
             for (ptrdiff_t w = 0; w < p.columns; w++) {
                 const real *x_tap = x + d * p.depth_step + h * p.row_step + w * p.pixel;
+                soon(0, x_tap + next, vectors);
                 FC_UNROLL(4)
                 for (int v = 0; v < vectors; v++) sum[v] += load_part(x_tap + v * LANES, lanes);
             }
+    soon(1, y + PAGE, vectors);
     FC_UNROLL(4)
     for (int v = 0; v < vectors; v++) store_part(y + v * LANES, sum[v] / count, lanes);
 }
@@ -154,12 +168,13 @@ static void average_forward_row(const fc_pool *j, ptrdiff_t row)
     const real *x_row = (const real *)j->x + o.n * j->axis[0].input * all.depth_step
                       + (td.at + td.first) * all.depth_step + (th.at + th.first) * all.row_step;
     real *y = (real *)j->y + row * W->output * C;
+    const ptrdiff_t next = j->axis[1].stride * all.row_step; /* to what the next row of windows reads */
     for (ptrdiff_t ow = 0; ow < W->output;) {
         const taps tw = window_taps(W, ow);
         const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow);
         const real *x = x_row + (tw.at + tw.first) * C;
         const real count = (real)(all.depths * all.rows * columns);
-#define WINDOW(c, vectors, lanes) average_window(p, x + (c), y + (c), count, vectors, lanes)
+#define WINDOW(c, vectors, lanes) average_window(p, next, x + (c), y + (c), count, vectors, lanes)
 #define COLUMNS(nd, nh, nw)                                                                                          \
     do {                                                                                                             \
         const part p = {nd, nh, nw, all.depth_step, all.row_step, C};                                                \
@@ -177,9 +192,11 @@ void FC_NAME(average_pool_forward)(const void *job, ptrdiff_t tile, void *scratc
     each_row(job, tile, output_rows(job), average_forward_row);
 }
 
-FC_INLINE void average_spread(const int far, const real *dy, real *dx, ptrdiff_t C, real share, ptrdiff_t columns, int vectors,
-                              ptrdiff_t lanes)
+FC_INLINE void average_spread(const int far, const real *dy, real *dx, ptrdiff_t C, real share, ptrdiff_t columns,
+                              int vectors, ptrdiff_t lanes)
 {
+    soon(0, dy + PAGE, vectors);
+    for (ptrdiff_t w = 0; !far && w < columns; w++) soon(1, dx + PAGE + w * C, vectors);
     FC_UNROLL(4)
     for (int v = 0; v < vectors; v++) {
         const vec g = load_part(dy + v * LANES, lanes) * share;

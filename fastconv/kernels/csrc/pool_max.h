@@ -29,8 +29,8 @@ FC_INLINE ivec MAX_NAME(winners)(const INDEX *index, ptrdiff_t lanes)
 }
 
 /* `first` is the number of the first tap inside, `depth_taps` and `row_taps` lie between depths and rows. */
-FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane row_taps, const real *x, real *y,
-                                    INDEX *index, int vectors, ptrdiff_t lanes)
+FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane row_taps, ptrdiff_t next, const real *x,
+                                    real *y, INDEX *index, int vectors, ptrdiff_t lanes)
 {
     vec best[WIDE];
     ivec won[WIDE];
@@ -42,8 +42,9 @@ FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane ro
     for (ptrdiff_t d = 0; d < p.depths; d++)
         for (ptrdiff_t h = 0; h < p.rows; h++)
             for (ptrdiff_t w = 0; w < p.columns; w++) {
-                if (d + h + w == 0) continue;
                 const real *x_tap = x + d * p.depth_step + h * p.row_step + w * p.pixel;
+                soon(0, x_tap + next, vectors);
+                if (d + h + w == 0) continue;
                 const ivec tap = (ivec){0} + (lane)(first + (lane)d * depth_taps + (lane)h * row_taps + (lane)w);
                 FC_UNROLL(4)
                 for (int v = 0; v < vectors; v++) {
@@ -53,6 +54,7 @@ FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane ro
                     won[v] = choose(take, tap, won[v]);
                 }
             }
+    soon(1, y + PAGE, vectors);
     FC_UNROLL(4)
     for (int v = 0; v < vectors; v++) store_part(y + v * LANES, best[v], lanes);
     MAX_NAME(store_index)(index, won, vectors, lanes);
@@ -69,6 +71,7 @@ static void MAX_NAME(max_forward_row)(const fc_pool *j, ptrdiff_t row)
                       + (td.at + td.first) * all.depth_step + (th.at + th.first) * all.row_step;
     real *y = (real *)j->y + row * W->output * C;
     INDEX *index = (INDEX *)j->index + row * W->output * C;
+    const ptrdiff_t next = j->axis[1].stride * all.row_step; /* to what the next row of windows reads */
     const lane row_taps = (lane)W->taps, depth_taps = (lane)j->axis[1].taps * row_taps;
     for (ptrdiff_t ow = 0; ow < W->output;) {
         const taps tw = window_taps(W, ow);
@@ -76,7 +79,7 @@ static void MAX_NAME(max_forward_row)(const fc_pool *j, ptrdiff_t row)
         const lane first = (lane)td.first * depth_taps + (lane)th.first * row_taps + (lane)tw.first;
         const real *x = x_row + (tw.at + tw.first) * C;
 #define WINDOW(c, vectors, lanes)                                                                                    \
-    MAX_NAME(max_window)(p, first, depth_taps, row_taps, x + (c), y + (c), index + (c), vectors, lanes)
+    MAX_NAME(max_window)(p, first, depth_taps, row_taps, next, x + (c), y + (c), index + (c), vectors, lanes)
 #define COLUMNS(nd, nh, nw)                                                                                          \
     do {                                                                                                             \
         const part p = {nd, nh, nw, all.depth_step, all.row_step, C};                                                \
@@ -97,6 +100,8 @@ void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *
 FC_INLINE void MAX_NAME(max_spread)(const int far, const real *dy, const INDEX *index, real *dx, ptrdiff_t C, lane first,
                                     ptrdiff_t columns, int vectors, ptrdiff_t lanes)
 {
+    soon(0, dy + PAGE, vectors);
+    for (ptrdiff_t w = 0; !far && w < columns; w++) soon(1, dx + PAGE + w * C, vectors);
     FC_UNROLL(4)
     for (int v = 0; v < vectors; v++) {
         const ivec g = (ivec)load_part(dy + v * LANES, lanes), won = MAX_NAME(winners)(index + v * LANES, lanes);
