@@ -1,5 +1,7 @@
 """Fixtures: `isa` runs a test once on each instruction set of this machine, `exact` without Winograd."""
 
+import signal
+
 import pytest
 
 from fastconv import kernels
@@ -26,3 +28,12 @@ def exact():
     before = kernels.set_precision("exact")
     yield
     kernels.set_precision(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c():
+    """A shell that runs the tests in the background has Ctrl-C ignored; some tests send it."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -18,7 +18,9 @@ def check(run, *arrays):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("filters, taps, groups", [(32, 1, 1), (32, 3, 1), (96, 1, 3), (48, 1, 1), (20, 1, 1), (16, 1, 4)])
+@pytest.mark.parametrize(
+    "filters, taps, groups", [(32, 1, 1), (32, 3, 1), (96, 1, 3), (48, 1, 1), (20, 1, 1), (16, 1, 4)]
+)
 def test_convolution(filters, taps, groups, dtype, isa):
     pixels = (3 << 21) // filters // np.dtype(dtype).itemsize
     x, kernel = normal((SAMPLES, pixels, 2 * groups), dtype), normal((taps, 2, filters), dtype, 1)
@@ -38,5 +40,6 @@ def test_pooling(pool, strides, channels, dtype, isa):
     x = normal(shape, dtype)
     y, index = kernels.max_pool_forward(x, pool, strides=strides)
     dy = normal(y.shape, dtype, 1)
-    check(lambda dy, index: kernels.max_pool_backward(dy, index, (len(dy), *shape[1:]), pool, strides=strides), dy, index)
-    check(lambda dy: kernels.average_pool_backward(dy, (len(dy), *shape[1:]), pool, strides=strides), dy)
+    inner = shape[1:]
+    check(lambda dy, index: kernels.max_pool_backward(dy, index, (len(dy), *inner), pool, strides=strides), dy, index)
+    check(lambda dy: kernels.average_pool_backward(dy, (len(dy), *inner), pool, strides=strides), dy)

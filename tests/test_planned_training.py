@@ -18,8 +18,9 @@ STACKS = {
         layers.Conv1D(12, 5, strides=2, padding="same"), layers.ReLU(), layers.AveragePooling1D(2), layers.Dropout(0),
         layers.GlobalMaxPooling1D(), layers.Dense(3), layers.Softmax()]),
     "2d": ((17, 18, 3), 7, lambda: [
-        layers.Conv2D(8, 3, activation="relu"), layers.Conv2D(8, 3, groups=8), layers.Conv2D(16, 3, strides=2, groups=2),
-        layers.ReLU(), layers.AveragePooling2D(2), layers.Conv2D(12, 3, padding="same", dilation_rate=2, use_bias=False),
+        layers.Conv2D(8, 3, activation="relu"), layers.Conv2D(8, 3, groups=8),
+        layers.Conv2D(16, 3, strides=2, groups=2), layers.ReLU(), layers.AveragePooling2D(2),
+        layers.Conv2D(12, 3, padding="same", dilation_rate=2, use_bias=False),
         layers.MaxPooling2D(2, strides=1), layers.Conv2D(16, 1, activation="relu"), layers.GlobalAveragePooling2D(),
         layers.Dense(7, activation="softmax")]),
     "3d": ((6, 7, 8, 2), 8, lambda: [
@@ -89,8 +90,11 @@ def test_a_planned_step_has_the_eager_bits(name, optimizer, isa):
 
 def test_3d_and_float64():
     def stack():
-        return [layers.Conv3D(8, 3, padding="same", activation="relu", dtype="float64"), layers.MaxPooling3D(2, dtype="float64"),
-                layers.Flatten(dtype="float64"), layers.Dense(4, activation="softmax", dtype="float64")]  # fmt: skip
+        return [
+            layers.Conv3D(8, 3, padding="same", activation="relu", dtype="float64"),
+            layers.MaxPooling3D(2, dtype="float64"), layers.Flatten(dtype="float64"),
+            layers.Dense(4, activation="softmax", dtype="float64"),
+        ]  # fmt: skip
 
     models = pair(stack, (5, 6, 7, 2), dtype="float64")
     models[0]._dtype = models[1]._dtype = np.dtype("float64")

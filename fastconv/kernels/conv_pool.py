@@ -2,9 +2,10 @@
 
 The pooling windows do not overlap (their strides are their size) and are not padded; cells past the last whole window
 are not read. Shapes as in conv.py; y is (N, *pooled, K), index the tap that won each window (uint8, as max_pool_forward
-counts), or CUT where ReLU left the window without a gradient. Values, ties and gradients are those of conv_forward, relu_forward and max_pool_forward one after another, but
-the full map is never stored, and the gradients touch only the positions that won: where a gradient is 0, a NaN or an
-infinity under it stays unseen. `dy` is y's gradient; what ReLU does to it is in the index.
+counts), or CUT where ReLU left the window without a gradient. Values, ties and gradients are those of conv_forward,
+relu_forward and max_pool_forward one after another, but the full map is never stored, and the gradients touch only the
+positions that won: where a gradient is 0, a NaN or an infinity under it stays unseen. `dy` is y's gradient; what ReLU
+does to it is in the index.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@
 #include <string.h>
 
 typedef struct {
-    ptrdiff_t rows, columns;   /* pixels */
+    ptrdiff_t rows, columns; /* pixels */
     ptrdiff_t x_row, x_pixel, dy_row, dy_pixel;
-    const ptrdiff_t *places;   /* of a tile's rows in x, from its pixel; NULL: side by side */
+    const ptrdiff_t *places;       /* of a tile's rows in x, from its pixel; NULL: side by side */
     const ahead *next_x, *next_dy; /* of the next chunk */
     ptrdiff_t *asked;              /* how often for them */
 } pixels;
@@ -112,8 +112,8 @@ static void add_chunk(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g, ptrd
             {H->input, H->output, 1, H->stride, 1, H->start + th * H->dilation},
             *W,
         };
-        const view x = window_view(axis, j->x, j->x_step, k->n, j->groups, g, C, k->od, row, p.rows, k->column, k->columns,
-                                   x_copy);
+        const view x = window_view(axis, j->x, j->x_step, k->n, j->groups, g, C, k->od, row, p.rows, k->column,
+                                   k->columns, x_copy);
         p.columns = k->columns, p.x_row = H->stride * x.row, p.x_pixel = W->stride * x.pixel;
         run_tiles(&p, from, to, width, x.data, dy, partial);
         return;
@@ -137,8 +137,8 @@ static void add_chunk_flat(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g,
                            const real *dy, real *partial, real *x_copy)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const view x = whole_window(j->axis, j->x, j->x_step, k->n, j->groups, g, j->channels, k->od, k->row, k->rows, k->column,
-                                k->columns, x_copy);
+    const view x = whole_window(j->axis, j->x, j->x_step, k->n, j->groups, g, j->channels, k->od, k->row, k->rows,
+                                k->column, k->columns, x_copy);
     ptrdiff_t places[FC_FLAT_ROWS], *place = places;
     for (ptrdiff_t td = 0; td < D->taps; td++)
         for (ptrdiff_t th = 0; th < H->taps; th++)
@@ -149,7 +149,7 @@ static void add_chunk_flat(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g,
     run_listed(p, place - places, width, x.data, dy, partial, places);
 }
 
-/* copy[panel][pixel][width]: panels of a chunk's dy side by side, so that its lines do not evict one another; one pass. */
+/* copy[panel][pixel][width]: panels of a chunk's dy side by side, so that its lines do not evict one another. */
 static void copy_panels(const fc_conv_kernel *j, const chunk *k, const real *dy, ptrdiff_t dy_row, ptrdiff_t dy_pixel,
                         ptrdiff_t p0, ptrdiff_t p1, real *copy)
 {
@@ -234,7 +234,8 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
             for (ptrdiff_t panel = p0; panel < p1; panel++) {
                 const ptrdiff_t width = min_(lanes - panel * PANEL, PANEL);
                 const real *dy = dy_g + panel * PANEL;
-                pixels p = {.dy_row = dy_row, .dy_pixel = dy_pixel, .next_x = &next_x, .next_dy = &next_dy, .asked = &asked};
+                pixels p = {.dy_row = dy_row, .dy_pixel = dy_pixel};
+                p.next_x = &next_x, p.next_dy = &next_dy, p.asked = &asked;
                 if (copied) {
                     dy = dy_copy + (panel - p0) * k.rows * k.columns * PANEL;
                     p.dy_row = k.columns * width, p.dy_pixel = width;

@@ -97,8 +97,8 @@ void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *
     each_row(job, tile, output_rows(job), MAX_NAME(max_forward_row));
 }
 
-FC_INLINE void MAX_NAME(max_spread)(const int far, const real *dy, const INDEX *index, real *dx, ptrdiff_t C, lane first,
-                                    ptrdiff_t columns, int vectors, ptrdiff_t lanes)
+FC_INLINE void MAX_NAME(max_spread)(const int far, const real *dy, const INDEX *index, real *dx, ptrdiff_t C,
+                                    lane first, ptrdiff_t columns, int vectors, ptrdiff_t lanes)
 {
     soon(0, dy + PAGE, vectors);
     for (ptrdiff_t w = 0; !far && w < columns; w++) soon(1, dx + PAGE + w * C, vectors);

@@ -31,8 +31,8 @@ FC_INLINE ivec pool_lanes(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_
     return won;
 }
 
-/* The windows of `columns` columns whose first cell is `from`, side by side; y and index have `y_pixel` between columns.
- * `filters` are written, whole vectors of them read. */
+/* The windows of `columns` columns whose first cell is `from`, side by side; y and index have `y_pixel` between
+ * columns. `filters` are written, whole vectors of them read. */
 FC_INLINE void pool_columns(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_t w1, ptrdiff_t columns,
                             ptrdiff_t filters, const real *from, const ptrdiff_t step[3], int relu, ptrdiff_t y_pixel,
                             real *y, uint8_t *index)
