@@ -166,7 +166,7 @@ class _PlannedStep:
         with plan:
             values, output, self.gradients = self._eagerly(model, own_x, own_y, weights)
         self.results = [output, values]
-        arrays = [*self.results, *self._moving()]
+        arrays = [*self.results, *_given(self.gradients)]
         expected = [array.copy() for array in arrays]
         self.first = _mean(expected[1]), expected[0], self._copies()
         if not plan.seal([weight.data for weight in model.weights], arrays, constant=False):
@@ -175,7 +175,7 @@ class _PlannedStep:
         other = np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype)
         with np.errstate(all="ignore"):
             values, output, gradients = self._eagerly(model, other, own_y, weights)
-        others = [output, values, *(gradient for gradient in gradients if gradient is not None)]
+        others = [output, values, *_given(gradients)]
         if self._gives(other, target, others) and self._gives(x, target, expected):
             self.size = plan.bytes + x.nbytes + target.nbytes
 
@@ -189,15 +189,12 @@ class _PlannedStep:
             weight.grad = None
         return values.data, output.data, gradients
 
-    def _moving(self):
-        return [gradient for gradient in self.gradients if gradient is not None]
-
     def _copies(self):
         return [gradient if gradient is None else gradient.copy() for gradient in self.gradients]
 
     def _gives(self, x, target, expected):
         results = self._replay(x, target)
-        return results is not None and all(map(_same_bits, [*results, *self._moving()], expected))
+        return results is not None and all(map(_same_bits, [*results, *_given(self.gradients)], expected))
 
     def _replay(self, x, target):
         """The output and the losses, on new arrays; None while another thread runs this plan."""
@@ -282,6 +279,10 @@ def _arrays(output):
     if output is None:
         return []
     return [output.data, output._logits[1].data] if output._logits else [output.data]
+
+
+def _given(gradients):
+    return [gradient for gradient in gradients if gradient is not None]
 
 
 def _mean(values):

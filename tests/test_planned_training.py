@@ -261,3 +261,17 @@ def test_models_train_in_threads():
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert len(done) == 3
+
+
+def test_a_weight_frozen_while_fit_runs_stays():
+    class Freeze(callbacks.Callback):
+        def on_train_batch_end(self, number, logs=None):
+            if number == 5:
+                self.model.weights[0].trainable = False
+
+    models, weights = tutorial(), []
+    x, y, _ = batch((28, 28, 1), 10, 50, 0)
+    for model in models:
+        model.fit(x, y, batch_size=5, verbose=0, shuffle=False, callbacks=[Freeze()])
+        weights.append(model.get_weights())
+    assert all(map(np.array_equal, *weights)) and plans(models[0])
