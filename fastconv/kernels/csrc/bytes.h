@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { WIDE = 4 }; /* vectors of channels that are worked on side by side */
+enum { WIDE = FC_BYTES == 64 ? 2 : 4 }; /* vectors of channels that are worked on side by side */
 
 /* The first `lanes` of a vector of numbers below 256 as bytes. Compilers pick the lanes out one by one on AVX2. */
 typedef uint8_t bytes_vec __attribute__((vector_size(FC_BYTES)));
@@ -62,7 +62,18 @@ FC_INLINE int pack_bytes(uint8_t *bytes, const ivec *numbers)
 /* A vector of bytes as numbers; GCC converts them one by one where they fill no register. */
 FC_INLINE ivec unpack_bytes(const uint8_t *bytes)
 {
-#if FC_BYTES == 32 && defined(__AVX2__) && !defined(__clang__)
+#if defined(__AVX512F__) && FC_BYTES == 64 && !defined(__clang__)
+    typedef char chars __attribute__((vector_size(16), aligned(1), may_alias));
+#if FC_DOUBLE
+    typedef int64_t word __attribute__((aligned(1), may_alias));
+    typedef long long words __attribute__((vector_size(16)));
+    typedef long long wide __attribute__((vector_size(64)));
+    return (ivec)__builtin_ia32_pmovzxbq512_mask((chars)(words){*(const word *)bytes}, (wide){0}, -1);
+#else
+    typedef int wide __attribute__((vector_size(64)));
+    return (ivec)__builtin_ia32_pmovzxbd512_mask(*(const chars *)bytes, (wide){0}, -1);
+#endif
+#elif FC_BYTES == 32 && defined(__AVX2__) && !defined(__clang__)
     typedef char chars __attribute__((vector_size(16)));
 #if FC_DOUBLE
     typedef int32_t word __attribute__((aligned(1), may_alias));

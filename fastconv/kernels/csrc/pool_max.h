@@ -47,12 +47,8 @@ FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane ro
                 if (d + h + w == 0) continue;
                 const ivec tap = (ivec){0} + (lane)(first + (lane)d * depth_taps + (lane)h * row_taps + (lane)w);
                 FC_UNROLL(4)
-                for (int v = 0; v < vectors; v++) {
-                    const vec a = load_part(x_tap + v * LANES, lanes);
-                    const ivec take = ~(a <= best[v]) & (best[v] == best[v]); /* greater, or the first NaN */
-                    best[v] = select(take, a, best[v]);
-                    won[v] = choose(take, tap, won[v]);
-                }
+                for (int v = 0; v < vectors; v++)
+                    keep_greater(load_part(x_tap + v * LANES, lanes), tap, &best[v], &won[v]);
             }
     soon(1, y + PAGE, vectors);
     FC_UNROLL(4)

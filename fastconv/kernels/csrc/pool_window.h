@@ -19,9 +19,7 @@ FC_INLINE ivec pool_lanes(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdiff_
             for (ptrdiff_t w = 0; w < w1; w++, tap++) {
                 if (tap == 0) continue;
                 const vec v = load(from + d * step[0] + h * step[1] + w * step[2]);
-                const ivec take = ~(v <= best) & (best == best); /* greater, or the first NaN */
-                best = select(take, v, best);
-                won = choose(take, (ivec){0} + tap, won);
+                keep_greater(v, (ivec){0} + tap, &best, &won);
             }
     if (relu) { /* a NaN stays, but has no gradient either */
         won = choose(best > 0, won, (ivec){0} + FC_CUT);

@@ -56,6 +56,34 @@ FC_INLINE ivec choose(ivec mask, ivec a, ivec b) { return (mask & a) | (~mask & 
 #endif
 FC_INLINE vec select(ivec mask, vec a, vec b) { return (vec)choose(mask, (ivec)a, (ivec)b); }
 
+/* One more element of a maximum and its number: `v` takes the place of `best` where it is greater or the first NaN, so
+ * that ties keep the earlier. AVX-512 compares into mask registers; of the vectors GCC would make masks and back. */
+FC_INLINE void keep_greater(vec v, ivec number, vec *best, ivec *won)
+{
+#if defined(__AVX512F__) && FC_BYTES == 64 && !defined(__clang__)
+    enum { ORDERED = 7, NOT_LESS_EQUAL = 22, ROUND_CURRENT = 4 };
+    typedef real mask_vec __attribute__((vector_size(64)));
+    const mask_vec a = (mask_vec)v, b = (mask_vec)*best;
+#if FC_DOUBLE
+    typedef long long mask_ivec __attribute__((vector_size(64)));
+    const unsigned char real_best = __builtin_ia32_cmppd512_mask(b, b, ORDERED, -1, ROUND_CURRENT);
+    const unsigned char take = __builtin_ia32_cmppd512_mask(a, b, NOT_LESS_EQUAL, real_best, ROUND_CURRENT);
+    *best = (vec)__builtin_ia32_blendmpd_512_mask(b, a, take);
+    *won = (ivec)__builtin_ia32_blendmq_512_mask((mask_ivec)*won, (mask_ivec)number, take);
+#else
+    typedef int mask_ivec __attribute__((vector_size(64)));
+    const unsigned short real_best = __builtin_ia32_cmpps512_mask(b, b, ORDERED, -1, ROUND_CURRENT);
+    const unsigned short take = __builtin_ia32_cmpps512_mask(a, b, NOT_LESS_EQUAL, real_best, ROUND_CURRENT);
+    *best = (vec)__builtin_ia32_blendmps_512_mask(b, a, take);
+    *won = (ivec)__builtin_ia32_blendmd_512_mask((mask_ivec)*won, (mask_ivec)number, take);
+#endif
+#else
+    const ivec take = ~(v <= *best) & (*best == *best);
+    *best = select(take, v, *best);
+    *won = choose(take, number, *won);
+#endif
+}
+
 FC_INLINE vec load(const real *p) { return *(const vec *)p; }
 FC_INLINE void store(real *p, vec v) { *(vec *)p = v; }
 
