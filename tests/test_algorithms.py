@@ -25,6 +25,8 @@ EDGES = {
     "1D, five taps": ((3, 61, 17), (5, 17, 16), {"padding": "same"}),
     "3D": ((2, 5, 6, 7, 16), (3, 3, 3, 16, 17), {"padding": "same"}),
     "3D, one tap deep": ((2, 5, 6, 7, 16), (1, 3, 3, 16, 17), {"padding": "same"}),
+    "3D, one channel, one vector": ((2, 5, 6, 7, 1), (3, 3, 3, 1, 16), {"padding": "same"}),
+    "3D, one channel, dilated": ((2, 7, 9, 9, 1), (3, 3, 3, 1, 8), {"dilation_rate": 2, "padding": "same"}),
     "strided": ((2, 11, 12, 16), (3, 3, 16, 16), {"strides": 2, "padding": 1}),
 }
 
