@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-enum { WIDE = FC_BYTES == 64 ? 2 : 4 }; /* vectors of channels that are worked on side by side */
+/* Vectors of channels that are worked on side by side; two of AVX-512's hold the usual 32 filters. */
+enum { WIDE = FC_BYTES == 64 ? 2 : 4 };
 
 /* The first `lanes` of a vector of numbers below 256 as bytes. Compilers pick the lanes out one by one on AVX2. */
 typedef uint8_t bytes_vec __attribute__((vector_size(FC_BYTES)));

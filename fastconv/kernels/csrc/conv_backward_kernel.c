@@ -13,18 +13,18 @@ typedef struct {
     ptrdiff_t rows, columns; /* pixels */
     ptrdiff_t x_row, x_pixel, dy_row, dy_pixel;
     const ptrdiff_t *places;       /* of a tile's rows in x, from its pixel; NULL: side by side */
-    int triples;                   /* places come as three side by side */
     const ahead *next_x, *next_dy; /* of the next chunk */
     ptrdiff_t *asked;              /* how often for them */
 } pixels;
 
-FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int listed, const int run,
-                          const pixels *p, const real *restrict x, const real *restrict dy, real *restrict out)
+/* Rows come in runs of `run` side by side in x; of a listed tile each run has its place. */
+FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int listed,
+                          const ptrdiff_t run, const pixels *p, const real *restrict x, const real *restrict dy, real *restrict out)
 {
     enum { ROWS = BLOCK * VECTORS }; /* of one vector */
     ptrdiff_t place[ROWS];
     FC_UNROLL(32)
-    for (ptrdiff_t m = 0; m < height; m++) place[m] = listed ? p->places[m - m % run] : 0;
+    for (ptrdiff_t m = 0; m < height; m += run) place[m] = listed ? p->places[m] : 0;
     vec acc[ROWS][VECTORS];
     FC_UNROLL(32)
     for (ptrdiff_t m = 0; m < height; m++)
@@ -43,8 +43,9 @@ FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const
             FC_UNROLL(32)
             for (ptrdiff_t m = 0; m < height; m++) {
                 if (m % run == 0) run_at = x_p + place[m];
-                if (run > 1 && m % run == 0) __asm__("" : "+r"(run_at)); /* else GCC keeps an offset for every row, in memory */
-                const real x_m = run_at[listed ? m % run : m];
+                /* The compiler must not see through it, else GCC keeps an offset for every row, in memory. */
+                if (listed && run > 1 && m % run == 0) __asm__("" : "+r"(run_at));
+                const real x_m = run_at[m % run];
                 FC_UNROLL(2)
                 for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += x_m * g[v];
             }
@@ -64,7 +65,7 @@ typedef void tile_function(const pixels *, const real *, const real *, real *);
         if (p->places)                                                                                               \
             outer_tile(height, vectors, 1, 1, p, x, dy, out);                                                           \
         else                                                                                                         \
-            outer_tile(height, vectors, 0, 1, p, x, dy, out);                                                           \
+            outer_tile(height, vectors, 0, height, p, x, dy, out);                                                          \
     }
 #include "tile_table.h"
 
@@ -82,26 +83,10 @@ static void run_tiles(const pixels *p, ptrdiff_t from, ptrdiff_t to, ptrdiff_t w
     }
 }
 
-/* A 3x3x3 window of one channel as one tile of one vector: its rows are nine runs of three, with one place to load for
- * three products instead of one for each. Only AVX-512 has the accumulators. */
-#if FC_BLOCK * 2 >= 27
-static void tile_cube(const pixels *p, const real *x, const real *dy, real *out)
-{
-    outer_tile(27, 1, 1, 3, p, x, dy, out);
-}
-#endif
-
 /* The same where row r reads x[places[r]]. */
 static void run_listed(pixels p, ptrdiff_t height, ptrdiff_t width, const real *x, const real *dy, real *partial,
                        const ptrdiff_t *places)
 {
-#if FC_BLOCK * 2 >= 27
-    if (p.triples && height == 27 && width == LANES) {
-        p.places = places;
-        tile_cube(&p, x, dy, partial);
-        return;
-    }
-#endif
     const ptrdiff_t pieces = blocks(height, BLOCK);
     for (ptrdiff_t i = 0, r = 0; i < pieces; i++) {
         const ptrdiff_t rows = (height + i) / pieces;
@@ -167,7 +152,15 @@ static void add_chunk_flat(const fc_conv_kernel *j, const chunk *k, ptrdiff_t g,
                 for (ptrdiff_t c = 0; c < j->channels; c++)
                     *place++ = td * x.depth + th * H->dilation * x.row + tw * W->dilation * x.pixel + c;
     p.rows = k->rows, p.columns = k->columns, p.x_row = H->stride * x.row, p.x_pixel = W->stride * x.pixel;
-    p.triples = W->taps * j->channels == 3 && W->dilation * x.pixel == j->channels;
+#if FC_BLOCK * 2 >= 27
+    /* A 3x3x3 window of one channel, to one vector of filters, is one tile of nine runs of three: a place to load for
+     * three products instead of for each. Only AVX-512 has the accumulators. */
+    if (place - places == 27 && W->taps * j->channels == 3 && W->dilation * x.pixel == j->channels && width == LANES) {
+        p.places = places;
+        outer_tile(27, 1, 1, 3, &p, x.data, dy, partial);
+        return;
+    }
+#endif
     run_listed(p, place - places, width, x.data, dy, partial, places);
 }
 

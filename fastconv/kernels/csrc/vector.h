@@ -40,7 +40,7 @@ typedef int32_t lane;
 typedef lane ivec __attribute__((vector_size(FC_BYTES)));
 
 /* By lane: a where the mask is set, else b. C has no ?: for vectors; AVX2 has an instruction that compilers do not find
- * (AVX-512's, they do). It reads the mask's signs; of the one for bytes GCC would make the mask anew. */
+ * (of AVX-512's they make two: see keep_greater). It reads the mask's signs; of the one for bytes GCC would make the mask anew. */
 #if defined(__AVX2__) && FC_BYTES == 32
 typedef real blend_vec __attribute__((vector_size(32)));
 FC_INLINE ivec choose(ivec mask, ivec a, ivec b)
