@@ -3,7 +3,7 @@
 The tiles in csrc/ are compiled once for each instruction set and element type, each into its own object folder with
 that set's flags and a suffix on every name. One extension (`_tiles`) owns all of the objects. No flag here depends
 on the building machine's CPU. Without OpenMP (or with FASTCONV_OPENMP=0) the build succeeds, single-threaded, and says
-so. For work on the kernels: FASTCONV_BUILD_ISAS=baseline,avx2 compiles these only, and FASTCONV_BUILD_EMULATE=1 compiles
+so. All cores compile (FASTCONV_BUILD_JOBS=n says how many). For work on the kernels: FASTCONV_BUILD_ISAS=baseline,avx2 compiles these only, and FASTCONV_BUILD_EMULATE=1 compiles
 avx512's tiles, with their vector lengths and register blocks, out of AVX2 instructions, for CPUs without AVX-512: slow,
 and right only if the tiles are.
 """
@@ -11,6 +11,7 @@ and right only if the tiles are.
 import os
 import platform
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -50,13 +51,20 @@ class BuildKernels(build_ext):
     def build_extensions(self):
         openmp = ["-fopenmp"] if self.has_openmp() else []
         for extension in self.extensions:
-            extension.extra_compile_args += ["-O2", "-g0"]
-            if extension.name.endswith("._tiles"):
-                extension.extra_compile_args += openmp
-                extension.extra_link_args += openmp
-                extension.extra_objects += self.compile_tiles()
-                extension.depends += extension.extra_objects
-        super().build_extensions()
+            extension.extra_compile_args += ["-O1", "-g0"]  # bindings: -O2 gains nothing there
+        bindings = [extension for extension in self.extensions if not extension.name.endswith("._tiles")]
+        (tiles,) = (extension for extension in self.extensions if extension.name.endswith("._tiles"))
+        tiles.extra_compile_args += openmp
+        tiles.extra_link_args += openmp
+        # The compilers are processes of their own: threads wait for them, while this one translates the bindings.
+        with ThreadPoolExecutor(build_jobs()) as pool:
+            self.pool = pool
+            objects = self.compile_tiles()
+            for extension in bindings:
+                self.build_extension(extension)
+            tiles.extra_objects += [job.result() for job in objects]
+        tiles.depends += tiles.extra_objects
+        self.build_extension(tiles)
 
     def has_openmp(self) -> bool:
         if os.environ.get("FASTCONV_OPENMP") == "0":
@@ -74,7 +82,8 @@ class BuildKernels(build_ext):
                 print(f"fastconv: no OpenMP ({error}): building single-threaded kernels.")
                 return False
 
-    def compile_tiles(self) -> list[str]:
+    def compile_tiles(self) -> list:
+        """The jobs that compile the tiles, each of which gives an object."""
         rows = " ".join(f"X({isa})" for isa in ISAS)
         macros = [("FC_ISAS(X)", rows), ("FC_EMULATE", str(int(EMULATE)))]
         # isa.c is compiled, and the extension linked, at each build: other ISAS may have been asked for at the last.
@@ -90,21 +99,33 @@ class BuildKernels(build_ext):
         return objects
 
     def compile_c(self, names, folder, flags, macros=(), always=False):
-        """Objects of these C files, compiled where a source or header is newer."""
+        """Jobs for these C files, each of which gives an object, compiled where a source or header is newer."""
         folder = os.path.join(self.build_temp, "tiles", folder)
+        os.makedirs(os.path.join(folder, CSRC), exist_ok=True)  # not by several threads at once
         headers = max(os.path.getmtime(f"{CSRC}/{name}") for name in HEADERS)
         headers = max(headers, os.path.getmtime(__file__))
-        objects = []
-        for name in names:
+
+        def compiled(name):
             source = f"{CSRC}/{name}"
             (target,) = self.compiler.object_filenames([source], output_dir=folder)
-            objects.append(target)
             newest = max(os.path.getmtime(source), headers)
             if always or self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
                 self.compiler.compile(
                     [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC], extra_postargs=FLAGS + flags
                 )
-        return objects
+            return target
+
+        return [self.pool.submit(compiled, name) for name in names]
+
+
+def build_jobs() -> int:
+    """How many compilers run side by side: FASTCONV_BUILD_JOBS, or one for each core that this process may use."""
+    asked = os.environ.get("FASTCONV_BUILD_JOBS", "")
+    if asked:
+        if not asked.isdecimal() or int(asked) < 1:
+            raise SystemExit(f"FASTCONV_BUILD_JOBS must be a number of at least 1; got {asked!r}.")
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def extension(name, **options):
