@@ -23,7 +23,9 @@ TILES = ["conv_forward.c", "conv_scatter.c", "conv_backward_kernel.c", "conv_poo
          "table.c"]  # fmt: skip
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "pool_window.h", "winograd.h",
            "winograd_tiles.h", "grouped.h", "exp.h", "bytes.h", "ahead.h", "far.h"]  # fmt: skip
-FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
+# Loops over single elements, which only -O3 turns into vectors; the others are written in vectors, and -O2 gives their code.
+LOOPS = {"rows.c", "update.c", "winograd_kernel.c"}
+FLAGS = ["-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
 
 # name: (bytes in a vector, pixels in a register tile, flags)
 X86 = {
@@ -42,6 +44,9 @@ if EMULATE:
     ISAS["avx512"] = (64, 14, ISAS["avx2"][2])
 if os.environ.get("FASTCONV_BUILD_ISAS"):
     ISAS = {name: ISAS[name] for name in os.environ["FASTCONV_BUILD_ISAS"].split(",")}
+# float64 runs on the tiles of the strongest of these: it checks gradients, and three sets of tiles would cost a third
+# of all compiling.
+DOUBLES = [isa for isa in ISAS if isa != "avx512"] or list(ISAS)
 OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
@@ -84,12 +89,12 @@ class BuildKernels(build_ext):
 
     def compile_tiles(self) -> list:
         """The jobs that compile the tiles, each of which gives an object."""
-        rows = " ".join(f"X({isa})" for isa in ISAS)
+        rows = " ".join(f"X({isa}, {isa if isa in DOUBLES else DOUBLES[-1]})" for isa in ISAS)
         macros = [("FC_ISAS(X)", rows), ("FC_EMULATE", str(int(EMULATE)))]
         # isa.c is compiled, and the extension linked, at each build: other ISAS may have been asked for at the last.
         objects = self.compile_c(["isa.c"], "isa", [], macros, always=True)
         for isa, (size, block, flags) in ISAS.items():
-            for double, real in enumerate(["float", "double"]):
+            for double, real in enumerate(["float", "double"] if isa in DOUBLES else ["float"]):
                 macros = [
                     ("FC_REAL", real), ("FC_DOUBLE", str(double)), ("FC_BYTES", str(size)), ("FC_BLOCK", str(block)),
                     ("FC_SUFFIX", f"_{real}_{isa}"), ("FC_ISA", f'"{isa}"'),
@@ -111,8 +116,9 @@ class BuildKernels(build_ext):
             newest = max(os.path.getmtime(source), headers)
             if always or self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
                 self.compiler.compile(
-                    [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC], extra_postargs=FLAGS + flags
-                )
+                    [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC],
+                    extra_postargs=["-O3" if name in LOOPS else "-O2", *FLAGS, *flags],
+                )  # fmt: skip
             return target
 
         return [self.pool.submit(compiled, name) for name in names]

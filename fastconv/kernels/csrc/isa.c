@@ -11,13 +11,15 @@
 #define FC_X86 1
 #endif
 
-/* The build defines FC_ISAS(X): X(name) for each instruction set that it compiled, weakest first. */
-#define DECLARE(isa) extern const fc_tiles fc_tiles_float_##isa, fc_tiles_double_##isa;
+/* The build defines FC_ISAS(X): X(name, doubles) for each instruction set that it compiled, weakest first, with the one
+ * whose tiles of double go with it: avx512 has none of its own.
+ */
+#define DECLARE(isa, doubles) extern const fc_tiles fc_tiles_float_##isa, fc_tiles_double_##doubles;
 FC_ISAS(DECLARE)
 
 const fc_tiles *fc_table(int isa, int real_double)
 {
-#define ROW(isa) {&fc_tiles_float_##isa, &fc_tiles_double_##isa},
+#define ROW(isa, doubles) {&fc_tiles_float_##isa, &fc_tiles_double_##doubles},
     static const fc_tiles *const tables[][2] = {FC_ISAS(ROW)};
     return isa >= 0 && isa < (int)(sizeof tables / sizeof *tables) ? tables[isa][real_double] : NULL;
 }
