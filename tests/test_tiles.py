@@ -9,7 +9,7 @@ from helpers import python
 
 import fastconv
 from fastconv import kernels
-from fastconv.kernels import _tiles
+from fastconv.kernels import cores
 
 
 def run(program, **environment):
@@ -34,22 +34,52 @@ def test_the_default_respects_omp_num_threads_and_affinity():
     assert run(pinned).stdout.strip() == "1"
 
 
+@pytest.mark.parametrize("setting", [
+    {"OMP_PROC_BIND": "true"}, {"OMP_PROC_BIND": "close"}, {"OMP_PROC_BIND": "spread"}, {"OMP_PLACES": "cores"},
+    {"GOMP_CPU_AFFINITY": "all"}, {"OMP_NUM_THREADS": "\u00b2"}, {"OMP_NUM_THREADS": "9" * 40},
+], ids=str)  # fmt: skip
+def test_a_bound_main_thread_does_not_hide_the_other_processors(setting):
+    usable = sorted(os.sched_getaffinity(0))
+    setting = {name: f"{usable[0]}-{usable[-1]}" if value == "all" else value for name, value in setting.items()}
+    result = run("import fastconv; print(fastconv.get_num_threads())", **setting)
+    assert result.stdout.strip() == str(min(len(usable), cores.quota() or len(usable))), result.stderr
+
+
+def test_threads_that_are_bound_to_one_processor_are_one():
+    result = run("import fastconv; print(fastconv.get_num_threads())", GOMP_CPU_AFFINITY=str(min(os.sched_getaffinity(0))))
+    assert result.stdout.strip() == "1"
+
+
+NESTED = "4:cpu,cpuacct:/user/job\n0::/slice/job\n"
+
+
 @pytest.mark.parametrize(
-    "files, quota",
+    "membership, files, quota",
     [
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({"cpu.max": "garbage"}, None),
-        ({}, None),
+        (None, {"cpu.max": "150000 100000"}, 2),
+        (None, {"cpu.max": "max 100000"}, None),
+        (None, {"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        (None, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        (None, {"cpu.max": "garbage"}, None),
+        (None, {}, None),
+        ("0::/\n", {"cpu.max": "150000 100000"}, 2),
+        (NESTED, {"slice/job/cpu.max": "150000 100000"}, 2),
+        (NESTED, {"slice/job/cpu.max": "max 100000", "slice/cpu.max": "250000 100000", "cpu.max": "max"}, 3),
+        (NESTED, {"unified/slice/job/cpu.max": "90000 100000"}, 1),
+        (NESTED, {"cpu.max": "400000 100000"}, 4),  # in a container: the path is the host's
+        (NESTED, {"cpu,cpuacct/user/job/cpu.cfs_quota_us": "350000", "cpu,cpuacct/user/job/cpu.cfs_period_us": "100000"}, 4),
+        (NESTED, {"cpu/user/cpu.cfs_quota_us": "100000", "cpu/user/cpu.cfs_period_us": "100000"}, 1),
+        ("nonsense", {"cpu.max": "150000 100000"}, 2),
+        ("0::/../../etc\n", {"cpu.max": "150000 100000"}, 2),
     ],
 )
-def test_the_cgroup_quota_is_read(files, quota, tmp_path):
+def test_the_cgroup_quota_is_read(membership, files, quota, tmp_path):
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert _tiles._quota(str(tmp_path)) == quota
+    if membership is not None:
+        (tmp_path / "membership").write_text(membership)
+    assert cores.quota(str(tmp_path), str(tmp_path / "membership")) == quota
 
 
 def test_every_instruction_set_can_be_asked_for():

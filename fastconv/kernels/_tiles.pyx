@@ -18,6 +18,7 @@ from libc.string cimport memcpy, memset
 
 from . import _memory
 from ._memory cimport Block
+from .cores import default_threads
 
 cdef extern from * nogil:
     """
@@ -26,6 +27,10 @@ cdef extern from * nogil:
     #define FC_OPENMP _OPENMP
     #else
     #define FC_OPENMP 0
+    static int omp_get_num_procs(void) { return 1; }
+    static int omp_get_num_places(void) { return 0; }
+    static int omp_get_place_num_procs(int place) { (void)place; return 0; }
+    static void omp_get_place_proc_ids(int place, int *ids) { (void)place; (void)ids; }
     #endif
     #if defined(__clang__)
     #define FC_COMPILER "Clang " __clang_version__
@@ -37,6 +42,10 @@ cdef extern from * nogil:
     """
     int FC_OPENMP
     const char* FC_COMPILER
+    int omp_get_num_procs()
+    int omp_get_num_places()
+    int omp_get_place_num_procs(int place)
+    void omp_get_place_proc_ids(int place, int* ids)
 
 # Below this much work (about FLOPs), some 5 us, waking a second thread costs more than it saves.
 cdef double SERIAL_WORK = 5e5
@@ -360,29 +369,23 @@ def get_num_threads():
     return threads if FC_OPENMP else 1
 
 
-def _quota(folder="/sys/fs/cgroup"):
-    """The CPUs that the control group may use, rounded up, or None: cgroup v2's cpu.max, or v1's cfs quota."""
-    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
-        words = []
-        try:
-            for name in names:
-                with open(os.path.join(folder, name)) as file:
-                    words += file.read().split()
-            if words[0] not in ("max", "-1"):
-                return max(1, -(-int(words[0]) // int(words[1])))
-        except (OSError, ValueError, IndexError, ZeroDivisionError):
-            continue
-    return None
-
-
-def _default_threads():
-    try:
-        usable = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        usable = os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    asked = int(asked) if asked.isdigit() and int(asked) > 0 else usable
-    return max(1, min(asked, usable, _quota() or usable))
+def usable_processors():
+    """How many processors the process may run on. OpenMP knows: where it binds threads to places, this thread's own
+    affinity is one place by now."""
+    if not FC_OPENMP:
+        return 1
+    cdef int place, i, number
+    cdef int* ids
+    bound = set()
+    for place in range(omp_get_num_places()):
+        number = omp_get_place_num_procs(place)
+        ids = <int*>malloc(max(number, 1) * sizeof(int))
+        if ids is NULL:
+            break
+        omp_get_place_proc_ids(place, ids)
+        bound.update([ids[i] for i in range(number)])
+        free(ids)
+    return len(bound) or max(1, omp_get_num_procs())
 
 
 def _after_fork():
@@ -391,7 +394,7 @@ def _after_fork():
     forked = forked or threads_used
 
 
-set_num_threads(_default_threads())
+set_num_threads(default_threads(usable_processors()))
 level = len(isas()) - 1
 if os.environ.get("FASTCONV_ISA"):
     use_isa(os.environ["FASTCONV_ISA"])
