@@ -217,8 +217,12 @@ class Op:
 
     `forward(self, *arrays, **attributes)` returns one array and keeps on `self` what backward needs;
     `backward(self, dy)` returns one array or None for each input (a lone one needs no tuple), never writes into `dy`
-    nor into what was saved, and may skip the inputs whose `self.needs` is False.
+    nor into what was saved, and may skip the inputs whose `self.needs` is False. `shape(*shapes, **attributes)` gives
+    the output's shape for the inputs' (None for an input of None; an open size is None), or raises what forward would.
     """
+
+    kernels = False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
+    updates: tuple[int, ...] = ()  # the inputs that forward changes in place, such as moving statistics
 
     needs: tuple[bool, ...]
     sources = None  # for each input its Op, its leaf Tensor, or None; None altogether once released
@@ -229,6 +233,10 @@ class Op:
 
     def backward(self, dy):
         raise NotImplementedError
+
+    @staticmethod
+    def shape(*shapes, **attributes):
+        return shapes[0]
 
     @classmethod
     def apply(cls, *inputs, **attributes):
