@@ -1,7 +1,7 @@
 """Tensor and the tape: reverse-mode differentiation of eager NumPy computations.
 
 Not here: the operations. `fastconv.ops` subclasses Op and attaches Tensor's operators and methods; this file knows
-none of them.
+none of them. Tensors without data, and what operations do on them, are in symbolic.py.
 Contract: a Tensor wraps one float32 or float64 array, which it shares. The tape is the links from a Tensor to the Op
 that made it and from an Op to its sources: the Ops (or leaf Tensors) of its inputs, not the inputs' arrays. `backward`
 walks them once with a loop, newest Op first, and drops what each Op saved. Gradients are plain arrays; an array that
@@ -25,6 +25,7 @@ _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 
 class _Mode(threading.local):
     recording = True
+    draw = None  # what operations of this thread do instead of computing, while a Trace is drawn (symbolic.py)
 
 
 _mode = _Mode()
@@ -66,6 +67,7 @@ class Tensor:
     """
 
     __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "__weakref__")
+    symbolic = False  # whether it has no data, see symbolic.KerasTensor
     __array_ufunc__ = None  # so that array + tensor is a Tensor
 
     def __init__(self, data, requires_grad=False, dtype=None):
@@ -183,12 +185,22 @@ class Parameter(Tensor):
     changes of its values; whoever writes into `data` raises it by one.
     """
 
-    __slots__ = ("name", "version")
+    __slots__ = ("name", "version", "_packs")
 
     def __init__(self, data, name=None, trainable=True, dtype=None):
         self._set(np.array(_new_array(data, dtype), order="C"), bool(trainable), None)
         self.name = name
         self.version = 0
+        self._packs = None
+
+    def packs(self, bias=None):
+        """The Packs of this kernel's values, and its bias', as they are now; None where `bias` is a passing array."""
+        if bias is not None and not isinstance(bias, Parameter):
+            return None
+        mark = (self.version, None if bias is None else bias.version)
+        if self._packs is None or self._packs[0] != mark or self._packs[1] is not bias:
+            self._packs = mark, bias, kernels.Packs()
+        return self._packs[2]
 
     @property
     def trainable(self):
@@ -221,6 +233,9 @@ class Op:
     the output's shape for the inputs' (None for an input of None; an open size is None), or raises what forward would.
     """
 
+    integers: tuple[int, ...] = ()  # the inputs that hold integers, such as labels
+    weights = False  # whether inputs 1 and 2 are a kernel and a bias, of which kernels keep what they make: `packs`
+    packs = None
     kernels = False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
     updates: tuple[int, ...] = ()  # the inputs that forward changes in place, such as moving statistics
 
@@ -238,14 +253,28 @@ class Op:
     def shape(*shapes, **attributes):
         return shapes[0]
 
+    @staticmethod
+    def dtype(dtype, **attributes):
+        """The output's dtype, for inputs of `dtype`."""
+        return dtype
+
+    def take_packs(self, inputs):
+        """Finds what is kept of the weights among `inputs`, unless they are being trained."""
+        if isinstance(inputs[1], Parameter) and not any(self.needs[1:3]):
+            self.packs = inputs[1].packs(inputs[2])
+
     @classmethod
     def apply(cls, *inputs, **attributes):
         """Run the operation on Tensors, float arrays, numbers (which take the others' dtype) or None; a Tensor."""
+        if _mode.draw is not None:
+            return _mode.draw(cls, inputs, attributes)
         arrays, sources, dtype, uniform = [], [], None, True
         recording, recorded = _mode.recording, False
         for value in inputs:
             source = None
             if isinstance(value, Tensor):
+                if value.symbolic:
+                    return value.draw(cls, inputs, attributes)
                 if recording and value._requires_grad:
                     source = value if value._node is None else value._node
                     recorded = True
@@ -259,9 +288,11 @@ class Op:
                     uniform = uniform and dtype is None and (value.dtype is FLOAT32 or value.dtype is FLOAT64)
                     dtype = value.dtype
         if not uniform:
-            arrays = _unify(cls.__name__, arrays)
+            arrays = unify(cls.__name__, arrays, cls.integers)
         op = cls()
         op.needs = tuple([source is not None for source in sources])
+        if cls.weights:
+            op.take_packs(inputs)
         data = op.forward(*arrays, **attributes)
         if type(data) is not np.ndarray:
             data = np.asarray(data)
@@ -383,13 +414,18 @@ def _new_array(data, dtype):
     )
 
 
-def _unify(name, values):
-    """The inputs of the operation `name` as arrays of one float dtype, the slow way: numbers and lists are weak."""
-    arrays, weak = [], []
-    for value in values:
-        weak.append(isinstance(value, (bool, int, float, list, tuple, np.generic)))
-        arrays.append(value if value is None or weak[-1] else np.asarray(value))
-    dtypes = {array.dtype for array, light in zip(arrays, weak) if array is not None and not light}
+def unify(name, values, integers=()):
+    """The inputs of the operation `name` as arrays of one float dtype, the slow way: numbers and lists are weak. Those
+    at the places `integers` keep their dtype, and so do tensors without data."""
+    arrays, weak, dtypes = [], [], set()
+    for place, value in enumerate(values):
+        light = isinstance(value, (bool, int, float, list, tuple, np.generic))
+        if value is not None and not light and not isinstance(value, Tensor):
+            value = np.asarray(value)
+        if value is not None and not light and place not in integers:
+            dtypes.add(value.dtype)
+        arrays.append(value)
+        weak.append(light)
     for dtype in dtypes:
         if dtype not in (FLOAT32, FLOAT64):
             raise TypeError(f"{name} works on float32 or float64; got {dtype}. Convert it with .astype('float32').")
@@ -404,7 +440,7 @@ def _unify(name, values):
 
 def _gradient(name, value, data):
     """`value` as an array that fits `data`."""
-    array = _unify(name, [data, value.data if isinstance(value, Tensor) else value])[1]
+    array = unify(name, [data, value.data if isinstance(value, Tensor) else value])[1]
     if array.shape != data.shape:
         raise ValueError(f"{name} must have the Tensor's shape {data.shape}; got {array.shape}.")
     return array

@@ -14,8 +14,9 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 CHAIN = [
     {"rng", "registry"},
     {"kernels"},
-    {"tensor"},
+    {"tensor", "symbolic"},
     {"ops", "testing"},
+    {"fusion", "program"},
     {"losses", "metrics", "optimizers", "schedules", "initializers"},
     {"layers"},
     {"planning"},

@@ -14,7 +14,7 @@ _bound_spin = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
 if _bound_spin:
     os.environ["GOMP_SPINCOUNT"] = "20000"
 from ._memory import cached_bytes, empty_cache
-from ._tiles import Plan, build_info, get_num_threads, set_num_threads, settings_changed, settings_version, use_isa
+from ._tiles import Plan, build_info, get_num_threads, set_num_threads, note_change, version, use_isa
 
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]
@@ -24,6 +24,7 @@ from .conv import (
     conv_backward_input,
     conv_backward_kernel,
     conv_forward,
+    conv_geometry,
     dense_backward_input,
     dense_backward_kernel,
     dense_forward,
@@ -31,6 +32,7 @@ from .conv import (
 )
 from .conv_pool import conv_pool_backward_bias, conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
 from .geometry import Window
+from .packs import Packs
 from .pool import (
     average_pool_backward,
     average_pool_forward,

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ._memory import Block
+from ._tiles import cannot_be_repeated
 
 FLOAT32, FLOAT64 = FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -59,7 +60,10 @@ def checked(name: str, array, ndim=None, like=None) -> np.ndarray:
 def readable(array: np.ndarray) -> np.ndarray:
     """`array`, or a copy that is contiguous and aligned."""
     flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C", subok=False)
+    if flags.c_contiguous and flags.aligned:
+        return array
+    cannot_be_repeated()
+    return np.array(array, order="C", subok=False)
 
 
 def same_shape(name: str, array: np.ndarray, shape, of: str) -> None:

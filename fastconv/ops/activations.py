@@ -15,6 +15,8 @@ from .shaping import convert_to_tensor
 
 
 class Relu(Op):
+    kernels = True
+
     def forward(self, x):
         self.y = kernels.relu_forward(x)
         return self.y
@@ -54,6 +56,8 @@ class Tanh(Op):
 
 
 class Softmax(Op):
+    kernels = True
+
     def forward(self, x, *, axis):
         self.axis = axis
         self.y = _on_last_axis(kernels.softmax_forward, axis, x)
@@ -64,6 +68,8 @@ class Softmax(Op):
 
 
 class LogSoftmax(Op):
+    kernels = True
+
     def forward(self, x, *, axis):
         self.axis = axis
         self.y = _on_last_axis(kernels.log_softmax_forward, axis, x)

@@ -5,6 +5,7 @@ No operation stands here. Contract: `elementwise` returns exactly what the NumPy
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 
@@ -32,6 +33,17 @@ def unbroadcast(gradient, shape):
     return gradient.sum(axis=tuple(axes)).reshape(shape)
 
 
+def broadcast_shape(name, *shapes):
+    """The shape that `shapes` broadcast to, None where a size is open; ValueError, naming both, where they do not."""
+    result = []
+    for sizes in itertools.zip_longest(*[shape[::-1] for shape in shapes], fillvalue=1):
+        known = {size for size in sizes if size not in (1, None)}
+        if len(known) > 1:
+            raise ValueError(f"{name}: shapes {' and '.join(map(str, shapes))} do not broadcast together.")
+        result.append(known.pop() if known else None if None in sizes else 1)
+    return tuple(result[::-1])
+
+
 def normalize_axis(axis, ndim):
     """`axis` as an int from 0 to ndim - 1."""
     number = operator.index(axis)
@@ -53,6 +65,16 @@ def normalize_axes(axis, ndim):
 def count(shape, axes):
     """The number of elements along `axes`."""
     return math.prod(shape[axis] for axis in axes)
+
+
+_OPEN = 1 << 20  # stands for a size of None
+
+
+def with_sizes(shape, output):
+    """The batch and the output sizes of `shape` (N, *sizes, C), by a function of known sizes; None stays None."""
+    sizes = shape[1:-1]
+    found = output(tuple(_OPEN if size is None else size for size in sizes))
+    return (shape[0], *[None if size is None else out for size, out in zip(sizes, found)])
 
 
 def check_data_format(data_format):

@@ -14,6 +14,11 @@ from .common import count, normalize_axes
 
 
 class Sum(Op):
+    @staticmethod
+    def shape(x, *, axis, keepdims):
+        axes = normalize_axes(axis, len(x))
+        return tuple(1 if i in axes else n for i, n in enumerate(x) if keepdims or i not in axes)
+
     def forward(self, x, *, axis, keepdims):
         self.shape, self.axes = x.shape, normalize_axes(axis, x.ndim)
         return x.sum(axis=self.axes, keepdims=keepdims)

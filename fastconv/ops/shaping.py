@@ -16,6 +16,17 @@ from .common import normalize_axes, normalize_axis
 
 
 class Reshape(Op):
+    kernels = True
+
+    @staticmethod
+    def shape(x, *, shape):
+        if -1 in shape:
+            known = [n for n in x if n is not None]
+            size = None if len(known) < len(x) else math.prod(known)
+            rest = math.prod(n for n in shape if n != -1)
+            return tuple((None if size is None else size // rest) if n == -1 else n for n in shape)
+        return tuple(shape)
+
     def forward(self, x, *, shape):
         self.shape = x.shape
         return x.reshape(shape)
@@ -100,7 +111,9 @@ def one_hot(x, num_classes, axis=-1, dtype="float32"):
 
 
 def check_labels(name, labels, num_classes):
-    """`labels` as an int64 array of numbers from 0 to num_classes - 1."""
+    """`labels` as an int64 array of numbers from 0 to num_classes - 1; labels without data are what they are."""
+    if isinstance(labels, Tensor) and labels.symbolic:
+        return labels
     array = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name} must hold integer class numbers; got {array.dtype}. Use {name}.astype('int64').")
