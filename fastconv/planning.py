@@ -30,7 +30,7 @@ _KERNELS |= {layers.Activation, layers.ReLU, layers.Softmax}
 _ACTIVATIONS = (activations.linear, ops.relu, ops.softmax, ops.log_softmax)
 _LOSSES = {losses.CategoricalCrossentropy, losses.SparseCategoricalCrossentropy}
 _OPTIMIZERS = {optimizers.SGD, optimizers.Adam}  # they are done with the gradients when `apply` returns
-_building = threading.Lock()  # one plan is made at a time
+_making = threading.Lock()  # one plan is made at a time
 
 
 class _State(threading.local):
@@ -60,7 +60,8 @@ class Planner:
         marks = self._inference
         if marks is None or not marks.hold(model):
             self._inference = marks = _Marks(model, training=False)
-        planned = _found(marks, (x.data.shape, x.data.dtype.char), lambda: _Planned(model, x.data, marks.parameters))
+        key = (x.data.shape, x.data.dtype.char)
+        planned, _ = _found(marks, key, lambda: (_Planned(model, x.data, marks.parameters), None))
         return planned.run(x.data) if planned and planned.size else None
 
     def gradients(self, model, x, y, weights):
@@ -74,32 +75,32 @@ class Planner:
             self._training = marks = _Marks(model, training=True)
         x = model._convert(x).data
         key = (x.shape, y.shape, y.dtype.char, loss, loss.from_logits, loss.axis, *map(id, weights))
-        planned = _found(marks, key, lambda: _PlannedStep(model, x, y, weights))
-        if planned is None:
-            return None
-        if planned.first is not None:
-            answer, planned.first = planned.first, None
+        planned, answer = _found(marks, key, lambda: _record_step(model, x, y, weights))
+        if answer is not None:
             return answer
-        return planned.run(model, x, y) if planned.size else None
+        return planned.run(model, x, y) if planned and planned.size else None
 
 
 def _found(marks, key, make):
-    """The plan for this key, by `make` if the key was seen before; None where there is none."""
+    """(the plan for this key, the answer that making it has given). `make()` gives both, if the key was seen before;
+    None where there is no plan, and no answer."""
     if not marks.plannable:
-        return None
+        return None, None
     planned = marks.plans.get(key)
-    if planned is None:
-        if key not in marks.plans:  # a shape that comes once is not worth a plan
-            marks.note(key, None)
-        elif _building.acquire(blocking=False):  # else another one is made
-            _state.planning = True
+    if planned is not None:
+        return planned, None
+    if key not in marks.plans:  # a shape that comes once is not worth a plan
+        marks.note(key, None)
+    elif not _making.locked():  # else another one is made
+        with _making:  # not acquire(), after which a Ctrl-C could come before `try`: CPython lets none in between here
             try:
-                planned = make()
-                marks.note(key, planned)
+                _state.planning = True
+                planned, answer = make()
             finally:
                 _state.planning = False
-                _building.release()
-    return planned
+            marks.note(key, planned)  # a whole plan; its answer is for this call alone
+            return planned, answer
+    return None, None
 
 
 class _Planned:
@@ -142,21 +143,26 @@ class _Planned:
         return output
 
 
-class _PlannedStep:
-    """A training step's loss, output and gradients for one shape of batch; `size` is 0 if there is no plan.
+def _record_step(model, x, y, weights):
+    """(a _PlannedStep, its answer for this batch)."""
+    planned = _PlannedStep(model)
+    return planned, planned.record(model, x, y, weights)
 
-    `first` is the answer for the batch that was recorded.
-    """
+
+class _PlannedStep:
+    """A training step's loss, output and gradients for one shape of batch; `size` is 0 if there is no plan."""
 
     size = 0
-    first = None
 
-    def __init__(self, model, x, y, weights):
-        self.loss = loss = model.loss
-        target = loss._target(y, Tensor(x))
-        self.labels = type(loss) is losses.SparseCategoricalCrossentropy
+    def __init__(self, model):
+        self.loss = model.loss
+        self.labels = type(self.loss) is losses.SparseCategoricalCrossentropy
+
+    def record(self, model, x, y, weights):
+        """Makes and checks the plan, and returns the answer for this batch, or None if there is none."""
+        target = self.loss._target(y, Tensor(x))
         if self.labels and target.dtype.kind not in "iu":
-            return  # the eager step says what is wrong
+            return None  # the eager step says what is wrong
         own_x = kernels.empty(x.shape, x.dtype)
         own_x[...] = x
         own_y = kernels.empty(target.shape, np.int64 if self.labels else target.dtype)
@@ -168,9 +174,9 @@ class _PlannedStep:
         self.results = [output, values]
         arrays = [*self.results, *_given(self.gradients)]
         expected = [array.copy() for array in arrays]
-        self.first = _mean(expected[1]), expected[0], self._copies()
+        answer = _mean(expected[1]), expected[0], self._copies()
         if not plan.seal([weight.data for weight in model.weights], arrays, constant=False):
-            return
+            return answer
         self.plan = plan
         other = np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype)
         with np.errstate(all="ignore"):
@@ -178,6 +184,7 @@ class _PlannedStep:
         others = [output, values, *_given(gradients)]
         if self._gives(other, target, others) and self._gives(x, target, expected):
             self.size = plan.bytes + x.nbytes + target.nbytes
+        return answer
 
     def _eagerly(self, model, x, y, weights):
         """One loss a sample, the output, and the gradients, which the weights do not keep."""
@@ -219,14 +226,14 @@ class _Marks:
     settings; and the plans themselves, key -> a plan, or None for a key seen once."""
 
     def __init__(self, model, training):
-        found = _flat(model)
+        built, found = model.built, _flat(model)  # in this order: what is built now has all its weights
         self.model, self.training, self.plans = model, training, {}
         self.settings = kernels.settings_version()
         self.parameters = [weight for layer in found for weight in (*layer._weights, *layer._fixed_weights)]
         self.weights = [(w, w.data, w.version, w.requires_grad) for w in self.parameters]
         # A user's own layer may change itself as it likes: no change of it makes the model plannable.
         self.layers = [(layer, layer._changes) for layer in found if type(layer) in {type(model), *_KERNELS}]
-        self.plannable = len(self.layers) == len(found) and model.built and all(map(_is_kernels, found))
+        self.plannable = len(self.layers) == len(found) and built and all(map(_is_kernels, found))
         if training and self.plannable:
             self.plannable = (
                 all(layer._dtype == model._dtype for layer in found)
@@ -240,7 +247,7 @@ class _Marks:
         if model is not self.model or self.settings != kernels.settings_version():
             return False
         for layer, changes in self.layers:
-            if layer._changes != changes:
+            if layer._changes is not changes:
                 return False
         training = self.training
         for weight, data, version, requires_grad in self.weights:
