@@ -2,8 +2,8 @@
 
 It knows the order of layers and their shapes, and prints them; the training loop is trainer.py, files are saving.py.
 Contract: layers are built as soon as the input's shape is known (input_shape=, Input, `build`, or the first call),
-and adding to a built model builds the new layer at once, or raises and leaves the model as it was. Calls that record
-nothing on the tape go through planning.py.
+and adding to a built model builds the new layer at once, or raises and leaves the model as it was. A declared input
+(input_shape=, Input) is the only one that is taken. Calls that record nothing on the tape go through planning.py.
 """
 
 from __future__ import annotations
@@ -59,19 +59,20 @@ class Sequential(Trainer, Layer):
             if self._input or self._stack or self.built:
                 raise ValueError(f"Input must be the first thing in a Sequential; {self.name!r} has an input already.")
             self._input = layer
-        else:
-            first = not self._stack and not self.built
-            shape = layer._input_shape or (layer._build_shape or ())[1:]
-            if first and not self._input and shape:
-                self._input = InputLayer(shape, dtype=layer.dtype)
-            known = self._input._build_shape if self._input else self._build_shape
-            if known is not None:
-                layer.build(self._shape_above(known))
-                layer.compute_output_shape(self._shape_above(known))
-            self._stack = [*self._stack, layer]
-            self._checked_shape = None
-        if self._input and self._stack and not self.built:
-            self.build(self._input._build_shape)
+            return
+        first = not self._stack and not self.built
+        if first and not self._input and layer._input_shape:
+            self._input = InputLayer(layer._input_shape, dtype=layer.dtype)
+        known = self._input._build_shape if self._input else self._build_shape
+        if first and known is None and layer._build_shape:  # a layer that is built knows a shape, but declares none
+            known = (None, *layer._build_shape[1:])
+        if known is not None:
+            layer.build(self._shape_above(known))
+            layer.compute_output_shape(self._shape_above(known))
+        self._stack = [*self._stack, layer]
+        self._checked_shape = None
+        if known is not None and not self.built:
+            self.build(known)
 
     def _check_new(self, layer):
         if isinstance(layer, type) and issubclass(layer, Layer):
@@ -109,13 +110,14 @@ class Sequential(Trainer, Layer):
     def build(self, input_shape):
         """Builds every layer for inputs of this shape, the batch included: `(None, 28, 28, 1)`."""
         shape = tuple(input_shape)
+        self._check_declared(shape)
         for layer in self._stack:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
     def __call__(self, inputs, training=None):
         if type(self) is Sequential and self._stack and not is_recording() and not in_training(training):
-            inputs = self._convert(inputs)
+            inputs = self.prepare(inputs)
             output = self._planner.run(self, inputs)
             if output is not None:
                 return output
@@ -140,17 +142,30 @@ class Sequential(Trainer, Layer):
 
     def _runs(self):
         """The stack in lists of layers, each of which runs as one operation or is a layer by itself."""
-        stack, changes = self._stack, [layer._changes for layer in self._stack]
-        if self._cut is None or self._cut[0] is not stack or self._cut[1] != changes:
-            vars(self)["_cut"] = (stack, changes, fusion.runs(stack))  # a note, by which no plan becomes stale
-        return self._cut[2]
+        stack, cut = self._stack, self._cut
+        changes = [layer._changes for layer in stack]
+        if cut is None or cut[0] is not stack or cut[1] != changes:
+            vars(self)["_cut"] = cut = (stack, changes, fusion.runs(stack))  # a note, by which no plan becomes stale
+        return cut[2]
 
     def check_input(self, shape):
         if not self._stack:
             raise ValueError(f"{self.name!r} has no layers; add some before it is called.")
         self._stack[0].check_input(shape)
+        self._check_declared(shape)
+
+    def _check_declared(self, shape):
+        declared = self._input.shape if self._input else shape[1:]
+        if len(shape) != len(declared) + 1 or any(
+            size not in (wanted, None) for size, wanted in zip(shape[1:], declared) if wanted is not None
+        ):
+            raise ValueError(
+                f"{self.name!r} takes inputs of shape {(None, *declared)}, as its input declares; got {tuple(shape)}. "
+                "Resize the samples, or declare None where sizes differ."
+            )
 
     def compute_output_shape(self, input_shape):
+        self._check_declared(input_shape)
         return self._shape_above(input_shape)
 
     def _shape_above(self, shape):

@@ -1,8 +1,8 @@
 """Trainer: compile, fit, evaluate, predict; the training loop.
 
 It knows no layer by kind and prints through progress.py. Contract: data are arrays whose first axis counts samples;
-each batch is converted to the model's dtype on its own; a step either moves all weights or none; what a seed decides
-is drawn in one fixed order, so that one seed gives one run.
+each batch is converted to the model's dtype on its own; a step either moves all weights or none, and a Ctrl-C waits for
+its end; what a seed decides is drawn in one fixed order, so that one seed gives one run.
 """
 
 from __future__ import annotations
@@ -62,25 +62,26 @@ class Trainer:
 
         `batch_size` is 32 by default. `verbose`: 0, 1 (a bar; one line an epoch off a terminal), 2 (lines), "auto"
         (as 1). `validation_split` keeps the last share of the samples, as given, for validation; `validation_data` is
-        a pair `(x, y)` and wins over it. `shuffle` draws a new order each epoch. Ctrl-C ends the run after a complete
-        step: fit says so and returns what there is. ValueError or TypeError for data that do not fit.
+        a pair `(x, y)` and wins over it. `shuffle` draws a new order each epoch. ValueError or TypeError for data that
+        do not fit. Ctrl-C ends the run after a complete step: fit says so, calls on_train_end and raises
+        KeyboardInterrupt; `model.history` holds the complete epochs. A second Ctrl-C does not wait for the step.
         """
         self._check_compiled("fit")
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         epochs = _positive("epochs", epochs)
         progress = Progress(verbose)
-        x, y = self._data(x, y, "fit")
-        x, y, held_out = _split(x, y, validation_split, validation_data)
-        if held_out is not None:
-            held_out = self._data(*held_out, "validation")
-        run = _Run(self, x, y, batch_size, shuffle, held_out, progress)
-        params = {"epochs": epochs, "steps": run.steps, "verbose": verbose}
-        run.callbacks = CallbackList(_as_list(callbacks), self, params)
-        self.history = history = History()
-        history.set_params(params)
-        history.set_model(self)
-        self.stop_training = self._warned_loss = False
-        with Interrupts() as run.interrupts:
+        with Interrupts() as interrupts:
+            x, y = self._data(x, y, "fit")
+            x, y, held_out = _split(x, y, validation_split, validation_data)
+            if held_out is not None:
+                held_out = self._data(*held_out, "validation")
+            run = _Run(self, x, y, batch_size, shuffle, held_out, progress, interrupts)
+            params = {"epochs": epochs, "steps": run.steps, "verbose": verbose}
+            run.callbacks = CallbackList(_as_list(callbacks), self, params)
+            self.history = history = History()
+            history.set_params(params)
+            history.set_model(self)
+            self.stop_training = self._warned_loss = False
             try:
                 run.callbacks.call("on_train_begin", {})
                 for epoch in range(initial_epoch, epochs):
@@ -88,7 +89,7 @@ class Trainer:
                     if self.stop_training:
                         break
             except KeyboardInterrupt:
-                self.stop_training = True
+                self.stop_training = interrupts.pending = True  # it is raised again when all is in order
                 progress.close()
                 print(
                     f"Interrupted in epoch {run.number + 1} of {epochs}, after {run.done} of {run.steps} steps. The "
@@ -103,10 +104,10 @@ class Trainer:
     def train_on_batch(self, x, y, return_dict=False):
         """One step on one batch; the loss, or [loss, metrics...], of this batch before the step."""
         self._check_compiled("train_on_batch")
-        x, y = self._data(x, y, "train_on_batch")
-        results = _Results(self)
-        with Interrupts() as interrupts:
-            self._train_step(x, y, self.trainable_weights, results, interrupts)
+        with Interrupts():
+            x, y = self._data(x, y, "train_on_batch")
+            results = _Results(self)
+            self._train_step(x, y, self.trainable_weights, results)
         return results.report(return_dict)
 
     def test_on_batch(self, x, y, return_dict=False):
@@ -121,32 +122,37 @@ class Trainer:
         self._check_compiled("evaluate")
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         progress = Progress(verbose)
-        x, y = self._data(x, y, "evaluate")
-        progress.begin("Evaluate", -(-len(x) // batch_size))
-        try:
-            results = self._evaluate(x, y, batch_size, progress)
-            progress.end(results.logs())
-        finally:
-            progress.close()
+        with Interrupts() as interrupts:
+            x, y = self._data(x, y, "evaluate")
+            progress.begin("Evaluate", -(-len(x) // batch_size))
+            try:
+                results = self._evaluate(x, y, batch_size, interrupts, progress)
+                progress.end(results.logs())
+            finally:
+                progress.close()
         return results.report(return_dict)
 
     def predict(self, x, batch_size=None, verbose=0) -> np.ndarray:
         """The outputs for all samples as one array; `batch_size` is 32 by default. No samples give no rows."""
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         progress = Progress(verbose)
-        x = self._inputs(x, "predict")
-        progress.begin("Predict", -(-len(x) // batch_size))
         output = None
-        with no_grad():
-            for start in range(0, len(x) or 1, batch_size):
-                batch = self(x[start : start + batch_size], training=False).data
-                if len(x) <= batch_size:
-                    output = batch.copy() if np.may_share_memory(batch, x) else batch
-                else:
-                    output = np.empty((len(x), *batch.shape[1:]), batch.dtype) if output is None else output
-                    output[start : start + batch_size] = batch
-                progress.step(start // batch_size + 1, dict)
-        progress.end({})
+        with Interrupts() as interrupts, no_grad():
+            x = self._inputs(x, "predict")
+            progress.begin("Predict", -(-len(x) // batch_size))
+            try:
+                for start in range(0, len(x) or 1, batch_size):
+                    interrupts.check()
+                    batch = self(x[start : start + batch_size], training=False).data
+                    if len(x) <= batch_size:
+                        output = batch.copy() if np.may_share_memory(batch, x) else batch
+                    else:
+                        output = np.empty((len(x), *batch.shape[1:]), batch.dtype) if output is None else output
+                        output[start : start + batch_size] = batch
+                    progress.step(start // batch_size + 1, dict)
+                progress.end({})
+            finally:
+                progress.close()
         return output
 
     def drop_plans(self) -> None:
@@ -154,15 +160,14 @@ class Trainer:
 
     # One batch
 
-    def _train_step(self, x, y, weights, results, interrupts):
+    def _train_step(self, x, y, weights, results):
         for weight in weights:
             weight.grad = None
         value, output, gradients = self._gradients(x, y, weights)
         if not math.isfinite(value) and not self._warned_loss:
             self._warned_loss = True
             warnings.warn(_diagnose(self, x, y), stacklevel=4)
-        with interrupts.shielded():
-            self.optimizer.apply(gradients, weights)
+        self.optimizer.apply(gradients, weights)
         for weight in weights:
             weight.grad = None
         results.add(y, output, value)
@@ -175,10 +180,11 @@ class Trainer:
             loss.backward()
         return loss.item(), output.data, [weight.grad for weight in weights]
 
-    def _evaluate(self, x, y, batch_size, progress=None):
+    def _evaluate(self, x, y, batch_size, interrupts, progress=None):
         results = _Results(self)
         with no_grad():
             for step, start in enumerate(range(0, len(x), batch_size), 1):
+                interrupts.check()
                 targets = y[start : start + batch_size]
                 output = self(x[start : start + batch_size], training=False)
                 results.add(targets, output.data, self.loss(targets, output).item())
@@ -212,8 +218,8 @@ class Trainer:
         x = numbers(x, "x")
         if not x.ndim:
             raise ValueError(f"{caller}: x must be an array of samples; got {x!r}.")
-        self.check_input(x.shape)
-        self.build((None, *x.shape[1:]))
+        if x.shape[1:] != self._checked_shape or not self.built:
+            self._check_and_build(x.shape)
         if x.dtype.kind in "iu" and not self._warned_range and x.size and x[:1024].max() > 1:
             self._warned_range = True
             warnings.warn(
@@ -227,9 +233,9 @@ class Trainer:
 class _Run:
     """One call of fit: its data, its order of batches, its callbacks."""
 
-    def __init__(self, model, x, y, batch_size, shuffle, held_out, progress):
+    def __init__(self, model, x, y, batch_size, shuffle, held_out, progress, interrupts):
         self.model, self.x, self.y, self.batch_size = model, x, y, batch_size
-        self.shuffle, self.held_out, self.progress = shuffle, held_out, progress
+        self.shuffle, self.held_out, self.progress, self.interrupts = shuffle, held_out, progress, interrupts
         self.steps = -(-len(x) // batch_size)
         self.weights = model.trainable_weights
         model.drop_plans()  # their memory, and the first step makes them stale
@@ -242,9 +248,10 @@ class _Run:
         callbacks.call("on_epoch_begin", epoch, {})
         self.progress.begin(f"Epoch {epoch + 1}/{epochs}", self.steps)
         for x, y in self._batches():
+            self.interrupts.check()
             if begins:
                 callbacks.call("on_train_batch_begin", self.done, {})
-            model._train_step(x, y, self.weights, results, self.interrupts)
+            model._train_step(x, y, self.weights, results)
             self.done += 1
             if ends:
                 callbacks.call("on_train_batch_end", self.done - 1, results.logs())
@@ -253,12 +260,12 @@ class _Run:
                 break
         self.logs = results.logs()
         if self.held_out is not None:
-            validation = model._evaluate(*self.held_out, self.batch_size).logs()
+            validation = model._evaluate(*self.held_out, self.batch_size, self.interrupts).logs()
             self.logs.update({f"val_{name}": value for name, value in validation.items()})
         self.progress.end(self.logs)
-        with self.interrupts.shielded():
-            model.history.on_epoch_end(epoch, self.logs)
+        model.history.on_epoch_end(epoch, self.logs)
         callbacks.call("on_epoch_end", epoch, self.logs)
+        self.interrupts.check()  # a complete epoch counts, also the last one
 
     def _batches(self):
         dtype, size = self.model._dtype, self.batch_size

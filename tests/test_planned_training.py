@@ -230,19 +230,6 @@ def test_nan_is_reported_and_reaches_the_weights():
         check(models, digits([5] * 2))
 
 
-def test_interrupts_between_planned_steps():
-    class Interrupt(callbacks.Callback):
-        def on_train_batch_end(self, number, logs=None):
-            if number == 4:
-                raise KeyboardInterrupt
-
-    model = tutorial()[0]
-    x, y, _ = batch((28, 28, 1), 10, 50, 0)
-    model.fit(x, y, batch_size=5, epochs=1, verbose=0, callbacks=[Interrupt()])
-    assert model.optimizer.iterations == 5 and plans(model)
-    model.fit(x, y, batch_size=5, epochs=1, verbose=0)
-
-
 def test_large_steps_are_not_planned_and_plans_are_bounded(monkeypatch):
     models = tutorial()
     check(models, digits([3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12]))

@@ -3,14 +3,17 @@
 It is not the training loop (trainer.py) and does no arithmetic (ops do). Contract for subclasses, as in Keras: keep
 each constructor argument as an attribute of the same name, make weights in `build(input_shape)` by `add_weight`,
 compute in `call(inputs)` or `call(inputs, training=False)`; `__call__` converts, builds and checks before it calls.
-Shapes are tuples whose first entry is the batch, None where the size is open.
+Shapes are tuples whose first entry is the batch, None where the size is open. Threads may call one layer, built or not:
+`build` runs once, in one of them, and leaves no weights if it fails.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import operator
+import os
 import re
 import threading
 from contextlib import contextmanager
@@ -25,7 +28,10 @@ _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
     "noise_shape", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
 ))  # fmt: skip
-_counts: dict[str, int] = {}
+_counts: dict[str, itertools.count] = {}
+_building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
+if hasattr(os, "register_at_fork"):  # a child never waits for a thread that it does not have
+    os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
 
 class _State(threading.local):
@@ -49,7 +55,7 @@ def snake_case(name: str) -> str:
 
 def _automatic_name(cls) -> str:
     stem = snake_case(cls.__name__)
-    _counts[stem] = count = _counts.get(stem, -1) + 1
+    count = next(_counts.setdefault(stem, itertools.count()))
     return f"{stem}_{count}" if count else stem
 
 
@@ -72,12 +78,32 @@ def _takes_training(cls) -> bool:
 def _build_once(build):
     @functools.wraps(build)
     def wrapper(self, input_shape):
-        if not self.built:
-            build(self, tuple(input_shape))
-            self.built = True
-            self._build_shape = tuple(input_shape)
+        if self.built:
+            return
+        with _building:
+            if self._half_built:  # the build of a base class, called by a subclass's own
+                build(self, tuple(input_shape))
+            elif not self.built:  # another thread may have been at it
+                _build_whole(self, build, tuple(input_shape))
 
     return wrapper
+
+
+def _build_whole(layer, build, shape):
+    own = layer._weights, layer._fixed_weights
+    counts = [len(weights) for weights in own]
+    layer._half_built = True
+    try:
+        build(layer, shape)
+        layer._build_shape = shape
+        layer.built = True  # last: who sees it takes no lock
+    except BaseException:  # Ctrl-C too: what is built again must not have its weights twice
+        layer.built = False
+        for weights, count in zip(own, counts):
+            del weights[count:]
+        raise
+    finally:
+        layer._half_built = False
 
 
 class Layer:
@@ -89,11 +115,12 @@ class Layer:
     """
 
     built = False
+    _half_built = False
     _build_shape = None
     _checked_shape = None
     _fused_mark = None  # for which layers/fusion.py has checked the layers that run with this one
-    _holders = (-1, ())  # the changes so far, and the attributes that may hold layers, see _sublayers
-    _changes = 0  # of attributes, but for what a call notes about its input: plans become stale by it
+    _holders = (None, ())  # the changes then, and the attributes that may hold layers, see _sublayers
+    _changes = object()  # stands for those of attributes, but for what a call notes about its input; see __setattr__
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
@@ -116,11 +143,12 @@ class Layer:
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
         if name not in ("_checked_shape", "_fused_mark", "_holders"):
-            vars(self)["_changes"] = self._changes + 1
+            # After the change, so that who sees this object sees the change; not a count, which threads could repeat.
+            vars(self)["_changes"] = object()
 
     def __delattr__(self, name):
         object.__delattr__(self, name)
-        vars(self)["_changes"] = self._changes + 1
+        vars(self)["_changes"] = object()
 
     def __getattr__(self, name):
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
@@ -159,8 +187,8 @@ class Layer:
         """
         x = self.prepare(inputs)
         outer = _state.training
-        _state.training = training = in_training(training)
         try:
+            _state.training = training = in_training(training)
             return self.call(x, training=training) if _takes_training(type(self)) else self.call(x)
         finally:
             _state.training = outer
@@ -209,17 +237,17 @@ class Layer:
         return weight
 
     def _sublayers(self) -> list[Layer]:
-        changes, holders = self._holders
-        if changes != self._changes:
+        (noted, holders), changes = self._holders, self._changes
+        if noted is not changes:
             weights = self._weights, self._fixed_weights
             holders = [
                 value if isinstance(value, list) else tuple(layers)  # a list may change where it is
-                for value in vars(self).values()
+                for value in list(vars(self).values())  # `list` runs no Python, so no thread sets another meanwhile
                 if not any(value is own for own in weights)
                 for layers in [[item for item in _items(value) if isinstance(item, Layer)]]
                 if layers or isinstance(value, list)
             ]
-            self._holders = self._changes, holders
+            self._holders = changes, holders
         found = []
         for holder in holders:
             for item in holder:
