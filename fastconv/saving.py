@@ -17,6 +17,7 @@ import zlib
 import numpy as np
 
 from fastconv import losses, metrics, optimizers, registry
+from fastconv.files import write_whole
 from fastconv.layers.base import snake_case, uninitialized_weights
 
 FORMAT_VERSION = "1"
@@ -184,18 +185,7 @@ def _write(path, tensors, facts):
     if path.endswith((".keras", ".h5")):
         raise ValueError(f"fastconv writes safetensors, not Keras' formats; name the file *.safetensors: {path!r}.")
     facts = {"format": "fastconv", "format_version": FORMAT_VERSION, "fastconv_version": __version__} | facts
-    content = save(tensors, metadata=facts | {"checksum": _checksum(tensors, facts)})
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
+    write_whole(path, save(tensors, metadata=facts | {"checksum": _checksum(tensors, facts)}))
 
 
 def _read(path):

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastconv.files import write_whole
+
 ATTEMPTS = 3  # per file; an answer that will not change (403, wrong content) is not asked for again
 RETRY_DELAY = 1.0  # seconds before the second attempt, doubled before the third
 STALL_TIMEOUT = 15.0  # seconds without a byte
@@ -297,17 +299,8 @@ def _fetch(url, limit, deadline):
 
 def _store(path, raw):
     """Put a checked file into the cache, whole or not at all; failing to is only a warning."""
-    import tempfile
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(raw)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
+        write_whole(path, raw)
+    except (OSError, ValueError) as error:
         warnings.warn(f"cannot keep {path} ({error}); it will be downloaded again next time", stacklevel=2)
