@@ -239,15 +239,20 @@ def _read_npy(archive, key, shape):
         content = member.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"{key} is longer than shape {shape} needs")
-    # The header is judged before np.load allocates what it asks for.
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
     if version != (1, 0):
         raise ValueError(f"{key} is written in .npy format {version} instead of (1, 0)")
-    got_shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    try:
+        got_shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+    except Exception as error:  # NumPy parses Python's syntax here, and says nowhere how that may fail
+        raise ValueError(f"{key} has a header that cannot be read ({type(error).__name__})") from error
     if got_shape != shape or dtype != np.uint8:
         raise ValueError(f"{key} must be uint8 {shape}; it is {dtype} {got_shape}")
-    return np.load(io.BytesIO(content), allow_pickle=False)
+    if len(content) - stream.tell() != math.prod(shape):
+        raise ValueError(f"{key} must hold {math.prod(shape):,} bytes; it holds {len(content) - stream.tell():,}")
+    values = np.frombuffer(content, np.uint8, offset=stream.tell())
+    return values.reshape(shape, order="F" if fortran_order else "C").copy()
 
 
 # The network and the cache
