@@ -39,8 +39,7 @@ class Sequential(Trainer, Layer):
         self._planner = Planner()
         if isinstance(layers, Layer):
             raise TypeError(f"Sequential takes a list of layers; got the layer {layers.name!r}: write [layer].")
-        for layer in layers or ():
-            self.add(layer)
+        self._extend(layers or ())
         if not trainable:
             self.trainable = False
 
@@ -54,33 +53,48 @@ class Sequential(Trainer, Layer):
     def add(self, layer: Layer) -> None:
         """Puts `layer` on top. TypeError for a non-layer; ValueError for a layer or a name that is there already,
         or for one that cannot take the output below it."""
-        self._check_new(layer)
-        if isinstance(layer, InputLayer):
-            if self._input or self._stack or self.built:
-                raise ValueError(f"Input must be the first thing in a Sequential; {self.name!r} has an input already.")
-            self._input = layer
-        else:
-            first = not self._stack and not self.built
-            shape = layer._input_shape or (layer._build_shape or ())[1:]
-            if first and not self._input and shape:
-                self._input = InputLayer(shape, dtype=layer.dtype)
-            known = self._input._build_shape if self._input else self._build_shape
+        self._extend([layer])
+
+    def _extend(self, layers):
+        """As `add` for each of these layers, but all or none, and in time that grows as their number."""
+        stack, entry = list(self._stack), self._input
+        held, names = {id(self), *map(id, stack)}, {layer.name for layer in stack}
+        shape = None  # what comes out of the stack, once it is known
+        for layer in layers:
+            self._check_new(layer, held, names)
+            if isinstance(layer, InputLayer):
+                if entry or stack or self.built:
+                    raise ValueError(
+                        f"Input must be the first thing in a Sequential; {self.name!r} has an input already."
+                    )
+                entry = layer
+                continue
+            declared = layer._input_shape or (layer._build_shape or ())[1:]
+            if declared and not (entry or stack or self.built):
+                entry = InputLayer(declared, dtype=layer.dtype)
+            known = entry._build_shape if entry else self._build_shape
             if known is not None:
-                layer.build(self._shape_above(known))
-                layer.compute_output_shape(self._shape_above(known))
-            self._stack = [*self._stack, layer]
+                shape = self._shape_above(known) if shape is None else shape
+                layer.build(shape)
+                shape = tuple(layer.compute_output_shape(shape))
+            stack.append(layer)
+            held.add(id(layer))
+            names.add(layer.name)
+        self._input = entry
+        if len(stack) > len(self._stack):
+            self._stack = stack
             self._checked_shape = None
         if self._input and self._stack and not self.built:
             self.build(self._input._build_shape)
 
-    def _check_new(self, layer):
+    def _check_new(self, layer, held, names):
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"add() needs a layer, not its class: write {layer.__name__}(...).")
         if not isinstance(layer, Layer):
             raise TypeError(f"add() needs a layer; got {layer!r}.")
-        if any(layer is other for other in self._stack) or layer is self:
+        if id(layer) in held:
             raise ValueError(f"Layer {layer.name!r} is in {self.name!r} already; a Sequential takes each layer once.")
-        if any(layer.name == other.name for other in self._stack):
+        if layer.name in names:
             raise ValueError(f"{self.name!r} has a layer named {layer.name!r} already; layer names must differ.")
 
     def pop(self) -> Layer:
@@ -217,10 +231,7 @@ class Sequential(Trainer, Layer):
         """The model that get_config described, with fresh weights; `custom_objects` maps names to own layers."""
         model = cls(name=config.get("name"))
         known = {"Sequential": cls} | (custom_objects or {})
-        for entry in config["layers"]:
-            found = find_layer(entry["class_name"], known)
-            nested = {"custom_objects": custom_objects} if issubclass(found, Sequential) else {}
-            model.add(found.from_config(entry["config"], **nested))
+        model._extend(_from_config(entry, known, custom_objects) for entry in config["layers"])
         if config.get("build_input_shape"):
             model.build(config["build_input_shape"])
         model._trainable = bool(config.get("trainable", True))
@@ -237,6 +248,12 @@ class Sequential(Trainer, Layer):
     def load_weights(self, path) -> None:
         """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing."""
         saving.load_weights(self, path)
+
+
+def _from_config(entry, known, custom_objects) -> Layer:
+    found = find_layer(entry["class_name"], known)
+    nested = {"custom_objects": custom_objects} if issubclass(found, Sequential) else {}
+    return found.from_config(entry["config"], **nested)
 
 
 def _size(weights) -> str:

@@ -191,6 +191,7 @@ cdef class Plan:
         """Ends the recording; whether the plan may be tried. `constant`: the parameters keep their values, so that runs
         which depend on them alone, such as packing, need not be repeated."""
         cdef int i
+        self.blocks.sort(key=start_of)
         known = {<uintptr_t>address(array) for array in (*self.inputs, *parameters)}
         for array, data in self.arrays:
             if data not in known and self.block_of(data) < 0:
@@ -211,12 +212,18 @@ cdef class Plan:
         return self.number > 0
 
     cdef Py_ssize_t block_of(self, uintptr_t data):
-        cdef Py_ssize_t i
+        """The index of the block in which this address lies, or -1. `seal` has put the blocks in order."""
+        cdef Py_ssize_t low = 0, high = len(self.blocks), middle
         cdef Block block
-        for i in range(len(self.blocks)):
-            block = self.blocks[i]
-            if <uintptr_t>block.data <= data < <uintptr_t>block.data + <size_t>max(block.size, 1):
-                return i
+        while low < high:
+            middle = (low + high) // 2
+            block = self.blocks[middle]
+            if data < <uintptr_t>block.data:
+                high = middle
+            elif data >= <uintptr_t>block.data + <size_t>max(block.size, 1):
+                low = middle + 1
+            else:
+                return middle
         return -1
 
     cdef bint is_input(self, uintptr_t data):
@@ -287,6 +294,10 @@ cdef class Plan:
         finally:
             self.busy = False
         return True
+
+
+def start_of(Block block):
+    return <uintptr_t>block.data
 
 
 cdef void run_tiles(const Step* step, ptrdiff_t first, ptrdiff_t last, char* room) noexcept nogil:
