@@ -48,6 +48,18 @@ class Optimizer(Configurable):
         else:
             self._learning_rate = checked_number(self, "learning_rate", value)
 
+    @property
+    def iterations(self) -> int:
+        """The number of steps taken; it may be set, to a whole number of at least 0."""
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, value):
+        checked_number(self, "iterations", value, 2**63 - 1)
+        if value != int(value):
+            raise ValueError(f"{type(self).__name__}: iterations must be a whole number; got {value!r}.")
+        self._iterations = int(value)
+
     def get_config(self) -> dict:
         config = super().get_config()
         if not isinstance(self._learning_rate, float):

@@ -1,9 +1,10 @@
-"""Model files: one safetensors file, with the architecture as JSON in its metadata.
+"""Model files: one tensor file (tensorfile.py), with the architecture as JSON among its facts.
 
 No code is stored and none is run: layers come from the closed registry, or from `custom_objects` that the caller
 passes. Contract: a file is written whole or not at all; a file that is corrupt, truncated, foreign or does not fit
-raises ValueError naming it, and the model it was meant for keeps its weights. Tensors are named "conv2d/kernel", by
-layer and weight; a model file also holds the optimizer's state ("optimizer.velocity/conv2d/kernel").
+raises ValueError naming it, and the model it was meant for keeps its weights. No memory is taken for weights before the
+file is known to hold as much. Tensors are named "conv2d/kernel", by layer and weight; a model file also holds the
+optimizer's state ("optimizer.velocity/conv2d/kernel").
 """
 
 from __future__ import annotations
@@ -12,15 +13,12 @@ import json
 import os
 import re
 import warnings
-import zlib
 
 import numpy as np
 
-from fastconv import losses, metrics, optimizers, registry
-from fastconv.files import write_whole
+from fastconv import losses, metrics, optimizers, registry, tensorfile
 from fastconv.layers.base import snake_case, uninitialized_weights
 
-FORMAT_VERSION = "1"
 _REBUILD_ERRORS = (
     TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError, MemoryError,
     NotImplementedError,
@@ -55,22 +53,24 @@ def load_model(path, custom_objects=None, compile=True):
     """
     from fastconv.models import Sequential
 
-    tensors, facts = _read(path)
-    if "model" not in facts:
-        raise ValueError(f"{path} holds weights only: build the model, then call model.load_weights({str(path)!r}).")
-    try:
-        with uninitialized_weights():
-            model = Sequential.from_config(json.loads(facts["model"]), custom_objects)
+    with tensorfile.opened(path) as saved:
+        if "model" not in saved.facts:
+            raise ValueError(f"{path} holds weights only: build the model, then call model.load_weights({str(path)!r}).")
+        try:
+            with uninitialized_weights(saved.size):
+                model = Sequential.from_config(json.loads(saved.facts["model"]), custom_objects)
             if not model.built:
                 raise ValueError("it has no input shape")
-    except _REBUILD_ERRORS as error:
-        raise ValueError(f"{path}: the model in it cannot be rebuilt: {_reason(error)}") from error
-    _assign(model, tensors, path)
-    if compile and "compile" in facts:
-        try:
-            _compile(model, json.loads(facts["compile"]), tensors, custom_objects)
         except _REBUILD_ERRORS as error:
-            raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
+            raise ValueError(f"{path}: the model in it cannot be rebuilt: {_reason(error)}") from error
+        _check_fit(model, saved)
+        arrays = _tensors(model)
+        if compile and "compile" in saved.facts:
+            try:
+                arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors, custom_objects)
+            except _REBUILD_ERRORS as error:
+                raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
+        saved.read(arrays)
     return model
 
 
@@ -85,7 +85,13 @@ def load_weights(model, path) -> None:
     """Puts the weights of a file (of `save` or `save_weights`) into a built model; all of them, or none."""
     if not model.built:
         raise _unbuilt(model)
-    _assign(model, _read(path)[0], path)
+    with tensorfile.opened(path) as saved:
+        _check_fit(model, saved)
+        weights = weight_names(model)
+        arrays = {name: np.empty_like(weight.data) for name, weight in weights.items()}
+        saved.read(arrays)
+    for name, weight in weights.items():
+        weight.assign(arrays[name])
 
 
 # Names
@@ -94,18 +100,22 @@ def weight_names(model) -> dict:
     """"conv2d/kernel" to Parameter. A layer with an automatic name counts by its class within the model, so that
     the names do not depend on what was made before; a layer that the user named keeps its name."""
     names = {}
-    taken = {layer.name for layer in model.layers if not _automatic(layer)}
+    taken, counts = {layer.name for layer in model.layers if not _automatic(layer)}, {}
     for layer in model.layers:
-        stem, count = layer.name, 0
-        if _automatic(layer):
-            kind = stem = snake_case(type(layer).__name__)
-            while stem in taken:
-                count += 1
-                stem = f"{kind}_{count}"
-        taken.add(stem)
+        stem = _free(snake_case(type(layer).__name__), taken, counts) if _automatic(layer) else layer.name
         for name, weight in _layer_names(layer).items():
             names[f"{stem}/{name}"] = weight
     return names
+
+
+def _free(stem, taken, counts) -> str:
+    """The first of stem, stem_1, stem_2, ... that is not `taken`, where it is put; `counts` are those tried before."""
+    while True:
+        counts[stem] = count = counts.get(stem, -1) + 1
+        name = f"{stem}_{count}" if count else stem
+        if name not in taken:
+            taken.add(name)
+            return name
 
 
 def _automatic(layer) -> bool:
@@ -115,14 +125,8 @@ def _automatic(layer) -> bool:
 def _layer_names(layer) -> dict:
     if hasattr(layer, "layers"):
         return weight_names(layer)
-    names = {}
-    for weight in layer.weights:
-        name, count = weight.name, 0
-        while name in names:
-            count += 1
-            name = f"{weight.name}_{count}"
-        names[name] = weight
-    return names
+    taken, counts = set(), {}
+    return {_free(weight.name, taken, counts): weight for weight in layer.weights}
 
 
 # Compile settings
@@ -136,20 +140,23 @@ def _compile_config(model) -> dict:
     }
 
 
-def _compile(model, config, tensors, custom_objects):
+def _compile(model, config, saved, custom_objects) -> dict:
+    """Compiles the model; the optimizer's state arrays for which there is a tensor in `saved`, by its name."""
     optimizer = optimizers.get(config["optimizer"], custom_objects)
     model.compile(
         optimizer,
         losses.get(config["loss"], custom_objects),
         [metrics.get(metric, custom_objects) for metric in config["metrics"]],
     )
-    optimizer.iterations = int(config["iterations"])
+    optimizer.iterations = config["iterations"]
+    arrays = {}
     for name, weight in weight_names(model).items():
         for slot, array in zip(optimizer.slots, optimizer.slot_arrays(weight)):
-            saved = tensors.get(f"optimizer.{slot}/{name}")
-            if saved is not None:
-                _check(f"optimizer.{slot}/{name}", saved, array)
-                array[...] = saved
+            stored = f"optimizer.{slot}/{name}"
+            if stored in saved:
+                _check(stored, saved[stored], array)
+                arrays[stored] = array
+    return arrays
 
 
 def _optimizer_tensors(model) -> dict:
@@ -167,68 +174,38 @@ def _tensors(model) -> dict:
     return {name: weight.data for name, weight in weight_names(model).items()}
 
 
-def _checksum(tensors, facts) -> str:
-    total = 0
-    for key in sorted(facts.keys() - {"checksum"}):
-        total = zlib.crc32(f"{key}={facts[key]}\n".encode(), total)
-    for name in sorted(tensors):
-        total = zlib.crc32(np.ascontiguousarray(tensors[name]), zlib.crc32(name.encode(), total))
-    return f"{total:08x}"
-
-
 def _write(path, tensors, facts):
-    from safetensors.numpy import save
-
-    from fastconv import __version__
-
-    path = os.path.realpath(path)
-    if path.endswith((".keras", ".h5")):
+    path = os.fsdecode(path)
+    if os.path.realpath(path).endswith((".keras", ".h5")):
         raise ValueError(f"fastconv writes safetensors, not Keras' formats; name the file *.safetensors: {path!r}.")
-    facts = {"format": "fastconv", "format_version": FORMAT_VERSION, "fastconv_version": __version__} | facts
-    write_whole(path, save(tensors, metadata=facts | {"checksum": _checksum(tensors, facts)}))
+    tensorfile.write(path, tensors, facts)
 
 
-def _read(path):
-    """(tensors, metadata) of a file that is whole and ours."""
-    from safetensors import SafetensorError, safe_open
-
-    if os.path.isdir(path):
-        raise ValueError(f"{path} is a folder, not a model file.")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            facts = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-    except (SafetensorError, TypeError, ValueError, AttributeError, UnicodeError) as error:
-        raise ValueError(f"{path} is no safetensors file, or is damaged: {_reason(error)}") from error
-    if facts.get("format") != "fastconv":
-        raise ValueError(f"{path} is a safetensors file, but not one of fastconv's.")
-    if facts.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {facts.get('format_version')!r}; this fastconv reads {FORMAT_VERSION!r}. "
-            f"It was written by fastconv {facts.get('fastconv_version')}."
-        )
-    if facts.get("checksum") != _checksum(tensors, facts):
-        raise ValueError(f"{path} is damaged: its checksum does not fit its content.")
-    return tensors, facts
-
-
-def _assign(model, tensors, path):
-    """All weights from the tensors of their names, after every one was checked."""
-    weights = weight_names(model)
-    saved = {name: array for name, array in tensors.items() if not name.startswith("optimizer.")}
-    missing, extra = sorted(weights.keys() - saved.keys()), sorted(saved.keys() - weights.keys())
+def _check_fit(model, saved):
+    """Raises ValueError unless the file holds the model's weights and, for some of them, an optimizer's state."""
+    weights, found = weight_names(model), saved.tensors.keys()
+    missing = sorted(weights.keys() - found)
+    extra = sorted(name for name in found - weights.keys() if _state_of(name) not in weights)
     if missing or extra:
         raise ValueError(
-            f"{path} does not fit the model {model.name!r}: it lacks {', '.join(missing) or 'nothing'}, and has "
-            f"{', '.join(extra) or 'nothing'} beyond the model."
+            f"{saved.path} does not fit the model {model.name!r}: it lacks {_listed(missing)}, and has "
+            f"{_listed(extra)} beyond the model."
         )
     try:
         for name, weight in weights.items():
-            _check(name, saved[name], weight.data)
+            _check(name, saved.tensors[name], weight.data)
     except ValueError as error:
-        raise ValueError(f"{path} does not fit the model {model.name!r}: {error}") from None
-    for name, weight in weights.items():
-        weight.assign(saved[name])
+        raise ValueError(f"{saved.path} does not fit the model {model.name!r}: {error}") from None
+
+
+def _listed(names) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more or "nothing"
+
+
+def _state_of(name) -> str:
+    """The weight that "optimizer.velocity/conv2d/kernel" is a state of; empty for other names."""
+    return name.partition("/")[2] if name.startswith("optimizer.") else ""
 
 
 def _check(name, saved, wanted):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import operator
 import re
 import threading
@@ -30,7 +31,7 @@ _counts: dict[str, int] = {}
 
 class _State(threading.local):
     training = False  # what a layer inside a running call inherits
-    initialize = True  # False while a file is loaded: its weights follow
+    room = None  # while a file is loaded, whose weights follow: the bytes that are left for them
 
 
 _state = _State()
@@ -54,13 +55,21 @@ def _automatic_name(cls) -> str:
 
 
 @contextmanager
-def uninitialized_weights():
-    """Weights that are built inside hold arbitrary values and draw no random numbers."""
-    _state.initialize = False
+def uninitialized_weights(size):
+    """Weights that are built inside are zero and draw no random numbers; ValueError if they take more than `size`
+    bytes, before they do."""
+    before, _state.room = _state.room, size
     try:
         yield
     finally:
-        _state.initialize = True
+        _state.room = before
+
+
+def _uninitialized(shape, dtype):
+    _state.room -= math.prod(shape) * dtype.itemsize
+    if _state.room < 0:
+        raise ValueError(f"a weight of shape {shape} is larger than what is stored.")
+    return np.broadcast_to(np.zeros((), dtype), shape)  # the Parameter's copy is the only array of its size
 
 
 @functools.cache
@@ -197,10 +206,7 @@ class Layer:
         """A new weight of this layer. `trainable=False` keeps it out of training for good."""
         dtype = self._dtype if dtype is None else _float_dtype(dtype, type(self).__name__)
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        if _state.initialize:
-            values = initializers.get(initializer)(shape, dtype)
-        else:
-            values = np.empty(shape, dtype)
+        values = initializers.get(initializer)(shape, dtype) if _state.room is None else _uninitialized(shape, dtype)
         weight = Parameter(values)
         kept = self._weights if trainable else self._fixed_weights
         weight.name = name or f"weight{len(self._weights) + len(self._fixed_weights)}"
