@@ -20,7 +20,8 @@ _MODULES = (
     "optimizers", "saving", "schedules", "testing", "utils",
 )  # fmt: skip
 _NAMES = {
-    "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "set_num_threads": "kernels",
+    "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",
+    "Input": "layers", "Layer": "layers", "set_num_threads": "kernels",
     "get_num_threads": "kernels", "empty_cache": "kernels", "set_precision": "kernels", "get_precision": "kernels",
 }  # fmt: skip
 

@@ -16,8 +16,8 @@ import traceback
 
 import numpy as np
 
-from fastconv import kernels, ops
-from fastconv.nest import flatten, pack
+from fastconv import kernels
+from fastconv.nest import flatten, map_leaves, pack
 from fastconv.program import NoValues, Program, Recording
 from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor, is_recording, no_grad, wrap
@@ -54,25 +54,29 @@ class Planner:
         return entry.packed(entry.program.taped(leaves))
 
     def gradients(self, model, x, y, weights):
-        """(loss, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y; None where
-        it has to run eagerly. The gradients' memory is good until the next step."""
-        targets = flatten(model.targets(y))
-        leaves = flatten(x)
+        """(losses, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y; None
+        where it has to run eagerly. The losses are Trainer.losses' as floats; the gradients' memory is good until the
+        next step."""
+        objective = model._trainer.objective
+        x = map_leaves(lambda leaf: model._convert(leaf).data, x)
+        leaves, targets = flatten(x), objective.targets(y, model.output_names, model._dtype)
         key = ("step", *[(a.shape, a.dtype.char) for a in (*leaves, *targets)], *map(id, weights))
-        entry = self._entry(model, key, lambda: _TrainingStep(model, x, y, weights))
+        entry = self._entry(model, key, lambda: _TrainingStep(model, x, targets, weights))
         if not entry.drawn():
             return None
+        objective.check(targets, entry.output_shapes)
         arrays = [*leaves, *targets]
         if entry.repeatable():
             results = entry.replay(arrays)
             if results is not None:
-                return results[-1].item(), entry.packed(results[:-1]), entry.gradients(model.optimizer)
+                return entry.split(results, entry.gradients(model.optimizer))
         outputs = entry.program.taped([*map(wrap, leaves), *targets])
-        outputs[-1].backward()
+        if outputs[-1].requires_grad:
+            outputs[-1].backward()
         gradients = [weight.grad for weight in weights]
         for weight in weights:
             weight.grad = None
-        return outputs[-1].item(), entry.packed([output.data for output in outputs[:-1]]), gradients
+        return entry.split([output.data for output in outputs], gradients)
 
     def explain(self) -> str:
         """One paragraph a shape: what runs for it and why."""
@@ -110,7 +114,7 @@ class _Entry:
     def __init__(self, model):
         self.model = model
         self.program = self.recording = self.reason = None
-        self.version, self.uses, self.unlike = -1, 0, 0
+        self.version, self.uses, self.versions, self.given_up = -1, 0, None, False
 
     def drawn(self):
         """Whether there is a program that holds now."""
@@ -119,8 +123,7 @@ class _Entry:
         before, self.program = self.program, None
         self.reason = self._draw()
         if self.program is None or before is None or not before.same(self.program):
-            self.recording, self.uses = None, 0
-            self.unlike += before is not None
+            self.recording, self.uses, self.given_up = None, 0, False
         else:
             self.program = before
         return self.program is not None
@@ -150,25 +153,23 @@ class _Entry:
         """Whether there is a recording, made now if it is time."""
         program = self.program
         versions = None if self.gradient is not None else [parameter.version for parameter in program.parameters]
-        if self.recording is not None and versions == self.versions:
+        if versions != self.versions:
+            self.recording, self.versions, self.uses = None, versions, 0
+        if self.recording is not None:
             return True
-        if self.recording is not None or versions != getattr(self, "versions", versions):
-            self.recording, self.uses = None, 0
-        self.versions = versions
         self.uses += 1
-        if self.uses != 2 or not _recording.acquire(blocking=False):
-            self.uses = min(self.uses, 2) if self.uses != 2 else 1
+        if self.uses < 2 or self.given_up or not _recording.acquire(blocking=False):
             return False
         try:
             again = Program(*self.draw())
             if not again.same(program):
                 self.program, self.reason = None, "it computes something else from call to call"
                 return False
-            recording = self._record()
-            if recording is not None:
-                self.recording = recording
+            self.recording = self._record()
+            self.given_up = self.recording is None
+            if self.recording is not None:
                 self.planner.trim(self)
-            return recording is not None
+            return self.recording is not None
         finally:
             _recording.release()
 
@@ -181,7 +182,7 @@ class _Entry:
                 recording = Recording(self.program, arrays, self.gradient)
         finally:
             for parameter, array in zip(self.program.updated, saved):
-                np.copyto(parameter.data, array)
+                np.copyto(parameter.array, array)
         return recording if recording.complete else None
 
     def replay(self, arrays):
@@ -232,7 +233,7 @@ class _Call(_Entry):
 
     def __init__(self, model, inputs, training):
         super().__init__(model)
-        self.nest = pack(inputs, [KerasTensor(leaf.data.shape, leaf.data.dtype) for leaf in flatten(inputs)])
+        self.nest = map_leaves(lambda leaf: _symbol(leaf.data), inputs)
         self.training = training
         self.kind = f"A call{' in training' if training else ''}"
 
@@ -240,7 +241,7 @@ class _Call(_Entry):
         def function(*leaves):
             return self.note_outputs(self.model.run(pack(self.nest, leaves), self.training))
 
-        return function, [KerasTensor(leaf.shape, leaf.dtype) for leaf in flatten(self.nest)]
+        return function, [_symbol(leaf) for leaf in flatten(self.nest)], ()
 
 
 class _TrainingStep(_Entry):
@@ -248,21 +249,29 @@ class _TrainingStep(_Entry):
 
     kind = "A training step"
 
-    def __init__(self, model, x, y, weights):
+    def __init__(self, model, x, targets, weights):
         super().__init__(model)
-        self.x, self.y = pack(x, map(_symbol, flatten(x))), pack(y, map(_symbol, flatten(model.targets(y))))
+        self.x, self.targets = map_leaves(_symbol, x), list(map(_symbol, targets))
         self.weights = weights
-        self.gradient = np.ones((), flatten(x)[0].dtype)
+        self.gradient = np.ones((), model._dtype)
 
     def draw(self):
         count = len(flatten(self.x))
 
         def function(*leaves):
-            output = self.model.run(pack(self.x, leaves[:count]), True)
-            loss = self.model.compute_loss(pack(self.x, leaves[:count]), pack(self.y, leaves[count:]), output)
-            return [*self.note_outputs(output), loss]
+            x, y = pack(self.x, leaves[:count]), list(leaves[count:])
+            output = self.model.run(x, True)
+            outputs = self.note_outputs(output)
+            losses = self.model._trainer.losses(x, y, output)
+            self.output_shapes = [leaf.shape for leaf in flatten(output)]
+            self.losses = len(losses)
+            return [*outputs, *losses]
 
-        return function, [_symbol(leaf) for leaf in (*flatten(self.x), *flatten(self.y))], self.weights
+        return function, [_symbol(leaf) for leaf in (*flatten(self.x), *self.targets)], self.weights
+
+    def split(self, results, gradients):
+        """What Planner.gradients gives."""
+        return [loss.item() for loss in results[-self.losses :]], self.packed(results[: -self.losses]), gradients
 
     def gradients(self, optimizer):
         found = self.recording.gradients
@@ -277,8 +286,8 @@ def _containers(model):
     """(list or dict, its items now) of the attributes by which layers hold others: they may change where they are."""
     found = []
     for layer in model.flatten_layers():
-        for value in list(vars(layer).values()):
-            if isinstance(value, (list, dict)):
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, (list, dict)) and not name.startswith("_"):
                 found.append((value, list(value.values() if isinstance(value, dict) else value)))
     return found
 

@@ -61,7 +61,7 @@ class Program:
         return self._numbers[id(value)] if isinstance(value, KerasTensor) else value
 
     def _steps(self, calls):
-        wanted = {id(weight) for weight in self.weights}
+        wanted = {id(weight) for weight in self.weights if weight.requires_grad}
         needed, last, rows = set(), {}, []
         for number, call in enumerate(calls):
             arguments = tuple(map(self._argument, call.inputs))
@@ -107,6 +107,8 @@ class Program:
             op = step.op()
             op.needs = step.needs
             arguments = [_array(values, a) for a in step.arguments]
+            for place in step.op.updates:
+                arguments[place] = step.arguments[place].array
             if step.op.weights:
                 op.take_packs(step.arguments)
             values[step.slot] = hooks.forward(op, arguments, step.attributes)

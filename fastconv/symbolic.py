@@ -130,6 +130,14 @@ class Trace:
                 return op.apply(*inputs, **attributes)
             finally:
                 _mode.draw = self._draw
+        for value in inputs:
+            if isinstance(value, Tensor) and value.requires_grad and not _is_live(value):
+                raise NoValues("A Tensor that requires a gradient, and is no weight of the model, takes part.")
         output = draw(op, inputs, attributes)
         self.calls.append(output.source)
         return output
+
+
+def is_tracing() -> bool:
+    """Whether this thread draws a Trace."""
+    return _mode.draw is not None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -137,7 +138,9 @@ class Tensor:
     def requires_grad(self, value):
         if self._node is not None:
             raise RuntimeError("requires_grad can be set only on a Tensor that no operation made; detach() it first.")
-        self._requires_grad = bool(value)
+        if self._requires_grad != bool(value):
+            self._requires_grad = bool(value)
+            kernels.note_change()  # programs hold whose gradients are wanted
 
     @property
     def grad(self):
@@ -181,17 +184,45 @@ def wrap(data, requires_grad=False, node=None):
 class Parameter(Tensor):
     """A trainable leaf with a name: a layer's weight.
 
-    It owns a C-contiguous copy of `data`, so that training never writes into the caller's array. `version` counts the
-    changes of its values; whoever writes into `data` raises it by one.
+    It owns a C-contiguous copy of `data`, so that training never writes into the caller's array, and shows it read-only:
+    values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one.
     """
 
-    __slots__ = ("name", "version", "_packs")
+    __slots__ = ("name", "version", "array", "_view", "_packs")
 
     def __init__(self, data, name=None, trainable=True, dtype=None):
-        self._set(np.array(_new_array(data, dtype), order="C"), bool(trainable), None)
+        self._own(np.array(_new_array(data, dtype), order="C"))
+        self._requires_grad = bool(trainable)
+        self._grad = self._node = self._logits = self._packs = None
         self.name = name
         self.version = 0
-        self._packs = None
+
+    def _own(self, array):
+        self.array = array  # fastconv's own, for kernels that write into it
+        self._view = array.view()
+        self._view.flags.writeable = False
+
+    @property
+    def data(self):
+        """The values, as an array that cannot be written to."""
+        return self._view
+
+    @data.setter
+    def data(self, value):
+        raise AttributeError(f"Parameter {self.name!r} keeps its own memory: use parameter.assign(values).")
+
+    @contextmanager
+    def writable(self):
+        """`with parameter.writable() as array: ...`: the values as an array to write into."""
+        array = self.array.view()
+        try:
+            yield array
+        finally:
+            array.flags.writeable = False
+            self.version += 1
+
+    def __reduce__(self):
+        return _parameter, (type(self), self.array, self.name, self._requires_grad, self.version)
 
     def packs(self, bias=None):
         """The Packs of this kernel's values, and its bias', as they are now; None where `bias` is a passing array."""
@@ -216,12 +247,22 @@ class Parameter(Tensor):
         array = value.data if isinstance(value, Tensor) else np.asarray(value)
         if array.shape != self.data.shape:
             raise ValueError(f"Parameter {self.name!r} has shape {self.shape}; got a value of shape {array.shape}.")
-        np.copyto(self.data, array, casting="same_kind")
+        np.copyto(self.array, array, casting="same_kind")
         self.version += 1
+
+    def numpy(self):
+        """A copy of the values."""
+        return self.array.copy()
 
     def __repr__(self):
         frozen = "" if self._requires_grad else ", trainable=False"
         return f"Parameter({self.name!r}, {self._summary()}{frozen})"
+
+
+def _parameter(cls, array, name, trainable, version):
+    parameter = cls(array, name, trainable)
+    parameter.version = version
+    return parameter
 
 
 class Op:
@@ -237,7 +278,7 @@ class Op:
     weights = False  # whether inputs 1 and 2 are a kernel and a bias, of which kernels keep what they make: `packs`
     packs = None
     kernels = False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
-    updates: tuple[int, ...] = ()  # the inputs that forward changes in place, such as moving statistics
+    updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
 
     needs: tuple[bool, ...]
     sources = None  # for each input its Op, its leaf Tensor, or None; None altogether once released
@@ -289,6 +330,9 @@ class Op:
                     dtype = value.dtype
         if not uniform:
             arrays = unify(cls.__name__, arrays, cls.integers)
+        for place in cls.updates:
+            arrays[place] = inputs[place].array
+            inputs[place].version += 1
         op = cls()
         op.needs = tuple([source is not None for source in sources])
         if cls.weights:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import math
 import operator
 import os
 import re
@@ -21,8 +22,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from fastconv import initializers, kernels, ops, registry
+from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import configs
-from fastconv.tensor import Parameter, Tensor, no_grad, wrap
+from fastconv.nest import flatten, map_leaves
+from fastconv.symbolic import KerasTensor, NoValues, is_tracing
+from fastconv.tensor import Parameter, Tensor, wrap
 
 _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
@@ -34,9 +38,13 @@ if hasattr(os, "register_at_fork"):  # a child never waits for a thread that it 
     os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
 
+_NO_LAYERS = ("_holders", "_build_shape", "_checked_shape")  # notes of a layer's own, which hold none
+
+
 class _State(threading.local):
+    inside = False  # a layer's call that is being drawn
     training = False  # what a layer inside a running call inherits
-    initialize = True  # False while a file is loaded: its weights follow
+    room = None  # while a file is loaded, whose weights follow: the bytes that are left for them
 
 
 _state = _State()
@@ -60,13 +68,21 @@ def _automatic_name(cls) -> str:
 
 
 @contextmanager
-def uninitialized_weights():
-    """Weights that are built inside hold arbitrary values and draw no random numbers."""
-    _state.initialize = False
+def uninitialized_weights(size):
+    """Weights that are built inside are zero and draw no random numbers; ValueError if they take more than `size`
+    bytes, before they do."""
+    before, _state.room = _state.room, size
     try:
         yield
     finally:
-        _state.initialize = True
+        _state.room = before
+
+
+def _uninitialized(shape, dtype):
+    _state.room -= math.prod(shape) * dtype.itemsize
+    if _state.room < 0:
+        raise ValueError(f"a weight of shape {shape} is larger than what is stored.")
+    return np.broadcast_to(np.zeros((), dtype), shape)  # the Parameter's copy is the only array of its size
 
 
 @functools.cache
@@ -82,11 +98,15 @@ def _build_once(build):
             return
         with _building:
             if self._half_built:  # the build of a base class, called by a subclass's own
-                build(self, tuple(input_shape))
+                build(self, _shape_of(input_shape))
             elif not self.built:  # another thread may have been at it
-                _build_whole(self, build, tuple(input_shape))
+                _build_whole(self, build, _shape_of(input_shape))
 
     return wrapper
+
+
+def _shape_of(shape):
+    return tuple(shape) if is_shape(shape) else shape
 
 
 def _build_whole(layer, build, shape):
@@ -118,9 +138,8 @@ class Layer:
     _half_built = False
     _build_shape = None
     _checked_shape = None
-    _fused_mark = None  # for which layers/fusion.py has checked the layers that run with this one
-    _holders = (None, ())  # the changes then, and the attributes that may hold layers, see _sublayers
-    _changes = object()  # stands for those of attributes, but for what a call notes about its input; see __setattr__
+    _holders = (-1, ())  # the version then, and the attributes that may hold layers, see _sublayers
+    _node = None  # its first call in a graph
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
@@ -142,13 +161,12 @@ class Layer:
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
-        if name not in ("_checked_shape", "_fused_mark", "_holders"):
-            # After the change, so that who sees this object sees the change; not a count, which threads could repeat.
-            vars(self)["_changes"] = object()
+        if name not in ("_checked_shape", "_holders"):  # notes that a call makes for itself
+            kernels.note_change()  # after the change: who knows the number knows the change
 
     def __delattr__(self, name):
         object.__delattr__(self, name)
-        vars(self)["_changes"] = object()
+        kernels.note_change()
 
     def __getattr__(self, name):
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
@@ -166,38 +184,93 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs).")
 
     def compute_output_shape(self, input_shape) -> tuple:
-        """The output's shape for an input's shape. The default runs the layer once on a sample of zeros."""
-        if None in input_shape[1:]:
-            raise NotImplementedError(
-                f"{type(self).__name__} must define compute_output_shape(input_shape) to take sizes of None."
-            )
-        with no_grad():
-            output = self(np.zeros((1, *input_shape[1:]), self._dtype), training=False)
-        return (input_shape[0], *output.shape[1:])
+        """The output's shape for an input's shape, or a nest of them. The default asks the ops that `call` uses."""
+        return map_leaves(lambda tensor: tensor.shape, self.draw_inside(map_shapes(self._symbol, input_shape)))
 
     def check_input(self, shape) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 
     # Calling
 
-    def __call__(self, inputs, training=None):
-        """Output of the layer as a Tensor; `inputs` is an array or a Tensor, converted to the layer's dtype.
+    def __call__(self, inputs, *args, training=None, **kwargs):
+        """Output of the layer as a Tensor, or a nest of them; `inputs` is an array or a Tensor, or a nest of them,
+        converted to the layer's dtype.
 
-        `training` None means: as the layer or model that is calling this one, else False.
+        `training` None means: as the layer or model that is calling this one, else False. Called on a tensor without
+        data (`fastconv.Input`), it draws: the result stands for what the layer will compute.
         """
-        x = self.prepare(inputs)
+        return self.call_prepared(self.prepare(inputs), *args, training=training, **kwargs)
+
+    def call_prepared(self, x, *args, training=None, **kwargs):
+        """As `__call__`, for what `prepare` gave."""
+        if not _state.inside and not is_tracing() and symbolic_leaves((x, args, kwargs)):
+            return self._draw(x, args, training, kwargs)
+        return self.run(x, training, *args, **kwargs)
+
+    def run(self, x, training=None, *args, **kwargs):
+        """`call` in this mode."""
         outer = _state.training
         try:
             _state.training = training = in_training(training)
-            return self.call(x, training=training) if _takes_training(type(self)) else self.call(x)
+            if _takes_training(type(self)):
+                return self.call(x, *args, training=training, **kwargs)
+            return self.call(x, *args, **kwargs)
         finally:
             _state.training = outer
 
-    def prepare(self, inputs) -> Tensor:
-        """`inputs` as a Tensor of the layer's dtype, checked; builds the layer for it."""
+    def _draw(self, x, args, training, kwargs):
+        """What the call would give, for tensors without data: a node of the user's graph."""
+        outputs = self.draw_inside(x, *args, training=training, **kwargs)
+        # Each node has tensors of its own: a layer may give what it was given, or a constant.
+        outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)
+        node = Node(self, (x, *args), kwargs if training is None else {**kwargs, "training": training}, outputs)
+        if self._node is None:
+            object.__setattr__(self, "_node", node)
+        return outputs
+
+    def draw_inside(self, x, *args, training=None, **kwargs):
+        """The tensors without data that `call` gives for such, which are no nodes of a graph."""
+        outer, _state.inside = _state.inside, True
+        try:
+            return self.run(x, training, *args, **kwargs)
+        except NoValues as error:
+            if type(self).compute_output_shape is Layer.compute_output_shape:
+                raise NoValues(
+                    f"{type(self).__name__}.call asks for values, so its output's shape is not known without data: define "
+                    f"compute_output_shape(input_shape). ({error})"
+                ) from None
+            shapes = x.shape if isinstance(x, Tensor) else map_leaves(lambda leaf: leaf.shape, x)
+            return map_shapes(self._symbol, self.compute_output_shape(shapes))
+        finally:
+            _state.inside = outer
+
+    def _symbol(self, shape):
+        return KerasTensor(shape, self._dtype)
+
+    @property
+    def input(self):
+        """The tensors of the layer's first call in a graph; AttributeError if there was none."""
+        return self._drawn().args[0]
+
+    @property
+    def output(self):
+        """What the layer's first call in a graph gave; AttributeError if there was none."""
+        return self._drawn().outputs
+
+    def _drawn(self):
+        if self._node is None:
+            raise AttributeError(f"Layer {self.name!r} was not called in a graph, so it has no input and output tensors.")
+        return self._node
+
+    def prepare(self, inputs):
+        """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
+        if isinstance(inputs, (list, tuple, dict)) and any(isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)):
+            x = map_leaves(self._convert, inputs)
+            self.ensure_built(map_leaves(lambda leaf: leaf.shape, x))
+            return x
         x = inputs if type(inputs) is Tensor and inputs.dtype == self._dtype else self._convert(inputs)
         if x.shape[1:] != self._checked_shape or not self.built:
-            self._check_and_build(x.shape)
+            self.ensure_built(x.shape)
         return x
 
     def _convert(self, inputs) -> Tensor:
@@ -205,19 +278,27 @@ class Layer:
             return wrap(inputs)
         if isinstance(inputs, Layer):
             raise TypeError(
-                f"{type(self).__name__} was called on {inputs.name!r}, a layer. Models are built as "
-                "Sequential([...]) here; calling layers on Input() is not supported yet."
+                f"{type(self).__name__} was called on {inputs.name!r}, a layer. Call it on what a layer gives: "
+                f"x = fastconv.Input(shape); x = {inputs.name}(x)."
             )
         if isinstance(inputs, Tensor):
-            return inputs if inputs.dtype == self._dtype else ops.cast(inputs, self._dtype)
+            if inputs.dtype == self._dtype or inputs.symbolic and inputs.dtype.kind != "f":
+                return inputs
+            return ops.cast(inputs, self._dtype)
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
 
-    def _check_and_build(self, shape):
-        if not shape:
-            raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
+    def ensure_built(self, shape):
+        """Checks an input's shape, or a nest of shapes, and builds the layer for it."""
+        if is_shape(shape):
+            if not shape:
+                raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
+            self.check_input(shape)
+            self.build((None, *shape[1:]))
+            self._checked_shape = shape[1:]
+            return
         self.check_input(shape)
-        self.build((None, *shape[1:]))
-        self._checked_shape = shape[1:]
+        if not self.built:
+            self.build(map_shapes(lambda one: (None, *one[1:]), shape))
 
     # Weights
 
@@ -225,10 +306,7 @@ class Layer:
         """A new weight of this layer. `trainable=False` keeps it out of training for good."""
         dtype = self._dtype if dtype is None else _float_dtype(dtype, type(self).__name__)
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        if _state.initialize:
-            values = initializers.get(initializer)(shape, dtype)
-        else:
-            values = np.empty(shape, dtype)
+        values = initializers.get(initializer)(shape, dtype) if _state.room is None else _uninitialized(shape, dtype)
         weight = Parameter(values)
         kept = self._weights if trainable else self._fixed_weights
         weight.name = name or f"weight{len(self._weights) + len(self._fixed_weights)}"
@@ -237,23 +315,18 @@ class Layer:
         return weight
 
     def _sublayers(self) -> list[Layer]:
-        (noted, holders), changes = self._holders, self._changes
-        if noted is not changes:
+        """The layers that attributes hold, in lists, tuples and dicts too, each once."""
+        (noted, holders), version = self._holders, kernels.version()
+        if noted != version:
             weights = self._weights, self._fixed_weights
             holders = [
-                value if isinstance(value, list) else tuple(layers)  # a list may change where it is
-                for value in list(vars(self).values())  # `list` runs no Python, so no thread sets another meanwhile
-                if not any(value is own for own in weights)
-                for layers in [[item for item in _items(value) if isinstance(item, Layer)]]
-                if layers or isinstance(value, list)
-            ]
-            self._holders = changes, holders
-        found = []
-        for holder in holders:
-            for item in holder:
-                if isinstance(item, Layer) and all(item is not other for other in found):
-                    found.append(item)
-        return found
+                value for name, value in list(vars(self).items())  # no thread sets another while `list` runs
+                if (isinstance(value, Layer) or (isinstance(value, (list, tuple, dict)) and name not in _NO_LAYERS))
+                and not any(value is own for own in weights)
+            ]  # fmt: skip
+            self._holders = version, holders
+        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Layer)}
+        return list(found.values())
 
     @property
     def weights(self) -> list[Parameter]:
@@ -328,8 +401,27 @@ class Layer:
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
 
 
-def _items(value):
-    return value if isinstance(value, (list, tuple)) else (value,)
+def is_shape(value) -> bool:
+    """Whether `value` is a shape, not a nest of shapes."""
+    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, (int, np.integer)) for size in value)
+
+
+def map_shapes(function, structure):
+    """`structure`, a nest of shapes, with `function(shape)` for each."""
+    if is_shape(structure):
+        return function(tuple(structure))
+    if isinstance(structure, dict):
+        return {key: map_shapes(function, part) for key, part in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(map_shapes(function, part) for part in structure)
+    raise TypeError(f"A shape is a tuple of ints and None, such as (None, 28, 28, 1); got {structure!r}.")
+
+
+def flatten_shapes(structure) -> list:
+    """The shapes in a nest of shapes."""
+    found = []
+    map_shapes(found.append, structure)
+    return found
 
 
 def _float_dtype(dtype, owner: str) -> np.dtype:

@@ -32,7 +32,7 @@ from .linear import dense, matmul
 from .losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
 from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from .reductions import max, mean, min, sum
-from .shaping import cast, convert_to_tensor, get_item, one_hot, reshape, transpose
+from .shaping import cast, check_labels, convert_to_tensor, get_item, one_hot, reshape, transpose
 
 __all__ = [
     "abs",
