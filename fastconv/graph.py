@@ -7,7 +7,7 @@ which they were drawn, the layers in Keras' order.
 
 from __future__ import annotations
 
-from fastconv.nest import flatten, pack
+from fastconv.nest import flatten, map_leaves, pack
 from fastconv.symbolic import Call, KerasTensor, next_order
 
 
@@ -119,6 +119,52 @@ class Graph:
                 results = flatten(call(node.layer, args, kwargs))
                 values.update(zip(map(id, flatten(node.outputs)), results))
         return pack(self.outputs, [values[id(tensor)] for tensor in flatten(self.outputs)])
+
+
+    def __reduce__(self):
+        """Without recursion from tensor to node to tensor, which deep graphs would not survive."""
+        numbers, tensors = {}, []
+
+        def number(leaf):
+            if not isinstance(leaf, KerasTensor):
+                return leaf
+            if id(leaf) not in numbers:
+                numbers[id(leaf)] = _Number(len(tensors))
+                tensors.append((leaf.shape, leaf.dtype, leaf.name))
+            return numbers[id(leaf)]
+
+        inputs = map_leaves(number, self.inputs)
+        origins = [t.source.layer if isinstance(t.source, Node) else None for t in flatten(self.inputs)]
+        nodes = []
+        for node in self.nodes:
+            if isinstance(node, Call):
+                nodes.append((node.op, [number(leaf) for leaf in node.inputs], node.attributes, number(node.output)))
+            else:
+                nodes.append((node.layer, map_leaves(number, node.args), map_leaves(number, node.kwargs),
+                              map_leaves(number, node.outputs)))  # fmt: skip
+        return _rebuilt, (self.name, tensors, inputs, origins, nodes, map_leaves(number, self.outputs))
+
+
+class _Number(int):
+    """A tensor of a graph that is being copied."""
+
+
+def _rebuilt(name, tensors, inputs, origins, nodes, outputs):
+    tensors = [KerasTensor(*row) for row in tensors]
+
+    def tensor(leaf):
+        return tensors[leaf] if isinstance(leaf, _Number) else leaf
+
+    for origin, leaf in zip(origins, flatten(inputs)):
+        if origin is not None:
+            origin.note_call(Node(origin, (), {}, tensor(leaf)))
+    for called, args, kwargs, results in nodes:
+        if isinstance(called, type):
+            Call(called, tuple(map(tensor, args)), kwargs, tensor(results))
+        else:
+            node = Node(called, map_leaves(tensor, args), map_leaves(tensor, kwargs), map_leaves(tensor, results))
+            called.note_call(node)
+    return Graph(map_leaves(tensor, inputs), map_leaves(tensor, outputs), name)
 
 
 def _owner(node):

@@ -30,6 +30,8 @@ _recording = threading.Lock()  # one recording is made at a time
 class Planner:
     """The programs of one model; a copy of the model starts without any."""
 
+    records = True  # False, for tests: programs run step by step
+
     def __init__(self):
         self.clear()
 
@@ -51,7 +53,7 @@ class Planner:
             results = entry.replay([leaf.data for leaf in leaves])
             if results is not None:
                 return entry.packed([wrap(array) for array in results])
-        return entry.packed(entry.program.taped(leaves))
+        return entry.packed(entry.program.taped(leaves)) if entry.program else None
 
     def gradients(self, model, x, y, weights):
         """(losses, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y; None
@@ -70,6 +72,8 @@ class Planner:
             results = entry.replay(arrays)
             if results is not None:
                 return entry.split(results, entry.gradients(model.optimizer))
+        if entry.program is None:
+            return None
         outputs = entry.program.taped([*map(wrap, leaves), *targets])
         if outputs[-1].requires_grad:
             outputs[-1].backward()
@@ -114,16 +118,18 @@ class _Entry:
     def __init__(self, model):
         self.model = model
         self.program = self.recording = self.reason = None
-        self.version, self.uses, self.versions, self.given_up = -1, 0, None, False
+        self.settings = kernels.settings_version()
+        self.version, self.uses, self.versions = -1, 0, None
 
     def drawn(self):
         """Whether there is a program that holds now."""
         if self.version == kernels.version() and all(map(_unchanged, self.containers)):
             return self.program is not None
         before, self.program = self.program, None
+        settings, self.settings = self.settings, kernels.settings_version()
         self.reason = self._draw()
-        if self.program is None or before is None or not before.same(self.program):
-            self.recording, self.uses, self.given_up = None, 0, False
+        if self.program is None or before is None or settings != self.settings or not before.same(self.program):
+            self.recording, self.uses = None, 0
         else:
             self.program = before
         return self.program is not None
@@ -158,7 +164,7 @@ class _Entry:
         if self.recording is not None:
             return True
         self.uses += 1
-        if self.uses < 2 or self.given_up or not _recording.acquire(blocking=False):
+        if self.uses < 2 or not self.planner.records or not _recording.acquire(blocking=False):
             return False
         try:
             again = Program(*self.draw())
@@ -166,10 +172,8 @@ class _Entry:
                 self.program, self.reason = None, "it computes something else from call to call"
                 return False
             self.recording = self._record()
-            self.given_up = self.recording is None
-            if self.recording is not None:
-                self.planner.trim(self)
-            return self.recording is not None
+            self.planner.trim(self)
+            return True
         finally:
             _recording.release()
 
@@ -183,7 +187,7 @@ class _Entry:
         finally:
             for parameter, array in zip(self.program.updated, saved):
                 np.copyto(parameter.array, array)
-        return recording if recording.complete else None
+        return recording
 
     def replay(self, arrays):
         """The outputs on new arrays; None while another thread is at it."""
@@ -275,7 +279,8 @@ class _TrainingStep(_Entry):
 
     def gradients(self, optimizer):
         found = self.recording.gradients
-        return found if optimizer.done_with_gradients else [None if g is None else g.copy() for g in found]
+        # A subclass may keep what it is given.
+        return found if vars(type(optimizer)).get("done_with_gradients") else [None if g is None else g.copy() for g in found]
 
 
 def _symbol(array):

@@ -201,7 +201,7 @@ class Recording:
 
     def __init__(self, program: Program, arrays, gradient=None):
         self.plan = kernels.Plan()
-        self._ops = []
+        self._boxes = {}  # id of an Op -> its steps in Python
         with self.plan:
             self.targets = [_fixed(array) for array in arrays]
             self._gradient = None if gradient is None else _fixed(gradient)
@@ -209,26 +209,38 @@ class Recording:
             self.outputs = [self._contiguous(array) for array in self.outputs]
             if self.gradients is not None:
                 self.gradients = [None if g is None else self._contiguous(g) for g in self.gradients]
-        self.complete = not self.plan.failed
+        del self._boxes
 
     def forward(self, op, arrays, attributes):
         arrays = [array if array is None else self._contiguous(array) for array in arrays]
         if op.kernels:
-            return _Hooks.forward(op, arrays, attributes)
-        box = _Box(op, arrays, attributes)
+            done, y = self._in_kernels(lambda: _Hooks.forward(op, arrays, attributes))
+            if done:
+                return y
+        self._boxes[id(op)] = box = _Box(op, arrays, attributes)
         self.plan.python(box.forward)
-        self._ops.append((op, box))
         return box.y
 
     def backward(self, op, dy):
         dy = self._contiguous(dy)
-        box = next((box for found, box in self._ops if found is op), None)
+        box = self._boxes.pop(id(op), None)
         if box is None:
-            return _Hooks.backward(op, dy)
-        self._ops = [pair for pair in self._ops if pair[0] is not op]
+            done, results = self._in_kernels(lambda: _Hooks.backward(op, dy))
+            if done:
+                return results
+            box = _Box(op, None, None)
         box.dy = dy
         self.plan.python(box.backward)
         return box.results
+
+    def _in_kernels(self, compute):
+        """(whether all of it can be repeated in C, its result); what cannot is taken back."""
+        length = self.plan.length()
+        result = compute()
+        if not self.plan.failed:
+            return True, result
+        self.plan.forget(length)
+        return False, None
 
     def add(self, total, array, owned):
         total, array = self._contiguous(total), self._contiguous(array)

@@ -10,7 +10,7 @@ from helpers import python
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from fastconv import Sequential, layers, losses, models, optimizers, saving, tensorfile
+from fastconv import Sequential, layers, losses, modelfile, models, optimizers, saving, tensorfile
 from fastconv.utils import set_random_seed
 
 X = np.random.default_rng(0).standard_normal((8, 6, 6, 2)).astype("float32")
@@ -72,7 +72,7 @@ def test_what_a_file_holds(path):
     slots = {f"optimizer.{slot}/{name}" for slot in ("momentum", "velocity") for name in weights}
     assert names == weights | slots
     assert facts["format"] == "fastconv" and facts["format_version"] == "1"
-    assert [layer["class_name"] for layer in json.loads(facts["model"])["layers"]][:2] == ["InputLayer", "Conv2D"]
+    assert [layer["class_name"] for layer in json.loads(facts["model"])["config"]["layers"]][:2] == ["InputLayer", "Conv2D"]
 
 
 def test_a_file_loads_in_another_process(path):
@@ -324,7 +324,7 @@ def test_names_that_look_like_others(path):
         layers.Dense(2, input_shape=(2,)), layers.Dense(2, name="dense_1_"), layers.Dense(2),
         layers.Dense(2, name="optimizer.dense"), layers.Dense(2),
     ])  # fmt: skip
-    assert list(saving.weight_names(model))[::2] == [
+    assert list(modelfile.weight_names(model))[::2] == [
         "dense/kernel", "dense_1_/kernel", "dense_1/kernel", "optimizer.dense/kernel", "dense_2/kernel",
     ]  # fmt: skip
     model.compile(optimizers.SGD(0.1, 0.9), "mse")

@@ -14,7 +14,7 @@ _bound_spin = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
 if _bound_spin:
     os.environ["GOMP_SPINCOUNT"] = "20000"
 from ._memory import cached_bytes, empty_cache
-from ._tiles import Plan, build_info, get_num_threads, set_num_threads, note_change, version, use_isa
+from ._tiles import Plan, build_info, get_num_threads, note_change, set_num_threads, settings_version, use_isa, version
 
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]

@@ -55,7 +55,8 @@ cdef double SHARED_WORK = 1e5
 cdef ptrdiff_t FAR = 16 << 20
 
 cdef int level = 0
-cdef unsigned long settings = 0  # counts the changes of what decides which tiles a computation runs
+cdef unsigned long changes = 0  # of what decides which operations and tiles a computation runs
+cdef unsigned long settings = 0  # of what decides the tiles
 cdef Plan recording = None
 cdef unsigned long recorder = 0  # the thread that records
 cdef int threads = 1
@@ -182,6 +183,16 @@ cdef class Plan:
         """(runs of tiles, calls of Python functions)."""
         return self.number, len(self.calls)
 
+    def length(self):
+        """How many runs are recorded so far, to go back to."""
+        return self.number
+
+    def forget(self, int length):
+        """Takes back all runs after the first `length`, and that they could not be repeated."""
+        for i in range(length, self.number):
+            free(self.steps[i].job)
+        self.number, self.failed = length, False
+
     def python(self, function):
         """Calls `function()` now, and at this place of each replay."""
         global recording
@@ -281,14 +292,21 @@ cdef void run_tiles(const Step* step, ptrdiff_t first, ptrdiff_t last, char* roo
         fc_flush_leave(before)
 
 
-def note_change():
-    """Says that a setting or a layer changed: the next computation may be another one than the same call made before."""
-    global settings
-    settings += 1
+def note_change(bint tiles=False):
+    """Says that a layer changed, or with `tiles` a setting of the kernels: the next computation may be another one than
+    the same call made before."""
+    global changes, settings
+    changes += 1
+    settings += tiles
 
 
 def version():
     """A number that tells whether `note_change` was called in between."""
+    return changes
+
+
+def settings_version():
+    """The same for changes of the kernels' settings."""
     return settings
 
 
@@ -307,7 +325,7 @@ def use_isa(name):
         raise ValueError(f"FASTCONV_ISA must be one that this CPU runs, of {', '.join(isas())}; got {name!r}.")
     before = isas()[level]
     level = isas().index(name)
-    note_change()
+    note_change(True)
     return before
 
 

@@ -89,7 +89,7 @@ def set_precision(precision: str) -> str:
     if precision not in ("fast", "exact"):
         raise ValueError(f"precision must be 'fast' or 'exact'; got {precision!r}.")
     before, _precision = _precision, precision
-    note_change()
+    note_change(True)
     return before
 
 

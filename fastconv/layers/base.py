@@ -26,7 +26,7 @@ from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import configs
 from fastconv.nest import flatten, map_leaves
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
-from fastconv.tensor import Parameter, Tensor, wrap
+from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
@@ -224,9 +224,17 @@ class Layer:
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
         outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)
         node = Node(self, (x, *args), kwargs if training is None else {**kwargs, "training": training}, outputs)
+        self.note_call(node)
+        return outputs
+
+    def note_call(self, node):
+        """Notes the layer's first call in a graph."""
         if self._node is None:
             object.__setattr__(self, "_node", node)
-        return outputs
+
+    def __getstate__(self):
+        """What copies keep: all but the calls in graphs, which Graph copies itself."""
+        return {name: value for name, value in vars(self).items() if name not in ("_node", "_holders")}
 
     def draw_inside(self, x, *args, training=None, **kwargs):
         """The tensors without data that `call` gives for such, which are no nodes of a graph."""
@@ -234,15 +242,23 @@ class Layer:
         try:
             return self.run(x, training, *args, **kwargs)
         except NoValues as error:
-            if type(self).compute_output_shape is Layer.compute_output_shape:
-                raise NoValues(
-                    f"{type(self).__name__}.call asks for values, so its output's shape is not known without data: define "
-                    f"compute_output_shape(input_shape). ({error})"
-                ) from None
-            shapes = x.shape if isinstance(x, Tensor) else map_leaves(lambda leaf: leaf.shape, x)
-            return map_shapes(self._symbol, self.compute_output_shape(shapes))
+            shapes = map_leaves(lambda leaf: leaf.shape, x)
+            if type(self).compute_output_shape is not Layer.compute_output_shape:
+                return map_shapes(self._symbol, self.compute_output_shape(shapes))
+            return self._tried(shapes, error)
         finally:
             _state.inside = outer
+
+    def _tried(self, shapes, error):
+        """The shapes of what `call` gives for one sample of zeros, since it asks for values."""
+        if any(None in shape[1:] for shape in flatten_shapes(shapes)):
+            raise NoValues(
+                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is open: "
+                f"define compute_output_shape(input_shape). ({error})"
+            ) from None
+        with no_grad():
+            y = self.run(map_shapes(lambda shape: Tensor(np.zeros((1, *shape[1:]), self._dtype)), shapes), False)
+        return map_leaves(lambda leaf: self._symbol((None, *leaf.shape[1:])), y)
 
     def _symbol(self, shape):
         return KerasTensor(shape, self._dtype)

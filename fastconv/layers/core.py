@@ -28,8 +28,17 @@ class InputLayer(Layer):
         self.shape = sample_shape(shape, "shape")
         self.batch_size = None if batch_size is None else positive(batch_size, "batch_size", self)
         self.build((self.batch_size, *self.shape))
-        tensor = KerasTensor((self.batch_size, *self.shape), self._dtype, self.name)
-        self._node = Node(self, (), {}, tensor)
+        self._start()
+
+    def _start(self):
+        self.note_call(Node(self, (), {}, KerasTensor((self.batch_size, *self.shape), self._dtype, self.name)))
+
+    @property
+    def output(self):
+        """The tensor at which a graph starts."""
+        if self._node is None:  # a copy's
+            self._start()
+        return self._node.outputs
 
     def call(self, inputs):
         return inputs

@@ -140,7 +140,8 @@ class Model(Layer):
     def arrange(self, inputs):
         """`inputs` in the structure of the graph's: dicts by name, single values in or out of their list."""
         if self.graph is None:
-            return inputs
+            leaves = flatten(inputs)
+            return inputs if any(isinstance(leaf, (Tensor, np.ndarray)) for leaf in leaves) else np.asarray(inputs)
         wanted, names = self.graph.inputs, self.input_names
         if isinstance(inputs, dict) and not isinstance(wanted, dict):
             missing = [name for name in names if name not in inputs]
@@ -156,9 +157,7 @@ class Model(Layer):
             inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
             leaves = flatten(inputs)
             return pack(wanted, leaves) if len(leaves) == len(flatten(wanted)) else self._misfit(inputs)
-        if isinstance(inputs, (list, tuple)) and len(inputs) == 1 and isinstance(inputs[0], (np.ndarray, Tensor)):
-            return inputs[0]
-        return inputs
+        return one_input(inputs)
 
     def _misfit(self, inputs):
         raise ValueError(
@@ -402,6 +401,15 @@ class Model(Layer):
     def __repr__(self):
         shapes = f", {self.input_shape} -> {self.output_shape}" if self.built else ", not built"
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers{shapes}>"
+
+
+def one_input(inputs):
+    """`inputs` for a model that takes one: a list of one array is that array, a list of samples becomes one."""
+    if not isinstance(inputs, (list, tuple)):
+        return inputs
+    if len(inputs) == 1 and isinstance(inputs[0], (np.ndarray, Tensor)):
+        return inputs[0]
+    return np.asarray(inputs)
 
 
 def _names(structure, kind) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from fastconv.graph import Graph, Node
 from fastconv.layers import InputLayer, Layer
 from fastconv.models import configs
-from fastconv.models.model import Model
+from fastconv.models.model import Model, one_input
 from fastconv.symbolic import KerasTensor
 
 
@@ -119,6 +119,9 @@ class Sequential(Model):
             object.__setattr__(self, "_graph", Graph(start, x, self.name))
         return self._graph
 
+    def __getstate__(self):
+        return super().__getstate__() | {"_graph": None}
+
     # Layer
 
     def build(self, input_shape=None):
@@ -138,9 +141,7 @@ class Sequential(Model):
     def arrange(self, inputs):
         if isinstance(inputs, dict) and len(inputs) == 1:
             return next(iter(inputs.values()))
-        if isinstance(inputs, (list, tuple)) and len(inputs) == 1 and isinstance(inputs[0], np.ndarray):
-            return inputs[0]
-        return inputs
+        return one_input(inputs)
 
     @property
     def output_names(self) -> list[str]:
