@@ -133,7 +133,10 @@ class Trainer:
         return results.report(return_dict)
 
     def predict(self, x, batch_size=None, verbose=0) -> np.ndarray:
-        """The outputs for all samples as one array; `batch_size` is 32 by default. No samples give no rows."""
+        """The outputs for all samples as one array; `batch_size` is 32 by default. No samples give no rows.
+
+        Threads may predict with one model at once, also the first time; each gets the bits that one alone gets.
+        """
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         progress = Progress(verbose)
         output = None
