@@ -120,13 +120,14 @@ class Trainer:
                     arrays = [leaf.data for leaf in flatten(batch)]
                     if samples <= batch_size:
                         inputs = flatten(x)
-                        return pack(batch, [
+                        output, places = batch, [
                             a.copy() if any(np.may_share_memory(a, other) for other in inputs) else a for a in arrays
-                        ])  # fmt: skip
-                    if output is None:
-                        output, places = batch, [np.empty((samples, *a.shape[1:]), a.dtype) for a in arrays]
-                    for place, array in zip(places, arrays):
-                        place[start:stop] = array
+                        ]  # fmt: skip
+                    else:
+                        if output is None:
+                            output, places = batch, [np.empty((samples, *a.shape[1:]), a.dtype) for a in arrays]
+                        for place, array in zip(places, arrays):
+                            place[start:stop] = array
                     progress.step(start // batch_size + 1, dict)
                 progress.end({})
             finally:

@@ -280,7 +280,10 @@ class Model(Layer):
 
     def predict(self, x, batch_size=None, verbose=0) -> np.ndarray:
         """The outputs for all samples, as one array or a nest of them; `batch_size` is 32 by default. No samples give no
-        rows."""
+        rows.
+
+        Threads may predict with one model at once, also the first time; each gets the bits that one alone gets.
+        """
         return self._trainer.predict(x, batch_size, verbose)
 
     def predict_on_batch(self, x) -> np.ndarray:
