@@ -17,6 +17,7 @@ import traceback
 import numpy as np
 
 from fastconv import kernels
+from fastconv.layers.base import building
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.program import NoValues, Program, Recording
 from fastconv.symbolic import KerasTensor
@@ -47,13 +48,17 @@ class Planner:
         leaves = flatten(inputs)
         key = (training, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
         entry = self._entry(model, key, lambda: _Call(model, inputs, training))
-        if not entry.drawn():
+        program = entry.drawn()
+        if program is None:
             return None
-        if not training and entry.repeatable() and not (is_recording() and entry.follows(leaves)):
-            results = entry.replay([leaf.data for leaf in leaves])
-            if results is not None:
+        if not training and not (is_recording() and entry.follows(program, leaves)):
+            recording = entry.recorded(program)
+            results = recording and entry.replay(recording, [leaf.data for leaf in leaves])
+            if results:
                 return entry.packed([wrap(array) for array in results])
-        return entry.packed(entry.program.taped(leaves)) if entry.program else None
+            if entry.program is None:
+                return None
+        return entry.packed(program.taped(leaves))
 
     def gradients(self, model, x, y, weights):
         """(losses, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y; None
@@ -64,17 +69,18 @@ class Planner:
         leaves, targets = flatten(x), objective.targets(y, model.output_names, model._dtype)
         key = ("step", *[(a.shape, a.dtype.char) for a in (*leaves, *targets)], *map(id, weights))
         entry = self._entry(model, key, lambda: _TrainingStep(model, x, targets, weights))
-        if not entry.drawn():
+        program = entry.drawn()
+        if program is None:
             return None
         objective.check(targets, entry.output_shapes)
         arrays = [*leaves, *targets]
-        if entry.repeatable():
-            results = entry.replay(arrays)
-            if results is not None:
-                return entry.split(results, entry.gradients(model.optimizer))
+        recording = entry.recorded(program)
+        results = recording and entry.replay(recording, arrays)
+        if results:
+            return entry.split(results, entry.gradients(recording, model.optimizer))
         if entry.program is None:
             return None
-        outputs = entry.program.taped([*map(wrap, leaves), *targets])
+        outputs = program.taped([*map(wrap, leaves), *targets])
         if outputs[-1].requires_grad:
             outputs[-1].backward()
         gradients = [weight.grad for weight in weights]
@@ -96,14 +102,15 @@ class Planner:
             entry.planner = self
         return entry
 
-    def trim(self, newest):
-        """Drops the oldest recordings past the limits."""
-        recorded = [entry for entry in list(self.entries.values()) if entry.recording and entry is not newest]
-        size = newest.recording.plan.bytes + sum(entry.recording.plan.bytes for entry in recorded)
-        while recorded and (len(recorded) >= PLANS or size > MEMORY):
-            old = recorded.pop(0)
-            size -= old.recording.plan.bytes
-            old.recording, old.uses = None, 0
+    def trim(self, newest, recording):
+        """Drops the oldest recordings past the limits; `newest` has just got its one."""
+        others = [(entry, entry.recording) for entry in list(self.entries.values()) if entry is not newest]
+        others = [(entry, old) for entry, old in others if old is not None]
+        size = recording.plan.bytes + sum(old.plan.bytes for _, old in others)
+        while others and (len(others) >= PLANS or size > MEMORY):
+            entry, old = others.pop(0)
+            size -= old.plan.bytes
+            entry.recording, entry.uses = None, 0
 
 
 class _Entry:
@@ -122,87 +129,86 @@ class _Entry:
         self.version, self.uses, self.versions = -1, 0, None
 
     def drawn(self):
-        """Whether there is a program that holds now."""
-        if self.version == kernels.version() and all(map(_unchanged, self.containers)):
-            return self.program is not None
-        before, self.program = self.program, None
-        settings, self.settings = self.settings, kernels.settings_version()
-        self.reason = self._draw()
-        if self.program is None or before is None or settings != self.settings or not before.same(self.program):
-            self.recording, self.uses = None, 0
-        else:
-            self.program = before
-        return self.program is not None
+        """The program that holds now, or None."""
+        if not self._holds():
+            with building:  # layers may be built on the way, and other threads wait
+                if not self._holds():
+                    self._redraw()
+        return self.program
 
-    def _draw(self):
-        """Draws the program; why there is none, or None."""
-        version = kernels.version()
+    def _holds(self):
+        return self.version == kernels.version() and all(map(_unchanged, self.containers))
+
+    def _redraw(self):
+        version, settings = kernels.version(), kernels.settings_version()
         self.containers = _containers(self.model)
+        program, self.reason = self._drawing()
+        if program is not None and (version != kernels.version() or not all(map(_unchanged, self.containers))):
+            program, self.reason = None, "its call changes an attribute of a layer"
+            version = -1
+        before = self.program
+        if before is None or program is None or settings != self.settings or not before.same(program):
+            self.recording, self.uses, self.program = None, 0, program
+        self.settings, self.version = settings, version  # last: who sees it takes no lock
+
+    def _drawing(self):
+        """(the program, None), or (None, why there is none)."""
         try:
             with np.errstate(all="ignore"):
-                function, inputs, weights = self.draw()
-                program = Program(function, inputs, weights)
+                return Program(*self.draw()), None
         except NoValues as error:
-            self.version = version
-            return f"it depends on data: {_line(error)} asks for values"
+            return None, f"it depends on data: {_line(error)} asks for values"
         except Exception as error:  # the eager call says it better
-            self.version = version
-            return f"{type(error).__name__}: {error}"
-        self.version = kernels.version()
-        if version != self.version or not all(map(_unchanged, self.containers)):
-            self.version = -1
-            return "its call changes an attribute of a layer"
-        self.program = program
-        return None
+            return None, f"{type(error).__name__}: {error}"
 
-    def repeatable(self):
-        """Whether there is a recording, made now if it is time."""
-        program = self.program
+    def recorded(self, program):
+        """A Recording of the program, made now if it is time; or None."""
         versions = None if self.gradient is not None else [parameter.version for parameter in program.parameters]
         if versions != self.versions:
             self.recording, self.versions, self.uses = None, versions, 0
-        if self.recording is not None:
-            return True
+        recording = self.recording
+        if recording is not None:
+            return recording
         self.uses += 1
-        if self.uses < 2 or not self.planner.records or not _recording.acquire(blocking=False):
-            return False
-        try:
-            again = Program(*self.draw())
-            if not again.same(program):
+        if self.uses < 2 or not self.planner.records or _recording.locked():
+            return None
+        with _recording:  # not acquire(), after which a Ctrl-C could come before `try`: CPython lets none in between here
+            again, _ = self._drawing()
+            if again is None or not again.same(program):
                 self.program, self.reason = None, "it computes something else from call to call"
-                return False
-            self.recording = self._record()
-            self.planner.trim(self)
-            return True
-        finally:
-            _recording.release()
+                return None
+            recording = self.recording = self._record(program)
+            self.planner.trim(self, recording)
+            return recording
 
-    def _record(self):
+    def _record(self, program):
         """A Recording, which leaves the weights that the program updates as they are."""
         arrays = [np.zeros(tensor.shape, tensor.dtype) for tensor in self.draw()[1]]
-        saved = [parameter.data.copy() for parameter in self.program.updated]
+        saved = [parameter.data.copy() for parameter in program.updated]
         try:
             with np.errstate(all="ignore"), no_grad():
-                recording = Recording(self.program, arrays, self.gradient)
+                if any(step.op.weights and not any(step.needs[1:3]) for step in program.steps):
+                    program.run(arrays)  # what is kept of weights that stay must be there, and not be the plan's to write
+                return Recording(program, arrays, self.gradient)
         finally:
-            for parameter, array in zip(self.program.updated, saved):
+            for parameter, array in zip(program.updated, saved):
                 np.copyto(parameter.array, array)
-        return recording
 
-    def replay(self, arrays):
+    @staticmethod
+    def replay(recording, arrays):
         """The outputs on new arrays; None while another thread is at it."""
-        recording = self.recording
         results = [kernels.empty(array.shape, array.dtype) for array in recording.outputs]
         arrays = [array if array.flags.c_contiguous else np.ascontiguousarray(array) for array in arrays]
         if not recording.replay(arrays, results):
             return None
-        for parameter in self.program.updated:
+        for parameter in recording.updated:
             parameter.version += 1
         return results
 
-    def follows(self, leaves):
+    @staticmethod
+    def follows(program, leaves):
         """Whether the tape has something to follow."""
-        return any(leaf.requires_grad for leaf in leaves) or any(p.requires_grad for p in self.program.parameters)
+        return any(leaf.requires_grad for leaf in leaves) or any(p.requires_grad for p in program.parameters)
 
     def packed(self, outputs):
         """The outputs in the structure that the model gives them in; a softmax's knows its logits."""
@@ -277,8 +283,10 @@ class _TrainingStep(_Entry):
         """What Planner.gradients gives."""
         return [loss.item() for loss in results[-self.losses :]], self.packed(results[: -self.losses]), gradients
 
-    def gradients(self, optimizer):
-        found = self.recording.gradients
+    @staticmethod
+    def gradients(recording, optimizer):
+        """The gradients, on arrays that are good until the next step or, where the optimizer may keep them, for ever."""
+        found = recording.gradients
         # A subclass may keep what it is given.
         return found if vars(type(optimizer)).get("done_with_gradients") else [None if g is None else g.copy() for g in found]
 

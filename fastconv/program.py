@@ -201,7 +201,9 @@ class Recording:
 
     def __init__(self, program: Program, arrays, gradient=None):
         self.plan = kernels.Plan()
+        self.updated = program.updated
         self._boxes = {}  # id of an Op -> its steps in Python
+        self._packs = []  # which the recorded runs point into
         with self.plan:
             self.targets = [_fixed(array) for array in arrays]
             self._gradient = None if gradient is None else _fixed(gradient)
@@ -213,6 +215,8 @@ class Recording:
 
     def forward(self, op, arrays, attributes):
         arrays = [array if array is None else self._contiguous(array) for array in arrays]
+        if op.packs is not None:
+            self._packs.append(op.packs)
         if op.kernels:
             done, y = self._in_kernels(lambda: _Hooks.forward(op, arrays, attributes))
             if done:

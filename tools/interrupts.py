@@ -24,6 +24,7 @@ import fastconv
 from fastconv import Sequential, layers, optimizers, planning
 from fastconv.layers import base
 from fastconv.models import load_model
+from fastconv.symbolic import is_tracing
 from fastconv.tensor import is_recording
 from fastconv.utils import set_random_seed
 from tools.report import Report, arguments
@@ -118,7 +119,7 @@ def fault(model, folder: str, expected=None) -> str | None:
     """What is wrong with a model, and with the process, after an interrupt."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return "Python's handler is not back"
-    if planning._making.locked() or planning._state.planning:
+    if planning._recording.locked() or is_tracing() or base._state.inside:
         return "planning is locked"
     if not is_recording() or base._state.training:
         return "the thread records no gradients, or is in training"

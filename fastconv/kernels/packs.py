@@ -24,9 +24,9 @@ class Packs:
         return self._blocks.get(key)
 
     def keep(self, key, blocks, size: int) -> None:
-        """Keeps these Blocks of `size` bytes, if there is room."""
+        """Keeps these Blocks of `size` bytes, if there is room, and nothing is there: a recorded run points at what is."""
         global _total
-        if _total + size <= LIMIT:
+        if key not in self._blocks and _total + size <= LIMIT:
             self._blocks[key] = blocks
             self._size += size
             _total += size

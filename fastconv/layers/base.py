@@ -33,9 +33,9 @@ _NOT_BUILT = frozenset((
     "noise_shape", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
 ))  # fmt: skip
 _counts: dict[str, itertools.count] = {}
-_building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
+building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
 if hasattr(os, "register_at_fork"):  # a child never waits for a thread that it does not have
-    os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
+    os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
 
 
 _NO_LAYERS = ("_holders", "_build_shape", "_checked_shape")  # notes of a layer's own, which hold none
@@ -96,7 +96,7 @@ def _build_once(build):
     def wrapper(self, input_shape):
         if self.built:
             return
-        with _building:
+        with building:
             if self._half_built:  # the build of a base class, called by a subclass's own
                 build(self, _shape_of(input_shape))
             elif not self.built:  # another thread may have been at it
