@@ -201,7 +201,7 @@ class _Entry:
         arrays = [array if array.flags.c_contiguous else np.ascontiguousarray(array) for array in arrays]
         if not recording.replay(arrays, results):
             return None
-        for parameter in recording.updated:
+        for parameter in recording.program.updated:
             parameter.version += 1
         return results
 

@@ -201,7 +201,7 @@ class Recording:
 
     def __init__(self, program: Program, arrays, gradient=None):
         self.plan = kernels.Plan()
-        self.updated = program.updated
+        self.program = program  # whose weights and constants the recorded runs point at
         self._boxes = {}  # id of an Op -> its steps in Python
         self._packs = []  # which the recorded runs point into
         with self.plan:
