@@ -31,6 +31,28 @@ from .conv import (
 )
 from .conv_pool import conv_pool_backward_bias, conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
 from .geometry import Window
+from .moves import (
+    broadcast_backward,
+    broadcast_forward,
+    concatenate_backward,
+    concatenate_forward,
+    flip,
+    fold,
+    get_item_backward,
+    get_item_forward,
+    one_hot,
+    pad_backward,
+    pad_forward,
+    repeat_backward,
+    repeat_forward,
+    resize_backward,
+    resize_forward,
+    take_backward,
+    take_forward,
+    tile_backward,
+    tile_forward,
+    transpose,
+)
 from .pool import (
     average_pool_backward,
     average_pool_forward,
@@ -41,6 +63,7 @@ from .pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from .random import dropout_backward, dropout_forward, random_normal, random_uniform
 from .rows import (
     bias_backward,
     bias_forward,
