@@ -9,6 +9,8 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
+from math import gcd
+
 from ._tiles cimport (
     FC_AXES, LINE, MEMORY_WORK, PACK_WORK, address, fc_copy, fc_fold, fc_gather, fc_resize, fc_spread, fc_spread_axis,
     fc_step, fc_tile, is_far, run, tiles_of,
@@ -176,8 +178,11 @@ def spread(x, y, starts, steps, double value):
             raise ValueError(f"At most {FC_AXES} axes can be told apart in padding; merge some of them.")
         job.axis[axes] = axis
         axes += 1
-    if not axes:
-        job.axis[0], axes = fc_spread_axis(1, 0, 1, 1, 1), 1
+    while axes < 2:
+        if axes:
+            job.axis[1] = job.axis[0]
+        job.axis[0] = fc_spread_axis(1, 0, 1, 1, 1)
+        axes += 1
     job.axes, job.value = axes, value
     job.x = <char*>address(x) + offset * <ptrdiff_t>x.itemsize
     job.y = address(y, True)
@@ -252,10 +257,14 @@ def one_hot(index, y):
 cdef int run_resize(fc_tile* tile, x, y, input, output, written, ptrdiff_t span) except -1:
     """`span`: the columns of the other array that those of a tile reach, for one of its own, and some."""
     cdef fc_resize job
+    cdef int axis
     job.x, job.y = address(x), address(y, True)
     job.batch, job.channels = x.shape[0], x.shape[3]
     job.input[0], job.input[1] = input
     job.output[0], job.output[1] = output
+    for axis in range(2):
+        divisor = gcd(input[axis], output[axis])
+        job.scale[axis][0], job.scale[axis][1] = input[axis] // divisor, output[axis] // divisor
     cdef ptrdiff_t columns = written[1]
     job.columns = min(columns, max(1, RESIZE_BLOCK // job.channels))
     return run(tile, &job, sizeof(job), job.batch * <ptrdiff_t>written[0] * ((columns + job.columns - 1) // job.columns),

@@ -227,6 +227,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t batch, channels, columns
         ptrdiff_t input[2]
         ptrdiff_t output[2]
+        ptrdiff_t scale[2][2]
 
     ctypedef struct fc_random:
         uint64_t* state

@@ -97,10 +97,13 @@ def pad_forward(x, pairs, value=0.0):
     x = checked("x", x)
     pairs = _pairs(pairs, x.shape)
     shape = [low + size + high for size, (low, high) in zip(x.shape, pairs)]
-    view = x[tuple([slice(max(-low, 0), size - max(-high, 0)) for size, (low, high) in zip(x.shape, pairs)])]
-    if all(low <= 0 and high <= 0 for low, high in pairs):
-        return _real(view, x)
-    return _spread(_real(view, x), shape, [max(low, 0) for low, _ in pairs], [1] * x.ndim, value)
+    numbers = [number for pair in pairs for number in pair]
+    if min(numbers, default=0) < 0 or max(numbers, default=0) == 0:
+        cut = [slice(max(-low, 0), size - max(-high, 0)) for size, (low, high) in zip(x.shape, pairs)]
+        x = _real(x[tuple(cut)], x)
+    if max(numbers, default=0) <= 0:
+        return x
+    return _spread(x, shape, [max(low, 0) for low, _ in pairs], [1] * x.ndim, value)
 
 
 def pad_backward(dy, pairs):

@@ -78,10 +78,7 @@ FC_INLINE void fill_run(real value, real *y, ptrdiff_t count)
     const vec v = (vec){0} + value;
     ptrdiff_t i = 0;
     for (; i + LANES <= count; i += LANES) store(y + i, v);
-    if (i < count && count >= LANES)
-        store(y + count - LANES, v);
-    else
-        for (; i < count; i++) y[i] = value;
+    for (; i < count; i++) y[i] = value;
 }
 
 /* Transposes LANES vectors in registers: step d exchanges the lanes whose number has bit d of one vector with those
@@ -216,19 +213,30 @@ void FC_NAME(copy_scaled)(const void *job, ptrdiff_t tile, void *scratch)
 
 /* ---- x among equal values ---- */
 
-/* Columns `first` to `last` - 1 of a row: those of A's cells are x's. */
-FC_INLINE void spread_row(const fc_spread_axis *A, const real *x, real *y, ptrdiff_t first, ptrdiff_t last, real value)
+/* The cell of x that cell `at` of y is, or -1. */
+FC_INLINE ptrdiff_t source_of(const fc_spread_axis *A, ptrdiff_t at)
 {
-    const ptrdiff_t stop = A->low + (A->count - 1) * A->step + 1;
-    const ptrdiff_t begin = min_(max_(A->low, first), last), end = max_(min_(stop, last), begin);
+    const ptrdiff_t from = at - A->low, i = A->step == 1 ? from : from / A->step;
+    return from >= 0 && i < A->count && i * A->step == from ? i : -1;
+}
+
+/* Columns `first` to `last` - 1 of a row that has cells of x. */
+FC_INLINE void spread_row(fc_spread_axis A, const real *x, real *y, ptrdiff_t first, ptrdiff_t last, real value)
+{
+    const ptrdiff_t stop = A.low + (A.count - 1) * A.step + 1;
+    if (last - first < 8 && A.step == 1) {
+        for (ptrdiff_t c = first; c < last; c++) y[c] = c >= A.low && c < stop ? x[(c - A.low) * A.x_step] : value;
+        return;
+    }
+    const ptrdiff_t begin = min_(max_(A.low, first), last), end = max_(min_(stop, last), begin);
     fill_run(value, y + first, begin - first);
-    if (A->step == 1 && A->x_step == 1) {
-        copy_run(0, x + begin - A->low, y + begin, end - begin);
+    if (A.step == 1 && A.x_step == 1) {
+        copy_run(0, x + begin - A.low, y + begin, end - begin);
     } else {
-        ptrdiff_t i = blocks(begin - A->low, A->step), next = A->low + i * A->step;
+        ptrdiff_t i = blocks(begin - A.low, A.step), next = A.low + i * A.step;
         for (ptrdiff_t c = begin; c < end; c++) {
             y[c] = value;
-            if (c == next) y[c] = x[i++ * A->x_step], next += A->step;
+            if (c == next) y[c] = x[i++ * A.x_step], next += A.step;
         }
     }
     fill_run(value, y + end, last - end);
@@ -238,34 +246,34 @@ void FC_NAME(spread)(const void *job, ptrdiff_t tile, void *scratch)
 {
     (void)scratch;
     const fc_spread *j = job;
-    const ptrdiff_t outer = j->axes - 1;
-    const fc_spread_axis *A = &j->axis[outer];
-    const ptrdiff_t column_blocks = blocks(A->size, j->columns);
-    const ptrdiff_t first = tile % column_blocks * j->columns, last = min_(first + j->columns, A->size);
-    ptrdiff_t rows = 1;
+    const ptrdiff_t outer = j->axes - 2;
+    const fc_spread_axis R = j->axis[outer], A = j->axis[outer + 1];
+    const real value = (real)j->value;
+    const ptrdiff_t column_blocks = blocks(A.size, j->columns);
+    const ptrdiff_t first = tile % column_blocks * j->columns, last = min_(first + j->columns, A.size);
+    ptrdiff_t rows = R.size;
     for (ptrdiff_t a = 0; a < outer; a++) rows *= j->axis[a].size;
-    ptrdiff_t row = tile / column_blocks * j->rows;
-    const ptrdiff_t stop = min_(row + j->rows, rows);
-    ptrdiff_t at[FC_AXES], index = row;
-    for (ptrdiff_t a = outer - 1; a >= 0; a--) {
-        at[a] = index % j->axis[a].size;
-        index /= j->axis[a].size;
-    }
-    for (; row < stop; row++) {
-        ptrdiff_t offset = 0;
+    const ptrdiff_t stop = min_((tile / column_blocks + 1) * j->rows, rows);
+    for (ptrdiff_t row = tile / column_blocks * j->rows; row < stop;) {
+        ptrdiff_t plane = row / R.size, offset = 0, r = row % R.size;
+        const ptrdiff_t end = min_(R.size, r + stop - row);
         int inside = 1;
-        for (ptrdiff_t a = 0; a < outer; a++) {
+        for (ptrdiff_t a = outer - 1; a >= 0; a--) {
             const fc_spread_axis *B = &j->axis[a];
-            const ptrdiff_t from = at[a] - B->low, i = B->step == 1 ? from : from / B->step;
-            inside &= from >= 0 && i < B->count && i * B->step == from;
+            const ptrdiff_t i = source_of(B, plane % B->size);
+            inside &= i >= 0;
             offset += i * B->x_step;
+            plane /= B->size;
         }
-        real *y = (real *)j->y + row * A->size;
-        if (inside)
-            spread_row(A, (const real *)j->x + offset, y, first, last, (real)j->value);
-        else
-            fill_run((real)j->value, y + first, last - first);
-        for (ptrdiff_t a = outer - 1; a >= 0 && ++at[a] == j->axis[a].size; a--) at[a] = 0;
+        real *y = (real *)j->y + row * A.size;
+        row += end - r;
+        for (; r < end; r++, y += A.size) {
+            const ptrdiff_t i = source_of(&R, r);
+            if (inside && i >= 0)
+                spread_row(A, (const real *)j->x + offset + i * R.x_step, y, first, last, value);
+            else
+                fill_run(value, y + first, last - first);
+        }
     }
 }
 
@@ -315,7 +323,7 @@ FC_INLINE real fold_one(const fc_fold *j, const real *x)
     for (ptrdiff_t i = 0; i < count; i++, go_on(&p, j->copy, outer))
         for (ptrdiff_t a = 0; a < A->count; a++) {
             const real *from = x + p.x + a * A->x_step;
-            if (B->x_step == 1)
+            if (B->x_step == 1 && B->count >= LANES)
                 total += sum_run(from, B->count);
             else
                 for (ptrdiff_t b = 0; b < B->count; b++) total += from[b * B->x_step];

@@ -33,38 +33,53 @@ FC_INLINE words product(words a, uint32_t b)
 #endif
 }
 
-#define LANE(i, n, d) i
-/* The words of the blocks from `block` on. */
-FC_INLINE void philox(const uint64_t *state, uint64_t block, words w[4])
+/* What all blocks of a draw share. */
+typedef struct {
+    words keys[ROUNDS][2], stream[2];
+    uint64_t first; /* block of the draw */
+} source;
+
+FC_INLINE source source_of(const fc_random *j)
 {
-    uint32_t key_0 = (uint32_t)state[0], key_1 = (uint32_t)(state[0] >> 32);
-    w[0] = (words){FC_EACH_OF_8(LANE, 0)} + block;
+    source s;
+    uint32_t key_0 = (uint32_t)j->state[0], key_1 = (uint32_t)(j->state[0] >> 32);
+    for (int round = 0; round < ROUNDS; round++, key_0 += 0x9E3779B9, key_1 += 0xBB67AE85) {
+        s.keys[round][0] = (words){0} + key_0;
+        s.keys[round][1] = (words){0} + key_1;
+    }
+    s.stream[0] = (words){0} + j->state[1];
+    s.stream[1] = (words){0} + (j->state[1] >> 32);
+    s.first = j->state[2] * BLOCKS;
+    return s;
+}
+
+/* The words of the blocks from `block` of the draw on. */
+#define LANE(i, n, d) i
+FC_INLINE void philox(const source *s, uint64_t block, words w[4])
+{
+    w[0] = (words){FC_EACH_OF_8(LANE, 0)} + (s->first + block);
     w[1] = w[0] >> 32;
-    w[2] = (words){0} + state[1];
-    w[3] = w[2] >> 32;
+    w[2] = s->stream[0];
+    w[3] = s->stream[1];
     FC_UNROLL(10)
     for (int round = 0; round < ROUNDS; round++) {
         const words a = product(w[0], 0xD2511F53), b = product(w[2], 0xCD9E8D57);
-        w[0] = (b >> 32) ^ w[1] ^ ((words){0} + key_0);
+        w[0] = (b >> 32) ^ w[1] ^ s->keys[round][0];
         w[1] = b;
-        w[2] = (a >> 32) ^ w[3] ^ ((words){0} + key_1);
+        w[2] = (a >> 32) ^ w[3] ^ s->keys[round][1];
         w[3] = a;
-        key_0 += 0x9E3779B9;
-        key_1 += 0xBB67AE85;
     }
 }
-
-FC_INLINE uint64_t first_block(const fc_random *j, ptrdiff_t group) { return (j->state[2] + group) * BLOCKS; }
 
 /* The group's words of 32 bits, in order. */
 enum { HALF_LANES = FC_BYTES / 4, HALVES = FC_GROUP_WORDS / HALF_LANES };
 #define EVEN(i, n, d) (2 * (i))
-FC_INLINE void group_words(const fc_random *j, ptrdiff_t group, halves to[HALVES])
+FC_INLINE void group_words(const source *from, ptrdiff_t group, halves to[HALVES])
 {
     for (int s = 0; s < SLICES; s += 2) {
         words a[4], b[4];
-        philox(j->state, first_block(j, group) + s * WORD_LANES, a);
-        philox(j->state, first_block(j, group) + (s + 1) * WORD_LANES, b);
+        philox(from, group * BLOCKS + s * WORD_LANES, a);
+        philox(from, group * BLOCKS + (s + 1) * WORD_LANES, b);
         FC_UNROLL(4)
         for (int q = 0; q < 4; q++)
             to[(q * SLICES + s) / 2] = FC_PICK(signed_halves, (halves)a[q], (halves)b[q], FC_EACH_OF_4(EVEN, 0));
@@ -88,17 +103,17 @@ typedef halves number;
 #define TRIG_TERMS 5
 #endif
 
-FC_INLINE void group_numbers(const fc_random *j, ptrdiff_t group, number to[GROUP_VECTORS])
+FC_INLINE void group_numbers(const source *from, ptrdiff_t group, number to[GROUP_VECTORS])
 {
 #if FC_DOUBLE
     for (int s = 0; s < SLICES; s++) {
         words w[4];
-        philox(j->state, first_block(j, group) + s * WORD_LANES, w);
+        philox(from, group * BLOCKS + s * WORD_LANES, w);
         to[s] = w[1] << 32 | (w[0] & 0xffffffff);
         to[SLICES + s] = w[3] << 32 | (w[2] & 0xffffffff);
     }
 #else
-    group_words(j, group, to);
+    group_words(from, group, to);
 #endif
 }
 
@@ -160,12 +175,12 @@ FC_INLINE void turn(number n, vec *cosine, vec *sine)
 }
 
 /* Box and Muller: of 16 numbers and the 16 behind them, 16 normal ones and 16 more. */
-FC_INLINE void group_normals(const fc_random *j, ptrdiff_t group, vec to[GROUP_VECTORS])
+FC_INLINE void group_normals(const source *from, ptrdiff_t group, vec to[GROUP_VECTORS])
 {
     enum { HALF = BLOCKS / LANES };
     number n[GROUP_VECTORS];
     real radius[LANES];
-    group_numbers(j, group, n);
+    group_numbers(from, group, n);
     for (int pair = 0; pair < GROUP_VECTORS; pair += 2 * HALF)
         for (int k = pair; k < pair + HALF; k++) {
 #if FC_DOUBLE
@@ -186,21 +201,25 @@ FC_INLINE void each_group(const int normal, const fc_random *j, ptrdiff_t tile)
 {
     const ptrdiff_t last = min_((tile + 1) * j->block, j->groups);
     const vec scale = (vec){0} + (real)j->scale, shift = (vec){0} + (real)j->shift, most = (vec){0} + (real)j->most;
+    const source from = source_of(j);
     for (ptrdiff_t group = tile * j->block; group < last; group++) {
         real *y = (real *)j->y + group * GROUP;
         vec v[GROUP_VECTORS];
         if (normal) {
-            group_normals(j, group, v);
+            group_normals(&from, group, v);
         } else {
             number n[GROUP_VECTORS];
-            group_numbers(j, group, n);
+            group_numbers(&from, group, n);
             for (int k = 0; k < GROUP_VECTORS; k++) v[k] = unit(n[k]);
         }
         for (int k = 0; k < GROUP_VECTORS; k++) {
             v[k] = v[k] * scale + shift;
             if (!normal) v[k] = select(v[k] > most, most, v[k]);
         }
-        memcpy(y, v, min_(j->count - group * GROUP, GROUP) * sizeof(real));
+        if (j->count - group * GROUP >= GROUP)
+            memcpy(y, v, sizeof v);
+        else
+            memcpy(y, v, (j->count - group * GROUP) * sizeof(real));
     }
 }
 
@@ -262,12 +281,13 @@ void FC_NAME(dropout_forward)(const void *job, ptrdiff_t tile, void *scratch)
 {
     (void)scratch;
     const fc_random *j = job;
+    const source from = source_of(j);
     const ptrdiff_t last = min_((tile + 1) * j->block, j->groups);
     for (ptrdiff_t group = tile * j->block; group < last; group++) {
         const ptrdiff_t at = group * FC_GROUP_WORDS;
         halves w[HALVES];
         uint64_t bits = 0;
-        group_words(j, group, w);
+        group_words(&from, group, w);
         FC_UNROLL(16)
         for (int k = 0; k < HALVES; k++)
             bits |= bits_of((signed_halves)(w[k] >> 8) >= j->threshold) << k * HALF_LANES;

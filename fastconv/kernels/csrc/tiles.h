@@ -228,8 +228,8 @@ typedef struct {
     int far; /* whether y goes past the caches, see far.h */
 } fc_copy;
 
-/* y = value, but for the cells low + i * step of every axis, i < count, which are x's. Tiles: blocks of `rows` of y's
- * rows * blocks of `columns`. */
+/* y = value, but for the cells low + i * step of every axis, i < count, which are x's; two axes or
+ * more. Tiles: blocks of `rows` of y's rows * blocks of `columns`. */
 typedef struct {
     ptrdiff_t size, low, step, count, x_step;
 } fc_spread_axis;
@@ -267,6 +267,7 @@ typedef struct {
     void *y;
     ptrdiff_t batch, channels, columns;
     ptrdiff_t input[2], output[2]; /* rows and columns */
+    ptrdiff_t scale[2][2];         /* input : output in lowest terms */
 } fc_resize;
 
 /* Random numbers (random.c). The state: seed, stream, counter, and one reserved. A group is 16 Philox blocks, 64 numbers of
