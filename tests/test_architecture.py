@@ -16,6 +16,7 @@ CHAIN = [
     {"kernels"},
     {"tensor"},
     {"ops", "testing"},
+    {"random"},
     {"losses", "metrics", "optimizers", "schedules", "initializers"},
     {"layers"},
     {"planning"},
