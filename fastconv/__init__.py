@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "callbacks", "datasets", "initializers", "kernels", "layers", "losses", "metrics", "models", "ops",
-    "optimizers", "saving", "schedules", "testing", "utils",
+    "optimizers", "random", "saving", "schedules", "testing", "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",

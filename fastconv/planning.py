@@ -182,17 +182,18 @@ class _Entry:
             return recording
 
     def _record(self, program):
-        """A Recording, which leaves the weights that the program updates as they are."""
+        """A Recording, which leaves moving statistics and random states as they are."""
         arrays = [np.zeros(tensor.shape, tensor.dtype) for tensor in self.draw()[1]]
-        saved = [parameter.data.copy() for parameter in program.updated]
+        states = [parameter.array for parameter in program.updated] + [source.state for source in program.sources]
+        saved = [array.copy() for array in states]
         try:
             with np.errstate(all="ignore"), no_grad():
                 if any(step.op.weights and not any(step.needs[1:3]) for step in program.steps):
                     program.run(arrays)  # what is kept of weights that stay must be there, and not be the plan's to write
                 return Recording(program, arrays, self.gradient)
         finally:
-            for parameter, array in zip(program.updated, saved):
-                np.copyto(parameter.array, array)
+            for state, array in zip(states, saved):
+                np.copyto(state, array)
 
     @staticmethod
     def replay(recording, arrays):

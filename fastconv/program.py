@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import fusion, kernels
+from .rng import FixedSeed, SeedGenerator
 from .symbolic import KerasTensor, NoValues, Trace
 from .tensor import Op, Parameter
 
@@ -55,6 +56,7 @@ class Program:
         self.steps = self._steps(calls)
         self.parameters = list({id(a): a for step in self.steps for a in step.arguments if isinstance(a, Parameter)}.values())
         self.updated = [step.arguments[place] for step in self.steps for place in step.op.updates]
+        self.sources = [value for step in self.steps for value in step.attributes.values() if isinstance(value, SeedGenerator)]
         del self._numbers
 
     def _argument(self, value):
@@ -162,7 +164,7 @@ def _same_value(a, b):
         return a.size <= 4096 and a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
     if isinstance(a, (tuple, list)):
         return len(a) == len(b) and all(map(_same_value, a, b))
-    return isinstance(a, (int, float, str, slice, np.dtype, np.generic)) and a == b
+    return isinstance(a, (int, float, str, slice, np.dtype, np.generic, FixedSeed)) and a == b
 
 
 def _array(values, argument):

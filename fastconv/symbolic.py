@@ -124,7 +124,7 @@ class Trace:
         _mode.draw = self._before
 
     def _draw(self, op, inputs, attributes):
-        if not any(map(_is_live, inputs)):
+        if not op.stateful and not any(map(_is_live, inputs)):
             _mode.draw = None
             try:
                 return op.apply(*inputs, **attributes)

@@ -275,6 +275,7 @@ class Op:
     """
 
     integers: tuple[int, ...] = ()  # the inputs that hold integers, such as labels
+    stateful = False  # whether it computes something else each time, such as random numbers
     weights = False  # whether inputs 1 and 2 are a kernel and a bias, of which kernels keep what they make: `packs`
     packs = None
     kernels = False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
@@ -295,9 +296,9 @@ class Op:
         return shapes[0]
 
     @staticmethod
-    def dtype(dtype, **attributes):
-        """The output's dtype, for inputs of `dtype`."""
-        return dtype
+    def dtype(given, /, **attributes):
+        """The output's dtype, for inputs of the dtype `given`: that, or the attribute `dtype`."""
+        return attributes.get("dtype", given)
 
     def take_packs(self, inputs):
         """Finds what is kept of the weights among `inputs`, unless they are being trained."""

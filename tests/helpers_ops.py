@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastconv import Tensor
+from fastconv.program import Program, Recording
+from fastconv.tensor import Parameter
 from fastconv.testing import gradcheck
 
 DTYPES = ("float32", "float64")
@@ -64,6 +66,22 @@ def check_nan(row):
 
 def check_grad(row):
     assert gradcheck(row.op, *inputs_of(row))
+
+
+def check_planned(op, arrays, others, python=False):
+    """Recorded on `arrays`, the op and its gradients have the eager bits on `others`; in C alone unless `python`."""
+    weights = [Parameter(array) for array in arrays]
+    expected = _run(op, others)
+    program = Program(lambda: [op(*weights)], [], weights)
+    assert program.shapes.get(program.outputs[0], expected[0].shape) == expected[0].shape
+    recording = Recording(program, [], np.ones_like(expected[0]))
+    assert python or not recording.plan.counts()[1], "a step is in Python"
+    for weight, array in zip(weights, others):
+        weight.assign(array)
+    found = [np.empty_like(array) for array in recording.outputs]
+    assert recording.replay([], found)
+    for ours, eager in zip([*found, *recording.gradients], expected):
+        np.testing.assert_array_equal(ours, eager)
 
 
 def _run(op, arrays):

@@ -21,6 +21,7 @@ CHAIN = [
     {"ops", "testing"},
     {"fusion"},
     {"program"},
+    {"random"},
     {"losses", "metrics", "optimizers", "schedules", "initializers"},
     {"layers", "compiled"},
     {"planning"},

@@ -14,7 +14,7 @@ _bound_spin = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
 if _bound_spin:
     os.environ["GOMP_SPINCOUNT"] = "20000"
 from ._memory import cached_bytes, empty_cache
-from ._tiles import Plan, build_info, get_num_threads, note_change, set_num_threads, settings_version, use_isa, version
+from ._tiles import Plan, build_info, cannot_be_repeated, get_num_threads, note_change, set_num_threads, settings_version, use_isa, version
 
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]
@@ -33,6 +33,28 @@ from .conv import (
 from .conv_pool import conv_pool_backward_bias, conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
 from .geometry import Window
 from .packs import Packs
+from .moves import (
+    broadcast_backward,
+    broadcast_forward,
+    concatenate_backward,
+    concatenate_forward,
+    flip,
+    fold,
+    get_item_backward,
+    get_item_forward,
+    one_hot,
+    pad_backward,
+    pad_forward,
+    repeat_backward,
+    repeat_forward,
+    resize_backward,
+    resize_forward,
+    take_backward,
+    take_forward,
+    tile_backward,
+    tile_forward,
+    transpose,
+)
 from .pool import (
     average_pool_backward,
     average_pool_forward,
@@ -43,6 +65,7 @@ from .pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from .random import dropout_backward, dropout_forward, random_normal, random_uniform
 from .rows import (
     bias_backward,
     bias_forward,

@@ -66,6 +66,14 @@ def readable(array: np.ndarray) -> np.ndarray:
     return np.array(array, order="C", subok=False)
 
 
+def as_integers(array: np.ndarray) -> np.ndarray:
+    """Integers as int64 that C can read: `array` itself, or a copy."""
+    if array.dtype != np.int64:
+        cannot_be_repeated()
+        array = array.astype(np.int64)
+    return readable(array)
+
+
 def same_shape(name: str, array: np.ndarray, shape, of: str) -> None:
     """Raises ValueError unless `array` has this shape, which is `of` something that the message names."""
     if array.shape != shape and array.shape != tuple(shape):

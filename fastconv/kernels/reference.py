@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Window
+from .reference_moves import *  # noqa: F403
 
 ALL = (slice(None),)
 

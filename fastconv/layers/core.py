@@ -136,14 +136,14 @@ class Dropout(Layer):
             raise ValueError(f"Dropout: rate must be between 0 and 1; got {rate!r}.")
         self.rate = float(rate)
         self.seed = seed
-        self._generator = None if seed is None else rng.seeded(seed)
+        self._generator = None if seed is None else rng.SeedGenerator(seed)
 
     def call(self, inputs, training=False):
         if not training or not self.rate:
             return inputs
         if self.rate == 1:
             return inputs * 0.0
-        return ops.dropout(inputs, self.rate, self._generator or rng.generator())
+        return ops.dropout(inputs, self.rate, seed=self._generator)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

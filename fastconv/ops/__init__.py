@@ -8,9 +8,11 @@ takes the dtype of the others. Nothing is converted silently.
 from __future__ import annotations
 
 from ..tensor import Tensor
+from . import image  # noqa: F401: keras.ops.image
 from .activations import elu, log_softmax, relu, sigmoid, softmax, tanh
 from .conv import conv
 from .conv_pool import conv_pool
+from .copying import flip, pad, repeat, tile, upsample
 from .dropout import dropout
 from .elementwise import (
     abs,
@@ -28,20 +30,36 @@ from .elementwise import (
     square,
     subtract,
 )
+from .indexing import get_item, slice, take, take_along_axis
+from .joining import concatenate, split, stack, unstack
 from .linear import dense, matmul
 from .losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
 from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from .reductions import max, mean, min, sum
-from .shaping import cast, check_labels, convert_to_tensor, get_item, one_hot, reshape, transpose
+from .shaping import (
+    broadcast_to,
+    cast,
+    check_labels,
+    convert_to_tensor,
+    expand_dims,
+    moveaxis,
+    one_hot,
+    reshape,
+    squeeze,
+    swapaxes,
+    transpose,
+)
 
 __all__ = [
     "abs",
     "add",
     "average_pool",
     "binary_crossentropy",
+    "broadcast_to",
     "cast",
     "categorical_crossentropy",
     "clip",
+    "concatenate",
     "conv",
     "conv_pool",
     "convert_to_tensor",
@@ -50,6 +68,8 @@ __all__ = [
     "dropout",
     "elu",
     "exp",
+    "expand_dims",
+    "flip",
     "get_item",
     "global_average_pool",
     "global_max_pool",
@@ -62,21 +82,34 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "moveaxis",
     "multiply",
     "negative",
     "one_hot",
+    "pad",
     "power",
     "relu",
+    "repeat",
     "reshape",
     "sigmoid",
+    "slice",
     "softmax",
     "sparse_categorical_crossentropy",
+    "split",
     "sqrt",
     "square",
+    "squeeze",
+    "stack",
     "subtract",
     "sum",
+    "swapaxes",
+    "take",
+    "take_along_axis",
     "tanh",
+    "tile",
     "transpose",
+    "unstack",
+    "upsample",
 ]
 
 
