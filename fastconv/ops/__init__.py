@@ -30,6 +30,16 @@ from .elementwise import (
 )
 from .linear import dense, matmul
 from .losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from .normalization import (
+    batch_norm,
+    batch_normalization,
+    group_norm,
+    layer_norm,
+    layer_normalization,
+    moments,
+    normalize,
+    rms_normalization,
+)
 from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from .reductions import max, mean, min, sum
 from .shaping import cast, convert_to_tensor, get_item, one_hot, reshape, transpose
@@ -38,6 +48,8 @@ __all__ = [
     "abs",
     "add",
     "average_pool",
+    "batch_norm",
+    "batch_normalization",
     "binary_crossentropy",
     "cast",
     "categorical_crossentropy",
@@ -53,6 +65,9 @@ __all__ = [
     "get_item",
     "global_average_pool",
     "global_max_pool",
+    "group_norm",
+    "layer_norm",
+    "layer_normalization",
     "log",
     "log_softmax",
     "matmul",
@@ -62,12 +77,15 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "moments",
     "multiply",
     "negative",
+    "normalize",
     "one_hot",
     "power",
     "relu",
     "reshape",
+    "rms_normalization",
     "sigmoid",
     "softmax",
     "sparse_categorical_crossentropy",
