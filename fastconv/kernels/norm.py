@@ -140,6 +140,7 @@ def scale_shift_forward(x, scale, shift, residual=None, relu=False):
     """y = x * scale + shift, (C,) each, then + residual, then ReLU."""
     x = checked("x", x)
     scale, shift = _like("scale", scale, x), _like("shift", shift, x)
+    _rank("x", x.shape, 2)
     for name, array in (("scale", scale), ("shift", shift)):
         same_shape(name, array, x.shape[-1:], "one entry a channel")
     residual = _map("residual", residual, x)
@@ -171,6 +172,7 @@ def _backward(dy, x, gamma, mean, inverse_std, y, needs, residual, own):
 
     `own`: the statistics are x's own, so that dx flows through them."""
     x = checked("x", x)
+    _rank("x", x.shape, 2)
     dy, y, gamma = _map("dy", dy, x), _map("y", y, x), _like("gamma", gamma, x)
     mean = checked("mean", mean, (1, 2), like=x)
     inverse_std = checked("inverse_std", inverse_std, mean.ndim, like=x)
