@@ -332,13 +332,16 @@ class Op:
         if not uniform:
             arrays = unify(cls.__name__, arrays, cls.integers)
         for place in cls.updates:
-            arrays[place] = inputs[place].array
-            inputs[place].version += 1
+            if isinstance(inputs[place], Parameter):
+                arrays[place] = inputs[place].array
         op = cls()
         op.needs = tuple([source is not None for source in sources])
         if cls.weights:
             op.take_packs(inputs)
         data = op.forward(*arrays, **attributes)
+        for place in cls.updates:
+            if isinstance(inputs[place], Parameter):
+                inputs[place].version += 1
         if type(data) is not np.ndarray:
             data = np.asarray(data)
         if recorded:

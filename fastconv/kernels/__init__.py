@@ -1,8 +1,9 @@
-"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, activations, loss, updates.
+"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, normalization, activations, loss,
+updates.
 
 Every function checks its arguments, allocates its result on the caching allocator and runs compiled tiles: see
-conv.py, pool.py, rows.py and update.py for their contracts, reference.py for what each computes. float32 and float64,
-channels last.
+conv.py, pool.py, norm.py, rows.py and update.py for their contracts, reference.py for what each computes. float32 and
+float64, channels last.
 """
 
 import os
@@ -54,6 +55,24 @@ from .moves import (
     tile_backward,
     tile_forward,
     transpose,
+)
+from .norm import (
+    batch_norm_backward,
+    batch_norm_fold,
+    batch_norm_forward,
+    batch_norm_inference_backward,
+    batch_norm_inference_forward,
+    batch_norm_shape,
+    batch_norm_update,
+    group_norm_backward,
+    group_norm_forward,
+    group_norm_shape,
+    layer_norm_backward,
+    layer_norm_forward,
+    layer_norm_shape,
+    rms_norm_backward,
+    rms_norm_forward,
+    scale_shift_forward,
 )
 from .pool import (
     average_pool_backward,

@@ -174,6 +174,33 @@ cdef extern from "tiles.h" nogil:
         void* z
         ptrdiff_t rows, block, width
 
+    ctypedef struct fc_norm:
+        const void* x
+        const void* dy
+        const void* residual
+        const void* mask
+        void* y
+        void* cut
+        const void* gamma
+        const void* beta
+        void* mean
+        void* rest
+        void* inverse_std
+        void* variance
+        void* slope
+        void* offset
+        void* dgamma
+        void* dbeta
+        void* dmean
+        void* dvariance
+        void* moving_mean
+        void* moving_variance
+        double* sums
+        double epsilon, momentum
+        ptrdiff_t samples, rows, channels, group
+        ptrdiff_t width, columns, block, slices, part
+        int relu, far
+
     ctypedef struct fc_update:
         void** parameter
         void** gradient
@@ -278,6 +305,16 @@ cdef extern from "tiles.h" nogil:
         fc_tile* label_crossentropy_backward
         fc_tile* crossentropy_forward
         fc_tile* crossentropy_backward
+        fc_tile* norm_statistics
+        fc_tile* norm_fold
+        fc_tile* norm_forward
+        fc_tile* norm_gradients
+        fc_tile* norm_backward_fold
+        fc_tile* norm_backward
+        fc_tile* batch_norm_update
+        fc_tile* batch_norm_fold
+        fc_tile* norm_rows_forward
+        fc_tile* norm_rows_backward
         fc_tile* sgd_step
         fc_tile* adam_step
         fc_tile* copy

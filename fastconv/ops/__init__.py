@@ -34,6 +34,16 @@ from .indexing import get_item, slice, take, take_along_axis
 from .joining import concatenate, split, stack, unstack
 from .linear import dense, matmul
 from .losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from .normalization import (
+    batch_norm,
+    batch_normalization,
+    group_norm,
+    layer_norm,
+    layer_normalization,
+    moments,
+    normalize,
+    rms_normalization,
+)
 from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from .reductions import max, mean, min, sum
 from .shaping import (
@@ -54,6 +64,8 @@ __all__ = [
     "abs",
     "add",
     "average_pool",
+    "batch_norm",
+    "batch_normalization",
     "binary_crossentropy",
     "broadcast_to",
     "cast",
@@ -73,6 +85,9 @@ __all__ = [
     "get_item",
     "global_average_pool",
     "global_max_pool",
+    "group_norm",
+    "layer_norm",
+    "layer_normalization",
     "log",
     "log_softmax",
     "matmul",
@@ -82,15 +97,18 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "moments",
     "moveaxis",
     "multiply",
     "negative",
+    "normalize",
     "one_hot",
     "pad",
     "power",
     "relu",
     "repeat",
     "reshape",
+    "rms_normalization",
     "sigmoid",
     "slice",
     "softmax",

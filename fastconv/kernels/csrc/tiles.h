@@ -205,6 +205,31 @@ typedef struct {
     ptrdiff_t rows, block, width; /* width: elements a row */
 } fc_rows;
 
+/* Normalization: x is (samples, rows, channels). Its statistics are those of each sample's groups of `group` channels
+ * (norm.c), or of each row, with one sample (norm_rows.c).
+ * norm.c takes a sample's pixels in rows of `width` elements, several pixels where channels are few; at most
+ * FC_NORM_WIDTH columns. Its tiles are pieces of `block` such rows and `columns` columns: samples * slices of the rows *
+ * blocks of the columns; of the folds: samples * blocks of `part` groups, with scratch for two doubles a channel; of
+ * batch_norm_update and batch_norm_fold: one. norm_rows.c's are blocks of `block` rows. */
+enum { FC_NORM_WIDTH = 1024 };
+typedef struct {
+    const void *x, *dy;
+    const void *residual;          /* forward: added before ReLU; NULL for none */
+    const void *mask;              /* backward: the forward's y, whose ReLU cuts dy; NULL for none */
+    void *y, *cut;                 /* y: or dx; cut: dy where ReLU did not cut */
+    const void *gamma, *beta;      /* [channel]; NULL for ones and zeros */
+    void *mean, *rest, *inverse_std, *variance; /* [sample][group] or [row]; rest: what mean lost in rounding */
+    void *slope, *offset;          /* [sample][group]: dx = dy * gamma / std + (x - mean) * slope + offset */
+    void *dgamma, *dbeta;          /* [sample][channel]; of rows: [tile][channel] */
+    void *dmean, *dvariance;
+    void *moving_mean, *moving_variance;
+    double *sums;                  /* [sample][slice][2][channel] */
+    double epsilon, momentum;
+    ptrdiff_t samples, rows, channels, group;
+    ptrdiff_t width, columns, block, slices, part;
+    int relu, far;
+} fc_norm;
+
 /* Optimizer steps, in place. The tables have one entry a tile: a piece of a parameter. */
 typedef struct {
     void **parameter, **gradient, **first, **second; /* first: velocity or first moment; second: second moment */
@@ -296,6 +321,8 @@ typedef struct {
     X(softmax_forward) X(softmax_backward) X(log_softmax_forward) X(log_softmax_backward)                            \
     X(label_crossentropy_forward) X(label_crossentropy_backward)                                                     \
     X(crossentropy_forward) X(crossentropy_backward)                                                                 \
+    X(norm_statistics) X(norm_fold) X(norm_forward) X(norm_gradients) X(norm_backward_fold) X(norm_backward)         \
+    X(batch_norm_update) X(batch_norm_fold) X(norm_rows_forward) X(norm_rows_backward)                               \
     X(sgd_step) X(adam_step)                                                                                         \
     X(copy) X(copy_scaled) X(spread) X(fold) X(gather_forward) X(gather_backward) X(one_hot)                         \
     X(resize_forward) X(resize_backward)                                                                             \
