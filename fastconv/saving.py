@@ -55,7 +55,9 @@ def load_model(path, custom_objects=None, compile=True):
 
     with tensorfile.opened(path) as saved:
         if "model" not in saved.facts:
-            raise ValueError(f"{path} holds weights only: build the model, then call model.load_weights({str(path)!r}).")
+            raise ValueError(
+                f"{path} holds weights only: build the model, then call model.load_weights({str(path)!r})."
+            )
         try:
             with uninitialized_weights(saved.size):
                 model = Sequential.from_config(json.loads(saved.facts["model"]), custom_objects)

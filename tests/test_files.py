@@ -115,7 +115,12 @@ def test_content_that_is_to_be_private_never_is_public(path, monkeypatch):
     path.write_bytes(b"old")
     path.chmod(0o640)
     modes, chmod = [], os.chmod
-    monkeypatch.setattr(os, "chmod", lambda name, mode: (modes.append(os.stat(name).st_mode & 0o777), chmod(name, mode)))
+
+    def noted(name, mode):
+        modes.append(stat.S_IMODE(os.stat(name).st_mode))
+        chmod(name, mode)
+
+    monkeypatch.setattr(os, "chmod", noted)
     write_whole(path, b"new")
     assert modes == [0o600] and mode_of(path) == 0o640
 
