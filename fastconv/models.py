@@ -59,22 +59,23 @@ class Sequential(Trainer, Layer):
         """As `add` for each of these layers, but all or none, and in time that grows as their number."""
         stack, entry = list(self._stack), self._input
         held, names = {id(self), *map(id, stack)}, {layer.name for layer in stack}
-        shape = None  # what comes out of the stack, once it is known
+        known = entry._build_shape if entry else self._build_shape
+        shape = None if known is None else self._shape_above(known)
         for layer in layers:
             self._check_new(layer, held, names)
             if isinstance(layer, InputLayer):
-                if entry or stack or self.built:
+                if stack or known is not None:
                     raise ValueError(
                         f"Input must be the first thing in a Sequential; {self.name!r} has an input already."
                     )
                 entry = layer
+                known = shape = layer._build_shape
                 continue
             declared = layer._input_shape or (layer._build_shape or ())[1:]
-            if declared and not (entry or stack or self.built):
+            if declared and known is None and not stack:
                 entry = InputLayer(declared, dtype=layer.dtype)
-            known = entry._build_shape if entry else self._build_shape
+                known = shape = entry._build_shape
             if known is not None:
-                shape = self._shape_above(known) if shape is None else shape
                 layer.build(shape)
                 shape = tuple(layer.compute_output_shape(shape))
             stack.append(layer)
@@ -84,8 +85,8 @@ class Sequential(Trainer, Layer):
         if len(stack) > len(self._stack):
             self._stack = stack
             self._checked_shape = None
-        if self._input and self._stack and not self.built:
-            self.build(self._input._build_shape)
+        if stack and known is not None and not self.built:
+            self.build(known)
 
     def _check_new(self, layer, held, names):
         if isinstance(layer, type) and issubclass(layer, Layer):
