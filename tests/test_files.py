@@ -83,6 +83,14 @@ def test_a_file_that_was_taken_for_a_left_one_is_made_again(path, monkeypatch):
     assert path.read_bytes() == b"content" and os.listdir(path.parent) == [path.name]
 
 
+def test_where_there_are_no_locks_nothing_is_taken_for_a_left_one(path, monkeypatch):
+    other = path.with_name("fastconv-0123456789abcdef.tmp")
+    other.write_bytes(b"being written")
+    monkeypatch.setattr(files, "fcntl", None)
+    write_whole(path, b"content")
+    assert path.read_bytes() == b"content" and sorted(os.listdir(path.parent)) == sorted((other.name, path.name))
+
+
 def test_only_files_of_writers_are_removed(path):
     kept = ["fastconv-notes.tmp", "fastconv-0123456789abcdeF.tmp", "model.safetensors.12.tmp"]
     for name in kept:

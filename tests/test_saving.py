@@ -258,8 +258,8 @@ HEADERS = {
     **{name: ({"__metadata__": FACTS, "dense/kernel": entry}, {}) for name, entry in {
         "negative": tensor((-2, -2)), "another size": tensor((2, 3)), "fractions": tensor((2.0, 2)),
         "bools": tensor((True, 4)), "many axes": tensor([1] * 99), "begins later": tensor((), 12),
-        "open end": tensor(end=8), "beyond": tensor((9,), end=36), "integers": tensor(dtype="I32"), "a list": [], "no dtype": tensor(dtype=[]),
-        "nothing": {}, "a size past 64 bits": tensor([2**64, 0], end=0),
+        "open end": tensor(end=8), "beyond": tensor((9,), end=36), "integers": tensor(dtype="I32"), "a list": [],
+        "no dtype": tensor(dtype=[]), "nothing": {}, "a size past 64 bits": tensor([2**64, 0], end=0),
     }.items()},
 }  # fmt: skip
 
