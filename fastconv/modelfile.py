@@ -20,11 +20,6 @@ from fastconv import optimizers, registry, tensorfile
 from fastconv.compiled import Objective
 from fastconv.layers.base import snake_case, uninitialized_weights
 
-_REBUILD_ERRORS = (
-    TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError, MemoryError,
-    NotImplementedError,
-)  # fmt: skip
-
 
 def save_model(model, path, overwrite=True) -> None:
     """Writes architecture, weights, compile settings and optimizer state to `path`.
@@ -62,7 +57,7 @@ def load_model(path, build, custom_objects=None, compile=True):
                 model = build(config, custom_objects)
             if not model.built:
                 raise ValueError("it has no input shape")
-        except _REBUILD_ERRORS as error:
+        except Exception as error:  # a config may hold anything, and lead to any error
             raise ValueError(f"{path}: the model in it cannot be rebuilt: {_reason(error)}") from error
         _check_fit(model, saved)
         weights = weight_names(model)
@@ -70,7 +65,7 @@ def load_model(path, build, custom_objects=None, compile=True):
         if compile and "compile" in saved.facts:
             try:
                 arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors, custom_objects)
-            except _REBUILD_ERRORS as error:
+            except Exception as error:
                 raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
         saved.read(arrays)
         for weight in weights.values():

@@ -82,7 +82,7 @@ class Optimizer(Configurable):
         slots = [self.slot_arrays(parameter) for parameter in parameters]
         if pairs:
             self._step([p.array for p in parameters], [g for _, g in pairs], *map(list, zip(*slots)))
-        self.iterations += 1
+        self._iterations += 1
         for parameter in parameters:
             parameter.version += 1
 

@@ -1,9 +1,9 @@
 """Tensor files: named float arrays and a few texts ("facts") in one safetensors file, under one checksum.
 
-It knows no models; saving.py does. The safetensors package writes; reading is done here, because what is declared has to
-be compared with what is wanted before memory is taken for it. Contract: `opened` reads a header and checks it against
-the file's length, `read` fills arrays that the caller has made, and neither takes more memory than a header; a file that
-is damaged, foreign or no file raises ValueError naming it, one that is not there or may not be read OSError.
+It knows no models; saving.py does. The safetensors package writes; reading is done here, because what is declared has
+to be compared with what is wanted before memory is taken for it. Contract: `opened` reads a header and checks it
+against the file's length, `read` fills arrays that the caller has made, and neither takes memory for tensors; a file
+that is damaged, foreign or no file raises ValueError naming it, one that is not there or may not be read OSError.
 """
 
 from __future__ import annotations

@@ -212,8 +212,8 @@ def npy_header(text):
 
 HEADER = b"{'descr': '|u1', 'fortran_order': False, 'shape': (6, 28, 28), }\n"
 HOSTILE_HEADERS = [
-    HEADER[:-6], HEADER.replace(b"}", b"[1]: 2}"), b"-" * 9000 + b"1", b"(" * 9000, b"{1: 2, 'a': 3}", b"'''", b" 1\n2", b"",
-    b"{'descr': ('|u1', -5), 'fortran_order': False, 'shape': (1,)}", b"\xff\xfe",
+    HEADER[:-6], HEADER.replace(b"}", b"[1]: 2}"), b"-" * 9000 + b"1", b"(" * 9000, b"{1: 2, 'a': 3}", b"'''", b" 1\n2",
+    b"", b"{'descr': ('|u1', -5), 'fortran_order': False, 'shape': (1,)}", b"\xff\xfe",
 ]  # fmt: skip
 
 

@@ -83,6 +83,14 @@ def test_a_file_that_was_taken_for_a_left_one_is_made_again(path, monkeypatch):
     assert path.read_bytes() == b"content" and os.listdir(path.parent) == [path.name]
 
 
+def test_where_there_are_no_locks_nothing_is_taken_for_a_left_one(path, monkeypatch):
+    other = path.with_name("fastconv-0123456789abcdef.tmp")
+    other.write_bytes(b"being written")
+    monkeypatch.setattr(files, "fcntl", None)
+    write_whole(path, b"content")
+    assert path.read_bytes() == b"content" and sorted(os.listdir(path.parent)) == sorted((other.name, path.name))
+
+
 def test_only_files_of_writers_are_removed(path):
     kept = ["fastconv-notes.tmp", "fastconv-0123456789abcdeF.tmp", "model.safetensors.12.tmp"]
     for name in kept:
@@ -115,7 +123,12 @@ def test_content_that_is_to_be_private_never_is_public(path, monkeypatch):
     path.write_bytes(b"old")
     path.chmod(0o640)
     modes, chmod = [], os.chmod
-    monkeypatch.setattr(os, "chmod", lambda name, mode: (modes.append(os.stat(name).st_mode & 0o777), chmod(name, mode)))
+
+    def noted(name, mode):
+        modes.append(stat.S_IMODE(os.stat(name).st_mode))
+        chmod(name, mode)
+
+    monkeypatch.setattr(os, "chmod", noted)
     write_whole(path, b"new")
     assert modes == [0o600] and mode_of(path) == 0o640
 
