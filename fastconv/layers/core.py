@@ -14,7 +14,7 @@ from fastconv.graph import Node
 from fastconv.layers import activations
 from fastconv.layers.base import Layer, sample_shape
 from fastconv.layers.spatial import check_data_format, positive
-from fastconv.symbolic import KerasTensor
+from fastconv.symbolic import KerasTensor, NoValues
 
 
 class InputLayer(Layer):
@@ -73,7 +73,10 @@ class Flatten(Layer):
         self.data_format = data_format
 
     def call(self, inputs):
-        return ops.reshape(inputs, self.compute_output_shape(inputs.shape))
+        features = self.compute_output_shape(inputs.shape)[1]
+        if features is None:
+            raise NoValues("The number of features follows from sizes that are open.")
+        return ops.reshape(inputs, (-1, features))
 
     def compute_output_shape(self, input_shape):
         sizes = input_shape[1:]
