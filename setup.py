@@ -20,9 +20,10 @@ KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
 TILES = ["conv_forward.c", "conv_scatter.c", "conv_backward_kernel.c", "conv_pool.c", "conv_pool_back.c", "depthwise.c",
          "grouped.c", "grouped_kernel.c", "winograd.c", "winograd_kernel.c", "pool.c", "rows.c", "update.c",
-         "table.c"]  # fmt: skip
+         "maps.c", "combine.c", "reduce.c", "table.c"]  # fmt: skip
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "pool_window.h", "winograd.h",
-           "winograd_tiles.h", "grouped.h", "exp.h", "bytes.h", "ahead.h", "far.h"]  # fmt: skip
+           "winograd_tiles.h", "grouped.h", "exp.h", "functions.h", "maps.h", "bytes.h", "ahead.h",
+           "far.h"]  # fmt: skip
 # Loops over single elements, which only -O3 turns into vectors; the others are written in vectors, and -O2 gives their code.
 LOOPS = {"rows.c", "update.c", "winograd_kernel.c"}
 FLAGS = ["-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
@@ -140,7 +141,7 @@ def extension(name, **options):
     return Extension(f"fastconv.kernels.{name}", [source], include_dirs=[CSRC], depends=depends, **options)
 
 
-MODULES = ("_memory", "_tiles", "_conv", "_conv_pool", "_grouped", "_winograd", "_pool", "_rows")
+MODULES = ("_memory", "_tiles", "_conv", "_conv_pool", "_grouped", "_winograd", "_pool", "_rows", "_maps")
 
 setup(
     ext_modules=[extension(name) for name in MODULES],

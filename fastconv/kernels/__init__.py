@@ -1,8 +1,9 @@
-"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, activations, loss, updates.
+"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, arithmetic, reductions,
+activations, loss, updates.
 
 Every function checks its arguments, allocates its result on the caching allocator and runs compiled tiles: see
-conv.py, pool.py, rows.py and update.py for their contracts, reference.py for what each computes. float32 and float64,
-channels last.
+conv.py, pool.py, rows.py, maps.py and update.py for their contracts, reference.py for what each computes. float32 and
+float64, channels last.
 """
 
 import os
@@ -19,7 +20,7 @@ from ._tiles import Plan, build_info, get_num_threads, set_num_threads, settings
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]
 from .algorithms import get_precision, set_precision
-from .arrays import empty
+from .arrays import broadcast_shape, empty
 from .conv import (
     conv_backward_input,
     conv_backward_kernel,
@@ -31,6 +32,7 @@ from .conv import (
 )
 from .conv_pool import conv_pool_backward_bias, conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
 from .geometry import Window
+from .maps import MAPS, add_into, combine, map_backward, map_forward, reduce, reduce_products
 from .pool import (
     average_pool_backward,
     average_pool_forward,

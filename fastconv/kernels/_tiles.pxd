@@ -173,6 +173,40 @@ cdef extern from "tiles.h" nogil:
         void* z
         ptrdiff_t rows, block, width
 
+    ctypedef struct fc_map:
+        const void* dy
+        const void* s
+        void* y
+        double a, b
+        ptrdiff_t count, block
+        int function, far
+
+    enum:
+        FC_COMBINE_AXES
+        FC_COMBINE_ROOM
+
+    ctypedef struct fc_combine:
+        const void* a
+        const void* b
+        void* y
+        double number
+        ptrdiff_t size[FC_COMBINE_AXES]
+        ptrdiff_t a_step[FC_COMBINE_AXES]
+        ptrdiff_t b_step[FC_COMBINE_AXES]
+        ptrdiff_t width, rows, segments, block
+        int axes, axis, function, far
+
+    enum:
+        FC_REDUCE_PIECE
+
+    ctypedef struct fc_reduce:
+        const void* x
+        const void* b
+        void* y
+        ptrdiff_t outer, reduced, inner, length, block
+        double divisor
+        int kind
+
     ctypedef struct fc_update:
         void** parameter
         void** gradient
@@ -222,6 +256,9 @@ cdef extern from "tiles.h" nogil:
         fc_tile* label_crossentropy_backward
         fc_tile* crossentropy_forward
         fc_tile* crossentropy_backward
+        fc_tile* map
+        fc_tile* combine
+        fc_tile* reduce
         fc_tile* sgd_step
         fc_tile* adam_step
 

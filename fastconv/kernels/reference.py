@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Window
+from .reference_maps import add_into, combine, map_backward, map_forward, reduce, reduce_products  # noqa: F401
 
 ALL = (slice(None),)
 
