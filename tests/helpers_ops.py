@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv import Tensor
+from fastconv import Tensor, kernels
+from fastconv.tensor import Op
 from fastconv.testing import gradcheck
 
 DTYPES = ("float32", "float64")
@@ -64,6 +65,51 @@ def check_nan(row):
 
 def check_grad(row):
     assert gradcheck(row.op, *inputs_of(row))
+
+
+def check_shapes(row, monkeypatch):
+    """Every Op that the row runs says its result's shape, also where the first axis is open."""
+    apply, seen = Op.apply.__func__, []
+
+    def spied(cls, *inputs, **attributes):
+        result = apply(cls, *inputs, **attributes)
+        seen.append((cls, [None if x is None else np.shape(x) for x in inputs], attributes, result.shape))
+        return result
+
+    monkeypatch.setattr(Op, "apply", classmethod(spied))
+    row.op(*map(Tensor, inputs_of(row)))
+    for cls, shapes, attributes, expected in seen:
+        assert cls.shape(*shapes, **attributes) == expected, cls
+        opened = [shape and (None, *shape[1:]) for shape in shapes]
+        found = cls.shape(*opened, **attributes)
+        assert len(found) == len(expected) and all(n in (None, size) for n, size in zip(found, expected)), cls
+
+
+def check_plan(row):
+    """Forward and backward are runs of kernels alone: recorded on some numbers, they repeat on others with the same bits."""
+    first, second = ([kernels.empty(a.shape, a.dtype) for a in inputs_of(row)] for _ in range(2))
+    for array, other, value in zip(first, second, inputs_of(row)):
+        array[...] = value
+        other[...] = np.roll(value.reshape(-1), 1).reshape(value.shape) * 1.25
+
+    def run(arrays, dy=None):
+        tensors = [Tensor(array, requires_grad=True) for array in arrays]
+        result = row.op(*[tensor * 1.0 for tensor in tensors]) * 1.0  # so that the tape copies no gradient for a leaf
+        result.backward(np.ones_like(result.data) if dy is None else dy)
+        return [result.data, *[tensor.grad for tensor in tensors]]
+
+    dy = kernels.empty(run(first)[0].shape, first[0].dtype)
+    dy[...] = 1
+    plan = kernels.Plan(*first, dy, limit=1 << 20)
+    with plan:
+        outputs = run(first, dy)
+    assert plan.seal([], outputs, constant=False)
+    results = [kernels.empty(array.shape, array.dtype) for array in outputs]
+    for arrays in (second, first):
+        expected = run([array.copy() for array in arrays])
+        assert plan.replay((*arrays, dy), results)
+        for one, other in zip(results, expected):
+            np.testing.assert_array_equal(one, other)
 
 
 def _run(op, arrays):

@@ -89,7 +89,8 @@ def _combined(name, a, b, shape, y):
 def reduce(name, x, axes, divisor=1):
     """The "sum", "max" or "min" of x over `axes`, which stay with size 1, divided by `divisor`; in a fixed order.
 
-    `axes`: different numbers from 0 to x.ndim - 1. A sum of nothing is 0, an extremum of nothing a ValueError.
+    `axes`: different numbers from 0 to x.ndim - 1. A sum of nothing is 0, and NaN with divisor 0 (the
+    mean of nothing); an extremum of nothing is a ValueError.
     """
     if name not in REDUCTIONS:
         raise ValueError(f"There is no reduction {name!r}; there are {', '.join(REDUCTIONS)}.")
@@ -116,7 +117,7 @@ def _reduced(kind, x, b, axes, divisor):
         if kind in (_maps.MAX, _maps.MIN):
             raise ValueError(f"There is no largest or smallest of no elements: shape {x.shape}, axes {tuple(axes)}.")
         y = empty(shape, x.dtype)
-        y.fill(0)
+        y.fill(0 if divisor else np.nan)
         return y
     return _maps.reduce(kind, x, b, axes, shape, size, divisor)
 

@@ -8,7 +8,29 @@ takes the dtype of the others. Nothing is converted silently.
 from __future__ import annotations
 
 from ..tensor import Tensor
-from .activations import elu, log_softmax, relu, sigmoid, softmax, tanh
+from .activations import (
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    softsign,
+    swish,
+    tanh,
+    tanh_shrink,
+)
 from .conv import conv
 from .conv_pool import conv_pool
 from .dropout import dropout
@@ -17,6 +39,7 @@ from .elementwise import (
     add,
     clip,
     divide,
+    erf,
     exp,
     log,
     maximum,
@@ -24,6 +47,8 @@ from .elementwise import (
     multiply,
     negative,
     power,
+    reciprocal,
+    rsqrt,
     sqrt,
     square,
     subtract,
@@ -31,7 +56,7 @@ from .elementwise import (
 from .linear import dense, matmul
 from .losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
 from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
-from .reductions import max, mean, min, sum
+from .reductions import max, mean, min, std, sum, var
 from .shaping import cast, convert_to_tensor, get_item, one_hot, reshape, transpose
 
 __all__ = [
@@ -49,11 +74,19 @@ __all__ = [
     "divide",
     "dropout",
     "elu",
+    "erf",
     "exp",
+    "gelu",
     "get_item",
     "global_average_pool",
     "global_max_pool",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
     "log",
+    "log_sigmoid",
     "log_softmax",
     "matmul",
     "max",
@@ -62,21 +95,33 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mish",
     "multiply",
     "negative",
     "one_hot",
     "power",
+    "reciprocal",
     "relu",
+    "relu6",
     "reshape",
+    "rsqrt",
+    "selu",
     "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
+    "softsign",
     "sparse_categorical_crossentropy",
     "sqrt",
     "square",
+    "std",
     "subtract",
     "sum",
+    "swish",
     "tanh",
+    "tanh_shrink",
     "transpose",
+    "var",
 ]
 
 
@@ -113,6 +158,8 @@ METHODS = {
     "mean": mean,
     "max": max,
     "min": min,
+    "var": var,
+    "std": std,
     "reshape": _several(reshape),
     "transpose": _several(transpose),
     "T": property(transpose),
