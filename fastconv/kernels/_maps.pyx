@@ -179,36 +179,53 @@ def combine(int function, a, b, y, double number):
     return True
 
 
-def simple_combine(function, a, b):
-    """The function's result, on a new array, for arrays of one shape or an array and a float; None where something is to
-    be checked first."""
+cdef bint fits(tuple small, tuple shape):
+    """Whether an array of shape `small` can be broadcast to `shape`."""
+    cdef Py_ssize_t i, missing = len(shape) - len(small)
+    cdef ptrdiff_t size
+    if missing < 0:
+        return False
+    for i in range(len(small)):
+        size = small[i]
+        if size != 1 and size != <ptrdiff_t>shape[missing + i]:
+            return False
+    return True
+
+
+def simple_combine(function, a, b, tuple shape):
+    """The function's result, on a new array of `shape` (None: the larger operand's), for arrays and at most one float;
+    None where something is to be checked first."""
     cdef fc_combine job
     cdef void* data
-    cdef ptrdiff_t size, itemsize
+    cdef ptrdiff_t size = 1, length, itemsize
+    cdef tuple a_shape = (), b_shape = ()
     memset(&job, 0, sizeof(job))
-    like = a
-    if type(b) is float:
-        job.number = b
-    elif type(a) is float:
-        job.number = a
-        like = b
+    like = b if type(a) is float else a
     if function is None or not plain(like):
         return None
-    shape, size, itemsize = like.shape, like.size, like.itemsize
+    itemsize = like.itemsize
     try:
-        if type(a) is not float:
-            job.a = address(a)
-            job.a_step[0] = 1
-        if type(b) is not float:
-            if like is a and (not plain(b) or b.shape != shape or b.itemsize != itemsize):
-                return None
-            job.b = address(b)
-            job.b_step[0] = 1
+        if type(a) is float:
+            job.number = a
+        else:
+            a_shape, job.a = a.shape, address(a)
+        if type(b) is float:
+            job.number = b
+        elif like is b or plain(b) and b.itemsize == itemsize:
+            b_shape, job.b = b.shape, address(b)
+        else:
+            return None
     except (ValueError, BufferError):  # not contiguous
         return None
-    if size == 0 or (<uintptr_t>job.a | <uintptr_t>job.b) % <size_t>itemsize:
+    if shape is None:
+        shape = a_shape if len(a_shape) > len(b_shape) or len(a_shape) == len(b_shape) and fits(b_shape, a_shape) else b_shape
+    if (a_shape is not shape and not fits(a_shape, shape)) or (b_shape is not shape and not fits(b_shape, shape)):
         return None
-    job.axes, job.size[0], job.function = 1, size, function
+    for length in shape:
+        size *= length
+    if size == 0 or (<uintptr_t>job.a | <uintptr_t>job.b) % <size_t>itemsize or not merge_axes(&job, shape, a_shape, b_shape):
+        return None
+    job.function = function
     y = new_array(shape, like, size, &data)
     job.y = data
     run_combine(tiles_of(like), &job, size, itemsize)
@@ -246,28 +263,45 @@ cdef int run_reduce(const fc_tiles* tiles, int kind, const void* x, const void* 
             job.kind = FC_REDUCE_sum
 
 
-def reduce(int kind, x, b, axes, tuple shape, ptrdiff_t size, double divisor):
-    """A new array of `shape` and `size`: x, or x * b, reduced over `axes`, the innermost of them first."""
+def reduce(int kind, x, b, tuple axes, double divisor):
+    """A new array: x, or x * b, reduced over `axes`, which stay with size 1, the innermost of them first; None where
+    something is to be checked first."""
     cdef ptrdiff_t groups[66]  # sizes of neighbouring axes that stay (0, 2, ...) and that are reduced (1, 3, ...)
-    cdef ptrdiff_t axis = 0, length, outer, inner, reduced
-    cdef ptrdiff_t itemsize = x.itemsize
-    cdef const fc_tiles* tiles = tiles_of(x)
-    cdef const void* source = address(x)
-    cdef const void* factor = NULL if b is None else address(b)
+    cdef ptrdiff_t axis = 0, length, outer, inner, reduced, size = 1, all = 1, itemsize
+    cdef const fc_tiles* tiles
+    cdef const void* source
+    cdef const void* factor = NULL
     cdef void* data
     cdef Block room = None, before
     cdef int last = 0, i
+    cdef list shape = []
+    if not plain(x):
+        return None
+    itemsize = x.itemsize
     groups[0] = 1
     for length in x.shape:
-        if length > 1:
-            if (axis in axes) != last % 2:
+        all *= length
+        inside = axis in axes
+        shape.append(1 if inside else length)
+        size *= 1 if inside else length
+        if length != 1:
+            if inside != last % 2:
                 last += 1
                 groups[last] = 1
             groups[last] *= length
         axis += 1
+    try:
+        source = address(x)
+        if b is not None:
+            factor = address(b)
+    except (ValueError, BufferError):  # not contiguous
+        return None
+    if all == 0 or (<uintptr_t>source | <uintptr_t>factor) % <size_t>itemsize:
+        return None
     if last == 0:
         last, groups[1] = 1, 1
-    y = new_array(shape, x, size, &data)
+    tiles = tiles_of(x)
+    y = new_array(tuple(shape), x, size, &data)
     while last > 0:
         inner = 1
         if last % 2 == 0:

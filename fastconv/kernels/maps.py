@@ -7,8 +7,6 @@ recorded run. NaN reaches every output that depends on it. TypeError for dtypes,
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from . import _maps
@@ -45,7 +43,7 @@ def map_backward(name, dy, saved=None, *parameters):
 
 def combine(name, a, b, shape=None):
     """y = the function `name` of a and b, broadcast to one another, and to `shape` where that is given."""
-    y = _maps.simple_combine(COMBINES.get(name), a, b) if shape is None else None
+    y = _maps.simple_combine(COMBINES.get(name), a, b, shape)
     return _combined(name, a, b, shape, None) if y is None else y
 
 
@@ -86,15 +84,20 @@ def _combined(name, a, b, shape, y):
     return y
 
 
+REDUCTIONS = {"sum": _maps.SUM, "max": _maps.MAX, "min": _maps.MIN}
+
+
 def reduce(name, x, axes, divisor=1):
     """The "sum", "max" or "min" of x over `axes`, which stay with size 1, divided by `divisor`; in a fixed order.
 
-    `axes`: different numbers from 0 to x.ndim - 1. A sum of nothing is 0, and NaN with divisor 0 (the
-    mean of nothing); an extremum of nothing is a ValueError.
+    `axes`: different numbers from 0 to x.ndim - 1. A sum of nothing is 0, and NaN with divisor 0 (the mean of nothing);
+    an extremum of nothing is a ValueError.
     """
     if name not in REDUCTIONS:
         raise ValueError(f"There is no reduction {name!r}; there are {', '.join(REDUCTIONS)}.")
-    return _reduced(REDUCTIONS[name], checked("x", x), None, axes, divisor)
+    kind = REDUCTIONS[name]
+    y = _maps.reduce(kind, x, None, axes, divisor)
+    return _reduced(kind, checked("x", x), None, axes, divisor) if y is None else y
 
 
 def reduce_products(a, b, axes, divisor=1):
@@ -105,21 +108,14 @@ def reduce_products(a, b, axes, divisor=1):
     return _reduced(_maps.PRODUCTS, a, b, axes, divisor)
 
 
-REDUCTIONS = {"sum": _maps.SUM, "max": _maps.MAX, "min": _maps.MIN}
-
-
 def _reduced(kind, x, b, axes, divisor):
-    shape = tuple([1 if axis in axes else size for axis, size in enumerate(x.shape)])
-    size = math.prod(shape)
-    if not size:
-        return empty(shape, x.dtype)
-    if not x.size:
-        if kind in (_maps.MAX, _maps.MIN):
-            raise ValueError(f"There is no largest or smallest of no elements: shape {x.shape}, axes {tuple(axes)}.")
-        y = empty(shape, x.dtype)
-        y.fill(0 if divisor else np.nan)
-        return y
-    return _maps.reduce(kind, x, b, axes, shape, size, divisor)
+    if x.size:
+        return _maps.reduce(kind, x, b, axes, divisor)
+    y = empty(tuple([1 if axis in axes else size for axis, size in enumerate(x.shape)]), x.dtype)
+    if y.size and kind in (_maps.MAX, _maps.MIN):
+        raise ValueError(f"There is no largest or smallest of no elements: shape {x.shape}, axes {axes}.")
+    y.fill(0 if divisor else np.nan)
+    return y
 
 
 def _row(name, parameters):

@@ -25,10 +25,11 @@ class Reduction(Op):
     def forward(self, x, *, axis, keepdims):
         self.input, self.axes = x.shape, normalize_axes(axis, x.ndim)
         y = self.reduced(x)
-        return y if keepdims else y.reshape(reduced_shape(x.shape, self.axes, False))
+        self.kept_shape = y.shape
+        return y if keepdims else y.reshape([n for i, n in enumerate(x.shape) if i not in self.axes])
 
     def kept(self, dy):
-        return dy.reshape(reduced_shape(self.input, self.axes, True))
+        return dy.reshape(self.kept_shape)
 
 
 class Sum(Reduction):
