@@ -47,8 +47,8 @@ def test_functions_agree_with_their_twins(name, dtype, isa):
 
 
 # Units in the last place; the exact values are NumPy's in more digits.
-ACCURATE = {"log": (np.log, 1.5), "tanh": (np.tanh, 5), "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 4),
-            "softplus": (lambda x: np.logaddexp(0, x), 4), "erf": (np.vectorize(math.erf), 4),
+ACCURATE = {"log": (np.log, 1.5), "tanh": (np.tanh, 6), "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 4),
+            "softplus": (lambda x: np.logaddexp(0, x), 4), "erf": (np.vectorize(math.erf), 6),
             "rsqrt": (lambda x: 1 / np.sqrt(x), 2), "elu": (np.expm1, 3)}  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_functions_are_accurate_to_the_last_places(name, dtype, isa):
         wide = exact(x if name == "erf" and dtype == np.float64 else x.astype(np.longdouble if name != "erf" else float))
     units = np.abs(kernels.map_forward(name, x, *([1.0] if name == "elu" else [])) - wide)
     least = np.finfo(dtype).tiny
-    assert (units / np.spacing(np.maximum(np.abs(wide), least).astype(dtype))).max() <= most + (name == "erf")
+    assert (units / np.spacing(np.maximum(np.abs(wide), least).astype(dtype))).max() <= most
 
 
 INF, NAN = np.inf, np.nan

@@ -14,7 +14,7 @@ from numpy import dtype, ndarray
 
 from ._memory cimport Block
 from ._tiles cimport (
-    FC_COMBINE_AXES, FC_COMBINE_ROOM, FC_REDUCE_PIECE, LINE, MEMORY_WORK, address, fc_combine, fc_map, fc_reduce,
+    FC_COMBINE_AXES, FC_ROOM, FC_REDUCE_PIECE, LINE, MEMORY_WORK, address, fc_combine, fc_map, fc_reduce,
     fc_tiles, is_far, run, tiles_of,
 )
 
@@ -75,7 +75,8 @@ cdef object new_array(tuple shape, like, ptrdiff_t size, void** data):
 cdef int run_map(const fc_tiles* tiles, fc_map* job, ptrdiff_t size, ptrdiff_t itemsize) except -1:
     job.count, job.block = size, BLOCK
     job.far = is_far(job.y, size * itemsize, LINE)
-    return run(tiles.map, job, sizeof(fc_map), (size + BLOCK - 1) // BLOCK, MEMORY_WORK * <double>size)
+    return run(tiles.map, job, sizeof(fc_map), (size + BLOCK - 1) // BLOCK, MEMORY_WORK * <double>size, False,
+               FC_ROOM * itemsize)
 
 
 def map_elements(int function, dy, s, y, double a=0, double b=0):
@@ -153,16 +154,16 @@ cdef int run_combine(const fc_tiles* tiles, fc_combine* job, ptrdiff_t size, ptr
     """Cuts a job whose axes and operands are filled."""
     job.width, job.rows = 1, min(job.size[0], <ptrdiff_t>BLOCK)
     if job.axes > 1 and job.size[0] < DIRECT:
-        while job.axis + 1 < job.axes and job.width * job.size[job.axis] < FC_COMBINE_ROOM:
+        while job.axis + 1 < job.axes and job.width * job.size[job.axis] < FC_ROOM:
             job.width *= job.size[job.axis]
             job.axis += 1
-        job.rows = min(job.size[job.axis], max(<ptrdiff_t>1, FC_COMBINE_ROOM // job.width))
+        job.rows = min(job.size[job.axis], max(<ptrdiff_t>1, FC_ROOM // job.width))
     cdef ptrdiff_t all = job.size[job.axis]
     job.segments = size // (job.width * all) * ((all + job.rows - 1) // job.rows)
     job.block = max(<ptrdiff_t>1, BLOCK // (job.width * job.rows))
     job.far = is_far(job.y, size * itemsize, job.width * job.rows * itemsize)
     return run(tiles.combine, job, sizeof(fc_combine), (job.segments + job.block - 1) // job.block,
-               MEMORY_WORK * <double>size, False, 2 * (FC_COMBINE_ROOM + LINE) * itemsize)
+               MEMORY_WORK * <double>size, False, 3 * (FC_ROOM + LINE) * itemsize)
 
 
 def combine(int function, a, b, y, double number):

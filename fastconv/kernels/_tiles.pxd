@@ -183,7 +183,7 @@ cdef extern from "tiles.h" nogil:
 
     enum:
         FC_COMBINE_AXES
-        FC_COMBINE_ROOM
+        FC_ROOM
 
     ctypedef struct fc_combine:
         const void* a

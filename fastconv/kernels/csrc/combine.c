@@ -8,36 +8,58 @@
 #include "far.h"
 #include "functions.h"
 
-/* y = the function of a and b, which go on from element to element or, with `single`, do not. */
-typedef void combine_function(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count, int far);
+/* y = the function of a and b, which go on from element to element or, with `single`, do not; of one vector at least. The
+ * last vector starts early enough to be whole, and is computed before what it reads may be written over. */
+typedef void combine_function(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count);
 
 #define COMBINE(name, formula)                                                                                       \
-    FC_INLINE void name##_run(const real *a_, const int a_single, const real *b_, const int b_single, real *y,       \
-                              ptrdiff_t count, int far)                                                              \
+    FC_INLINE vec name##_vec(vec a, vec b) { return formula; }                                                       \
+    FC_INLINE void name##_run(const real *a, const int a_single, const real *b, const int b_single, real *y,         \
+                              ptrdiff_t count)                                                                       \
     {                                                                                                                \
-        const vec a_all = splat(*a_), b_all = splat(*b_);                                                            \
-        for (ptrdiff_t i = 0; i < count; i += LANES) {                                                               \
-            const ptrdiff_t lanes = min_(count - i, LANES);                                                          \
-            const vec a = a_single ? a_all : load_part(a_ + i, lanes), b = b_single ? b_all : load_part(b_ + i, lanes); \
-            store_part_far(far && lanes == LANES, y + i, formula, lanes);                                            \
-        }                                                                                                            \
+        const vec a_all = splat(*a), b_all = splat(*b);                                                              \
+        const vec last = name##_vec(a_single ? a_all : load(a + count - LANES), b_single ? b_all : load(b + count - LANES)); \
+        for (ptrdiff_t i = 0; i + LANES <= count; i += LANES)                                                        \
+            store(y + i, name##_vec(a_single ? a_all : load(a + i), b_single ? b_all : load(b + i)));                \
+        store(y + count - LANES, last);                                                                              \
     }                                                                                                                \
-    static void name##_combine(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count,   \
-                               int far)                                                                              \
+    static void name##_combine(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count)   \
     {                                                                                                                \
         if (a_single && b_single)                                                                                    \
-            name##_run(a, 1, b, 1, y, count, far);                                                                   \
+            name##_run(a, 1, b, 1, y, count);                                                                        \
         else if (a_single)                                                                                           \
-            name##_run(a, 1, b, 0, y, count, far);                                                                   \
+            name##_run(a, 1, b, 0, y, count);                                                                        \
         else if (b_single)                                                                                           \
-            name##_run(a, 0, b, 1, y, count, far);                                                                   \
+            name##_run(a, 0, b, 1, y, count);                                                                        \
         else                                                                                                         \
-            name##_run(a, 0, b, 0, y, count, far);                                                                   \
+            name##_run(a, 0, b, 0, y, count);                                                                        \
     }
 FC_COMBINES(COMBINE)
 
 #define ROW(name, formula) name##_combine,
 static combine_function *const functions[] = {FC_COMBINES(ROW)};
+
+/* The same of any number of elements, to y or, with `room`, past the caches by way of it. */
+static void run(const fc_combine *j, const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count,
+                real *room)
+{
+    combine_function *f = functions[j->function];
+    if (count < LANES) {
+        real few[3][LANES] = {{0}};
+        memcpy(few[0], a, (a_single ? 1 : count) * sizeof(real));
+        memcpy(few[1], b, (b_single ? 1 : count) * sizeof(real));
+        f(few[0], a_single, few[1], b_single, few[2], LANES);
+        memcpy(y, few[2], count * sizeof(real));
+    } else if (j->far) {
+        for (ptrdiff_t i = 0; i < count; i += FC_ROOM) {
+            const ptrdiff_t part = min_(count - i, FC_ROOM);
+            f(a + (a_single ? 0 : i), a_single, b + (b_single ? 0 : i), b_single, room, part);
+            store_all_far(y + i, room, part);
+        }
+    } else {
+        f(a, a_single, b, b_single, y, count);
+    }
+}
 
 /* `rows` times `width` copies of one number, the numbers `step` apart. Whole vectors go past the end of their copies. */
 FC_INLINE void spread(const real *from, ptrdiff_t step, ptrdiff_t rows, ptrdiff_t width, real *to)
@@ -101,8 +123,9 @@ void FC_NAME(combine)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_combine *j = job;
     const real number = (real)j->number;
-    operand a = operand_of(j, j->a, &number, j->a_step, scratch);
-    operand b = operand_of(j, j->b, &number, j->b_step, (real *)scratch + FC_COMBINE_ROOM + LANES);
+    real *const rooms = scratch; /* three, with a vector more each */
+    operand a = operand_of(j, j->a, &number, j->a_step, rooms);
+    operand b = operand_of(j, j->b, &number, j->b_step, rooms + FC_ROOM + LANES);
     const ptrdiff_t all = j->size[j->axis], pieces = blocks(all, j->rows);
     for (ptrdiff_t s = tile * j->block, last = min_(s + j->block, j->segments); s < last; s++) {
         ptrdiff_t outer = s / pieces;
@@ -113,8 +136,8 @@ void FC_NAME(combine)(const void *job, ptrdiff_t tile, void *scratch)
             a_offset += outer % j->size[k] * j->a_step[k];
             b_offset += outer % j->size[k] * j->b_step[k];
         }
-        functions[j->function](elements(j, &a, a_offset, rows), a.single, elements(j, &b, b_offset, rows), b.single, y,
-                               rows * j->width, j->far);
+        run(j, elements(j, &a, a_offset, rows), a.single, elements(j, &b, b_offset, rows), b.single, y, rows * j->width,
+            rooms + 2 * (FC_ROOM + LANES));
     }
     if (j->far) far_done();
 }

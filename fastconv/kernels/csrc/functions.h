@@ -2,7 +2,7 @@
  * function and their like.
  *
  * Not here: exp (exp.h), and the activations with their gradients (maps.h). Contract: within 4 units in the last place,
- * tanh within 5, over the whole range of the type, denormals included; NaN stays NaN, infinities give the limits,
+ * erf of float and tanh within 6, over the whole range of the type, denormals included; NaN stays NaN, infinities give the limits,
  * nothing overflows on the way.
  */
 #ifndef FC_FUNCTIONS_H
@@ -118,11 +118,18 @@ FC_INLINE vec softplus_vec(vec x)
     return at_least(x, 0) + log1p_vec(exp_vec(-abs_vec(x)));
 }
 
-/* erf(x) = x + x * P(x**2) below 1, else 1 - exp(-|x| * Q(t)), where t goes from -1 to 1 as |x| goes from 1 to ERF_END, and
- * erf is 1 from there on. Both are Chebyshev interpolants, of erf(x) / x - 1 and of -log(erfc(x)) / x, computed in 60
- * digits. */
+FC_INLINE vec polynomial(vec x, const real *of, const int terms)
+{
+    vec sum = splat(of[terms - 1]);
+    FC_UNROLL(24)
+    for (int k = terms - 2; k >= 0; k--) sum = sum * x + of[k];
+    return sum;
+}
+
+/* With coefficients that were computed in 40 digits and more, and best over the range where erf is not 1.
+ * Float: x * P(x**2) / Q(x**2). Double: x + x * P(x**2) below 1, else 1 - exp(-|x| * Q(t)), where t goes from -1 to 1 as
+ * |x| goes from 1 to 6; there the two are Chebyshev interpolants, of erf(x) / x - 1 and of -log(erfc(x)) / x. */
 #if FC_DOUBLE
-#define ERF_END 6.0
 static const real erf_near[] = {
     0.12837916709551257, -0.37612638903183748, 0.11283791670954879, -0.026866170645076793, 0.0052239776248180145,
     -0.00085483269808337899, 0.00012055331111642711, -1.4925595266831182e-5, 1.6461000484121368e-6,
@@ -136,29 +143,30 @@ static const real erf_far[] = {
     3.5679233988393571e-8, 2.0453244450544245e-9, -7.1859492981283236e-9, 1.2110884378569076e-8,
     -9.8620597684329446e-9, 3.3334595562712432e-9, -3.3542041889672368e-10,
 };
-#else
-#define ERF_END 4.0f
-static const real erf_near[] = {
-    0.128379166f, -0.376126267f, 0.112835947f, -0.026854212f, 0.00518908742f, -0.000801686429f, 7.87587506e-5f,
-};
-static const real erf_far[] = {
-    3.12272611f, 1.33797262f, 0.0467207601f, -0.0133718634f, 0.00363837836f, -0.00091252593f, 0.000195356725f,
-    -1.87194608e-5f, -5.55168355e-6f,
-};
-#endif
-enum { ERF_NEAR = sizeof erf_near / sizeof(real), ERF_FAR = sizeof erf_far / sizeof(real) };
 
 FC_INLINE vec erf_vec(vec x)
 {
-    const vec size = at_most(abs_vec(x), ERF_END), z = at_most(size, 1) * at_most(size, 1);
-    const vec t = size * (real)(2 / (ERF_END - 1)) - (real)((ERF_END + 1) / (ERF_END - 1));
-    vec near = splat(erf_near[ERF_NEAR - 1]), far = splat(erf_far[ERF_FAR - 1]);
-    FC_UNROLL(24)
-    for (int k = ERF_NEAR - 2; k >= 0; k--) near = near * z + erf_near[k];
-    FC_UNROLL(24)
-    for (int k = ERF_FAR - 2; k >= 0; k--) far = far * t + erf_far[k];
-    return with_sign(select(size < 1, size + size * near, 1 - exp_vec(-size * far)), x);
+    const vec size = at_most(abs_vec(x), 6), near = at_most(size, 1);
+    const vec small = size + size * polynomial(near * near, erf_near, sizeof erf_near / sizeof(real));
+    const vec power = -size * polynomial(size * (real)(2.0 / 5) - (real)(7.0 / 5), erf_far, sizeof erf_far / sizeof(real));
+    return with_sign(select(size < 1, small, 1 - exp_vec(power)), x);
 }
+#else
+static const real erf_above[] = {
+    1.12837914f, 0.193534366f, 0.053100036f, 0.00388280566f, 0.000284540777f, 1.98669602e-6f,
+};
+static const real erf_below[] = {
+    1, 0.504847926f, 0.115345312f, 0.0152061814f, 0.00118541633f, 3.74179584e-5f,
+};
+
+FC_INLINE vec erf_vec(vec x)
+{
+    const vec size = at_most(abs_vec(x), 4), z = size * size;
+    const vec y = size * polynomial(z, erf_above, sizeof erf_above / sizeof(real))
+                / polynomial(z, erf_below, sizeof erf_below / sizeof(real));
+    return with_sign(select(size >= 4, splat(1), at_most(y, 1)), x);
+}
+#endif
 
 #undef ROUND
 #undef LN2_HIGH

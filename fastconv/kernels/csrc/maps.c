@@ -64,26 +64,25 @@ FC_INLINE vec mish_slope(vec x)
     return (m + near * (4 * e * (e + 1) / (m + 2))) / (m + 2);
 }
 
-typedef void map_function(const real *dy, const real *s, real *y, ptrdiff_t count, real a, real b, const int far);
+/* Over whole vectors, so that nothing but the function is in the loop. */
+typedef void map_function(const real *dy, const real *s, real *y, ptrdiff_t count, real a, real b);
 
 #define MAP(name, saved, parameters, forward, backward)                                                              \
-    static void name##_forward_map(const real *dy, const real *s, real *y_, ptrdiff_t count, real a, real b, int far) \
+    static void name##_forward_map(const real *dy, const real *s, real *to, ptrdiff_t count, real a, real b)         \
     {                                                                                                                \
         (void)dy, (void)a, (void)b;                                                                                  \
         for (ptrdiff_t i = 0; i < count; i += LANES) {                                                               \
-            const ptrdiff_t lanes = min_(count - i, LANES);                                                          \
-            const vec x = load_part(s + i, lanes);                                                                   \
-            store_part_far(far && lanes == LANES, y_ + i, forward, lanes);                                           \
+            const vec x = load(s + i);                                                                               \
+            store(to + i, forward);                                                                                  \
         }                                                                                                            \
     }                                                                                                                \
-    static void name##_backward_map(const real *dy_, const real *s, real *y_, ptrdiff_t count, real a, real b, int far) \
+    static void name##_backward_map(const real *from, const real *s, real *to, ptrdiff_t count, real a, real b)      \
     {                                                                                                                \
         (void)a, (void)b;                                                                                            \
         for (ptrdiff_t i = 0; i < count; i += LANES) {                                                               \
-            const ptrdiff_t lanes = min_(count - i, LANES);                                                          \
-            const vec dy = load_part(dy_ + i, lanes), x = saved == FC_NOTHING ? dy : load_part(s + i, lanes), y = x; \
+            const vec dy = load(from + i), x = saved == FC_NOTHING ? dy : load(s + i), y = x;                        \
             (void)y;                                                                                                 \
-            store_part_far(far && lanes == LANES, y_ + i, backward, lanes);                                          \
+            store(to + i, backward);                                                                                 \
         }                                                                                                            \
     }
 FC_MAPS(MAP)
@@ -93,10 +92,26 @@ static map_function *const functions[][2] = {FC_MAPS(ROW)};
 
 void FC_NAME(map)(const void *job, ptrdiff_t tile, void *scratch)
 {
-    (void)scratch;
+    enum { DY, S, Y };
     const fc_map *j = job;
-    const ptrdiff_t first = tile * j->block, count = min_(j->count - first, j->block);
+    const ptrdiff_t first = tile * j->block, count = min_(j->count - first, j->block), whole = count / LANES * LANES;
     const real *dy = j->dy ? (const real *)j->dy + first : NULL, *s = j->s ? (const real *)j->s + first : NULL;
-    functions[j->function][dy != NULL](dy, s, (real *)j->y + first, count, (real)j->a, (real)j->b, j->far);
+    real *y = (real *)j->y + first;
+    map_function *f = functions[j->function][dy != NULL];
+    const real a = (real)j->a, b = (real)j->b;
+    const ptrdiff_t step = j->far ? FC_ROOM : j->block;
+    for (ptrdiff_t i = 0; i < whole; i += step) {
+        const ptrdiff_t part = min_(whole - i, step);
+        f(dy ? dy + i : NULL, s ? s + i : NULL, j->far ? scratch : y + i, part, a, b);
+        if (j->far) store_all_far(y + i, scratch, part);
+    }
+    if (whole < count) {
+        real rest[3][LANES] = {{0}};
+        const size_t size = (count - whole) * sizeof(real);
+        if (dy) memcpy(rest[DY], dy + whole, size);
+        if (s) memcpy(rest[S], s + whole, size);
+        f(rest[DY], rest[S], rest[Y], LANES, a, b);
+        memcpy(y + whole, rest[Y], size);
+    }
     if (j->far) far_done();
 }

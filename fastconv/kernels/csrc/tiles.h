@@ -205,6 +205,9 @@ typedef struct {
     ptrdiff_t rows, block, width; /* width: elements a row */
 } fc_rows;
 
+/* Elements of a piece that stays in the innermost cache while it is worked on. */
+enum { FC_ROOM = 1024 };
+
 /* A function of one element (maps.h), or its gradient where there is a dy. Tile i covers elements i * block on. */
 typedef struct {
     const void *dy, *s; /* s: x, or what the gradient reads; NULL for nothing */
@@ -216,8 +219,8 @@ typedef struct {
 
 /* A function of two elements (maps.h), broadcast. Axes are the output's, innermost first, merged as far as both operands
  * allow; an operand's step is 0 where it has one entry for all. A segment is `rows` entries of axis `axis`, `width`
- * elements each, and at most FC_COMBINE_ROOM elements where something has to be laid out. Tiles: `block` segments each. */
-enum { FC_COMBINE_AXES = 8, FC_COMBINE_ROOM = 1024 };
+ * elements each, and at most FC_ROOM elements where something has to be laid out. Tiles: `block` segments each. */
+enum { FC_COMBINE_AXES = 8 };
 typedef struct {
     const void *a, *b; /* NULL: the number, with steps of 0 */
     void *y;
