@@ -190,8 +190,8 @@ class _Hooks:
     @staticmethod
     def add(total, array, owned):
         if not owned:
-            return np.add(total, array, out=kernels.empty(total.shape, total.dtype))
-        total += array
+            return kernels.combine("add", total, array)
+        kernels.add_into(total, array)
         return total
 
 
@@ -249,10 +249,7 @@ class Recording:
         return False, None
 
     def add(self, total, array, owned):
-        total, array = self._contiguous(total), self._contiguous(array)
-        out = total if owned else kernels.empty(total.shape, total.dtype)
-        self.plan.python(lambda: np.add(total, array, out=out))
-        return out
+        return _Hooks.add(self._contiguous(total), self._contiguous(array), owned)
 
     def _contiguous(self, array):
         """`array`, or one in C order that each replay fills from it."""

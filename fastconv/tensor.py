@@ -165,7 +165,8 @@ class Tensor:
         if gradient is not None:
             gradient = _gradient("gradient", gradient, self.data)
         elif self.data.size == 1:
-            gradient = np.ones_like(self.data)
+            gradient = kernels.empty(self.data.shape, self.data.dtype)  # where a plan keeps it
+            gradient.fill(1)
         else:
             raise ValueError(
                 f"backward() of a Tensor of shape {self.shape} needs a gradient of that shape. Reduce it to one number "
@@ -410,9 +411,9 @@ def _collect(pending, owned, source, array, lent):
             owned.add(source)
         pending[source] = array
     elif source in owned:
-        total += array
+        kernels.add_into(total, array)
     else:
-        pending[source] = np.add(total, array, out=kernels.empty(total.shape, total.dtype))
+        pending[source] = kernels.combine("add", total, array)
         owned.add(source)
 
 

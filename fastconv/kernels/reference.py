@@ -12,6 +12,7 @@ import numpy as np
 
 from .geometry import Window
 from .reference_moves import *  # noqa: F403
+from .reference_maps import add_into, combine, map_backward, map_forward, reduce, reduce_products  # noqa: F401
 
 ALL = (slice(None),)
 
