@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ._memory import Block
+from ._tiles import cannot_be_repeated
 
 FLOAT32, FLOAT64 = FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -59,13 +60,42 @@ def checked(name: str, array, ndim=None, like=None) -> np.ndarray:
 def readable(array: np.ndarray) -> np.ndarray:
     """`array`, or a copy that is contiguous and aligned."""
     flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C", subok=False)
+    if flags.c_contiguous and flags.aligned:
+        return array
+    cannot_be_repeated()
+    return np.array(array, order="C", subok=False)
+
+
+def as_integers(array: np.ndarray) -> np.ndarray:
+    """Integers as int64 that C can read: `array` itself, or a copy."""
+    if array.dtype != np.int64:
+        cannot_be_repeated()
+        array = array.astype(np.int64)
+    return readable(array)
 
 
 def same_shape(name: str, array: np.ndarray, shape, of: str) -> None:
     """Raises ValueError unless `array` has this shape, which is `of` something that the message names."""
     if array.shape != shape and array.shape != tuple(shape):
         raise ValueError(f"{name} must have {of}, {tuple(shape)}; got {array.shape}.")
+
+
+def broadcast_shape(a, b) -> tuple:
+    """The shape of two shapes broadcast to one another; a size of None is open, and takes the other's unless that is 1."""
+    if a == b:
+        return tuple(a)
+    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
+    shape = list(longer)
+    for axis, size in enumerate(shorter, len(longer) - len(shorter)):
+        if shape[axis] == 1 or shape[axis] is None and size != 1:
+            shape[axis] = size
+        elif size not in (1, None, shape[axis]):
+            sizes = " ".join(str(tuple(one)).replace(" ", "") for one in (a, b))
+            raise ValueError(
+                f"Arrays of shapes {sizes} cannot be broadcast together: counted from the last, axes must be of one size, "
+                "or of size 1. Reshape one of them."
+            )
+    return tuple(shape)
 
 
 def _either(ndim) -> str:
