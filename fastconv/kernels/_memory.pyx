@@ -87,8 +87,8 @@ cdef class Block:
 
     def __cinit__(self, Py_ssize_t size):
         global cached
-        if size < 0 or size > (<Py_ssize_t>1) << 60:
-            raise MemoryError(f"An array of {size} bytes cannot be allocated.")
+        if size < 0 or <size_t>size >= TOO_LARGE:
+            raise MemoryError(f"These shapes take more memory than there can be ({size} bytes or more).")
         self.size = size
         self.size_class = class_of(<size_t>size)
         cdef Header* header = lists[self.size_class]

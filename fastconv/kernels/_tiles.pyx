@@ -17,7 +17,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from . import _memory
-from ._memory cimport Block
+from ._memory cimport Block, product
 
 cdef extern from * nogil:
     """
@@ -98,7 +98,7 @@ cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, doubl
     if recording is not None and recorder == PyThread_get_thread_ident():
         recording.append(tile, job, size, count, work, flush, scratch)
     scratch = (scratch + 127) // 64 * 64
-    block = Block(scratch * max(team, 1))
+    block = Block(product(scratch, max(team, 1)))
     room = block.data
     if team <= 1:
         with nogil:
@@ -260,7 +260,7 @@ cdef class Plan:
             if x.nbytes != own.nbytes:
                 return False
         cdef int team = 1 if self.work < SERIAL_WORK or forked or not FC_OPENMP else threads
-        cdef Block scratch = Block(self.scratch * team)
+        cdef Block scratch = Block(product(self.scratch, team))
         cdef char* room = scratch.data
         cdef int s = 0
         cdef ptrdiff_t i, pieces = 0
