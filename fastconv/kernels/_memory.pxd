@@ -24,6 +24,8 @@ cdef extern from * nogil:
     ptrdiff_t product "FC_PRODUCT"(size_t first, ...)
     const size_t TOO_LARGE "FC_TOO_LARGE"
 
+cdef bint exact  # see _memory.pyx
+
 cdef struct Header
 
 

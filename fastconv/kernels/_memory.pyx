@@ -10,10 +10,13 @@ The lists are plain C and are touched only while the GIL is held, with no Python
 also when a garbage collection or the interpreter's exit returns a block.
 """
 
+import os
+
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 cdef extern from * nogil:
     """
@@ -48,6 +51,9 @@ cdef struct Header:
     Header* next
     size_t size
 
+# For sanitizers (tools/sanitize.py): blocks of exactly the asked size, filled with 0xFF and never used again.
+exact = os.environ.get("FASTCONV_EXACT_BLOCKS", "0") != "0"
+
 cdef Header* lists[CLASSES]
 cdef size_t cached = 0
 cdef size_t limit = 1 << 30
@@ -76,7 +82,13 @@ cdef inline int class_of(size_t size) noexcept nogil:
 cdef Header* allocate(size_t size):
     """A new header with room for `size` bytes behind it; NULL if there is no memory."""
     cdef size_t all = size + 2 * ALIGNMENT
-    cdef Header* header = <Header*>(huge_malloc(all, HUGE) if size >= HUGE else malloc(all))
+    cdef Header* header
+    if exact:
+        header = <Header*>huge_malloc(size + ALIGNMENT, ALIGNMENT)
+        if header is not NULL:
+            memset(header, 0xFF, size + ALIGNMENT)
+    else:
+        header = <Header*>(huge_malloc(all, HUGE) if size >= HUGE else malloc(all))
     if header is not NULL:
         header.size = size
     return header
@@ -92,14 +104,15 @@ cdef class Block:
         self.size = size
         self.size_class = class_of(<size_t>size)
         cdef Header* header = lists[self.size_class]
+        cdef size_t all = <size_t>size if exact else padded(self.size_class)
         if header is not NULL:
             lists[self.size_class] = header.next
             cached -= header.size
         else:
-            header = allocate(padded(self.size_class))
+            header = allocate(all)
             if header is NULL:
                 empty_cache()
-                header = allocate(padded(self.size_class))
+                header = allocate(all)
                 if header is NULL:
                     raise MemoryError(f"There is no memory for an array of {size} bytes.")
         self.header = header
@@ -112,7 +125,7 @@ cdef class Block:
         cdef Header* header = self.header
         if header is NULL:
             return
-        if cached + header.size > limit:
+        if exact or cached + header.size > limit:
             free(header)
             return
         cached += header.size

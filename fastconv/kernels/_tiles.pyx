@@ -17,7 +17,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from . import _memory
-from ._memory cimport Block, product
+from ._memory cimport Block, exact, product
 
 cdef extern from * nogil:
     """
@@ -97,7 +97,8 @@ cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, doubl
     cdef char* room = NULL
     if recording is not None and recorder == PyThread_get_thread_ident():
         recording.append(tile, job, size, count, work, flush, scratch)
-    scratch = (scratch + 127) // 64 * 64
+    if team > 1 or not exact:
+        scratch = (scratch + 127) // 64 * 64
     block = Block(product(scratch, max(team, 1)))
     room = block.data
     if team <= 1:
