@@ -13,6 +13,8 @@ import numpy as np
 
 def unfold(x, window):
     """x (N, *window.input, C) -> (N, *window.compact.input, C)."""
+    if window.compact is window:
+        return x
     for axis, cells, inside in _axes(window):
         x = np.take(x, np.where(inside, cells, 0), axis)
         x[(slice(None),) * axis + (~inside,)] = 0
@@ -21,6 +23,8 @@ def unfold(x, window):
 
 def fold(wide, window):
     """The gradient of unfold: wide (N, *window.compact.input, C) -> (N, *window.input, C)."""
+    if window.compact is window:
+        return wide
     for axis, cells, inside in reversed(_axes(window)):
         x = np.zeros((*wide.shape[:axis], window.input[axis - 1], *wide.shape[axis + 1 :]), wide.dtype)
         np.add.at(x, (slice(None),) * axis + (cells[inside],), np.compress(inside, wide, axis))
