@@ -86,7 +86,7 @@ def check_shapes(row, monkeypatch):
 
 
 def check_plan(row):
-    """Forward and backward are runs of kernels alone: recorded on some numbers, they repeat on others with the same bits."""
+    """Forward and backward are runs of kernels alone: recorded on some numbers, they give on others the eager bits."""
     first, second = ([kernels.empty(a.shape, a.dtype) for a in inputs_of(row)] for _ in range(2))
     for array, other, value in zip(first, second, inputs_of(row)):
         array[...] = value
