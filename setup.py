@@ -19,13 +19,15 @@ from setuptools.command.build_ext import build_ext
 KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
 TILES = ["conv_forward.c", "conv_scatter.c", "conv_backward_kernel.c", "conv_pool.c", "conv_pool_back.c", "depthwise.c",
-         "grouped.c", "grouped_kernel.c", "winograd.c", "winograd_kernel.c", "pool.c", "rows.c", "update.c",
-         "maps.c", "combine.c", "reduce.c", "table.c"]  # fmt: skip
+         "grouped.c", "grouped_kernel.c", "winograd.c", "winograd_kernel.c", "pool.c", "rows.c", "norm.c",
+         "norm_rows.c", "update.c", "maps.c", "combine.c", "reduce.c",
+         "moves.c", "resize.c", "random.c", "table.c"]  # fmt: skip
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "pool_window.h", "winograd.h",
-           "winograd_tiles.h", "grouped.h", "exp.h", "functions.h", "maps.h", "bytes.h", "ahead.h",
-           "far.h"]  # fmt: skip
+           "winograd_tiles.h", "grouped.h", "exp.h", "functions.h", "maps.h", "bytes.h", "ahead.h", "far.h", "shuffle.h"]  # fmt: skip
 # Loops over single elements, which only -O3 turns into vectors; the others are written in vectors, and -O2 gives their code.
-LOOPS = {"rows.c", "update.c", "winograd_kernel.c"}
+LOOPS = {"rows.c", "norm.c", "update.c", "winograd_kernel.c", "random.c"}
+# Random numbers have the same bits on every instruction set: none of them may fuse a product with a sum.
+UNFUSED = {"random.c"}
 FLAGS = ["-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fno-semantic-interposition"]
 
 # name: (bytes in a vector, pixels in a register tile, flags)
@@ -118,7 +120,9 @@ class BuildKernels(build_ext):
             if always or self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
                 self.compiler.compile(
                     [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC],
-                    extra_postargs=["-O3" if name in LOOPS else "-O2", *FLAGS, *flags],
+                    extra_postargs=[
+                        "-O3" if name in LOOPS else "-O2", *FLAGS, *flags, *["-ffp-contract=off"] * (name in UNFUSED),
+                    ],
                 )  # fmt: skip
             return target
 
@@ -141,7 +145,7 @@ def extension(name, **options):
     return Extension(f"fastconv.kernels.{name}", [source], include_dirs=[CSRC], depends=depends, **options)
 
 
-MODULES = ("_memory", "_tiles", "_conv", "_conv_pool", "_grouped", "_winograd", "_pool", "_rows", "_maps")
+MODULES = ("_memory", "_tiles", "_conv", "_conv_pool", "_grouped", "_winograd", "_pool", "_rows", "_maps", "_norm", "_moves", "_random")
 
 setup(
     ext_modules=[extension(name) for name in MODULES],

@@ -1,15 +1,18 @@
 """The command `fastconv`: `fastconv train`, `fastconv info`, `fastconv --version`.
 
 Not a library: it uses the public names only, as a user's program would.
-Contract: `main` returns the exit code. 0: done; 1: it could not be done (no data, disk full); 2: a bad
-argument; 130: interrupted. Everything but 0 puts one line on stderr, and no traceback.
+Contract: `main` returns the exit code. 0: done; 1: it could not be done (no data, disk full, training diverged); 2: a
+bad argument; 130: interrupted; 141: nobody reads the output any more. Everything but 0 puts one line on stderr (141:
+none), and no traceback. What is heavy loads inside `main`, so that this holds from its first line on.
 """
 
 import argparse
+import contextlib
 import math
 import os
 import sys
 import time
+import warnings
 from typing import NamedTuple
 
 
@@ -41,18 +44,50 @@ PRESETS = {
 
 def main(argv=None):
     """Run the command line `argv` (a list of str, without the program's name; default: sys.argv's)."""
-    parser = _parser()
     try:
+        code, problem = _run(argv), None
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what is wrong with it shows now, not when Python exits
+    except KeyboardInterrupt:
+        code, problem = 130, "interrupted"
+    except BrokenPipeError:  # `fastconv train | head -1` ends as the pipe's signal would end it
+        code, problem = 141, None
+    except OSError as error:
+        code, problem = 1, error
+    if code:
+        _discard_output()
+    if problem:
+        print(f"fastconv: {_one_line(problem)}", file=sys.stderr)
+    return code
+
+
+def _run(argv):
+    try:
+        parser = _parser()
         arguments = parser.parse_args(argv)
         if arguments.command is None:
             parser.print_help()
             return 0
+        try:
+            from fastconv import kernels  # noqa: F401  the first to need NumPy and what was compiled
+        except (ImportError, ValueError) as error:  # it is not there, or FASTCONV_ISA is none
+            return _fail(arguments, error)
         return arguments.run(arguments)
     except SystemExit as stop:  # how argparse ends for --help, --version and a bad argument
         return stop.code
-    except KeyboardInterrupt:
-        print("fastconv: interrupted", file=sys.stderr)
-        return 130
+
+
+def _discard_output():
+    """Python flushes stdout once more when it exits, and would complain once more; what can be written is written."""
+    try:
+        sys.stdout.flush()
+    except AttributeError:
+        pass  # there is no stdout
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # no file behind it
+            sink = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(sink, sys.stdout.fileno())
+            os.close(sink)
 
 
 def train(arguments):
@@ -73,22 +108,19 @@ def train(arguments):
 
     model = _network(recipe, optimizer)
     model.summary()
-    x_train, y_train = _prepared(x_train), fastconv.utils.to_categorical(y_train, 10)
-    start = time.perf_counter()
-    history = model.fit(x_train, y_train, batch_size=recipe.batch_size, epochs=recipe.epochs,
-                        callbacks=_schedule(recipe, optimizer, len(x_train)))
-    if model.stop_training:  # Ctrl-C, which fit has reported
-        raise KeyboardInterrupt
-    print(f"Trained on {len(x_train):,} digits in {time.perf_counter() - start:.1f} seconds "
-          f"(threads: {fastconv.get_num_threads()})")
-    _, accuracy = model.evaluate(_prepared(x_test), fastconv.utils.to_categorical(y_test, 10), verbose=0)
+    stopped = None
     try:
-        if arguments.save:
-            model.save(arguments.save)
-        if arguments.history:
-            _write_history(arguments.history, history.history)
+        accuracy = _train_and_test(model, recipe, optimizer, (x_train, y_train), (x_test, y_test))
+    except (KeyboardInterrupt, UserWarning) as error:
+        stopped = error
+    try:
+        _write_results(arguments, model, stopped)
     except (OSError, ValueError) as error:
         return _fail(arguments, error)
+    if isinstance(stopped, UserWarning):
+        return _fail(arguments, stopped)
+    if stopped:
+        raise stopped
     print(f"Test accuracy: {accuracy:.4f}")
     return 0
 
@@ -163,6 +195,44 @@ def _prepared(images):
     return images[..., None].astype("float32") / 255
 
 
+def _train_and_test(model, recipe, optimizer, train, test):
+    """The accuracy on the test digits. KeyboardInterrupt after a complete step; UserWarning if the loss is no number."""
+    import fastconv
+
+    (x, y), (x_test, y_test) = [(_prepared(x), fastconv.utils.to_categorical(y, 10)) for x, y in (train, test)]
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "The loss is not finite")  # fit's diagnosis
+        model.fit(x, y, batch_size=recipe.batch_size, epochs=recipe.epochs,
+                  callbacks=_schedule(recipe, optimizer, len(x)))
+    print(f"Trained on {len(x):,} digits in {time.perf_counter() - start:.1f} seconds "
+          f"(threads: {fastconv.get_num_threads()})")
+    loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
+    if not math.isfinite(loss):
+        raise UserWarning("The loss of the test digits is not finite: the learning rate is probably too high.")
+    return accuracy
+
+
+def _write_results(arguments, model, stopped):
+    """--save and --history. Of a run that was stopped, what there is, and it says so; but what is worth nothing
+    (weights that no step has moved, or of a loss that is no number; no complete epoch) replaces no file."""
+    history, steps, notes = model.history, model.optimizer.iterations, []
+    if arguments.save:
+        if not stopped or (steps and not isinstance(stopped, UserWarning)):
+            model.save(arguments.save)
+            notes.append(f"{arguments.save} holds the weights after {steps} steps.")
+        else:
+            notes.append(f"{arguments.save} is not written.")
+    if arguments.history:
+        if history and history.epoch:
+            _write_history(arguments.history, history.history)
+            notes.append(f"{arguments.history} holds the complete epochs: {len(history.epoch)}.")
+        else:
+            notes.append(f"{arguments.history} is not written: no epoch is complete.")
+    if stopped and notes:
+        print(*notes, flush=True)
+
+
 def _write_history(path, history):
     """One row an epoch, counted from 1; one column a quantity."""
     import csv
@@ -180,6 +250,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {message}\n")
+
+    def _print_message(self, message, file=None):
+        if message and file is not None:
+            file.write(message)  # argparse's own passes over an OSError
 
 
 def _parser():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastconv import ops
+from fastconv import kernels, ops
 from fastconv.registry import Configurable, Registry, reject_arguments
 from fastconv.tensor import Tensor
 
@@ -39,7 +39,18 @@ class Loss(Configurable):
         """y_true in y_pred's dtype."""
         if isinstance(y_true, Tensor):
             return y_true if y_true.dtype == y_pred.dtype else ops.cast(y_true, y_pred.dtype)
-        return np.asarray(y_true).astype(y_pred.dtype, copy=False)
+        return self.target_array(y_true, y_pred.dtype)
+
+    def target_array(self, y_true, dtype) -> np.ndarray:
+        """Targets as an array in the form that `call` takes, for outputs of `dtype`."""
+        return np.asarray(y_true).astype(dtype, copy=False)
+
+    def check_values(self, target, output_shape) -> None:
+        """Raises ValueError where the values of such an array do not fit outputs of this shape."""
+
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value)
+        kernels.note_change()  # programs hold what a loss does
 
 
 class CategoricalCrossentropy(Loss):
@@ -71,10 +82,18 @@ class SparseCategoricalCrossentropy(CategoricalCrossentropy):
         super().__init__(from_logits, axis, name, **unknown)
 
     def _target(self, y_true, y_pred):
+        if isinstance(y_true, Tensor) and y_true.symbolic:
+            return y_true
+        return self.target_array(y_true, y_pred.dtype)
+
+    def target_array(self, y_true, dtype):
         labels = np.asarray(y_true)
-        if labels.dtype.kind in "bf" and np.array_equal(labels, np.trunc(labels)):
-            labels = labels.astype(np.int64)
+        if labels.dtype.kind in "bf" and np.array_equal(labels, np.trunc(labels)) or labels.dtype.kind in "iu":
+            labels = labels.astype(np.int64, copy=False)
         return labels
+
+    def check_values(self, target, output_shape):
+        ops.check_labels("target", target, output_shape[self.axis])
 
     def call(self, y_true, y_pred):
         if y_true.shape == y_pred.shape and y_pred.shape[self.axis] != 1:

@@ -25,6 +25,7 @@ class Optimizer(Configurable):
     """Base class: a subclass names its `slots` (state arrays a weight) and defines `_step`."""
 
     slots: tuple[str, ...] = ()
+    done_with_gradients = False  # whether `apply` keeps none of the arrays that it is given
     _arguments: tuple[str, ...] = ("learning_rate", "name")
 
     def __init__(self, learning_rate, name=None, **unknown):
@@ -48,6 +49,18 @@ class Optimizer(Configurable):
         else:
             self._learning_rate = checked_number(self, "learning_rate", value)
 
+    @property
+    def iterations(self) -> int:
+        """The number of steps taken; it may be set, to a whole number of at least 0."""
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, value):
+        checked_number(self, "iterations", value, 2**63 - 1)
+        if value != int(value):
+            raise ValueError(f"{type(self).__name__}: iterations must be a whole number; got {value!r}.")
+        self._iterations = int(value)
+
     def get_config(self) -> dict:
         config = super().get_config()
         if not isinstance(self._learning_rate, float):
@@ -68,8 +81,8 @@ class Optimizer(Configurable):
         parameters = [parameter for parameter, _ in pairs]
         slots = [self.slot_arrays(parameter) for parameter in parameters]
         if pairs:
-            self._step([p.data for p in parameters], [g for _, g in pairs], *map(list, zip(*slots)))
-        self.iterations += 1
+            self._step([p.array for p in parameters], [g for _, g in pairs], *map(list, zip(*slots)))
+        self._iterations += 1
         for parameter in parameters:
             parameter.version += 1
 
@@ -90,6 +103,7 @@ class SGD(Optimizer):
     """Gradient descent: `w -= learning_rate * g`; with `momentum` (0 to 1) `v = momentum * v - learning_rate * g` and
     `w += v`, or with `nesterov` `w += momentum * v - learning_rate * g`."""
 
+    done_with_gradients = True
     _arguments = ("learning_rate", "momentum", "nesterov", "name")
 
     def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, name=None, **unknown):
@@ -110,6 +124,7 @@ class Adam(Optimizer):
     `w -= learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`."""
 
     slots = ("momentum", "velocity")
+    done_with_gradients = True
     _arguments = ("learning_rate", "beta_1", "beta_2", "epsilon", "name")
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name=None, **unknown):

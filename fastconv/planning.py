@@ -1,47 +1,37 @@
-"""Plans of a model: the kernels of an inference, or of a training step's gradients, recorded once for each shape of
-input, then repeated without Python.
+"""The programs of a model: an inference or a training step drawn once for each shape of input, fused, and then repeated
+without Python.
 
-It knows which layers and losses consist of kernels alone; what is recorded and how it runs is kernels/_tiles.pyx.
-Contract: a planned result has the bits of the eager one. A plan is trusted only after it has repeated a computation on
-other input than the recorded one, bit for bit; it is stale as soon as an attribute of a layer or a setting of the
-kernels changes, and one of inference when a parameter's version does. Whatever cannot be planned runs eagerly.
+It knows models, losses and batches by what they can be asked, never by class; what is drawn and how it runs is
+program.py. Contract: a planned result has the bits of the program run at once. A shape's first call draws the program
+and runs it; the second draws it again and records it only if it is the same; all others repeat the recording. Any
+change of a layer or a setting has the program drawn anew. A call that asks for values, changes its layers, or draws
+something else each time runs eagerly, layer by layer, and `explain` says why.
 """
 
 from __future__ import annotations
 
+import linecache
 import threading
+import traceback
 
 import numpy as np
 
-from fastconv import kernels, layers, losses, ops, optimizers
-from fastconv.layers import activations
-from fastconv.ops.reductions import Mean
-from fastconv.ops.shaping import check_labels
+from fastconv import kernels
+from fastconv.layers.base import building
+from fastconv.nest import flatten, map_leaves, pack
+from fastconv.program import NoValues, Program, Recording
+from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor, is_recording, no_grad, wrap
 
-PLANS = 8  # input shapes that one model keeps plans for
-MEMORY = 64 << 20  # bytes of all plans of a model; a larger computation hides its overhead anyway
-
-_RANKS = ("1D", "2D", "3D")
-_FAMILIES = ("Conv", "MaxPooling", "AveragePooling", "GlobalMaxPooling", "GlobalAveragePooling")
-_KERNELS = {getattr(layers, family + rank) for family in _FAMILIES for rank in _RANKS}
-_KERNELS |= {layers.InputLayer, layers.Dense, layers.Flatten, layers.Dropout}
-_KERNELS |= {layers.Activation, layers.ReLU, layers.Softmax}
-_ACTIVATIONS = (activations.linear, ops.relu, ops.softmax, ops.log_softmax)
-_LOSSES = {losses.CategoricalCrossentropy, losses.SparseCategoricalCrossentropy}
-_OPTIMIZERS = {optimizers.SGD, optimizers.Adam}  # they are done with the gradients when `apply` returns
-_building = threading.Lock()  # one plan is made at a time
-
-
-class _State(threading.local):
-    planning = False  # this thread records or checks a plan: models inside the model run eagerly
-
-
-_state = _State()
+PLANS = 8  # shapes that one model keeps recordings for
+MEMORY = 1 << 30  # bytes that all of them may take before the oldest ones go; one is always kept
+_recording = threading.Lock()  # one recording is made at a time
 
 
 class Planner:
-    """The plans of one model; a copy of the model starts without any."""
+    """The programs of one model; a copy of the model starts without any."""
+
+    records = True  # False, for tests: programs run step by step
 
     def __init__(self):
         self.clear()
@@ -50,247 +40,283 @@ class Planner:
         return Planner, ()
 
     def clear(self):
-        """Drops all plans and their memory."""
-        self._inference = self._training = None
+        """Drops all programs and their memory."""
+        self.entries = {}
 
-    def run(self, model, x):
-        """model(x) for a Tensor that the tape does not follow, as a new Tensor; None where it has to run eagerly."""
-        if _state.planning:
+    def call(self, model, inputs, training):
+        """The model's outputs for a nest of Tensors, on the tape if it records; None where it has to run eagerly."""
+        leaves = flatten(inputs)
+        key = (training, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
+        entry = self._entry(model, key, lambda: _Call(model, inputs, training))
+        program = entry.drawn()
+        if program is None:
             return None
-        marks = self._inference
-        if marks is None or not marks.hold(model):
-            self._inference = marks = _Marks(model, training=False)
-        planned = _found(marks, (x.data.shape, x.data.dtype.char), lambda: _Planned(model, x.data, marks.parameters))
-        return planned.run(x.data) if planned and planned.size else None
+        if not training and not (is_recording() and entry.follows(program, leaves)):
+            recording = entry.recorded(program)
+            results = recording and entry.replay(recording, [leaf.data for leaf in leaves])
+            if results:
+                return entry.packed([wrap(array) for array in results])
+            if entry.program is None:
+                return None
+        return entry.packed(program.taped(leaves))
 
     def gradients(self, model, x, y, weights):
-        """(loss, output, one gradient or None for each weight) of a training step on arrays x and y; None where it has
-        to run eagerly. The gradients' memory is good until the next step."""
-        loss = model.loss
-        if _state.planning or not is_recording() or type(loss) not in _LOSSES or "call" in vars(loss):
+        """(losses, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y; None
+        where it has to run eagerly. The losses are Trainer.losses' as floats; the gradients' memory is good until the
+        next step."""
+        objective = model._trainer.objective
+        x = map_leaves(lambda leaf: model._convert(leaf).data, x)
+        leaves, targets = flatten(x), objective.targets(y, model.output_names, model._dtype)
+        key = ("step", *[(a.shape, a.dtype.char) for a in (*leaves, *targets)], *map(id, weights))
+        entry = self._entry(model, key, lambda: _TrainingStep(model, x, targets, weights))
+        program = entry.drawn()
+        if program is None:
             return None
-        marks = self._training
-        if marks is None or not marks.hold(model):
-            self._training = marks = _Marks(model, training=True)
-        x = model._convert(x).data
-        key = (x.shape, y.shape, y.dtype.char, loss, loss.from_logits, loss.axis, *map(id, weights))
-        planned = _found(marks, key, lambda: _PlannedStep(model, x, y, weights))
-        if planned is None:
+        objective.check(targets, entry.output_shapes)
+        arrays = [*leaves, *targets]
+        recording = entry.recorded(program)
+        results = recording and entry.replay(recording, arrays)
+        if results:
+            return entry.split(results, entry.gradients(recording, model.optimizer))
+        if entry.program is None:
             return None
-        if planned.first is not None:
-            answer, planned.first = planned.first, None
-            return answer
-        return planned.run(model, x, y) if planned.size else None
-
-
-def _found(marks, key, make):
-    """The plan for this key, by `make` if the key was seen before; None where there is none."""
-    if not marks.plannable:
-        return None
-    planned = marks.plans.get(key)
-    if planned is None:
-        if key not in marks.plans:  # a shape that comes once is not worth a plan
-            marks.note(key, None)
-        elif _building.acquire(blocking=False):  # else another one is made
-            _state.planning = True
-            try:
-                planned = make()
-                marks.note(key, planned)
-            finally:
-                _state.planning = False
-                _building.release()
-    return planned
-
-
-class _Planned:
-    """A checked plan for one shape; `size` is 0 if there is none."""
-
-    size = 0
-
-    def __init__(self, model, x, parameters):
-        if not x.size:
-            return
-        own = kernels.empty(x.shape, x.dtype)
-        own[...] = x
-        plan = kernels.Plan(own, limit=MEMORY)
-        with no_grad(), plan:
-            output = model.call(Tensor(own))
-        arrays = _arrays(output)
-        expected = [array.copy() for array in arrays]
-        if not plan.seal([parameter.data for parameter in parameters], arrays, constant=True):
-            return
-        self.plan, self.shapes, self.dtype = plan, [array.shape for array in arrays], x.dtype
-        self.axis = output._logits[2] if output._logits else None
-        other = np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype)
-        with no_grad():
-            others = _arrays(model.call(Tensor(other)))
-        if self._gives(other, others) and self._gives(x, expected):
-            self.size = plan.bytes + x.nbytes
-
-    def _gives(self, x, expected):
-        results = [array for array in _arrays(self.run(x))]
-        return len(results) == len(expected) and all(map(_same_bits, results, expected))
-
-    def run(self, x):
-        """The output, on new arrays; None while another thread runs this plan."""
-        arrays = [kernels.empty(shape, self.dtype) for shape in self.shapes]
-        if not self.plan.replay((x if x.flags.c_contiguous else np.ascontiguousarray(x),), arrays):
-            return None
-        output = wrap(arrays[0])
-        if len(arrays) > 1:
-            output._logits = ("softmax", wrap(arrays[1]), self.axis)
-        return output
-
-
-class _PlannedStep:
-    """A training step's loss, output and gradients for one shape of batch; `size` is 0 if there is no plan.
-
-    `first` is the answer for the batch that was recorded.
-    """
-
-    size = 0
-    first = None
-
-    def __init__(self, model, x, y, weights):
-        self.loss = loss = model.loss
-        target = loss._target(y, Tensor(x))
-        self.labels = type(loss) is losses.SparseCategoricalCrossentropy
-        if self.labels and target.dtype.kind not in "iu":
-            return  # the eager step says what is wrong
-        own_x = kernels.empty(x.shape, x.dtype)
-        own_x[...] = x
-        own_y = kernels.empty(target.shape, np.int64 if self.labels else target.dtype)
-        own_y[...] = target
-        target = own_y.copy()
-        plan = kernels.Plan(own_x, own_y, limit=MEMORY)
-        with plan:
-            values, output, self.gradients = self._eagerly(model, own_x, own_y, weights)
-        self.results = [output, values]
-        arrays = [*self.results, *_given(self.gradients)]
-        expected = [array.copy() for array in arrays]
-        self.first = _mean(expected[1]), expected[0], self._copies()
-        if not plan.seal([weight.data for weight in model.weights], arrays, constant=False):
-            return
-        self.plan = plan
-        other = np.random.default_rng(0).standard_normal(x.shape).astype(x.dtype)
-        with np.errstate(all="ignore"):
-            values, output, gradients = self._eagerly(model, other, own_y, weights)
-        others = [output, values, *_given(gradients)]
-        if self._gives(other, target, others) and self._gives(x, target, expected):
-            self.size = plan.bytes + x.nbytes + target.nbytes
-
-    def _eagerly(self, model, x, y, weights):
-        """One loss a sample, the output, and the gradients, which the weights do not keep."""
-        output = model(Tensor(x), training=True)
-        values = self.loss.call(y, output)
-        ops.mean(values).backward()
+        outputs = program.taped([*map(wrap, leaves), *targets])
+        if outputs[-1].requires_grad:
+            outputs[-1].backward()
         gradients = [weight.grad for weight in weights]
         for weight in weights:
             weight.grad = None
-        return values.data, output.data, gradients
+        return entry.split([output.data for output in outputs], gradients)
 
-    def _copies(self):
-        return [gradient if gradient is None else gradient.copy() for gradient in self.gradients]
+    def explain(self) -> str:
+        """One paragraph a shape: what runs for it and why."""
+        return "\n".join(entry.explain() for entry in list(self.entries.values())) or "Nothing was called yet."
 
-    def _gives(self, x, target, expected):
-        results = self._replay(x, target)
-        return results is not None and all(map(_same_bits, [*results, *_given(self.gradients)], expected))
+    def _entry(self, model, key, make):
+        entry = self.entries.get(key)
+        if entry is None:
+            entry = make()
+            for old in list(self.entries)[: 1 - 4 * PLANS or None]:
+                self.entries.pop(old, None)
+            self.entries[key] = entry
+            entry.planner = self
+        return entry
 
-    def _replay(self, x, target):
-        """The output and the losses, on new arrays; None while another thread runs this plan."""
-        results = [kernels.empty(array.shape, array.dtype) for array in self.results]
-        arrays = np.ascontiguousarray(x), np.ascontiguousarray(target)
-        return results if self.plan.replay(arrays, results) else None
-
-    def run(self, model, x, y):
-        """As Planner.gradients."""
-        target = self.loss._target(y, self.results[0])
-        if self.labels:
-            target = check_labels("target", target, self.results[0].shape[-1])
-        results = self._replay(x, target)
-        if results is None:
-            return None
-        gradients = self.gradients if type(model.optimizer) in _OPTIMIZERS else self._copies()
-        return _mean(results[1]), results[0], gradients
+    def trim(self, newest, recording):
+        """Drops the oldest recordings past the limits; `newest` has just got its one."""
+        others = [(entry, entry.recording) for entry in list(self.entries.values()) if entry is not newest]
+        others = [(entry, old) for entry, old in others if old is not None]
+        size = recording.plan.bytes + sum(old.plan.bytes for _, old in others)
+        while others and (len(others) >= PLANS or size > MEMORY):
+            entry, old = others.pop(0)
+            size -= old.plan.bytes
+            entry.recording, entry.uses = None, 0
 
 
-class _Marks:
-    """What plans depend on, as it is now: the model's layers, their attributes, its parameters and the kernels'
-    settings; and the plans themselves, key -> a plan, or None for a key seen once."""
+class _Entry:
+    """One shape of one model: its program, and its recording once it has one.
 
-    def __init__(self, model, training):
-        found = _flat(model)
-        self.model, self.training, self.plans = model, training, {}
+    A subclass gives `draw()`: (a function of KerasTensors to a list of Tensors, those KerasTensors, weights), and
+    `gradient`, that of the last output, or None.
+    """
+
+    gradient = None
+
+    def __init__(self, model):
+        self.model = model
+        self.program = self.recording = self.reason = None
         self.settings = kernels.settings_version()
-        self.parameters = [weight for layer in found for weight in (*layer._weights, *layer._fixed_weights)]
-        self.weights = [(w, w.data, w.version, w.requires_grad) for w in self.parameters]
-        # A user's own layer may change itself as it likes: no change of it makes the model plannable.
-        self.layers = [(layer, layer._changes) for layer in found if type(layer) in {type(model), *_KERNELS}]
-        self.plannable = len(self.layers) == len(found) and model.built and all(map(_is_kernels, found))
-        if training and self.plannable:
-            self.plannable = (
-                all(layer._dtype == model._dtype for layer in found)
-                and any(weight.requires_grad for weight in self.parameters)
-                # NumPy draws a mask, and adds up the gradients of what is used twice
-                and not any(type(layer) is layers.Dropout and layer.rate for layer in found)
-                and len({*map(id, found), *map(id, self.parameters)}) == len(found) + len(self.parameters)
-            )
+        self.version, self.uses, self.versions = -1, 0, None
 
-    def hold(self, model):
-        if model is not self.model or self.settings != kernels.settings_version():
-            return False
-        for layer, changes in self.layers:
-            if layer._changes != changes:
-                return False
-        training = self.training
-        for weight, data, version, requires_grad in self.weights:
-            if weight.data is not data:
-                return False
-            if weight._requires_grad is not requires_grad if training else weight.version != version:
-                return False
-        return True
+    def drawn(self):
+        """The program that holds now, or None."""
+        if not self._holds():
+            with building:  # layers may be built on the way, and other threads wait
+                if not self._holds():
+                    self._redraw()
+        return self.program
 
-    def note(self, key, planned):
-        """Puts a plan last and forgets the first ones past the limits."""
-        plans = self.plans
-        plans.pop(key, None)
-        plans[key] = planned
-        for old in list(plans):
-            if len(plans) <= PLANS and sum(p.size for p in list(plans.values()) if p) <= MEMORY:
-                break
-            if old != key:
-                plans.pop(old, None)
+    def _holds(self):
+        return self.version == kernels.version() and all(map(_unchanged, self.containers))
+
+    def _redraw(self):
+        version, settings = kernels.version(), kernels.settings_version()
+        self.containers = _containers(self.model)
+        program, self.reason = self._drawing()
+        if program is not None and (version != kernels.version() or not all(map(_unchanged, self.containers))):
+            program, self.reason = None, "its call changes an attribute of a layer"
+            version = -1
+        before = self.program
+        if before is None or program is None or settings != self.settings or not before.same(program):
+            self.recording, self.uses, self.program = None, 0, program
+        self.settings, self.version = settings, version  # last: who sees it takes no lock
+
+    def _drawing(self):
+        """(the program, None), or (None, why there is none)."""
+        try:
+            with np.errstate(all="ignore"):
+                return Program(*self.draw()), None
+        except NoValues as error:
+            return None, f"it depends on data: {_line(error)} asks for values"
+        except Exception as error:  # the eager call says it better
+            return None, f"{type(error).__name__}: {error}"
+
+    def recorded(self, program):
+        """A Recording of the program, made now if it is time; or None."""
+        versions = None if self.gradient is not None else [parameter.version for parameter in program.parameters]
+        if versions != self.versions:
+            self.recording, self.versions, self.uses = None, versions, 0
+        recording = self.recording
+        if recording is not None:
+            return recording
+        self.uses += 1
+        if self.uses < 2 or not self.planner.records or _recording.locked():
+            return None
+        with _recording:  # not acquire(), after which a Ctrl-C could come before `try`: CPython lets none in between here
+            again, _ = self._drawing()
+            if again is None or not again.same(program):
+                self.program, self.reason = None, "it computes something else from call to call"
+                return None
+            recording = self.recording = self._record(program)
+            self.planner.trim(self, recording)
+            return recording
+
+    def _record(self, program):
+        """A Recording, which leaves moving statistics and random states as they are."""
+        arrays = [np.zeros(tensor.shape, tensor.dtype) for tensor in self.draw()[1]]
+        states = [parameter.array for parameter in program.updated] + [source.state for source in program.sources]
+        saved = [array.copy() for array in states]
+        try:
+            with np.errstate(all="ignore"), no_grad():
+                if any(step.op.weights and not any(step.needs[1:3]) for step in program.steps):
+                    program.run(arrays)  # what is kept of weights that stay must be there, and not be the plan's to write
+                return Recording(program, arrays, self.gradient)
+        finally:
+            for state, array in zip(states, saved):
+                np.copyto(state, array)
+
+    @staticmethod
+    def replay(recording, arrays):
+        """The outputs on new arrays; None while another thread is at it."""
+        results = [kernels.empty(array.shape, array.dtype) for array in recording.outputs]
+        arrays = [array if array.flags.c_contiguous else np.ascontiguousarray(array) for array in arrays]
+        if not recording.replay(arrays, results):
+            return None
+        for parameter in recording.program.updated:
+            parameter.version += 1
+        return results
+
+    @staticmethod
+    def follows(program, leaves):
+        """Whether the tape has something to follow."""
+        return any(leaf.requires_grad for leaf in leaves) or any(p.requires_grad for p in program.parameters)
+
+    def packed(self, outputs):
+        """The outputs in the structure that the model gives them in; a softmax's knows its logits."""
+        count = len(flatten(self.structure))
+        leaves, extra = outputs[:count], outputs[count:]
+        for (place, name, axis), logits in zip(self.logits, extra):
+            if isinstance(leaves[place], Tensor) and leaves[place]._logits is None:
+                leaves[place]._logits = (name, logits, axis)
+        return pack(self.structure, leaves)
+
+    def note_outputs(self, output):
+        """The leaves of a drawn output, then the logits of those that have some."""
+        leaves = flatten(output)
+        self.structure = output
+        known = [(i, leaf._logits) for i, leaf in enumerate(leaves) if leaf._logits]
+        self.logits = [(i, name, axis) for i, (name, _, axis) in known]
+        return leaves + [logits for _, (_, logits, _) in known]
+
+    def explain(self):
+        shapes = ", ".join(str(tensor.shape) for tensor in self.draw()[1])
+        if self.program is None:
+            return f"{self.kind} for {shapes}: runs eagerly, since {self.reason}."
+        text = f"{self.kind} for {shapes}: {len(self.program.steps)} operations"
+        if self.recording is None:
+            return f"{text}, run one by one; recorded when the shape comes again."
+        runs, calls = self.recording.plan.counts()
+        return f"{text}, recorded: {runs} kernel runs, {calls} steps in Python, {self.recording.plan.bytes:,} bytes."
 
 
-def _flat(layer):
-    """The layer and all that it holds."""
-    return [layer, *(inner for sub in layer._sublayers() for inner in _flat(sub))]
+class _Call(_Entry):
+    """A model's call."""
+
+    def __init__(self, model, inputs, training):
+        super().__init__(model)
+        self.nest = map_leaves(lambda leaf: _symbol(leaf.data), inputs)
+        self.training = training
+        self.kind = f"A call{' in training' if training else ''}"
+
+    def draw(self):
+        def function(*leaves):
+            return self.note_outputs(self.model.run(pack(self.nest, leaves), self.training))
+
+        return function, [_symbol(leaf) for leaf in flatten(self.nest)], ()
 
 
-def _is_kernels(layer):
-    """Whether a layer of a known type, with its arguments, computes in kernels alone."""
-    if type(layer) is layers.ReLU and (layer.max_value is not None or layer.negative_slope):
-        return False
-    return "call" not in vars(layer) and vars(layer).get("activation", activations.linear) in _ACTIVATIONS
+class _TrainingStep(_Entry):
+    """Outputs, losses and gradients of a batch."""
+
+    kind = "A training step"
+
+    def __init__(self, model, x, targets, weights):
+        super().__init__(model)
+        self.x, self.targets = map_leaves(_symbol, x), list(map(_symbol, targets))
+        self.weights = weights
+        self.gradient = np.ones((), model._dtype)
+
+    def draw(self):
+        count = len(flatten(self.x))
+
+        def function(*leaves):
+            x, y = pack(self.x, leaves[:count]), list(leaves[count:])
+            output = self.model.run(x, True)
+            outputs = self.note_outputs(output)
+            losses = self.model._trainer.losses(x, y, output)
+            self.output_shapes = [leaf.shape for leaf in flatten(output)]
+            self.losses = len(losses)
+            return [*outputs, *losses]
+
+        return function, [_symbol(leaf) for leaf in (*flatten(self.x), *self.targets)], self.weights
+
+    def split(self, results, gradients):
+        """What Planner.gradients gives."""
+        return [loss.item() for loss in results[-self.losses :]], self.packed(results[: -self.losses]), gradients
+
+    @staticmethod
+    def gradients(recording, optimizer):
+        """The gradients, on arrays that are good until the next step or, where the optimizer may keep them, for ever."""
+        found = recording.gradients
+        # A subclass may keep what it is given.
+        return found if vars(type(optimizer)).get("done_with_gradients") else [None if g is None else g.copy() for g in found]
 
 
-def _arrays(output):
-    """The arrays of a result: its own and, of a softmax, its logits, which the cross-entropies read."""
-    if output is None:
-        return []
-    return [output.data, output._logits[1].data] if output._logits else [output.data]
+def _symbol(array):
+    return KerasTensor(array.shape, array.dtype)
 
 
-def _given(gradients):
-    return [gradient for gradient in gradients if gradient is not None]
+def _containers(model):
+    """(list or dict, its items now) of the attributes by which layers hold others: they may change where they are."""
+    found = []
+    for layer in model.flatten_layers():
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, (list, dict)) and not name.startswith("_"):
+                found.append((value, list(value.values() if isinstance(value, dict) else value)))
+    return found
 
 
-def _mean(values):
-    """What the loss makes of its values."""
-    return Mean().forward(values, axis=None, keepdims=False).item()
+def _unchanged(pair):
+    container, items = pair
+    now = container.values() if isinstance(container, dict) else container
+    return len(container) == len(items) and all(a is b for a, b in zip(now, items))
 
 
-def _same_bits(a, b):
-    if a is None or b is None:
-        return a is b
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+def _line(error):
+    """The line of the user's that asked for values: the innermost outside this package."""
+    package = __file__.rpartition("planning")[0]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(package)]
+    if not frames:
+        return "fastconv"
+    frame = frames[-1]
+    return f"{frame.filename}:{frame.lineno} ({(frame.line or linecache.getline(frame.filename, frame.lineno)).strip()})"

@@ -1,8 +1,8 @@
 """What a person at the terminal sees of a run, and Ctrl-C.
 
 It prints, and knows nothing of models. Contract: a bar only on a terminal, else one line an epoch, or nothing;
-results are formatted at most ten times a second. Under `Interrupts` a Ctrl-C raises KeyboardInterrupt at once, except
-inside `shielded()`, where it waits for the end of the block.
+results are formatted at most ten times a second. Under `Interrupts` a Ctrl-C waits until the computation looks for it;
+a second one does not.
 """
 
 from __future__ import annotations
@@ -72,47 +72,39 @@ def _text(results: dict) -> str:
 
 
 class Interrupts:
-    """`with Interrupts() as interrupts:` in the main thread; elsewhere, or over a handler that is not Python's own,
-    it changes nothing."""
+    """`with Interrupts() as interrupts:` keeps a Ctrl-C out of the block's middle: the first one is noted, and raises
+    KeyboardInterrupt at the next `check()` or at the end of the block; a second one raises at once.
 
-    def __init__(self):
-        self._shields = 0
-        self._pending = False
-        self._installed = False
+    Within the block of another one, `interrupts` is that one. In other threads, and over a handler that is not Python's
+    own, Ctrl-C is left as it is. Setting `pending` is as a first Ctrl-C.
+    """
 
-    def __enter__(self):
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and _signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            _signal.signal(signal.SIGINT, self._handle)
-            self._installed = True
-        return self
-
-    def __exit__(self, *exception):
-        if self._installed:
-            _signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._installed = False
-
-    def _handle(self, number, frame):
-        if self._shields:
-            self._pending = True
-        else:
-            raise KeyboardInterrupt
-
-    def shielded(self):
-        """A Ctrl-C inside takes effect at the end of the block, never within."""
-        return _Shield(self)
-
-
-class _Shield:
-    def __init__(self, interrupts):
-        self._interrupts = interrupts
+    pending = False
 
     def __enter__(self):
-        self._interrupts._shields += 1
+        self._first = self
+        if threading.current_thread() is threading.main_thread():
+            handler = _signal.getsignal(signal.SIGINT)
+            if handler is signal.default_int_handler:
+                _signal.signal(signal.SIGINT, self._note)
+            elif isinstance(owner := getattr(handler, "__self__", None), Interrupts):
+                self._first = owner
+        return self._first
 
     def __exit__(self, kind, *rest):
-        interrupts = self._interrupts
-        interrupts._shields -= 1
-        if interrupts._pending and not interrupts._shields and kind is None:
-            interrupts._pending = False
+        if _signal.getsignal(signal.SIGINT) == self._note:
+            _signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Asked last: from here on, Python's handler raises by itself, so that no Ctrl-C is lost.
+        if self._first.pending and kind is not KeyboardInterrupt:
             raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """The place where the block may be left."""
+        if self.pending:
+            raise KeyboardInterrupt
+
+    def _note(self, number, frame):
+        if self.pending:
+            _signal.signal(signal.SIGINT, signal.default_int_handler)  # even if the block is never left in order
+            raise KeyboardInterrupt
+        self.pending = True

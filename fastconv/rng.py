@@ -1,7 +1,8 @@
-"""The one random stream that initializers, shuffling and dropout draw from.
+"""Where random numbers come from: one NumPy stream for initializers and shuffling, and SeedGenerators for kernels.
 
-It is not a source of secrets, and kernels never draw from it. Contract: after `set_random_seed(n)` the same program
-draws the same numbers, whatever the number of threads; without a seed the stream starts from the system's entropy.
+It is not a source of secrets. Contract: after `set_random_seed(n)` the same program draws the same numbers, whatever the
+number of threads; without a seed the streams start from the system's entropy. Kernels draw by counting (kernels/random.py)
+from a SeedGenerator's state, which they advance where it stands.
 """
 
 from __future__ import annotations
@@ -12,18 +13,48 @@ import random
 import numpy as np
 
 _generator = None
+_common = None
+
+
+class SeedGenerator:
+    """A stream of random numbers of its own, for dropout and `fastconv.random`.
+
+    `seed` is an integer from 0 to 2**32 - 1; None takes the system's entropy. `state` holds four uint64: seed, stream,
+    counter, and one reserved. A draw moves the counter in this very array: whoever copies it, and copies it back later,
+    draws the same numbers again.
+    """
+
+    def __init__(self, seed=None, name=None):
+        self.seed, self.name = None if seed is None else _checked(seed), name
+        self.state = new_state(_entropy() if seed is None else self.seed)
+
+    def __repr__(self):
+        return f"SeedGenerator(seed={self.seed}, counter={self.state[2]})"
+
+
+def new_state(seed, stream=0) -> np.ndarray:
+    """The state of a stream that nothing was drawn from."""
+    return np.array([seed, stream, 0, 0], np.uint64)
 
 
 def generator() -> np.random.Generator:
-    """The generator that everything in fastconv shares."""
+    """The NumPy generator that everything in fastconv shares."""
     global _generator
     if _generator is None:
         _generator = np.random.default_rng()
     return _generator
 
 
+def seed_generator() -> SeedGenerator:
+    """The SeedGenerator that everything without a seed of its own shares: one object, for good."""
+    global _common
+    if _common is None:
+        _common = SeedGenerator()
+    return _common
+
+
 def set_random_seed(seed: int) -> None:
-    """Seeds Python's `random`, NumPy's global stream and fastconv's own.
+    """Seeds Python's `random`, NumPy's global stream, fastconv's own and the common SeedGenerator.
 
     `seed` is an integer from 0 to 2**32 - 1; anything else raises ValueError or TypeError.
     """
@@ -32,11 +63,37 @@ def set_random_seed(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     _generator = np.random.default_rng(seed)
+    # In place, since plans know the array; a stream that SeedGenerator(seed) does not draw from.
+    seed_generator().state[...] = new_state(seed, stream=1)
 
 
 def seeded(seed: int) -> np.random.Generator:
-    """A stream of its own for one initializer or layer; TypeError or ValueError if `seed` is no such number."""
+    """A stream of its own for one initializer; TypeError or ValueError if `seed` is no such number."""
     return np.random.default_rng(_checked(seed))
+
+
+class FixedSeed:
+    """The numbers of one int, the same at every draw: `state` as a SeedGenerator's, which stays. Equal seeds are equal."""
+
+    def __init__(self, seed: int):
+        self.seed, self.state = _checked(seed), new_state(_checked(seed))
+
+    def __eq__(self, other):
+        return isinstance(other, FixedSeed) and self.seed == other.seed
+
+    def __hash__(self):
+        return hash(self.seed)
+
+
+def source(seed) -> SeedGenerator | FixedSeed:
+    """What a function's `seed` stands for: None for the common SeedGenerator, a SeedGenerator, or an int's numbers."""
+    if seed is None:
+        return seed_generator()
+    return seed if isinstance(seed, SeedGenerator) else FixedSeed(seed)
+
+
+def _entropy() -> int:
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
 
 
 def _checked(seed) -> int:

@@ -1,7 +1,7 @@
 """Tensor and the tape: reverse-mode differentiation of eager NumPy computations.
 
 Not here: the operations. `fastconv.ops` subclasses Op and attaches Tensor's operators and methods; this file knows
-none of them.
+none of them. Tensors without data, and what operations do on them, are in symbolic.py.
 Contract: a Tensor wraps one float32 or float64 array, which it shares. The tape is the links from a Tensor to the Op
 that made it and from an Op to its sources: the Ops (or leaf Tensors) of its inputs, not the inputs' arrays. `backward`
 walks them once with a loop, newest Op first, and drops what each Op saved. Gradients are plain arrays; an array that
@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -25,6 +26,7 @@ _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 
 class _Mode(threading.local):
     recording = True
+    draw = None  # what operations of this thread do instead of computing, while a Trace is drawn (symbolic.py)
 
 
 _mode = _Mode()
@@ -66,6 +68,7 @@ class Tensor:
     """
 
     __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "__weakref__")
+    symbolic = False  # whether it has no data, see symbolic.KerasTensor
     __array_ufunc__ = None  # so that array + tensor is a Tensor
 
     def __init__(self, data, requires_grad=False, dtype=None):
@@ -135,7 +138,9 @@ class Tensor:
     def requires_grad(self, value):
         if self._node is not None:
             raise RuntimeError("requires_grad can be set only on a Tensor that no operation made; detach() it first.")
-        self._requires_grad = bool(value)
+        if self._requires_grad != bool(value):
+            self._requires_grad = bool(value)
+            kernels.note_change()  # programs hold whose gradients are wanted
 
     @property
     def grad(self):
@@ -180,16 +185,54 @@ def wrap(data, requires_grad=False, node=None):
 class Parameter(Tensor):
     """A trainable leaf with a name: a layer's weight.
 
-    It owns a C-contiguous copy of `data`, so that training never writes into the caller's array. `version` counts the
-    changes of its values; whoever writes into `data` raises it by one.
+    It owns a C-contiguous copy of `data`, so that training never writes into the caller's array, and shows it read-only:
+    values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one.
     """
 
-    __slots__ = ("name", "version")
+    __slots__ = ("name", "version", "array", "_view", "_packs")
 
     def __init__(self, data, name=None, trainable=True, dtype=None):
-        self._set(np.array(_new_array(data, dtype), order="C"), bool(trainable), None)
+        self._own(np.array(_new_array(data, dtype), order="C"))
+        self._requires_grad = bool(trainable)
+        self._grad = self._node = self._logits = self._packs = None
         self.name = name
         self.version = 0
+
+    def _own(self, array):
+        self.array = array  # fastconv's own, for kernels that write into it
+        self._view = array.view()
+        self._view.flags.writeable = False
+
+    @property
+    def data(self):
+        """The values, as an array that cannot be written to."""
+        return self._view
+
+    @data.setter
+    def data(self, value):
+        raise AttributeError(f"Parameter {self.name!r} keeps its own memory: use parameter.assign(values).")
+
+    @contextmanager
+    def writable(self):
+        """`with parameter.writable() as array: ...`: the values as an array to write into."""
+        array = self.array.view()
+        try:
+            yield array
+        finally:
+            array.flags.writeable = False
+            self.version += 1
+
+    def __reduce__(self):
+        return _parameter, (type(self), self.array, self.name, self._requires_grad, self.version)
+
+    def packs(self, bias=None):
+        """The Packs of this kernel's values, and its bias', as they are now; None where `bias` is a passing array."""
+        if bias is not None and not isinstance(bias, Parameter):
+            return None
+        mark = (self.version, None if bias is None else bias.version)
+        if self._packs is None or self._packs[0] != mark or self._packs[1] is not bias:
+            self._packs = mark, bias, kernels.Packs()
+        return self._packs[2]
 
     @property
     def trainable(self):
@@ -205,12 +248,22 @@ class Parameter(Tensor):
         array = value.data if isinstance(value, Tensor) else np.asarray(value)
         if array.shape != self.data.shape:
             raise ValueError(f"Parameter {self.name!r} has shape {self.shape}; got a value of shape {array.shape}.")
-        np.copyto(self.data, array, casting="same_kind")
+        np.copyto(self.array, array, casting="same_kind")
         self.version += 1
+
+    def numpy(self):
+        """A copy of the values."""
+        return self.array.copy()
 
     def __repr__(self):
         frozen = "" if self._requires_grad else ", trainable=False"
         return f"Parameter({self.name!r}, {self._summary()}{frozen})"
+
+
+def _parameter(cls, array, name, trainable, version):
+    parameter = cls(array, name, trainable)
+    parameter.version = version
+    return parameter
 
 
 class Op:
@@ -222,8 +275,12 @@ class Op:
     the output's shape for the inputs' (None for an input of None; an open size is None), or raises what forward would.
     """
 
+    integers: tuple[int, ...] = ()  # the inputs that hold integers, such as labels
+    stateful = False  # whether it computes something else each time, such as random numbers
+    weights = False  # whether inputs 1 and 2 are a kernel and a bias, of which kernels keep what they make: `packs`
+    packs = None
     kernels = False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
-    updates: tuple[int, ...] = ()  # the inputs that forward changes in place, such as moving statistics
+    updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
 
     needs: tuple[bool, ...]
     sources = None  # for each input its Op, its leaf Tensor, or None; None altogether once released
@@ -239,14 +296,28 @@ class Op:
     def shape(*shapes, **attributes):
         return shapes[0]
 
+    @staticmethod
+    def dtype(given, /, **attributes):
+        """The output's dtype, for inputs of the dtype `given`: that, or the attribute `dtype`."""
+        return attributes.get("dtype", given)
+
+    def take_packs(self, inputs):
+        """Finds what is kept of the weights among `inputs`, unless they are being trained."""
+        if isinstance(inputs[1], Parameter) and not any(self.needs[1:3]):
+            self.packs = inputs[1].packs(inputs[2])
+
     @classmethod
     def apply(cls, *inputs, **attributes):
         """Run the operation on Tensors, float arrays, numbers (which take the others' dtype) or None; a Tensor."""
+        if _mode.draw is not None:
+            return _mode.draw(cls, inputs, attributes)
         arrays, sources, dtype, uniform = [], [], None, True
         recording, recorded = _mode.recording, False
         for value in inputs:
             source = None
             if isinstance(value, Tensor):
+                if value.symbolic:
+                    return value.draw(cls, inputs, attributes)
                 if recording and value._requires_grad:
                     source = value if value._node is None else value._node
                     recorded = True
@@ -260,10 +331,18 @@ class Op:
                     uniform = uniform and dtype is None and (value.dtype is FLOAT32 or value.dtype is FLOAT64)
                     dtype = value.dtype
         if not uniform:
-            arrays = _unify(cls.__name__, arrays)
+            arrays = unify(cls.__name__, arrays, cls.integers)
+        for place in cls.updates:
+            if isinstance(inputs[place], Parameter):
+                arrays[place] = inputs[place].array
         op = cls()
         op.needs = tuple([source is not None for source in sources])
+        if cls.weights:
+            op.take_packs(inputs)
         data = op.forward(*arrays, **attributes)
+        for place in cls.updates:
+            if isinstance(inputs[place], Parameter):
+                inputs[place].version += 1
         if type(data) is not np.ndarray:
             data = np.asarray(data)
         if recorded:
@@ -384,13 +463,18 @@ def _new_array(data, dtype):
     )
 
 
-def _unify(name, values):
-    """The inputs of the operation `name` as arrays of one float dtype, the slow way: numbers and lists are weak."""
-    arrays, weak = [], []
-    for value in values:
-        weak.append(isinstance(value, (bool, int, float, list, tuple, np.generic)))
-        arrays.append(value if value is None or weak[-1] else np.asarray(value))
-    dtypes = {array.dtype for array, light in zip(arrays, weak) if array is not None and not light}
+def unify(name, values, integers=()):
+    """The inputs of the operation `name` as arrays of one float dtype, the slow way: numbers and lists are weak. Those
+    at the places `integers` keep their dtype, and so do tensors without data."""
+    arrays, weak, dtypes = [], [], set()
+    for place, value in enumerate(values):
+        light = isinstance(value, (bool, int, float, list, tuple, np.generic))
+        if value is not None and not light and not isinstance(value, Tensor):
+            value = np.asarray(value)
+        if value is not None and not light and place not in integers:
+            dtypes.add(value.dtype)
+        arrays.append(value)
+        weak.append(light)
     for dtype in dtypes:
         if dtype not in (FLOAT32, FLOAT64):
             raise TypeError(f"{name} works on float32 or float64; got {dtype}. Convert it with .astype('float32').")
@@ -405,7 +489,7 @@ def _unify(name, values):
 
 def _gradient(name, value, data):
     """`value` as an array that fits `data`."""
-    array = _unify(name, [data, value.data if isinstance(value, Tensor) else value])[1]
+    array = unify(name, [data, value.data if isinstance(value, Tensor) else value])[1]
     if array.shape != data.shape:
         raise ValueError(f"{name} must have the Tensor's shape {data.shape}; got {array.shape}.")
     return array

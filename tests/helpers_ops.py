@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv import Tensor, kernels
+from fastconv import Tensor
+from fastconv.program import Program, Recording
+from fastconv.tensor import Parameter
 from fastconv.tensor import Op
 from fastconv.testing import gradcheck
 
@@ -67,6 +69,20 @@ def check_grad(row):
     assert gradcheck(row.op, *inputs_of(row))
 
 
+def check_planned(op, arrays, others, python=False):
+    """Recorded on `arrays`, the op and its gradients have the eager bits on `others`; in C alone unless `python`."""
+    weights = [Parameter(array) for array in arrays]
+    expected = _run(op, others)
+    program = Program(lambda: [op(*weights)], [], weights)
+    assert program.shapes.get(program.outputs[0], expected[0].shape) == expected[0].shape
+    recording = Recording(program, [], np.ones_like(expected[0]))
+    assert python or not recording.plan.counts()[1], "a step is in Python"
+    for weight, array in zip(weights, others):
+        weight.assign(array)
+    found = [np.empty_like(array) for array in recording.outputs]
+    assert recording.replay([], found)
+    for ours, eager in zip([*found, *recording.gradients], expected):
+        np.testing.assert_array_equal(ours, eager)
 def check_shapes(row, monkeypatch):
     """Every Op that the row runs says its result's shape, also where the first axis is open."""
     apply, seen = Op.apply.__func__, []
@@ -83,33 +99,6 @@ def check_shapes(row, monkeypatch):
         opened = [shape and (None, *shape[1:]) for shape in shapes]
         found = cls.shape(*opened, **attributes)
         assert len(found) == len(expected) and all(n in (None, size) for n, size in zip(found, expected)), cls
-
-
-def check_plan(row):
-    """Forward and backward are runs of kernels alone: recorded on some numbers, they give on others the eager bits."""
-    first, second = ([kernels.empty(a.shape, a.dtype) for a in inputs_of(row)] for _ in range(2))
-    for array, other, value in zip(first, second, inputs_of(row)):
-        array[...] = value
-        other[...] = np.roll(value.reshape(-1), 1).reshape(value.shape) * 1.25
-
-    def run(arrays, dy=None):
-        tensors = [Tensor(array, requires_grad=True) for array in arrays]
-        result = row.op(*[tensor * 1.0 for tensor in tensors]) * 1.0  # so that the tape copies no gradient for a leaf
-        result.backward(np.ones_like(result.data) if dy is None else dy)
-        return [result.data, *[tensor.grad for tensor in tensors]]
-
-    dy = kernels.empty(run(first)[0].shape, first[0].dtype)
-    dy[...] = 1
-    plan = kernels.Plan(*first, dy, limit=1 << 20)
-    with plan:
-        outputs = run(first, dy)
-    assert plan.seal([], outputs, constant=False)
-    results = [kernels.empty(array.shape, array.dtype) for array in outputs]
-    for arrays in (second, first):
-        expected = run([array.copy() for array in arrays])
-        assert plan.replay((*arrays, dy), results)
-        for one, other in zip(results, expected):
-            np.testing.assert_array_equal(one, other)
 
 
 def _run(op, arrays):

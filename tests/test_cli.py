@@ -1,6 +1,8 @@
 """The command line: what it prints, what it writes, how it ends. Contract: mnist-mini or less, no network."""
 
 import csv
+import itertools
+import os
 import re
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import pytest
 from helpers import INSTALLED, python
 
 import fastconv
+from fastconv import kernels
 from fastconv.cli import main
 from fastconv.datasets import mnist, mnist_mini
 
@@ -30,6 +33,20 @@ def no_mnist(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTCONV_OFFLINE", "1")
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(tmp_path))
+
+
+@pytest.fixture
+def press_at(monkeypatch):
+    """`press_at(step)`: Ctrl-C while the optimizer makes this step."""
+    step, count = kernels.adam_step, itertools.count(1)
+
+    def set_up(number):
+        def adam_step(*arguments):
+            step(*arguments)
+            if next(count) == number:
+                signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(kernels, "adam_step", adam_step)
+    return set_up
 
 
 def accuracy(output):
@@ -203,18 +220,113 @@ def test_interrupt_is_one_line_and_code_130(capsys, monkeypatch):
     assert_ends(capsys, "train mnist", 130, "^fastconv: interrupted$")
 
 
+@pytest.mark.parametrize("step, weights, epochs", [(1, 1, 0), (14, 14, 2), (18, 18, 2)])
+def test_ctrl_c_in_training_keeps_what_there_is(few_digits, press_at, capsys, tmp_path, step, weights, epochs):
+    model_path, history_path = tmp_path / "digits.safetensors", tmp_path / "history.csv"
+    press_at(step)
+    assert main(["train", "--epochs", "3", "--save", str(model_path), "--history", str(history_path)]) == 130
+    output, errors = capsys.readouterr()
+    assert errors == "fastconv: interrupted\n" and "Interrupted in epoch" in output and "Test accuracy" not in output
+    assert f"digits.safetensors holds the weights after {weights} steps." in output.splitlines()[-1]
+    assert fastconv.models.load_model(model_path).optimizer.iterations == weights
+    assert history_path.exists() == bool(epochs)
+    if epochs:
+        assert len(history_path.read_text().splitlines()) == 1 + epochs
+
+
+def test_untrained_weights_replace_no_file(few_digits, monkeypatch, capsys, tmp_path):
+    def fit(*_, **__):
+        raise KeyboardInterrupt
+    path = tmp_path / "digits.safetensors"
+    path.write_text("the good one")
+    monkeypatch.setattr(fastconv.Sequential, "fit", fit)
+    assert main(["train", "--save", str(path)]) == 130
+    assert "digits.safetensors is not written" in capsys.readouterr().out and path.read_text() == "the good one"
+
+
+@pytest.mark.parametrize("arguments, cause", [
+    ("--optimizer sgd --learning-rate 1e30", "The loss is not finite: .*learning rate is probably too high"),
+    ("--optimizer sgd --learning-rate 1e30 --batch-size 200", "The loss of the test digits is not finite"),
+])  # fmt: skip
+def test_a_diverged_run_is_one_line_and_code_1(few_digits, capsys, tmp_path, arguments, cause):
+    path = tmp_path / "digits.safetensors"
+    path.write_text("the good one")
+    assert main(["train", *arguments.split(), "--epochs", "1", "--save", str(path)]) == 1
+    output, errors = capsys.readouterr()
+    assert errors.count("\n") == 1 and re.search(f"^fastconv train: {cause}", errors), errors
+    assert "Test accuracy" not in output and path.read_text() == "the good one"
+
+
+def command(arguments, before="", **options):
+    """The console script in a process of its own, after the lines `before`."""
+    program = f"""
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = ["/usr/bin/fastconv", *{arguments.split()!r}]
+{before}
+from fastconv.cli import main
+sys.exit(main())
+"""
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""} | options.pop("env", {})
+    return subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, cwd=INSTALLED,
+                            env=environment, **{"stdout": subprocess.PIPE} | options)  # fmt: skip
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
 def test_ctrl_c_in_training_ends_it():
-    program = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-               "from fastconv.cli import main; sys.exit(main(['train', '--epochs', '1000']))")
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, cwd=INSTALLED) as process:
+    with command("train --preset fast --epochs 1000") as process:
         while "Epoch 1/1000" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors == "fastconv: interrupted\n"
     assert "Interrupted in epoch" in output and "accuracy:" not in output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("module", ["numpy", "fastconv.kernels", "fastconv.kernels.conv", "fastconv.info"])
+def test_ctrl_c_while_modules_load_is_one_line(module):
+    with command("info", before=f"""
+class Press:
+    def find_spec(self, name, *rest):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Press())
+""") as process:
+        assert process.communicate(timeout=60) == ("", "fastconv: interrupted\n") and process.returncode == 130
+
+
+def test_an_unknown_isa_is_one_line_for_the_command_and_an_error_for_a_program():
+    match = r"FASTCONV_ISA must be one that this CPU runs, of baseline.*; got 'sse9'"
+    with command("info", env={"FASTCONV_ISA": "sse9"}) as process:
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and output == "" and re.fullmatch(f"fastconv info: {match}\\.?\n", errors)
+    answer = python("-m", "fastconv", "info", FASTCONV_ISA="sse9")
+    assert answer.returncode == 1 and answer.stderr == errors
+    answer = python("-c", "import fastconv", FASTCONV_ISA="sse9")
+    assert answer.returncode == 1 and re.search(f"^ValueError: {match}", answer.stderr.splitlines()[-1])
+
+
+def test_a_reader_that_goes_away_ends_it_quietly():
+    with command("train --preset fast --epochs 1000") as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 141 and process.stderr.read() == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["info", "--version", "train --help", "train --epochs 1"])
+def test_a_full_disk_is_one_line_and_code_1(arguments, unbuffered):
+    environment = {"PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full, command(arguments, stdout=full, env=environment) as process:
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and errors == "fastconv: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another shell")
+def test_without_any_output_it_works():
+    with command("info", before="sys.stdout = None") as process:
+        assert process.communicate(timeout=60) == ("", "") and process.returncode == 0
 
 
 def test_model_that_cannot_be_written_is_one_line_and_code_1(few_digits, capsys, monkeypatch):

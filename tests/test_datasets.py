@@ -210,6 +210,13 @@ def npy_header(text):
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
+HEADER = b"{'descr': '|u1', 'fortran_order': False, 'shape': (6, 28, 28), }\n"
+HOSTILE_HEADERS = [
+    HEADER[:-6], HEADER.replace(b"}", b"[1]: 2}"), b"-" * 9000 + b"1", b"(" * 9000, b"{1: 2, 'a': 3}", b"'''", b" 1\n2",
+    b"", b"{'descr': ('|u1', -5), 'fortran_order': False, 'shape': (1,)}", b"\xff\xfe",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("files, named, match", [
     (with_bad(X_NAME, IDX[X_NAME][:-1]), X_NAME, "must have 4,720 bytes"),
     (with_bad(X_NAME, IDX[X_NAME] + b"\0"), X_NAME, "is longer"),
@@ -242,6 +249,9 @@ def test_data_dir_refuses_idx(data_dir, files, named, match):
     (zipped({"x_train.npy": bytes(20 << 20)}), "x_train is longer"),
     (zipped({"x_train.npy": npy_header(
         b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 28), }\n")}), "x_train must"),
+    *[(zipped({"x_train.npy": npy_header(text)}), "a header that cannot be read") for text in HOSTILE_HEADERS],
+    (zipped({"x_train.npy": npy_header(HEADER) + bytes(99)}), "must hold 4,704 bytes; it holds 99"),
+    (zipped({"x_train.npy": npy_header(HEADER) + bytes(4705)}), "must hold 4,704 bytes; it holds 4,705"),
     (zipped({"x_train.npy": b"\x93NUMPY\x03\x00"}), "format"),
     (zipped({"x_train.npy": b""}, zipfile.ZIP_BZIP2), "compression"),
 ], ids=lambda value: value if isinstance(value, str) else "npz")
@@ -250,6 +260,11 @@ def test_data_dir_refuses_npz(data_dir, content, match):
     with pytest.raises(ValueError, match=match) as caught:
         mnist.load_data()
     assert str(root / "mnist.npz") in str(caught.value)
+
+
+def test_data_dir_takes_fortran_order(data_dir):
+    data_dir({"mnist.npz": npz({key: np.asfortranarray(array) for key, array in ARRAYS.items()})})
+    assert_loads()
 
 
 def test_data_dir_must_exist(monkeypatch, tmp_path):

@@ -1,11 +1,10 @@
-"""Which layers of a Sequential run as one operation, and that nothing but the time changes by it."""
+"""Which operations of a model run as one, and that nothing but the time changes by it."""
 
 import numpy as np
 import pytest
 from helpers import normal
 
 from fastconv import layers, models, ops, tensor
-from fastconv.layers import fusion
 from fastconv.ops.conv_pool import ConvPool
 
 
@@ -13,14 +12,14 @@ class Own(layers.Conv2D):
     """A user's subclass: it may compute anything."""
 
 
-STACKS = {  # name: (layers, input's shape, how many of the first layers are fused)
+STACKS = {  # name: (layers, input's shape, how many of the first layers run as one)
     "activation of the layer": ([layers.Conv2D(5, 3, activation="relu"), layers.MaxPooling2D()], (9, 10, 3), 2),
     "no activation": ([layers.Conv2D(5, 3), layers.MaxPooling2D((2, 3))], (9, 10, 3), 2),
     "Activation between": ([layers.Conv1D(5, 3), layers.Activation("relu"), layers.MaxPooling1D(3)], (20, 3), 3),
     "ReLU between": ([layers.Conv3D(5, 2), layers.ReLU(), layers.MaxPooling3D()], (5, 6, 7, 2), 3),
     "same padding, groups, strides": (
         [layers.Conv2D(6, 3, 2, "same", groups=2, activation="relu"), layers.MaxPooling2D()], (19, 20, 4), 2),
-    "a subclass": ([Own(5, 3, activation="relu"), layers.MaxPooling2D()], (9, 10, 3), 0),
+    "a subclass": ([Own(5, 3, activation="relu"), layers.MaxPooling2D()], (9, 10, 3), 2),
     "overlapping windows": ([layers.Conv2D(5, 3, activation="relu"), layers.MaxPooling2D(3, 2)], (9, 10, 3), 0),
     "padded windows": ([layers.Conv2D(5, 3, activation="relu"), layers.MaxPooling2D(2, padding="same")], (9, 10, 3), 0),
     "another activation": ([layers.Conv2D(5, 3, activation="tanh"), layers.MaxPooling2D()], (9, 10, 3), 0),
@@ -45,7 +44,9 @@ def test_values_and_gradients_are_those_of_the_layers(name, exact):
     stack, shape, fused = STACKS[name]
     stack = [type(layer).from_config(layer.get_config()) for layer in stack]
     model = models.Sequential([layers.Input(shape), *stack])
-    assert fusion.fused(model.layers, 0) == fused
+    model(np.zeros((5, *shape), np.float32))
+    (entry,) = model._planner.entries.values()
+    assert (entry.program.steps[0].op is ConvPool) == bool(fused)
     for weight in model.weights:
         weight.assign(normal(weight.shape, np.float32, 7))
 

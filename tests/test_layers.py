@@ -234,7 +234,7 @@ ERRORS = [
     (lambda: layers.Dense(8, dtype="float16"), ValueError, "float32"),
     (lambda: layers.Dense(8, name="a/b"), ValueError, "name"),
     (lambda: layers.Dense(8)(np.zeros(3)), ValueError, "features"),
-    (lambda: layers.Dense(8)(layers.Input((3,))), TypeError, "Sequential"),
+    (lambda: layers.Dense(8)(layers.Conv2D(3, 3)), TypeError, "Call it on what a layer gives"),
     (lambda: layers.Conv2D(8, 0), ValueError, "kernel_size"),
     (lambda: layers.Conv2D(8, (3, 3, 3)), ValueError, "kernel_size"),
     (lambda: layers.Conv2D(8, 3, padding="sam"), ValueError, "padding"),

@@ -1,5 +1,6 @@
 """Planned training steps: the bits of the eager step, for as long as nothing that they depend on changes."""
 
+import re
 import threading
 import warnings
 
@@ -32,18 +33,15 @@ STACKS = {
 }  # fmt: skip
 
 
-class Eager(Sequential):
-    """A model that never plans: a subclass may do anything."""
-
-
 def pair(stack, shape, optimizer="sgd", loss="categorical_crossentropy", dtype="float32"):
     """A model and its eager twin, with equal weights."""
     models = []
-    for cls in (Sequential, Eager):
-        model = cls([layers.Input(shape, dtype=dtype), *stack()])
+    for eagerly in (False, True):
+        model = Sequential([layers.Input(shape, dtype=dtype), *stack()])
         if models:
             model.set_weights(models[0].get_weights())
         model.compile(optimizer() if callable(optimizer) else optimizer, loss, metrics=["accuracy"])
+        model._planner.records = not eagerly
         models.append(model)
     return models
 
@@ -71,8 +69,7 @@ def check(models, batches, planned=True):
 
 
 def plans(model):
-    marks = model._planner._training
-    return [planned for planned in marks.plans.values() if planned and planned.size] if marks else []
+    return test_planning.plans(model)
 
 
 def digits(sizes=(6, 6, 6, 2, 6, 2, 2, 6), seed=0):
@@ -154,17 +151,15 @@ def test_changes_between_steps_are_seen():
     for model in models:
         model.layers[0].trainable = True
         model.weights[2].assign(model.weights[2].data * 0.5)
-        model.weights[3].data[...] = 0.25
-    check(models, digits([5] * 3))
-    for model in models:
-        model.weights[0].data = model.weights[0].data.copy()
+        with model.weights[3].writable() as array:
+            array[...] = 0.25
     check(models, digits([5] * 3))
     for model in models:
         model.compile(optimizers.SGD(0.05, momentum=0.9), "categorical_crossentropy", metrics=["accuracy"])
     check(models, digits([5] * 3))
     for model in models:
         model.layers[0].activation = ops.tanh
-    check(models, digits([5] * 3), planned=False)
+    check(models, digits([5] * 3))
 
 
 def test_precision_set_between_steps(exact):
@@ -176,20 +171,75 @@ def test_precision_set_between_steps(exact):
     check(models, batches)
 
 
-def test_what_numpy_computes_is_not_planned():
-    class Own(layers.ReLU):
-        pass
+class Own(layers.Layer):
+    """A layer of a user's, in ops."""
 
-    shape = (6, 6, 2)
-    for layer in (layers.Dropout(0.5), Own(), layers.ReLU(max_value=1.0), layers.Activation("sigmoid")):
-        model = Sequential([layers.Conv2D(3, 3), layer, layers.Flatten(), layers.Dense(3, activation="softmax")])
-        model.compile("sgd", "categorical_crossentropy")
-        for i in range(4):
-            model.train_on_batch(*batch(shape, 3, 4, i)[:2])
-        assert not plans(model)
-    for loss in ("mse", lambda y, output: ops.mean(ops.square(output - y))):
-        check(pair(lambda: [layers.Flatten(), layers.Dense(3)], shape, loss=loss),
-              [batch(shape, 3, 4, i)[:2] for i in range(4)], planned=False)  # fmt: skip
+    def build(self, input_shape):
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+
+    def call(self, inputs):
+        return ops.tanh(inputs * self.scale) + ops.exp(-inputs)
+
+
+class Asks(layers.Layer):
+    """A layer whose operations depend on values."""
+
+    def call(self, inputs):
+        return inputs * 2.0 if float(ops.sum(inputs)) > 0 else ops.relu(inputs)
+
+
+class Counts(layers.Layer):
+    """A layer that changes itself."""
+
+    count = 0
+
+    def call(self, inputs):
+        self.count += 1
+        return inputs * float(self.count)
+
+
+class Alternates(layers.Layer):
+    """A layer that does something else each time, and keeps it to itself."""
+
+    calls = []
+
+    def call(self, inputs):
+        self.calls.append(1)
+        return inputs * float(len(self.calls))
+
+
+def own_stack(layer):
+    return lambda: [layers.Conv2D(3, 3), layer, layers.Flatten(), layers.Dense(3, activation="softmax")]
+
+
+@pytest.mark.parametrize("make", [
+    Own, lambda: layers.ReLU(max_value=1.0), lambda: layers.Activation("sigmoid"), lambda: layers.Softmax(axis=1),
+], ids=["own", "bounded", "sigmoid", "softmax over rows"])  # fmt: skip
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "mse", lambda y, output: ops.mean(ops.square(output - y))])
+def test_any_layer_and_loss_of_ops_is_planned(make, loss):
+    models = pair(lambda: own_stack(make())(), (6, 6, 2), loss=loss)
+    check(models, [batch((6, 6, 2), 3, 4, i)[:2] for i in range(4)])
+
+
+@pytest.mark.parametrize("layer, reason", [
+    (Asks, "depends on data: .*test_planned_training.py:[0-9]+ .*float"), (Counts, "changes an attribute"),
+    (Alternates, "something else from call to call"),
+])  # fmt: skip
+def test_what_cannot_be_repeated_runs_eagerly_and_says_why(layer, reason):
+    model = Sequential([layers.Input((6, 6, 2)), *own_stack(layer())()])
+    model.compile("sgd", "categorical_crossentropy")
+    losses = [model.train_on_batch(*batch((6, 6, 2), 3, 4, i)[:2]) for i in range(4)]
+    assert not plans(model) and len(set(losses)) == 4 and re.search(reason, model.explain())
+
+
+def test_fused_steps_agree_with_the_layers_one_by_one():
+    models = tutorial()
+    models[1].compile("sgd", "categorical_crossentropy", run_eagerly=True)
+    models[0].compile("sgd", "categorical_crossentropy")
+    for x, y in digits([6] * 4):
+        assert models[0].train_on_batch(x, y) == pytest.approx(models[1].train_on_batch(x, y), rel=1e-5)
+    for one, other in zip(models[0].get_weights(), models[1].get_weights()):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_the_same_batch_again_and_again():
@@ -230,25 +280,14 @@ def test_nan_is_reported_and_reaches_the_weights():
         check(models, digits([5] * 2))
 
 
-def test_interrupts_between_planned_steps():
-    class Interrupt(callbacks.Callback):
-        def on_train_batch_end(self, number, logs=None):
-            if number == 4:
-                raise KeyboardInterrupt
-
-    model = tutorial()[0]
-    x, y, _ = batch((28, 28, 1), 10, 50, 0)
-    model.fit(x, y, batch_size=5, epochs=1, verbose=0, callbacks=[Interrupt()])
-    assert model.optimizer.iterations == 5 and plans(model)
-    model.fit(x, y, batch_size=5, epochs=1, verbose=0)
-
-
-def test_large_steps_are_not_planned_and_plans_are_bounded(monkeypatch):
+def test_plans_are_bounded(monkeypatch):
     models = tutorial()
     check(models, digits([3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12]))
     assert len(plans(models[0])) <= 8
     monkeypatch.setattr("fastconv.planning.MEMORY", 1 << 20)
-    check(tutorial(), digits([60] * 4), planned=False)
+    models = tutorial()
+    check(models, digits([60, 60, 60, 30, 30, 30, 30]))
+    assert len(plans(models[0])) == 1  # the newest is kept, however large
 
 
 def test_models_train_in_threads():

@@ -126,5 +126,10 @@ def test_an_uncompiled_tree_says_how_to_install(tmp_path):
         os.path.dirname(fastconv.__file__), tmp_path / "fastconv",
         ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.npz"),
     )  # fmt: skip
-    result = python("-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import fastconv")
-    assert "fastconv is not compiled here: run `pip install .`" in result.stderr.splitlines()[-1]
+    program = tmp_path / "tutorial.py"  # README's, say, saved in the clone
+    command = "import sys; sys.argv = ['fastconv']; "
+    for imports in ("import fastconv", "from fastconv import layers", command + "from fastconv import Sequential"):
+        program.write_text(imports)
+        last = python(program).stderr.splitlines()[-1]
+        assert f"not compiled in its source folder, {tmp_path}, which hides an installed fastconv" in last
+        assert "Save and run the program in another folder" in last and "`pip install -e .`" in last

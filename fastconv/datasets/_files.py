@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastconv.files import write_whole
+
 ATTEMPTS = 3  # per file; an answer that will not change (403, wrong content) is not asked for again
 RETRY_DELAY = 1.0  # seconds before the second attempt, doubled before the third
 STALL_TIMEOUT = 15.0  # seconds without a byte
@@ -237,15 +239,20 @@ def _read_npy(archive, key, shape):
         content = member.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"{key} is longer than shape {shape} needs")
-    # The header is judged before np.load allocates what it asks for.
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
     if version != (1, 0):
         raise ValueError(f"{key} is written in .npy format {version} instead of (1, 0)")
-    got_shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    try:
+        got_shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+    except Exception as error:  # NumPy parses Python's syntax here, and says nowhere how that may fail
+        raise ValueError(f"{key} has a header that cannot be read ({type(error).__name__})") from error
     if got_shape != shape or dtype != np.uint8:
         raise ValueError(f"{key} must be uint8 {shape}; it is {dtype} {got_shape}")
-    return np.load(io.BytesIO(content), allow_pickle=False)
+    if len(content) - stream.tell() != math.prod(shape):
+        raise ValueError(f"{key} must hold {math.prod(shape):,} bytes; it holds {len(content) - stream.tell():,}")
+    values = np.frombuffer(content, np.uint8, offset=stream.tell())
+    return values.reshape(shape, order="F" if fortran_order else "C").copy()
 
 
 # The network and the cache
@@ -297,17 +304,8 @@ def _fetch(url, limit, deadline):
 
 def _store(path, raw):
     """Put a checked file into the cache, whole or not at all; failing to is only a warning."""
-    import tempfile
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(raw)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
+        write_whole(path, raw)
+    except (OSError, ValueError) as error:
         warnings.warn(f"cannot keep {path} ({error}); it will be downloaded again next time", stacklevel=2)

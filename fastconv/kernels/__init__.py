@@ -1,8 +1,8 @@
-"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, arithmetic, reductions,
-activations, loss, updates.
+"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, normalization, arithmetic,
+reductions, activations, data movement, random numbers, loss, updates.
 
 Every function checks its arguments, allocates its result on the caching allocator and runs compiled tiles: see
-conv.py, pool.py, rows.py, maps.py and update.py for their contracts, reference.py for what each computes. float32 and
+conv.py, pool.py, norm.py, rows.py, maps.py, moves.py, random.py and update.py for their contracts, reference.py for what each computes. float32 and
 float64, channels last.
 """
 
@@ -15,7 +15,7 @@ _bound_spin = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
 if _bound_spin:
     os.environ["GOMP_SPINCOUNT"] = "20000"
 from ._memory import cached_bytes, empty_cache
-from ._tiles import Plan, build_info, get_num_threads, set_num_threads, settings_changed, settings_version, use_isa
+from ._tiles import Plan, build_info, cannot_be_repeated, get_num_threads, note_change, set_num_threads, settings_version, use_isa, version
 
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]
@@ -25,6 +25,7 @@ from .conv import (
     conv_backward_input,
     conv_backward_kernel,
     conv_forward,
+    conv_geometry,
     dense_backward_input,
     dense_backward_kernel,
     dense_forward,
@@ -32,6 +33,47 @@ from .conv import (
 )
 from .conv_pool import conv_pool_backward_bias, conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
 from .geometry import Window
+from .packs import Packs
+from .moves import (
+    broadcast_backward,
+    broadcast_forward,
+    concatenate_backward,
+    concatenate_forward,
+    flip,
+    fold,
+    get_item_backward,
+    get_item_forward,
+    one_hot,
+    pad_backward,
+    pad_forward,
+    repeat_backward,
+    repeat_forward,
+    resize_backward,
+    resize_forward,
+    take_backward,
+    take_forward,
+    tile_backward,
+    tile_forward,
+    transpose,
+)
+from .norm import (
+    batch_norm_backward,
+    batch_norm_fold,
+    batch_norm_forward,
+    batch_norm_inference_backward,
+    batch_norm_inference_forward,
+    batch_norm_shape,
+    batch_norm_update,
+    group_norm_backward,
+    group_norm_forward,
+    group_norm_shape,
+    layer_norm_backward,
+    layer_norm_forward,
+    layer_norm_shape,
+    rms_norm_backward,
+    rms_norm_forward,
+    scale_shift_forward,
+)
 from .maps import MAPS, add_into, combine, map_backward, map_forward, reduce, reduce_products
 from .pool import (
     average_pool_backward,
@@ -43,6 +85,7 @@ from .pool import (
     max_pool_backward,
     max_pool_forward,
 )
+from .random import dropout_backward, dropout_forward, random_normal, random_uniform
 from .rows import (
     bias_backward,
     bias_forward,

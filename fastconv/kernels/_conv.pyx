@@ -119,30 +119,39 @@ cdef int samples_as_columns(fc_conv* job, ptrdiff_t block) except -1:
     return 0
 
 
-cdef int pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, Block packed, Block bias) except -1:
-    """Packs the weights and the bias into these blocks, of packed_sizes."""
+cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs):
+    """Packs the weights and the bias, or takes what `packs` (or None) keeps of them; the Blocks, which must outlive the
+    job."""
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes
+    cdef ptrdiff_t depth = pack.taps[0] * pack.taps[1] * pack.taps[2] * job.channels
+    cdef tuple found = None if packs is None else packs.get(<size_t>tiles)
+    cdef bint ready = found is not None
+    if not ready:
+        found = Block(job.groups * lanes * depth * itemsize), Block(job.groups * lanes * itemsize)
     pack.groups, pack.channels, pack.filters = job.groups, job.channels, job.filters
-    job.packed = pack.packed = packed.data
-    job.packed_bias = pack.packed_bias = bias.data
-    return run(tiles.conv_pack, pack, sizeof(fc_pack), job.groups * blocks(lanes, tiles.panel),
-               PACK_WORK * job.groups * lanes * job.channels * pack.taps[0] * pack.taps[1] * pack.taps[2])
+    job.packed = pack.packed = (<Block>found[0]).data
+    job.packed_bias = pack.packed_bias = (<Block>found[1]).data
+    if ready:
+        return found
+    run(tiles.conv_pack, pack, sizeof(fc_pack), job.groups * blocks(lanes, tiles.panel),
+        PACK_WORK * job.groups * lanes * depth)
+    if packs is not None:
+        packs.keep(<size_t>tiles, found, job.groups * lanes * (depth + 1) * itemsize)
+    return found
 
 
-cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize) except -1:
+cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs=None) except -1:
     """Packs the weights and convolves; both jobs are filled but for the packed buffers and the cut into tiles."""
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes
     cdef ptrdiff_t depth = pack.taps[0] * pack.taps[1] * pack.taps[2] * job.channels
     cdef fc_axis* axis = job.axis
     cdef ptrdiff_t outputs = job.batch * axis[0].output * axis[1].output * axis[2].output
     cdef ptrdiff_t pixels = FORWARD_WORK // (2 * max(depth, 1) * lanes)
-    cdef Block packed = Block(job.groups * lanes * depth * itemsize)
-    cdef Block bias = Block(job.groups * lanes * itemsize)
     cdef double work = 2.0 * outputs * job.groups * lanes * max(depth, 1)
     cdef size_t scratch = 0
     contiguous(job.x_step, axis, job.groups * job.channels)
     samples_as_columns(job, tiles.block)
-    pack_weights(tiles, pack, job, packed, bias)
+    packed = pack_weights(tiles, pack, job, itemsize, packs)
 
     job.far = tiles.panel * itemsize % LINE == 0 and is_far(
         job.y, outputs * job.groups * job.filters * itemsize, job.filters * itemsize)
@@ -193,8 +202,8 @@ cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t gr
     return 0
 
 
-def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm):
-    """y = x * kernel + bias; bias may be None."""
+def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None):
+    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights."""
     cdef fc_pack pack
     cdef fc_conv job
     cdef fc_grouped grouped
@@ -208,7 +217,7 @@ def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm):
         add_phase(&grouped, &pack, &job)
         run_grouped(tiles_of(x), &grouped, x.itemsize)
     else:
-        run_packed(tiles_of(x), &pack, &job, x.itemsize)
+        run_packed(tiles_of(x), &pack, &job, x.itemsize, packs)
 
 
 cdef struct Phase:

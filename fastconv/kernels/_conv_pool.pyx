@@ -41,8 +41,8 @@ cdef enum:
     WINDOWS = 24 * 1024  # bytes of the inputs under a chunk of windows: most of a first cache
 
 
-def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdiff_t groups):
-    """y and index (uint8): the max-pooled convolution."""
+def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdiff_t groups, packs=None):
+    """y and index (uint8): the max-pooled convolution. `packs` keeps the packed weights."""
     cdef const fc_tiles* tiles = tiles_of(x)
     cdef fc_pack pack
     cdef fc_conv_pool job
@@ -62,10 +62,8 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
 
     cdef ptrdiff_t itemsize = x.itemsize, lanes = blocks(conv.filters, tiles.lanes) * tiles.lanes
     cdef ptrdiff_t depth = taps_of(axis) * conv.channels, cells = job.pool[0] * job.pool[1] * job.pool[2]
-    cdef Block packed = Block(groups * lanes * depth * itemsize)
-    cdef Block packed_bias = Block(groups * lanes * itemsize)
     contiguous(conv.x_step, axis, groups * conv.channels)
-    pack_weights(tiles, &pack, conv, packed, packed_bias)
+    packed = pack_weights(tiles, &pack, conv, itemsize, packs)
 
     cdef ptrdiff_t windows = min(FORWARD_WORK // (2 * depth * lanes), MAP // (lanes * itemsize)) // cells
     windows = max(1, min(windows, blocks(outputs * groups, TILES)))

@@ -10,10 +10,11 @@ The lists are plain C and are touched only while the GIL is held, with no Python
 also when a garbage collection or the interpreter's exit returns a block.
 """
 
+cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uintptr_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 
 cdef extern from * nogil:
     """
@@ -43,16 +44,10 @@ cdef enum:
     STEPS = 8  # size classes between two powers of two: a block is at most 1/8 larger than was asked for
     CLASSES = 64 * STEPS
 
-# A block starts with this header; the data follow at the next multiple of 64 bytes.
-cdef struct Header:
-    Header* next
-    size_t size
-
 cdef Header* lists[CLASSES]
 cdef size_t cached = 0
 cdef size_t limit = 1 << 30
-cdef list kept = None  # where new blocks of the thread `keeper` are noted, see keep_blocks
-cdef size_t room = 0  # bytes that may still be noted there
+cdef Pool pool = None  # which new blocks of the thread `keeper` come from, see Pool
 cdef unsigned long keeper = 0
 
 
@@ -82,6 +77,56 @@ cdef Header* allocate(size_t size):
     return header
 
 
+cdef class Pool:
+    """Memory of its own for one computation that is repeated: between `enter` and `leave`, the Blocks that this thread
+    makes come from here, and return here when their last array dies. So arrays that are not alive at once share memory,
+    `bytes` is the most that were alive, and nobody else ever writes there. Memory goes back to the common lists with the
+    Pool, which lives as long as any of its Blocks."""
+
+    def __cinit__(self):
+        self.lists = <Header**>calloc(CLASSES, sizeof(Header*))
+        if self.lists is NULL:
+            raise MemoryError("There is no memory for a plan.")
+
+    def __dealloc__(self):
+        cdef int index
+        cdef Header* header
+        if self.lists is NULL:
+            return
+        for index in range(CLASSES):
+            while self.lists[index] is not NULL:
+                header = self.lists[index]
+                self.lists[index] = header.next
+                put_back(header, index)
+        free(self.lists)
+
+    def enter(self):
+        """From now on this thread's new Blocks are this Pool's; False while another one is entered."""
+        global pool, keeper
+        if pool is not None:
+            return False
+        pool, keeper = self, PyThread_get_thread_ident()
+        return True
+
+    def leave(self):
+        """Ends `enter`."""
+        global pool
+        if pool is self:
+            pool = None
+
+
+cdef void put_back(Header* header, int index) noexcept:
+    """A block to the common list of its class, or to the system where the lists are full."""
+    global cached
+    if cached + header.size > limit:
+        free(header)
+        return
+    cached += header.size
+    header.next = lists[index]
+    lists[index] = header
+
+
+@cython.no_gc  # a Block's only reference is to its Pool, which refers to nothing
 cdef class Block:
     """One block of memory, with the buffer protocol so that it can be an array's base."""
 
@@ -91,33 +136,43 @@ cdef class Block:
             raise MemoryError(f"An array of {size} bytes cannot be allocated.")
         self.size = size
         self.size_class = class_of(<size_t>size)
+        cdef Header* header = NULL
+        if pool is not None and keeper == PyThread_get_thread_ident():
+            self.pool = pool
+            header = pool.lists[self.size_class]
+            if header is not NULL:
+                pool.lists[self.size_class] = header.next
+        if header is NULL:
+            header = self.fresh()
+            if self.pool is not None:
+                self.pool.bytes += header.size
+        self.header = header
+        self.data = <char*>((<uintptr_t>header + sizeof(Header) + ALIGNMENT - 1) & ~<uintptr_t>(ALIGNMENT - 1))
+
+    cdef Header* fresh(self) except NULL:
+        """A block of this size class from the common list, or from the system."""
+        global cached
         cdef Header* header = lists[self.size_class]
         if header is not NULL:
             lists[self.size_class] = header.next
             cached -= header.size
-        else:
+            return header
+        header = allocate(padded(self.size_class))
+        if header is NULL:
+            empty_cache()
             header = allocate(padded(self.size_class))
             if header is NULL:
-                empty_cache()
-                header = allocate(padded(self.size_class))
-                if header is NULL:
-                    raise MemoryError(f"There is no memory for an array of {size} bytes.")
-        self.header = header
-        self.data = <char*>((<uintptr_t>header + sizeof(Header) + ALIGNMENT - 1) & ~<uintptr_t>(ALIGNMENT - 1))
-        if kept is not None and keeper == PyThread_get_thread_ident():
-            note(self)
+                raise MemoryError(f"There is no memory for an array of {self.size} bytes.")
+        return header
 
     def __dealloc__(self):
-        global cached
-        cdef Header* header = self.header
-        if header is NULL:
+        if self.header is NULL:
             return
-        if cached + header.size > limit:
-            free(header)
-            return
-        cached += header.size
-        header.next = lists[self.size_class]
-        lists[self.size_class] = header
+        if self.pool is not None:
+            self.header.next = self.pool.lists[self.size_class]
+            self.pool.lists[self.size_class] = self.header
+        else:
+            put_back(self.header, self.size_class)
 
     def __getbuffer__(self, Py_buffer* buffer, int flags):
         PyBuffer_FillInfo(buffer, self, self.data, self.size, 0, flags)
@@ -142,31 +197,6 @@ def empty_cache():
 def cached_bytes():
     """The bytes on the free lists."""
     return cached
-
-
-cdef int note(Block block) except -1:
-    global kept, room
-    if <size_t>block.size <= room:
-        room -= <size_t>block.size
-        kept.append(block)
-    else:
-        blocks, kept = kept, None
-        blocks.clear()
-    return 0
-
-
-def keep_blocks(list blocks, size_t most):
-    """From now on this thread's new Blocks are appended to `blocks`, which keeps them from being reused. Past `most`
-    bytes it ends, and `blocks` is emptied."""
-    global kept, keeper, room
-    kept, keeper, room = blocks, PyThread_get_thread_ident(), most
-
-
-def end_keeping():
-    """Ends `keep_blocks`; whether all Blocks since then were kept."""
-    global kept
-    complete, kept = kept is not None, None
-    return complete
 
 
 def set_cache_limit(size_t size):

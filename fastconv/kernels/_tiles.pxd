@@ -1,6 +1,7 @@
 # _tiles.pxd: what the kernels' bindings need of _tiles.pyx, and csrc/tiles.h as Cython sees it.
 
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "tiles.h" nogil:
     ctypedef void fc_tile(const void* job, ptrdiff_t index, void* scratch) noexcept nogil
@@ -173,6 +174,32 @@ cdef extern from "tiles.h" nogil:
         void* z
         ptrdiff_t rows, block, width
 
+    ctypedef struct fc_norm:
+        const void* x
+        const void* dy
+        const void* residual
+        const void* mask
+        void* y
+        void* cut
+        const void* gamma
+        const void* beta
+        void* mean
+        void* rest
+        void* inverse_std
+        void* variance
+        void* slope
+        void* offset
+        void* dgamma
+        void* dbeta
+        void* dmean
+        void* dvariance
+        void* moving_mean
+        void* moving_variance
+        double* sums
+        double epsilon, momentum
+        ptrdiff_t samples, rows, channels, group
+        ptrdiff_t width, columns, block, slices, part
+        int relu, far
     ctypedef struct fc_map:
         const void* dy
         const void* s
@@ -216,6 +243,61 @@ cdef extern from "tiles.h" nogil:
         double rate, momentum, beta_1, beta_2, epsilon
         int nesterov
 
+    enum:
+        FC_AXES
+        FC_GROUP_WORDS
+
+    ctypedef struct fc_step:
+        ptrdiff_t count, x_step, y_step
+
+    ctypedef struct fc_copy:
+        const void* x
+        const void* factor
+        void* y
+        fc_step axis[FC_AXES]
+        ptrdiff_t axes, planes, rows, columns
+        int far
+
+    ctypedef struct fc_spread_axis:
+        ptrdiff_t size, low, step, count, x_step
+
+    ctypedef struct fc_spread:
+        const void* x
+        void* y
+        fc_spread_axis axis[FC_AXES]
+        ptrdiff_t axes, rows, columns
+        double value
+
+    ctypedef struct fc_fold:
+        const void* x
+        void* y
+        fc_step axis[FC_AXES]
+        fc_step copy[FC_AXES]
+        ptrdiff_t axes, copies, rows, columns
+
+    ctypedef struct fc_gather:
+        const void* x
+        void* y
+        const int64_t* index
+        ptrdiff_t outer, cells, places, inner, block
+
+    ctypedef struct fc_resize:
+        const void* x
+        void* y
+        ptrdiff_t batch, channels, columns
+        ptrdiff_t input[2]
+        ptrdiff_t output[2]
+        ptrdiff_t scale[2][2]
+
+    ctypedef struct fc_random:
+        uint64_t* state
+        const void* x
+        void* y
+        uint64_t* mask
+        ptrdiff_t count, block, groups
+        double scale, shift, most
+        int32_t threshold
+
     ctypedef struct fc_tiles:
         const char* isa
         ptrdiff_t lanes, panel, block
@@ -256,11 +338,35 @@ cdef extern from "tiles.h" nogil:
         fc_tile* label_crossentropy_backward
         fc_tile* crossentropy_forward
         fc_tile* crossentropy_backward
+        fc_tile* norm_statistics
+        fc_tile* norm_fold
+        fc_tile* norm_forward
+        fc_tile* norm_gradients
+        fc_tile* norm_backward_fold
+        fc_tile* norm_backward
+        fc_tile* batch_norm_update
+        fc_tile* batch_norm_fold
+        fc_tile* norm_rows_forward
+        fc_tile* norm_rows_backward
         fc_tile* map
         fc_tile* combine
         fc_tile* reduce
         fc_tile* sgd_step
         fc_tile* adam_step
+        fc_tile* copy
+        fc_tile* copy_scaled
+        fc_tile* spread
+        fc_tile* fold
+        fc_tile* gather_forward
+        fc_tile* gather_backward
+        fc_tile* one_hot
+        fc_tile* resize_forward
+        fc_tile* resize_backward
+        fc_tile* random_uniform
+        fc_tile* random_normal
+        fc_tile* random_advance
+        fc_tile* dropout_forward
+        fc_tile* dropout_backward
 
     const fc_tiles* fc_table(int isa, int real_double)
     int fc_supported(int isa)

@@ -16,8 +16,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from . import _memory
-from ._memory cimport Block
+from ._memory cimport Block, Pool
 from .cores import default_threads
 
 cdef extern from * nogil:
@@ -56,7 +55,8 @@ cdef double SHARED_WORK = 1e5
 cdef ptrdiff_t FAR = 16 << 20
 
 cdef int level = 0
-cdef unsigned long settings = 0  # counts the changes of what decides which tiles a computation runs
+cdef unsigned long changes = 0  # of what decides which operations and tiles a computation runs
+cdef unsigned long settings = 0  # of what decides the tiles
 cdef Plan recording = None
 cdef unsigned long recorder = 0  # the thread that records
 cdef int threads = 1
@@ -74,8 +74,6 @@ cdef void* address(array, bint writable=False) except NULL:
     cdef Py_buffer buffer
     PyObject_GetBuffer(array, &buffer, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
     cdef void* data = buffer.buf
-    if recording is not None and recorder == PyThread_get_thread_ident():
-        recording.arrays.append((array, <uintptr_t>data))
     PyBuffer_Release(&buffer)
     return data
 
@@ -132,31 +130,31 @@ cdef struct Step:
     fc_tile* tile
     void* job
     ptrdiff_t count
-    size_t scratch, size
+    size_t scratch
     double work
     bint flush, shared
 
 
 cdef class Plan:
-    """The recorded runs of one computation from `inputs` and parameters to outputs, all of them C-ordered arrays.
+    """The steps of one computation, to be repeated: runs of tiles, and calls of Python functions in between.
 
-    `with plan: ...` records what this thread runs; `seal` then says whether all of it can be repeated, and `replay`
-    repeats it. Its memory is its own: the Blocks that were allocated while it recorded, `limit` bytes at most.
-    Arithmetic that is not a kernel's is not recorded: whoever makes a plan must compare its results with the
-    computation's own.
+    `with plan: ...` records what this thread runs; inside it, `with plan.python(function): ...` is a step in Python
+    whose own runs are not recorded. What is allocated meanwhile comes from the plan's own memory, so that each step finds
+    its arrays where they were; `replay` repeats the steps on whatever these arrays hold then. Whoever makes a plan keeps
+    the arrays that it is to read from outside, and copies what it leaves: the next replay overwrites it. `failed` says
+    that something was computed that a plan cannot repeat.
     """
     cdef Step* steps
     cdef int number, room
-    cdef bint failed, busy
+    cdef bint busy
     cdef double work
     cdef size_t scratch
-    cdef list arrays, blocks
-    cdef tuple inputs, outputs
-    cdef readonly size_t bytes, limit
+    cdef Pool pool
+    cdef list calls  # (number of runs before it, function)
+    cdef public bint failed
 
-    def __cinit__(self, *inputs, size_t limit):
-        self.inputs, self.limit = inputs, limit
-        self.arrays, self.blocks = [], []
+    def __cinit__(self):
+        self.pool, self.calls = Pool(), []
 
     def __dealloc__(self):
         for i in range(self.number):
@@ -165,19 +163,45 @@ cdef class Plan:
 
     def __enter__(self):
         global recording, recorder
-        if recording is not None:
-            self.failed = True  # another thread's turn
-            return self
+        if not self.pool.enter():
+            raise RuntimeError("Another plan is being recorded.")
         recording, recorder = self, PyThread_get_thread_ident()
-        _memory.keep_blocks(self.blocks, self.limit)
         return self
 
     def __exit__(self, *exception):
         global recording
         if recording is self:
             recording = None
-            if not _memory.end_keeping():
-                self.failed = True
+        self.pool.leave()
+
+    @property
+    def bytes(self):
+        """The memory that the plan owns."""
+        return self.pool.bytes
+
+    def counts(self):
+        """(runs of tiles, calls of Python functions)."""
+        return self.number, len(self.calls)
+
+    def length(self):
+        """How many runs are recorded so far, to go back to."""
+        return self.number
+
+    def forget(self, int length):
+        """Takes back all runs after the first `length`, and that they could not be repeated."""
+        for i in range(length, self.number):
+            free(self.steps[i].job)
+        self.number, self.failed = length, False
+
+    def python(self, function):
+        """Calls `function()` now, and at this place of each replay."""
+        global recording
+        recording = None
+        try:
+            function()
+        finally:
+            recording = self
+        self.calls.append((self.number, function))
 
     cdef int append(self, fc_tile* tile, const void* job, size_t size, ptrdiff_t count, double work, bint flush,
                     size_t scratch) except -1:
@@ -192,110 +216,69 @@ cdef class Plan:
             self.failed = True
             return 0
         memcpy(copy, job, size)
-        self.steps[self.number] = Step(tile, copy, count, scratch, size, work, flush, work >= SHARED_WORK)
+        self.steps[self.number] = Step(tile, copy, count, scratch, work, flush, work >= SHARED_WORK)
         self.number += 1
+        self.work += work
+        self.scratch = max(self.scratch, (scratch + 127) // 64 * 64)
         return 0
 
-    def seal(self, parameters, outputs, bint constant):
-        """Ends the recording; whether the plan may be tried. `constant`: the parameters keep their values, so that runs
-        which depend on them alone, such as packing, need not be repeated."""
-        cdef int i
-        known = {<uintptr_t>address(array) for array in (*self.inputs, *parameters)}
-        for array, data in self.arrays:
-            if data not in known and self.block_of(data) < 0:
-                return False  # memory that neither the plan nor a parameter owns
-        for output in outputs:
-            if not output.flags.c_contiguous or self.block_of(<uintptr_t>address(output)) < 0:
-                return False
-        self.outputs = tuple(outputs)
-        self.arrays += [(array, 0) for array in parameters]
-        self.bytes = sum([(<Block>block).size for block in self.blocks])
-        if self.failed:
+    def replay(self, targets, sources, results, outputs):
+        """Copies the arrays `sources` into `targets`, repeats the steps, and copies the arrays `outputs` into `results`;
+        False if another thread is at it. All are C-contiguous, and each of a pair has as many bytes as the other."""
+        if self.busy:
             return False
-        if constant:
-            self.drop_constant_steps()
-        for i in range(self.number):
-            self.work += self.steps[i].work
-            self.scratch = max(self.scratch, (self.steps[i].scratch + 127) // 64 * 64)
-        return self.number > 0
-
-    cdef Py_ssize_t block_of(self, uintptr_t data):
-        cdef Py_ssize_t i
-        cdef Block block
-        for i in range(len(self.blocks)):
-            block = self.blocks[i]
-            if <uintptr_t>block.data <= data < <uintptr_t>block.data + <size_t>max(block.size, 1):
-                return i
-        return -1
-
-    cdef bint is_input(self, uintptr_t data):
-        cdef uintptr_t start
-        for array in self.inputs:
-            start = <uintptr_t>address(array)
-            if start <= data < start + <size_t>array.nbytes:
-                return True
-        return False
-
-    cdef drop_constant_steps(self):
-        """Keeps the steps that the inputs reach. A job's words that point into memory which an input has reached make
-        its step one of these, and whatever else it points at is reached then."""
-        cdef uintptr_t* words
-        cdef int kept = 0
-        cdef size_t w
-        cdef Step step
-        reached = set()
-        for s in range(self.number):
-            step = self.steps[s]
-            words = <uintptr_t*>step.job
-            used = set()
-            for w in range(step.size // sizeof(uintptr_t)):
-                used.add(-2 if self.is_input(words[w]) else self.block_of(words[w]))
-            used.discard(-1)
-            if -2 in used or used & reached:
-                reached |= used
-                self.steps[kept] = step
-                kept += 1
-            else:
-                free(step.job)
-        self.number = kept
-
-    def replay(self, tuple inputs, results=()):
-        """Computes from arrays as those that were recorded, and copies the outputs, as many as there are arrays in
-        `results`; False if another thread is at it."""
-        global threads_used
-        if self.busy or len(inputs) != len(self.inputs):
-            return False
-        for x, own in zip(inputs, self.inputs):
-            if x.nbytes != own.nbytes:
-                return False
+        self.busy = True  # the interpreter's lock is held since it was asked
+        cdef int first = 0, before
         cdef int team = 1 if self.work < SERIAL_WORK or forked or not FC_OPENMP else threads
-        cdef Block scratch = Block(self.scratch * team)
-        cdef char* room = scratch.data
-        cdef int s = 0
-        cdef ptrdiff_t i, pieces = 0
-        cdef Step* step = NULL
-        self.busy = True
+        cdef Block scratch
         try:
-            for x, own in zip(inputs, self.inputs):
-                memcpy(address(own, True), address(x), own.nbytes)
-            if team == 1:
-                with nogil:
-                    for s in range(self.number):
-                        run_tiles(&self.steps[s], 0, self.steps[s].count, room)
-            else:
-                threads_used = True
-                with nogil, parallel(num_threads=team):
-                    for s in range(self.number):
-                        step = &self.steps[s]
-                        pieces = min(<ptrdiff_t>team, step.count) if step.shared else 1
-                        for i in prange(pieces, schedule="static", chunksize=1):
-                            run_tiles(step, step.count * i // pieces, step.count * (i + 1) // pieces,
-                                      room + threadid() * self.scratch)
-            for own, result in zip(self.outputs, results):
-                memcpy(address(result, True), address(own), own.nbytes)
+            scratch = Block(self.scratch * team)
+            copy_arrays(targets, sources)
+            for before, function in self.calls:
+                self.run_steps(first, before, team, scratch.data)
+                first = before
+                function()
+            self.run_steps(first, self.number, team, scratch.data)
+            copy_arrays(results, outputs)
         finally:
             self.busy = False
         return True
+
+    cdef void run_steps(self, int first, int last, int team, char* room):
+        global threads_used
+        cdef int s = 0
+        cdef ptrdiff_t i, pieces = 0
+        cdef Step* step = NULL
+        if first == last:
+            return
+        if team == 1:
+            with nogil:
+                for s in range(first, last):
+                    run_tiles(&self.steps[s], 0, self.steps[s].count, room)
+            return
+        threads_used = True
+        with nogil, parallel(num_threads=team):
+            for s in range(first, last):
+                step = &self.steps[s]
+                pieces = min(<ptrdiff_t>team, step.count) if step.shared else 1
+                for i in prange(pieces, schedule="static", chunksize=1):
+                    run_tiles(step, step.count * i // pieces, step.count * (i + 1) // pieces,
+                              room + threadid() * self.scratch)
+
+
+cdef int copy_arrays(targets, sources) except -1:
+    for target, source in zip(targets, sources):
+        if target.nbytes != source.nbytes:
+            raise ValueError(f"An array of {source.nbytes} bytes does not go into one of {target.nbytes}.")
+        if target.nbytes:
+            memcpy(address(target, True), address(source), target.nbytes)
+    return 0
+
+
+def cannot_be_repeated():
+    """Says that this thread is doing with NumPy what a plan that it records would have to repeat."""
+    if recording is not None and recorder == PyThread_get_thread_ident():
+        recording.failed = True
 
 
 cdef void run_tiles(const Step* step, ptrdiff_t first, ptrdiff_t last, char* room) noexcept nogil:
@@ -309,14 +292,21 @@ cdef void run_tiles(const Step* step, ptrdiff_t first, ptrdiff_t last, char* roo
         fc_flush_leave(before)
 
 
-def settings_changed():
-    """Makes every plan stale: the next computation may run other tiles than the same one did before."""
-    global settings
-    settings += 1
+def note_change(bint tiles=False):
+    """Says that a layer changed, or with `tiles` a setting of the kernels: the next computation may be another one than
+    the same call made before."""
+    global changes, settings
+    changes += 1
+    settings += tiles
+
+
+def version():
+    """A number that tells whether `note_change` was called in between."""
+    return changes
 
 
 def settings_version():
-    """A number that tells whether `settings_changed` was called in between."""
+    """The same for changes of the kernels' settings."""
     return settings
 
 
@@ -335,7 +325,7 @@ def use_isa(name):
         raise ValueError(f"FASTCONV_ISA must be one that this CPU runs, of {', '.join(isas())}; got {name!r}.")
     before = isas()[level]
     level = isas().index(name)
-    settings_changed()
+    note_change(True)
     return before
 
 

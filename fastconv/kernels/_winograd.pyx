@@ -56,16 +56,21 @@ cdef ptrdiff_t points_of(const fc_axis* axis, const ptrdiff_t* outputs):
     return ((outputs[0] + axis[0].taps - 1) * (outputs[1] + axis[1].taps - 1) * (outputs[2] + axis[2].taps - 1))
 
 
-cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_t itemsize) except -1:
+cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_t itemsize, packs=None) except -1:
     """Transforms the weights and convolves; the job is filled but for the cut into tiles."""
     cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles)
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
-    cdef Block transformed = Block(points * plane(tiles, job.channels, job.filters) * itemsize)
+    cdef ptrdiff_t size = points * plane(tiles, job.channels, job.filters) * itemsize
+    cdef Block transformed = None if packs is None else packs.get((<size_t>tiles, outputs))
+    cdef bint ready = transformed is not None
+    if not ready:
+        transformed = Block(size)
     job.transformed = transformed.data
-    cdef fc_winograd constant = job[0]  # what depends on weights alone, so that a plan sees that it does
-    constant.x = constant.y = constant.index = NULL
-    run(tiles.winograd_weights, &constant, sizeof(constant),
-        blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS), 16.0 * points * job.channels * lanes)
+    if not ready:
+        run(tiles.winograd_weights, job, sizeof(fc_winograd),
+            blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS), 16.0 * points * job.channels * lanes)
+        if packs is not None:
+            packs.keep((<size_t>tiles, outputs), transformed, size)
 
     cdef ptrdiff_t most = BUDGET // (points * (job.channels + lanes) * itemsize)
     cdef ptrdiff_t count = blocks(all, max(most, 4 * tiles.block))
@@ -75,8 +80,8 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
                2.0 * all * points * job.channels * lanes, True, scratch * itemsize)
 
 
-def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None):
-    """y = x * kernel + bias; bias may be None. With `pool`, three window sizes, y and index are of the pooled map."""
+def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None):
+    """y = x * kernel + bias; bias may be None. `packs` keeps the transformed weights. With `pool`, three window sizes, y and index are of the pooled map."""
     cdef fc_winograd job
     cdef int i
     cdef ptrdiff_t step
@@ -97,7 +102,7 @@ def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=F
         for i in range(3):
             job.pool[i] = pool[i]
             job.axis[i].output -= job.axis[i].output % job.pool[i]
-    run_winograd(tiles_of(x), &job, outputs, x.itemsize)
+    run_winograd(tiles_of(x), &job, outputs, x.itemsize, packs)
 
 
 def winograd_backward_input(dy, kernel, dx, window, outputs):

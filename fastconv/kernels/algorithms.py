@@ -35,7 +35,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from ._tiles import register_tile, settings_changed
+from ._tiles import register_tile, note_change
 from .geometry import Window
 
 PASSES = ("forward", "backward_input", "backward_kernel")
@@ -89,7 +89,7 @@ def set_precision(precision: str) -> str:
     if precision not in ("fast", "exact"):
         raise ValueError(f"precision must be 'fast' or 'exact'; got {precision!r}.")
     before, _precision = _precision, precision
-    settings_changed()
+    note_change(True)
     return before
 
 

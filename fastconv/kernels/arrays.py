@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ._memory import Block
+from ._tiles import cannot_be_repeated
 
 FLOAT32, FLOAT64 = FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -59,7 +60,18 @@ def checked(name: str, array, ndim=None, like=None) -> np.ndarray:
 def readable(array: np.ndarray) -> np.ndarray:
     """`array`, or a copy that is contiguous and aligned."""
     flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C", subok=False)
+    if flags.c_contiguous and flags.aligned:
+        return array
+    cannot_be_repeated()
+    return np.array(array, order="C", subok=False)
+
+
+def as_integers(array: np.ndarray) -> np.ndarray:
+    """Integers as int64 that C can read: `array` itself, or a copy."""
+    if array.dtype != np.int64:
+        cannot_be_repeated()
+        array = array.astype(np.int64)
+    return readable(array)
 
 
 def same_shape(name: str, array: np.ndarray, shape, of: str) -> None:

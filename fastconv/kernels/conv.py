@@ -22,26 +22,27 @@ RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 
 def conv_forward(
-    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packed=False,
+    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None,
 ):  # fmt: skip
     """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given.
 
-    `packed`: choose the algorithm as if the kernel's transform cost nothing, since whoever calls keeps it (a Plan)."""
+    `packs`: a Packs that keeps what is made of this kernel and bias, so that it is made once; then the algorithm is chosen
+    as if the making cost nothing."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
-    window, groups = _geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
+    window, groups = conv_geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
     if bias is not None:
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
     problem = Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups)
-    choice = choose(problem, algorithm, packed)
+    choice = choose(problem, algorithm, packs is not None)
     if not y.size:
         return y
     if choice.outputs:
-        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs)
+        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, packs=packs)
     else:
-        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name)
+        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs)
     return y
 
 
@@ -52,7 +53,7 @@ def conv_backward_input(
     dy = checked("dy", dy, RANKS)
     kernel = checked("kernel", kernel, dy.ndim, like=dy)
     input_shape = _shape("input_shape", input_shape, dy.ndim)
-    window, groups = _geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
+    window, groups = conv_geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
     same_shape("dy", dy, (input_shape[0], *window.output, kernel.shape[-1]), "the output's shape")
     dx = empty(input_shape, dy.dtype)
     choice = _choose("backward_input", window, input_shape, kernel.shape, groups, algorithm)
@@ -72,7 +73,7 @@ def conv_backward_kernel(
     dy = checked("dy", dy, RANKS)
     x = checked("x", x, dy.ndim, like=dy)
     kernel_shape = _shape("kernel_shape", kernel_shape, dy.ndim)
-    window, groups = _geometry(x.shape, kernel_shape, strides, padding, dilation_rate, groups)
+    window, groups = conv_geometry(x.shape, kernel_shape, strides, padding, dilation_rate, groups)
     same_shape("dy", dy, (x.shape[0], *window.output, kernel_shape[-1]), "the output's shape")
     dkernel = empty(kernel_shape, dy.dtype)
     choice = _choose("backward_kernel", window, x.shape, kernel_shape, groups, algorithm)
@@ -92,17 +93,17 @@ def explain(
     "isa": ..., "register_tile": ...}, the algorithm of each pass, the instruction set, and pixels x filters that its
     tiles keep in registers. Follows `set_precision`."""
     x_shape = _shape("x_shape", x_shape, len(kernel_shape))
-    window, groups = _geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups)
+    window, groups = conv_geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups)
     found = {kind: _choose(kind, window, x_shape, kernel_shape, groups, None).name for kind in PASSES}
     rows, columns = _tiles.register_tile(dtype == "float64" or dtype == float)
     return found | {"isa": _tiles.build_info()["isa"], "register_tile": f"{rows} x {columns}"}
 
 
-def dense_forward(x, kernel, bias=None):
-    """y (..., K) = x (..., C) times kernel (C, K), plus bias (K,) where given."""
+def dense_forward(x, kernel, bias=None, packs=None):
+    """y (..., K) = x (..., C) times kernel (C, K), plus bias (K,) where given; `packs` as conv_forward's."""
     x = checked("x", x, range(1, 65))
     kernel = checked("kernel", kernel, 2, like=x)
-    y = conv_forward(_pixels(x), kernel[None], bias)
+    y = conv_forward(_pixels(x), kernel[None], bias, packs=packs)
     return y.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
@@ -140,7 +141,7 @@ def _shape(name, shape, ndim) -> tuple[int, ...]:
 
 
 @cached
-def _geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups) -> tuple[Window, int]:
+def conv_geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups) -> tuple[Window, int]:
     """The Window and the number of groups, from shapes; raises ValueError where they do not fit."""
     channels, per_group, filters = x_shape[-1], *kernel_shape[-2:]
     if channels < 1 or per_group < 1 or filters < 1:

@@ -17,7 +17,7 @@ import numpy as np
 from . import _conv_pool, _winograd
 from .algorithms import Problem, choose
 from .arrays import checked, empty, readable, same_shape
-from .conv import RANKS, _geometry, _shape, conv_backward_input, conv_backward_kernel, conv_forward
+from .conv import RANKS, conv_geometry, _shape, conv_backward_input, conv_backward_kernel, conv_forward
 from .geometry import Window, cached, per_axis
 from .pool import max_pool_backward, max_pool_forward
 from .rows import relu_forward
@@ -27,18 +27,18 @@ CUT = 255  # FC_CUT in csrc/tiles.h
 
 def conv_pool_forward(
     x, kernel, bias=None, pool_size=2, *, relu=True, strides=1, padding="valid", dilation_rate=1, groups=None,
-    algorithm=None, packed=False,
+    algorithm=None, packs=None,
 ):  # fmt: skip
-    """(y, index) = max_pool_forward(relu_forward(conv_forward(x, kernel, bias)), pool_size); `packed` as conv_forward's."""
+    """(y, index) = max_pool_forward(relu_forward(conv_forward(x, kernel, bias)), pool_size); `packs` as conv_forward's."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
-    window, groups = _geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
+    window, groups = conv_geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
     if bias is not None:
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     pool, output = _pooled(window, pool_size)
     problem = Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups)
-    choice = choose(problem, algorithm, packed, pool)
+    choice = choose(problem, algorithm, packs is not None, pool)
     if choice.name in ("depthwise", "grouped"):
         y = conv_forward(x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
         y, index = max_pool_forward(relu_forward(y) if relu else y, pool)
@@ -51,9 +51,9 @@ def conv_pool_forward(
         return y, index
     box = (1,) * (3 - len(pool)) + pool
     if choice.outputs:
-        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, box, relu, index)
+        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, box, relu, index, packs)
     else:
-        _conv_pool.conv_pool_forward(x, kernel, bias, y, index, window, box, relu, groups)
+        _conv_pool.conv_pool_forward(x, kernel, bias, y, index, window, box, relu, groups, packs)
     return y, index
 
 
@@ -65,7 +65,7 @@ def conv_pool_backward_input(
     dy = checked("dy", dy, RANKS)
     kernel = checked("kernel", kernel, dy.ndim, like=dy)
     input_shape = _shape("input_shape", input_shape, dy.ndim)
-    window, groups = _geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
+    window, groups = conv_geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
     problem = Problem("backward_input", window, input_shape[0], input_shape[-1], kernel.shape[-1], groups)
     pool, index, choice = _backward(problem, dy, index, pool_size, algorithm)
     if choice.name != "sparse" or not dy.size:
@@ -86,7 +86,7 @@ def conv_pool_backward_kernel(
     dy = checked("dy", dy, RANKS)
     x = checked("x", x, dy.ndim, like=dy)
     kernel_shape = _shape("kernel_shape", kernel_shape, dy.ndim)
-    window, groups = _geometry(x.shape, kernel_shape, strides, padding, dilation_rate, groups)
+    window, groups = conv_geometry(x.shape, kernel_shape, strides, padding, dilation_rate, groups)
     problem = Problem("backward_kernel", window, len(x), x.shape[-1], kernel_shape[-1], groups)
     pool, index, choice = _backward(problem, dy, index, pool_size, algorithm)
     if choice.name != "sparse" or not dy.size:

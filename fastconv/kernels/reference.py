@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from .geometry import Window
+from .reference_moves import *  # noqa: F403
 from .reference_maps import add_into, combine, map_backward, map_forward, reduce, reduce_products  # noqa: F401
 
 ALL = (slice(None),)
@@ -242,6 +243,141 @@ def softmax_crossentropy_backward(dloss, probabilities, target):
     target = target.astype(np.float64)
     slopes = probabilities * target.sum(axis=1, keepdims=True) - target
     return (dloss[:, None] * slopes).astype(probabilities.dtype)
+
+
+# -------------------------------------------------------------------------------------------------- normalization
+
+def batch_norm_forward(x, gamma, beta, epsilon, residual=None, relu=False):
+    """x (..., C), gamma and beta (C,) or None -> y, and the mean, 1 / sqrt(variance + epsilon) and variance of all axes
+    but the last. y = normalized x * gamma + beta, then + residual, then ReLU."""
+    rows = _rows(x.astype(np.float64))
+    mean, variance = rows.mean(axis=0), rows.var(axis=0)
+    y = _normalized(x, mean, variance + epsilon, gamma, beta, residual, relu)
+    return y, *[array.astype(x.dtype) for array in (mean, 1 / np.sqrt(variance + epsilon), variance)]
+
+
+def batch_norm_backward(dy, x, gamma, mean, inverse_std, y=None, needs=(True, True, True), residual=False):
+    """dy, and what forward took and gave -> dx, dgamma, dbeta and dresidual; y is given where forward had ReLU."""
+    g, wide = _cut(dy, y), x.astype(np.float64)
+    scale = inverse_std * np.float64(1) if gamma is None else inverse_std * gamma.astype(np.float64)
+    axes = tuple(range(x.ndim - 1))
+    normal = (wide - mean) * inverse_std
+    dbeta, dgamma = g.sum(axis=axes), (g * normal).sum(axis=axes)
+    dx = scale * (g - (dbeta + normal * dgamma) / (x.size // x.shape[-1]))
+    return _needed(x.dtype, (*needs, residual), dx, dgamma if gamma is not None else None, dbeta, g)
+
+
+def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, residual=None, relu=False):
+    """The same with given statistics (C,) -> y and 1 / sqrt(variance + epsilon)."""
+    spread = variance.astype(np.float64) + epsilon
+    return _normalized(x, mean, spread, gamma, beta, residual, relu), (1 / np.sqrt(spread)).astype(x.dtype)
+
+
+def batch_norm_inference_backward(dy, x, gamma, mean, inverse_std, y=None, needs=(True,) * 5, residual=False):
+    """-> dx, dgamma, dbeta, dmean, dvariance and dresidual."""
+    g, wide = _cut(dy, y), x.astype(np.float64)
+    weight, inverse = np.float64(1) if gamma is None else gamma.astype(np.float64), inverse_std.astype(np.float64)
+    axes = tuple(range(x.ndim - 1))
+    dbeta, dgamma = g.sum(axis=axes), (g * (wide - mean) * inverse).sum(axis=axes)
+    dmean, dvariance = -weight * inverse * dbeta, -0.5 * weight * inverse**2 * dgamma
+    results = g * weight * inverse, dgamma if gamma is not None else None, dbeta, dmean, dvariance, g
+    return _needed(x.dtype, (*needs, residual), *results)
+
+
+def batch_norm_update(moving_mean, moving_variance, mean, variance, momentum):
+    """In place: moving = moving * momentum + new * (1 - momentum)."""
+    for moving, new in ((moving_mean, mean), (moving_variance, variance)):
+        moving[...] = moving * np.float64(momentum) + new * np.float64(1 - momentum)
+
+
+def batch_norm_fold(gamma, beta, mean, variance, epsilon):
+    """-> scale and shift: inference is x * scale + shift."""
+    scale = (1 if gamma is None else gamma) / np.sqrt(variance.astype(np.float64) + epsilon)
+    shift = (0 if beta is None else beta) - mean * scale
+    return scale.astype(mean.dtype), shift.astype(mean.dtype)
+
+
+def scale_shift_forward(x, scale, shift, residual=None, relu=False):
+    """x (..., C) * scale (C,) + shift (C,), then + residual, then ReLU."""
+    return _normalized(x, np.float64(0), np.float64(1), scale, shift, residual, relu)
+
+
+def group_norm_forward(x, gamma, beta, groups, epsilon):
+    """x (N, ..., C) -> y, and the mean and 1 / sqrt(variance + epsilon) (N, groups) of runs of C / groups channels."""
+    runs = _runs(x, groups)
+    mean, spread = runs.mean(axis=(1, 3), keepdims=True), runs.var(axis=(1, 3), keepdims=True) + epsilon
+    normal = ((runs - mean) / np.sqrt(spread)).reshape(x.shape)
+    y = _normalized(normal, np.float64(0), np.float64(1), gamma, beta)
+    return [array.astype(x.dtype) for array in (y, mean[:, 0, :, 0], 1 / np.sqrt(spread)[:, 0, :, 0])]
+
+
+def group_norm_backward(dy, x, gamma, mean, inverse_std, needs=(True, True, True)):
+    """-> dx, dgamma and dbeta."""
+    groups, axes = mean.shape[1], tuple(range(x.ndim - 1))
+    inverse = inverse_std[:, None, :, None].astype(np.float64)
+    normal = (_runs(x, groups) - mean[:, None, :, None]) * inverse
+    dgamma, dbeta = (dy * normal.reshape(x.shape)).sum(axis=axes), dy.sum(axis=axes, dtype=np.float64)
+    h = _runs(dy if gamma is None else dy * gamma.astype(np.float64), groups)
+    means = [array.mean(axis=(1, 3), keepdims=True) for array in (h, h * normal)]
+    dx = (inverse * (h - means[0] - normal * means[1])).reshape(x.shape)
+    return _needed(x.dtype, needs, dx, dgamma if gamma is not None else None, dbeta)
+
+
+def layer_norm_forward(x, gamma, beta, epsilon, axes=1):
+    """x -> y, and the mean and 1 / sqrt(variance + epsilon) over the last `axes` axes."""
+    last, wide = tuple(range(x.ndim - axes, x.ndim)), x.astype(np.float64)
+    mean, spread = wide.mean(axis=last, keepdims=True), wide.var(axis=last, keepdims=True) + epsilon
+    lead = x.shape[: x.ndim - axes]
+    y = _normalized(wide, mean, spread, gamma, beta)
+    return [array.astype(x.dtype) for array in (y, mean.reshape(lead), (1 / np.sqrt(spread)).reshape(lead))]
+
+
+def layer_norm_backward(dy, x, gamma, mean, inverse_std, needs=(True, True, True)):
+    """-> dx, dgamma and dbeta."""
+    lead = tuple(range(inverse_std.ndim))
+    last = tuple(range(inverse_std.ndim, x.ndim))
+    inverse = np.expand_dims(inverse_std.astype(np.float64), last)
+    normal = (x - (0 if mean is None else np.expand_dims(mean.astype(np.float64), last))) * inverse
+    h = dy * (np.float64(1) if gamma is None else gamma.astype(np.float64))
+    dx = h - normal * (h * normal).mean(axis=last, keepdims=True)
+    if mean is not None:
+        dx = dx - h.mean(axis=last, keepdims=True)
+    dgamma, dbeta = (dy * normal).sum(axis=lead), dy.sum(axis=lead, dtype=np.float64)
+    return _needed(x.dtype, needs, inverse * dx, dgamma if gamma is not None else None, dbeta)
+
+
+def rms_norm_forward(x, gamma, epsilon, axes=1):
+    """x -> x * gamma / sqrt(mean(x * x) + epsilon) over the last `axes` axes, and 1 / that root."""
+    wide = x.astype(np.float64)
+    spread = (wide * wide).mean(axis=tuple(range(x.ndim - axes, x.ndim)), keepdims=True) + epsilon
+    y = _normalized(wide, np.float64(0), spread, gamma, None)
+    return y.astype(x.dtype), (1 / np.sqrt(spread)).reshape(x.shape[: x.ndim - axes]).astype(x.dtype)
+
+
+def rms_norm_backward(dy, x, gamma, inverse_std, needs=(True, True)):
+    """-> dx and dgamma."""
+    return layer_norm_backward(dy, x, gamma, None, inverse_std, (*needs, False))[:2]
+
+
+def _normalized(x, mean, spread, gamma, beta, residual=None, relu=False):
+    y = (x - mean.astype(np.float64)) / np.sqrt(spread)
+    y = y if gamma is None else y * gamma
+    y = y if beta is None else y + beta
+    y = y if residual is None else y + residual
+    return (relu_forward(y) if relu else y).astype(x.dtype)
+
+
+def _cut(dy, y):
+    return (dy if y is None else relu_backward(dy, y)).astype(np.float64)
+
+
+def _needed(dtype, needs, *results):
+    """The results in this dtype; None where they are not needed, or are none."""
+    return tuple(array.astype(dtype) if need and array is not None else None for need, array in zip(needs, results))
+
+
+def _runs(x, groups):
+    return x.astype(np.float64).reshape(len(x), -1, groups, x.shape[-1] // groups)
 
 
 # ------------------------------------------------------------------------------------------------ optimizer steps

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import _rows
-from .arrays import checked, empty, readable, same_shape
+from .arrays import as_integers, checked, empty, same_shape
 from .maps import reduce
 
 
@@ -94,7 +94,7 @@ def _target(target, logits):
         raise ValueError(
             f"Labels must be in [0, {logits.shape[1]}), one a class; got {target.min()} to {target.max()}."
         )
-    return readable(target.astype(np.int64, copy=False))
+    return as_integers(target)
 
 
 def _mapped(kernel, x, *others):

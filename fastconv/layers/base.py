@@ -3,14 +3,18 @@
 It is not the training loop (trainer.py) and does no arithmetic (ops do). Contract for subclasses, as in Keras: keep
 each constructor argument as an attribute of the same name, make weights in `build(input_shape)` by `add_weight`,
 compute in `call(inputs)` or `call(inputs, training=False)`; `__call__` converts, builds and checks before it calls.
-Shapes are tuples whose first entry is the batch, None where the size is open.
+Shapes are tuples whose first entry is the batch, None where the size is open. Threads may call one layer, built or not:
+`build` runs once, in one of them, and leaves no weights if it fails.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import math
 import operator
+import os
 import re
 import threading
 from contextlib import contextmanager
@@ -18,19 +22,29 @@ from contextlib import contextmanager
 import numpy as np
 
 from fastconv import initializers, kernels, ops, registry
+from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import configs
+from fastconv.nest import flatten, map_leaves
+from fastconv.symbolic import KerasTensor, NoValues, is_tracing
 from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
     "noise_shape", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
 ))  # fmt: skip
-_counts: dict[str, int] = {}
+_counts: dict[str, itertools.count] = {}
+building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
+if hasattr(os, "register_at_fork"):  # a child never waits for a thread that it does not have
+    os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
+
+
+_NO_LAYERS = ("_holders", "_build_shape", "_checked_shape")  # notes of a layer's own, which hold none
 
 
 class _State(threading.local):
+    inside = False  # a layer's call that is being drawn
     training = False  # what a layer inside a running call inherits
-    initialize = True  # False while a file is loaded: its weights follow
+    room = None  # while a file is loaded, whose weights follow: the bytes that are left for them
 
 
 _state = _State()
@@ -49,18 +63,26 @@ def snake_case(name: str) -> str:
 
 def _automatic_name(cls) -> str:
     stem = snake_case(cls.__name__)
-    _counts[stem] = count = _counts.get(stem, -1) + 1
+    count = next(_counts.setdefault(stem, itertools.count()))
     return f"{stem}_{count}" if count else stem
 
 
 @contextmanager
-def uninitialized_weights():
-    """Weights that are built inside hold arbitrary values and draw no random numbers."""
-    _state.initialize = False
+def uninitialized_weights(size):
+    """Weights that are built inside are zero and draw no random numbers; ValueError if they take more than `size`
+    bytes, before they do."""
+    before, _state.room = _state.room, size
     try:
         yield
     finally:
-        _state.initialize = True
+        _state.room = before
+
+
+def _uninitialized(shape, dtype):
+    _state.room -= math.prod(shape) * dtype.itemsize
+    if _state.room < 0:
+        raise ValueError(f"a weight of shape {shape} is larger than what is stored.")
+    return np.broadcast_to(np.zeros((), dtype), shape)  # the Parameter's copy is the only array of its size
 
 
 @functools.cache
@@ -72,12 +94,36 @@ def _takes_training(cls) -> bool:
 def _build_once(build):
     @functools.wraps(build)
     def wrapper(self, input_shape):
-        if not self.built:
-            build(self, tuple(input_shape))
-            self.built = True
-            self._build_shape = tuple(input_shape)
+        if self.built:
+            return
+        with building:
+            if self._half_built:  # the build of a base class, called by a subclass's own
+                build(self, _shape_of(input_shape))
+            elif not self.built:  # another thread may have been at it
+                _build_whole(self, build, _shape_of(input_shape))
 
     return wrapper
+
+
+def _shape_of(shape):
+    return tuple(shape) if is_shape(shape) else shape
+
+
+def _build_whole(layer, build, shape):
+    own = layer._weights, layer._fixed_weights
+    counts = [len(weights) for weights in own]
+    layer._half_built = True
+    try:
+        build(layer, shape)
+        layer._build_shape = shape
+        layer.built = True  # last: who sees it takes no lock
+    except BaseException:  # Ctrl-C too: what is built again must not have its weights twice
+        layer.built = False
+        for weights, count in zip(own, counts):
+            del weights[count:]
+        raise
+    finally:
+        layer._half_built = False
 
 
 class Layer:
@@ -89,11 +135,11 @@ class Layer:
     """
 
     built = False
+    _half_built = False
     _build_shape = None
     _checked_shape = None
-    _fused_mark = None  # for which layers/fusion.py has checked the layers that run with this one
-    _holders = (-1, ())  # the changes so far, and the attributes that may hold layers, see _sublayers
-    _changes = 0  # of attributes, but for what a call notes about its input: plans become stale by it
+    _holders = (-1, ())  # the version then, and the attributes that may hold layers, see _sublayers
+    _node = None  # its first call in a graph
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
@@ -115,12 +161,12 @@ class Layer:
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
-        if name not in ("_checked_shape", "_fused_mark", "_holders"):
-            vars(self)["_changes"] = self._changes + 1
+        if name not in ("_checked_shape", "_holders"):  # notes that a call makes for itself
+            kernels.note_change()  # after the change: who knows the number knows the change
 
     def __delattr__(self, name):
         object.__delattr__(self, name)
-        vars(self)["_changes"] = self._changes + 1
+        kernels.note_change()
 
     def __getattr__(self, name):
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
@@ -138,38 +184,109 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs).")
 
     def compute_output_shape(self, input_shape) -> tuple:
-        """The output's shape for an input's shape. The default runs the layer once on a sample of zeros."""
-        if None in input_shape[1:]:
-            raise NotImplementedError(
-                f"{type(self).__name__} must define compute_output_shape(input_shape) to take sizes of None."
-            )
-        with no_grad():
-            output = self(np.zeros((1, *input_shape[1:]), self._dtype), training=False)
-        return (input_shape[0], *output.shape[1:])
+        """The output's shape for an input's shape, or a nest of them. The default asks the ops that `call` uses."""
+        return map_leaves(lambda tensor: tensor.shape, self.draw_inside(map_shapes(self._symbol, input_shape)))
 
     def check_input(self, shape) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 
     # Calling
 
-    def __call__(self, inputs, training=None):
-        """Output of the layer as a Tensor; `inputs` is an array or a Tensor, converted to the layer's dtype.
+    def __call__(self, inputs, *args, training=None, **kwargs):
+        """Output of the layer as a Tensor, or a nest of them; `inputs` is an array or a Tensor, or a nest of them,
+        converted to the layer's dtype.
 
-        `training` None means: as the layer or model that is calling this one, else False.
+        `training` None means: as the layer or model that is calling this one, else False. Called on a tensor without
+        data (`fastconv.Input`), it draws: the result stands for what the layer will compute.
         """
-        x = self.prepare(inputs)
+        return self.call_prepared(self.prepare(inputs), *args, training=training, **kwargs)
+
+    def call_prepared(self, x, *args, training=None, **kwargs):
+        """As `__call__`, for what `prepare` gave."""
+        if not _state.inside and not is_tracing() and symbolic_leaves((x, args, kwargs)):
+            return self._draw(x, args, training, kwargs)
+        return self.run(x, training, *args, **kwargs)
+
+    def run(self, x, training=None, *args, **kwargs):
+        """`call` in this mode."""
         outer = _state.training
-        _state.training = training = in_training(training)
         try:
-            return self.call(x, training=training) if _takes_training(type(self)) else self.call(x)
+            _state.training = training = in_training(training)
+            if _takes_training(type(self)):
+                return self.call(x, *args, training=training, **kwargs)
+            return self.call(x, *args, **kwargs)
         finally:
             _state.training = outer
 
-    def prepare(self, inputs) -> Tensor:
-        """`inputs` as a Tensor of the layer's dtype, checked; builds the layer for it."""
+    def _draw(self, x, args, training, kwargs):
+        """What the call would give, for tensors without data: a node of the user's graph."""
+        outputs = self.draw_inside(x, *args, training=training, **kwargs)
+        # Each node has tensors of its own: a layer may give what it was given, or a constant.
+        outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)
+        node = Node(self, (x, *args), kwargs if training is None else {**kwargs, "training": training}, outputs)
+        self.note_call(node)
+        return outputs
+
+    def note_call(self, node):
+        """Notes the layer's first call in a graph."""
+        if self._node is None:
+            object.__setattr__(self, "_node", node)
+
+    def __getstate__(self):
+        """What copies keep: all but the calls in graphs, which Graph copies itself."""
+        return {name: value for name, value in vars(self).items() if name not in ("_node", "_holders")}
+
+    def draw_inside(self, x, *args, training=None, **kwargs):
+        """The tensors without data that `call` gives for such, which are no nodes of a graph."""
+        outer, _state.inside = _state.inside, True
+        try:
+            return self.run(x, training, *args, **kwargs)
+        except NoValues as error:
+            shapes = map_leaves(lambda leaf: leaf.shape, x)
+            if type(self).compute_output_shape is not Layer.compute_output_shape:
+                return map_shapes(self._symbol, self.compute_output_shape(shapes))
+            return self._tried(shapes, error)
+        finally:
+            _state.inside = outer
+
+    def _tried(self, shapes, error):
+        """The shapes of what `call` gives for one sample of zeros, since it asks for values."""
+        if any(None in shape[1:] for shape in flatten_shapes(shapes)):
+            raise NoValues(
+                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is open: "
+                f"define compute_output_shape(input_shape). ({error})"
+            ) from None
+        with no_grad():
+            y = self.run(map_shapes(lambda shape: Tensor(np.zeros((1, *shape[1:]), self._dtype)), shapes), False)
+        return map_leaves(lambda leaf: self._symbol((None, *leaf.shape[1:])), y)
+
+    def _symbol(self, shape):
+        return KerasTensor(shape, self._dtype)
+
+    @property
+    def input(self):
+        """The tensors of the layer's first call in a graph; AttributeError if there was none."""
+        return self._drawn().args[0]
+
+    @property
+    def output(self):
+        """What the layer's first call in a graph gave; AttributeError if there was none."""
+        return self._drawn().outputs
+
+    def _drawn(self):
+        if self._node is None:
+            raise AttributeError(f"Layer {self.name!r} was not called in a graph, so it has no input and output tensors.")
+        return self._node
+
+    def prepare(self, inputs):
+        """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
+        if isinstance(inputs, (list, tuple, dict)) and any(isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)):
+            x = map_leaves(self._convert, inputs)
+            self.ensure_built(map_leaves(lambda leaf: leaf.shape, x))
+            return x
         x = inputs if type(inputs) is Tensor and inputs.dtype == self._dtype else self._convert(inputs)
         if x.shape[1:] != self._checked_shape or not self.built:
-            self._check_and_build(x.shape)
+            self.ensure_built(x.shape)
         return x
 
     def _convert(self, inputs) -> Tensor:
@@ -177,19 +294,27 @@ class Layer:
             return wrap(inputs)
         if isinstance(inputs, Layer):
             raise TypeError(
-                f"{type(self).__name__} was called on {inputs.name!r}, a layer. Models are built as "
-                "Sequential([...]) here; calling layers on Input() is not supported yet."
+                f"{type(self).__name__} was called on {inputs.name!r}, a layer. Call it on what a layer gives: "
+                f"x = fastconv.Input(shape); x = {inputs.name}(x)."
             )
         if isinstance(inputs, Tensor):
-            return inputs if inputs.dtype == self._dtype else ops.cast(inputs, self._dtype)
+            if inputs.dtype == self._dtype or inputs.symbolic and inputs.dtype.kind != "f":
+                return inputs
+            return ops.cast(inputs, self._dtype)
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
 
-    def _check_and_build(self, shape):
-        if not shape:
-            raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
+    def ensure_built(self, shape):
+        """Checks an input's shape, or a nest of shapes, and builds the layer for it."""
+        if is_shape(shape):
+            if not shape:
+                raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
+            self.check_input(shape)
+            self.build((None, *shape[1:]))
+            self._checked_shape = shape[1:]
+            return
         self.check_input(shape)
-        self.build((None, *shape[1:]))
-        self._checked_shape = shape[1:]
+        if not self.built:
+            self.build(map_shapes(lambda one: (None, *one[1:]), shape))
 
     # Weights
 
@@ -197,10 +322,7 @@ class Layer:
         """A new weight of this layer. `trainable=False` keeps it out of training for good."""
         dtype = self._dtype if dtype is None else _float_dtype(dtype, type(self).__name__)
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        if _state.initialize:
-            values = initializers.get(initializer)(shape, dtype)
-        else:
-            values = np.empty(shape, dtype)
+        values = initializers.get(initializer)(shape, dtype) if _state.room is None else _uninitialized(shape, dtype)
         weight = Parameter(values)
         kept = self._weights if trainable else self._fixed_weights
         weight.name = name or f"weight{len(self._weights) + len(self._fixed_weights)}"
@@ -209,23 +331,18 @@ class Layer:
         return weight
 
     def _sublayers(self) -> list[Layer]:
-        changes, holders = self._holders
-        if changes != self._changes:
+        """The layers that attributes hold, in lists, tuples and dicts too, each once."""
+        (noted, holders), version = self._holders, kernels.version()
+        if noted != version:
             weights = self._weights, self._fixed_weights
             holders = [
-                value if isinstance(value, list) else tuple(layers)  # a list may change where it is
-                for value in vars(self).values()
-                if not any(value is own for own in weights)
-                for layers in [[item for item in _items(value) if isinstance(item, Layer)]]
-                if layers or isinstance(value, list)
-            ]
-            self._holders = self._changes, holders
-        found = []
-        for holder in holders:
-            for item in holder:
-                if isinstance(item, Layer) and all(item is not other for other in found):
-                    found.append(item)
-        return found
+                value for name, value in list(vars(self).items())  # no thread sets another while `list` runs
+                if (isinstance(value, Layer) or (isinstance(value, (list, tuple, dict)) and name not in _NO_LAYERS))
+                and not any(value is own for own in weights)
+            ]  # fmt: skip
+            self._holders = version, holders
+        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Layer)}
+        return list(found.values())
 
     @property
     def weights(self) -> list[Parameter]:
@@ -300,8 +417,27 @@ class Layer:
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
 
 
-def _items(value):
-    return value if isinstance(value, (list, tuple)) else (value,)
+def is_shape(value) -> bool:
+    """Whether `value` is a shape, not a nest of shapes."""
+    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, (int, np.integer)) for size in value)
+
+
+def map_shapes(function, structure):
+    """`structure`, a nest of shapes, with `function(shape)` for each."""
+    if is_shape(structure):
+        return function(tuple(structure))
+    if isinstance(structure, dict):
+        return {key: map_shapes(function, part) for key, part in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(map_shapes(function, part) for part in structure)
+    raise TypeError(f"A shape is a tuple of ints and None, such as (None, 28, 28, 1); got {structure!r}.")
+
+
+def flatten_shapes(structure) -> list:
+    """The shapes in a nest of shapes."""
+    found = []
+    map_shapes(found.append, structure)
+    return found
 
 
 def _float_dtype(dtype, owner: str) -> np.dtype:

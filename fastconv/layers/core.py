@@ -7,20 +7,38 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from fastconv import initializers, ops, rng
+from fastconv.graph import Node
 from fastconv.layers import activations
 from fastconv.layers.base import Layer, sample_shape
 from fastconv.layers.spatial import check_data_format, positive
+from fastconv.symbolic import KerasTensor, NoValues
 
 
 class InputLayer(Layer):
     """The declared input of a Sequential; made by `Input`."""
 
     def __init__(self, shape, batch_size=None, dtype=None, name=None):
-        super().__init__(name=name, dtype=dtype)
+        integers = np.dtype(dtype).kind in "iub" if dtype is not None else False
+        super().__init__(name=name, dtype=None if integers else dtype)
+        if integers:
+            self._dtype = np.dtype(dtype)
         self.shape = sample_shape(shape, "shape")
         self.batch_size = None if batch_size is None else positive(batch_size, "batch_size", self)
         self.build((self.batch_size, *self.shape))
+        self._start()
+
+    def _start(self):
+        self.note_call(Node(self, (), {}, KerasTensor((self.batch_size, *self.shape), self._dtype, self.name)))
+
+    @property
+    def output(self):
+        """The tensor at which a graph starts."""
+        if self._node is None:  # a copy's
+            self._start()
+        return self._node.outputs
 
     def call(self, inputs):
         return inputs
@@ -29,12 +47,21 @@ class InputLayer(Layer):
         return tuple(input_shape)
 
 
-def Input(shape, batch_size=None, dtype=None, name=None) -> InputLayer:
-    """Declares a Sequential's input: `shape` of one sample, such as (28, 28, 1); None where a size is open.
+def Input(
+    shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None, optional=False
+) -> KerasTensor:
+    """The start of a graph, or a Sequential's declared input: a tensor without data, on which layers are called.
 
-    `batch_size` only shows in `summary()`. `dtype` is "float32" or "float64".
+    `shape` is that of one sample, such as (28, 28, 1), with None where a size is open; `batch_shape` has the batch in
+    front. `dtype` is "float32", "float64", or an integer type for what a layer such as Rescaling converts.
     """
-    return InputLayer(shape, batch_size, dtype, name)
+    if sparse or ragged or tensor is not None or optional:
+        raise ValueError("Input takes no sparse, ragged, optional or given tensors here; leave these arguments out.")
+    if (shape is None) == (batch_shape is None):
+        raise ValueError("Input needs either shape, of one sample, or batch_shape, with the batch in front.")
+    if shape is None:
+        batch_size, *shape = batch_shape
+    return InputLayer(tuple(shape) if hasattr(shape, "__len__") else shape, batch_size, dtype, name).output
 
 
 class Flatten(Layer):
@@ -46,7 +73,10 @@ class Flatten(Layer):
         self.data_format = data_format
 
     def call(self, inputs):
-        return ops.reshape(inputs, self.compute_output_shape(inputs.shape))
+        features = self.compute_output_shape(inputs.shape)[1]
+        if features is None:
+            raise NoValues("The number of features follows from sizes that are open.")
+        return ops.reshape(inputs, (-1, features))
 
     def compute_output_shape(self, input_shape):
         sizes = input_shape[1:]
@@ -109,14 +139,14 @@ class Dropout(Layer):
             raise ValueError(f"Dropout: rate must be between 0 and 1; got {rate!r}.")
         self.rate = float(rate)
         self.seed = seed
-        self._generator = None if seed is None else rng.seeded(seed)
+        self._generator = None if seed is None else rng.SeedGenerator(seed)
 
     def call(self, inputs, training=False):
         if not training or not self.rate:
             return inputs
         if self.rate == 1:
             return inputs * 0.0
-        return ops.dropout(inputs, self.rate, self._generator or rng.generator())
+        return ops.dropout(inputs, self.rate, seed=self._generator)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

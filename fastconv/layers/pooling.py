@@ -53,7 +53,7 @@ class GlobalPooling(Spatial):
 
     def call(self, inputs):
         y = type(self)._op(inputs)
-        return ops.reshape(y, self.compute_output_shape(inputs.shape)) if self.keepdims else y
+        return ops.reshape(y, (-1, *self.compute_output_shape(inputs.shape)[1:])) if self.keepdims else y
 
     def compute_output_shape(self, input_shape):
         self.check_input(input_shape)

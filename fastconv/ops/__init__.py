@@ -8,6 +8,7 @@ takes the dtype of the others. Nothing is converted silently.
 from __future__ import annotations
 
 from ..tensor import Tensor
+from . import image  # noqa: F401: keras.ops.image
 from .activations import (
     elu,
     gelu,
@@ -33,6 +34,7 @@ from .activations import (
 )
 from .conv import conv
 from .conv_pool import conv_pool
+from .copying import flip, pad, repeat, tile, upsample
 from .dropout import dropout
 from .elementwise import (
     abs,
@@ -53,20 +55,48 @@ from .elementwise import (
     square,
     subtract,
 )
+from .indexing import get_item, slice, take, take_along_axis
+from .joining import concatenate, split, stack, unstack
 from .linear import dense, matmul
 from .losses import binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy
+from .normalization import (
+    batch_norm,
+    batch_normalization,
+    group_norm,
+    layer_norm,
+    layer_normalization,
+    moments,
+    normalize,
+    rms_normalization,
+)
 from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
 from .reductions import max, mean, min, std, sum, var
-from .shaping import cast, convert_to_tensor, get_item, one_hot, reshape, transpose
+from .shaping import (
+    broadcast_to,
+    cast,
+    check_labels,
+    convert_to_tensor,
+    expand_dims,
+    moveaxis,
+    one_hot,
+    reshape,
+    squeeze,
+    swapaxes,
+    transpose,
+)
 
 __all__ = [
     "abs",
     "add",
     "average_pool",
+    "batch_norm",
+    "batch_normalization",
     "binary_crossentropy",
+    "broadcast_to",
     "cast",
     "categorical_crossentropy",
     "clip",
+    "concatenate",
     "conv",
     "conv_pool",
     "convert_to_tensor",
@@ -76,14 +106,19 @@ __all__ = [
     "elu",
     "erf",
     "exp",
+    "expand_dims",
+    "flip",
     "gelu",
     "get_item",
     "global_average_pool",
     "global_max_pool",
+    "group_norm",
     "hard_sigmoid",
     "hard_silu",
     "hard_swish",
     "hard_tanh",
+    "layer_norm",
+    "layer_normalization",
     "leaky_relu",
     "log",
     "log_sigmoid",
@@ -96,31 +131,47 @@ __all__ = [
     "min",
     "minimum",
     "mish",
+    "moments",
+    "moveaxis",
     "multiply",
     "negative",
+    "normalize",
     "one_hot",
+    "pad",
     "power",
     "reciprocal",
     "relu",
     "relu6",
+    "repeat",
     "reshape",
+    "rms_normalization",
     "rsqrt",
     "selu",
     "sigmoid",
     "silu",
+    "slice",
     "softmax",
     "softplus",
     "softsign",
     "sparse_categorical_crossentropy",
+    "split",
     "sqrt",
     "square",
+    "squeeze",
+    "stack",
     "std",
     "subtract",
     "sum",
+    "swapaxes",
     "swish",
+    "take",
+    "take_along_axis",
     "tanh",
     "tanh_shrink",
+    "tile",
     "transpose",
+    "unstack",
+    "upsample",
     "var",
 ]
 

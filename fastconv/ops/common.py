@@ -5,6 +5,7 @@ No operation stands here. Contract: `elementwise` returns exactly what the NumPy
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 
@@ -38,6 +39,17 @@ def unbroadcast(gradient, shape, factor=None, sign=1):
     return kernels.reduce_products(gradient, factor, axes, sign).reshape(shape)
 
 
+def broadcast_shape(name, *shapes):
+    """The shape that `shapes` broadcast to, None where a size is open; ValueError, naming both, where they do not."""
+    result = []
+    for sizes in itertools.zip_longest(*[shape[::-1] for shape in shapes], fillvalue=1):
+        known = {size for size in sizes if size not in (1, None)}
+        if len(known) > 1:
+            raise ValueError(f"{name}: shapes {' and '.join(map(str, shapes))} do not broadcast together.")
+        result.append(known.pop() if known else None if None in sizes else 1)
+    return tuple(result[::-1])
+
+
 def normalize_axis(axis, ndim):
     """`axis` as an int from 0 to ndim - 1."""
     number = operator.index(axis)
@@ -65,6 +77,16 @@ def reduced_shape(shape, axis, keepdims):
     """The shape of a reduction over `axis`."""
     axes = normalize_axes(axis, len(shape))
     return tuple([1 if i in axes else size for i, size in enumerate(shape) if keepdims or i not in axes])
+
+
+_OPEN = 1 << 20  # stands for a size of None
+
+
+def with_sizes(shape, output):
+    """The batch and the output sizes of `shape` (N, *sizes, C), by a function of known sizes; None stays None."""
+    sizes = shape[1:-1]
+    found = output(tuple(_OPEN if size is None else size for size in sizes))
+    return (shape[0], *[None if size is None else out for size, out in zip(sizes, found)])
 
 
 def check_data_format(data_format):

@@ -7,14 +7,20 @@ Contract: channels last; backward is two kernel calls and a sum, each made only 
 from __future__ import annotations
 
 from .. import kernels
-from ..tensor import Op, is_recording
-from .common import check_data_format
+from ..tensor import Op
+from .common import check_data_format, with_sizes
 
 
 class Conv(Op):
+    kernels = weights = True
+
+    @staticmethod
+    def shape(x, kernel, bias=None, **geometry):
+        return (*conv_shape(x, kernel, bias, **geometry), kernel[-1])
+
     def forward(self, x, kernel, bias, **geometry):
         self.x, self.kernel, self.geometry = x, kernel, geometry
-        return kernels.conv_forward(x, kernel, bias, packed=not is_recording(), **geometry)
+        return kernels.conv_forward(x, kernel, bias, packs=self.packs, **geometry)
 
     def backward(self, dy):
         x, kernel, geometry = self.x, self.kernel, self.geometry
@@ -22,6 +28,16 @@ class Conv(Op):
         dkernel = kernels.conv_backward_kernel(dy, x, kernel.shape, **geometry) if self.needs[1] else None
         dbias = kernels.bias_backward(dy) if self.needs[2] else None
         return dx, dkernel, dbias
+
+
+def conv_shape(x, kernel, bias, *, strides=1, padding="valid", dilation_rate=1, groups=None):
+    """The batch and the output's sizes of a convolution of these shapes; ValueError where they do not fit."""
+    if bias is not None and tuple(bias) != (kernel[-1],):
+        raise ValueError(f"bias must have one entry a filter, {(kernel[-1],)}; got shape {bias}.")
+    if len(x) != len(kernel):
+        raise ValueError(f"inputs of shape {x} and a kernel of shape {kernel} must have equally many axes.")
+    return with_sizes(x, lambda sizes: kernels.conv_geometry(
+        (1, *sizes, x[-1]), kernel, strides, padding, dilation_rate, groups)[0].output)  # fmt: skip
 
 
 def conv(

@@ -7,14 +7,23 @@ Not here: when that is so (layers.fusion), and the windows (kernels). Contract: 
 from __future__ import annotations
 
 from .. import kernels
-from ..tensor import Op, is_recording
+from ..tensor import Op
+from .common import with_sizes
+from .conv import conv_shape
 
 
 class ConvPool(Op):
+    kernels = weights = True
+
+    @staticmethod
+    def shape(x, kernel, bias, *, pool_size, relu, **geometry):
+        batch, *sizes = conv_shape(x, kernel, bias, **geometry)
+        return (*with_sizes((batch, *sizes, None), lambda s: kernels.Window.of(s, pool_size, pool_size).output), kernel[-1])
+
     def forward(self, x, kernel, bias, *, pool_size, relu, **geometry):
         self.x, self.kernel, self.pool_size, self.geometry = x, kernel, pool_size, geometry
         y, self.index = kernels.conv_pool_forward(
-            x, kernel, bias, pool_size, relu=relu, packed=not is_recording(), **geometry
+            x, kernel, bias, pool_size, relu=relu, packs=self.packs, **geometry
         )
         return y
 

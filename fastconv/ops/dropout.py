@@ -1,34 +1,83 @@
-"""Dropout: the only op that draws random numbers.
+"""Dropout, and the ops that draw random numbers: kernels count them out of a SeedGenerator's state, which they advance.
 
-Contract: one uniform float32 number an element, drawn in C order from fastconv's generator unless a seed is given; the
-kernels' threads have no part in it.
+Not here: the functions of `fastconv.random` that need more than one kernel (random.py). Contract: the attribute `source`
+is a SeedGenerator, or a FixedSeed, which gives the same numbers at every call.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..rng import generator
+from .. import kernels, rng
 from ..tensor import Op
-from .common import elementwise
 
 
 class Dropout(Op):
-    def forward(self, x, *, rate, random):
-        kept = random.random(x.shape, np.float32) >= rate
-        self.scale = elementwise(np.multiply, kept.astype(x.dtype), np.asarray(1 / (1 - rate), x.dtype))
-        return elementwise(np.multiply, x, self.scale)
+    kernels = stateful = True
+
+    def forward(self, x, *, rate, noise_shape, source):
+        self.rate = rate
+        noise_shape = noise_shape and _noise_shape(noise_shape, x.shape)
+        key, advance = key_of(source)
+        y, self.mask = kernels.dropout_forward(x, rate, key, noise_shape, advance)
+        return y
 
     def backward(self, dy):
-        return elementwise(np.multiply, dy, self.scale)
+        return kernels.dropout_backward(dy, self.mask, self.rate)
+
+    @staticmethod
+    def shape(x, *, rate, noise_shape, source):
+        if noise_shape:
+            _noise_shape(noise_shape, x)
+        return x
 
 
-def dropout(inputs, rate, seed=None):
+class RandomUniform(Op):
+    kernels = stateful = True
+
+    def forward(self, *, shape, dtype, low, high, source):
+        key, advance = key_of(source)
+        return kernels.random_uniform(shape, dtype, key, low, high, advance)
+
+    @staticmethod
+    def shape(*, shape, **attributes):
+        return shape
+
+
+class RandomNormal(Op):
+    kernels = stateful = True
+
+    def forward(self, *, shape, dtype, mean, stddev, source):
+        key, advance = key_of(source)
+        return kernels.random_normal(shape, dtype, key, mean, stddev, advance)
+
+    @staticmethod
+    def shape(*, shape, **attributes):
+        return shape
+
+
+def key_of(source):
+    """(state, whether it advances) of a SeedGenerator or a FixedSeed."""
+    return source.state, isinstance(source, rng.SeedGenerator)
+
+
+def _noise_shape(noise_shape, shape):
+    """One entry an axis of `shape`: 1, or the axis' size."""
+    noise_shape = (1,) * (len(shape) - len(noise_shape)) + tuple(noise_shape)
+    sizes = tuple(size if entry is None else entry for entry, size in zip(noise_shape, shape))
+    if len(noise_shape) != len(shape) or any(n not in (1, size) and size is not None for n, size in zip(sizes, shape)):
+        raise ValueError(f"noise_shape must have 1, None or the input's size on every axis, {shape}; got {noise_shape}.")
+    return sizes
+
+
+def dropout(inputs, rate, noise_shape=None, seed=None):
     """Each element is 0 with probability `rate` (0 <= rate < 1), else it is divided by 1 - rate.
 
-    `seed`: an int, a `numpy.random.Generator`, or None for the stream that `set_random_seed` starts.
+    `noise_shape` has 1 on the axes whose cells share their fate, such as (None, 1, 1, None) to drop whole channels; None
+    is the input's size. `seed`: a SeedGenerator, whose next numbers are drawn; an int, for the same numbers at every call;
+    None for the common SeedGenerator (`set_random_seed`).
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be at least 0 and less than 1; got {rate!r}.")
-    random = generator() if seed is None else np.random.default_rng(seed)
-    return Dropout.apply(inputs, rate=float(rate), random=random)
+    noise_shape = None if noise_shape is None else tuple(noise_shape)
+    return Dropout.apply(inputs, rate=float(rate), noise_shape=noise_shape, source=rng.source(seed))

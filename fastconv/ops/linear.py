@@ -10,13 +10,30 @@ import numpy as np
 
 from .. import kernels
 from ..tensor import Op
-from .common import unbroadcast
+from .common import broadcast_shape, unbroadcast
+
+
+def check_product(a, b):
+    """ValueError unless matrices of shapes a and b can be multiplied."""
+    if not (a and b) or a[-1] != b[max(len(b) - 2, 0)]:
+        raise ValueError(
+            f"matmul: {a} @ {b} needs the last axis of the first to be as long as the first's partner "
+            "in the second, its last axis but one (or its only axis); neither may be a scalar."
+        )
 
 
 class Dense(Op):
+    kernels = weights = True
+
+    @staticmethod
+    def shape(x, kernel, bias=None):
+        if len(kernel) != 2 or not x or x[-1] != kernel[0]:
+            raise ValueError(f"x of shape {x} and a kernel of shape {kernel} do not fit: x's last axis must be the kernel's first.")
+        return (*x[:-1], kernel[1])
+
     def forward(self, x, kernel, bias):
         self.x, self.kernel = x, kernel
-        return kernels.dense_forward(x, kernel, bias)
+        return kernels.dense_forward(x, kernel, bias, self.packs)
 
     def backward(self, dy):
         dx = kernels.dense_backward_input(dy, self.kernel) if self.needs[0] else None
@@ -28,12 +45,14 @@ class Dense(Op):
 class Matmul(Op):
     """a (..., M, C) @ b (..., C, K); a 1-D operand is a row or a column, whose axis leaves the result again."""
 
+    @staticmethod
+    def shape(a, b):
+        check_product(a, b)
+        stack = broadcast_shape("matmul", a[:-2], b[:-2])
+        return stack + a[-2:-1] + (b[-1:] if len(b) > 1 else ())
+
     def forward(self, a, b):
-        if not (a.ndim and b.ndim) or a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
-            raise ValueError(
-                f"matmul: {a.shape} @ {b.shape} needs the last axis of the first to be as long as the first's partner "
-                "in the second, its last axis but one (or its only axis); neither may be a scalar."
-            )
+        check_product(a.shape, b.shape)
         self.shapes = a.shape, b.shape
         self.a = a if a.ndim > 1 else a[None]
         self.b = b if b.ndim > 1 else b[:, None]

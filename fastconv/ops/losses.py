@@ -21,14 +21,20 @@ EPSILON = 1e-7
 
 
 class SoftmaxCrossentropy(Op):
-    """logits and target (..., K, ...), or logits and integer labels (...) -> losses (...)."""
+    """logits and target (..., K, ...) -> losses (...)."""
 
-    def forward(self, logits, target, *, labels=None, axis):
-        self.axis, self.shape = axis, logits.shape
+    kernels = True
+
+    @staticmethod
+    def shape(logits, target, *, axis):
+        return (*logits[:axis], *logits[axis + 1 :])
+
+    def forward(self, logits, target, *, axis):
+        self.axis, self.sizes = axis, logits.shape
         self.logits = self._rows(logits) if self.needs[1] else None
-        self.target = self._rows(target) if labels is None else labels.reshape(-1)
+        self.target = self._targets(target)
         loss, self.probabilities = kernels.softmax_crossentropy_forward(self._rows(logits), self.target)
-        return loss.reshape(self.shape[:axis] + self.shape[axis + 1 :])
+        return loss.reshape(self.shape(self.sizes, None, axis=axis))
 
     def backward(self, dy):
         dy = dy.reshape(-1)
@@ -39,18 +45,30 @@ class SoftmaxCrossentropy(Op):
             dtarget = -dy[:, None] * kernels.log_softmax_forward(self.logits)
         return self._unrows(dlogits), self._unrows(dtarget)
 
+    def _targets(self, target):
+        return self._rows(target)
+
     def _rows(self, x):
         """(..., K, ...) -> (N, K)."""
         if self.axis != x.ndim - 1:
             x = np.moveaxis(x, self.axis, -1)
-        return x.reshape(-1, self.shape[self.axis])
+        return x.reshape(-1, self.sizes[self.axis])
 
     def _unrows(self, rows):
         if rows is None:
             return None
-        moved = self.shape[: self.axis] + self.shape[self.axis + 1 :] + rows.shape[1:]
+        moved = self.sizes[: self.axis] + self.sizes[self.axis + 1 :] + rows.shape[1:]
         rows = rows.reshape(moved)
         return rows if self.axis == rows.ndim - 1 else np.moveaxis(rows, -1, self.axis)
+
+
+class SparseSoftmaxCrossentropy(SoftmaxCrossentropy):
+    """logits (..., K, ...) and integer labels (...) -> losses (...)."""
+
+    integers = (1,)
+
+    def _targets(self, labels):
+        return labels.reshape(-1)
 
 
 class SigmoidCrossentropy(Op):
@@ -89,16 +107,16 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
     classes = output.shape[axis]
     labels = check_labels("target", target, classes)
     wanted = output.shape[:axis] + output.shape[axis + 1 :]
-    if labels.shape == wanted + (1,):
-        labels = labels.reshape(wanted)
-    if labels.shape != wanted:
+    if labels.shape not in (wanted, wanted + (1,)):
         raise ValueError(
             f"sparse_categorical_crossentropy expects one label a sample: target of shape {wanted} for output of shape "
             f"{output.shape}; got {labels.shape}. One-hot targets go with categorical_crossentropy."
         )
     logits = _logits(output, from_logits, "softmax", axis)
     if logits is not None:
-        return SoftmaxCrossentropy.apply(logits, None, labels=labels, axis=axis)
+        return SparseSoftmaxCrossentropy.apply(logits, labels, axis=axis)
+    if labels.shape != wanted:
+        labels = labels.reshape(wanted)
     return categorical_crossentropy(one_hot(labels, classes, axis, output.dtype), output, axis=axis)
 
 

@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from .. import kernels
 from ..tensor import Op
-from .common import check_data_format
+from .common import check_data_format, with_sizes
 
 
-class MaxPool(Op):
+class Pool(Op):
+    kernels = True
+
+    @staticmethod
+    def shape(x, *, pool_size, strides=None, padding="valid"):
+        strides = pool_size if strides is None else strides
+        return (*with_sizes(x, lambda sizes: kernels.Window.of(sizes, pool_size, strides, padding).output), x[-1])
+
+
+class MaxPool(Pool):
     def forward(self, x, *, pool_size, **geometry):
         self.shape, self.pool_size, self.geometry = x.shape, pool_size, geometry
         y, self.index = kernels.max_pool_forward(x, pool_size, **geometry)
@@ -22,7 +31,7 @@ class MaxPool(Op):
         return kernels.max_pool_backward(dy, self.index, self.shape, self.pool_size, **self.geometry)
 
 
-class AveragePool(Op):
+class AveragePool(Pool):
     def forward(self, x, *, pool_size, **geometry):
         self.shape, self.pool_size, self.geometry = x.shape, pool_size, geometry
         return kernels.average_pool_forward(x, pool_size, **geometry)
@@ -31,7 +40,15 @@ class AveragePool(Op):
         return kernels.average_pool_backward(dy, self.shape, self.pool_size, **self.geometry)
 
 
-class GlobalMaxPool(Op):
+class GlobalPool(Op):
+    kernels = True
+
+    @staticmethod
+    def shape(x):
+        return x[0], x[-1]
+
+
+class GlobalMaxPool(GlobalPool):
     def forward(self, x):
         self.shape = x.shape
         y, self.index = kernels.global_max_pool_forward(x)
@@ -41,7 +58,7 @@ class GlobalMaxPool(Op):
         return kernels.global_max_pool_backward(dy, self.index, self.shape)
 
 
-class GlobalAveragePool(Op):
+class GlobalAveragePool(GlobalPool):
     def forward(self, x):
         self.shape = x.shape
         return kernels.global_average_pool_forward(x)

@@ -1,7 +1,7 @@
-"""Ops that move, select or convert elements without computing with them.
+"""Ops that give an array another shape, order of axes, or dtype; and labels as vectors.
 
-Contract: reshape, transpose and basic indexing share their input's memory, as in NumPy; advanced indexing and cast
-copy.
+Not here: what selects (indexing.py), joins (joining.py) or copies cells (copying.py).
+Contract: reshape and its relatives share their input's memory; transposing and broadcasting make a new contiguous array.
 """
 
 from __future__ import annotations
@@ -11,41 +11,85 @@ import operator
 
 import numpy as np
 
+from .. import kernels
 from ..tensor import FLOAT32, FLOAT64, Op, Tensor
 from .common import normalize_axes, normalize_axis
 
 
 class Reshape(Op):
-    def forward(self, x, *, shape):
-        self.shape = x.shape
-        return x.reshape(shape)
+    kernels = True  # a view
+
+    def forward(self, x, **attributes):
+        self.old = x.shape
+        return x.reshape(self.shape(x.shape, **attributes))
 
     def backward(self, dy):
-        return dy.reshape(self.shape)
+        return dy.reshape(self.old)
+
+    @staticmethod
+    def shape(x, *, shape):
+        known, size = math.prod(n for n in shape if n != -1), None if None in x else math.prod(x)
+        if min(shape, default=0) < -1 or shape.count(-1) > 1:
+            raise ValueError(f"newshape must have sizes of at least 0, and -1 once at most; got {shape}.")
+        if -1 not in shape:
+            if size not in (known, None):
+                raise ValueError(f"Cannot reshape {size} elements of shape {x} to {shape}.")
+            return shape
+        if size is not None and (size % known if known else True):
+            raise ValueError(f"Cannot reshape {size} elements of shape {x} to {shape}.")
+        return tuple((None if size is None else size // known) if n == -1 else n for n in shape)
+
+
+class Squeeze(Reshape):
+    @staticmethod
+    def shape(x, *, axes):
+        axes = [axis for axis, size in enumerate(x) if size == 1] if axes is None else normalize_axes(axes, len(x))
+        if any(x[axis] not in (1, None) for axis in axes):
+            raise ValueError(f"Only axes of size 1 can be squeezed; got axis {axes} of shape {x}.")
+        return tuple(size for axis, size in enumerate(x) if axis not in axes)
+
+
+class ExpandDims(Reshape):
+    @staticmethod
+    def shape(x, *, axes):
+        axes, rest = normalize_axes(axes, len(x) + len(axes)), iter(x)
+        return tuple(1 if axis in axes else next(rest) for axis in range(len(x) + len(axes)))
 
 
 class Transpose(Op):
+    kernels = True
+
     def forward(self, x, *, axes):
-        self.inverse = np.argsort(axes) if axes else None
-        return x.transpose(axes)
+        self.shape(x.shape, axes=axes)
+        self.inverse = None if axes is None else tuple(sorted(range(len(axes)), key=axes.__getitem__))
+        return kernels.transpose(x, axes)
 
     def backward(self, dy):
-        return dy.transpose(self.inverse)
+        return kernels.transpose(dy, self.inverse)
+
+    @staticmethod
+    def shape(x, *, axes):
+        if axes is not None and sorted(axes) != [*range(len(x))]:
+            raise ValueError(f"axes must name each of the {len(x)} axes once; got {axes}.")
+        return x[::-1] if axes is None else tuple(x[axis] for axis in axes)
 
 
-class GetItem(Op):
-    def forward(self, x, *, index):
-        self.shape, self.index = x.shape, index
-        return x[index]
+class BroadcastTo(Op):
+    kernels = True
+
+    def forward(self, x, *, shape):
+        self.old = x.shape
+        return kernels.broadcast_forward(x, self.shape(x.shape, shape=shape))
 
     def backward(self, dy):
-        dx = np.zeros(self.shape, dy.dtype)
-        parts = self.index if isinstance(self.index, tuple) else (self.index,)
-        if all(part is None or part is ... or isinstance(part, (int, np.integer, slice)) for part in parts):
-            dx[self.index] = dy
-        else:  # an array of indices may name an element twice
-            np.add.at(dx, self.index, dy)
-        return dx
+        return kernels.broadcast_backward(dy, self.old)
+
+    @staticmethod
+    def shape(x, *, shape):
+        ends = shape[len(shape) - len(x) :]
+        if len(x) > len(shape) or any(size not in (1, end, None) for size, end in zip(x, ends)):
+            raise ValueError(f"An array of shape {x} cannot be broadcast to {shape}.")
+        return shape
 
 
 class Cast(Op):
@@ -59,8 +103,17 @@ class Cast(Op):
 
 def reshape(x, newshape):
     """x with another shape of the same size; one entry of `newshape` may be -1."""
-    shape = tuple(newshape) if hasattr(newshape, "__len__") else (operator.index(newshape),)
-    return Reshape.apply(x, shape=shape)
+    return Reshape.apply(x, shape=sizes("newshape", newshape))
+
+
+def squeeze(x, axis=None):
+    """x without its axes of size 1, or without these."""
+    return Squeeze.apply(x, axes=axis if axis is None else _several(axis))
+
+
+def expand_dims(x, axis):
+    """x with new axes of size 1, which are number `axis` of the result."""
+    return ExpandDims.apply(x, axes=_several(axis))
 
 
 def transpose(x, axes=None):
@@ -68,9 +121,28 @@ def transpose(x, axes=None):
     return Transpose.apply(x, axes=None if axes is None else normalize_axes(tuple(axes), len(axes)))
 
 
-def get_item(x, index):
-    """x[index], with NumPy's basic and advanced indexing."""
-    return GetItem.apply(x, index=index)
+def moveaxis(x, source, destination):
+    """x with the axes `source` in the places `destination`; the others keep their order."""
+    x = convert_to_tensor(x)
+    sources, places = normalize_axes(_several(source), x.ndim), normalize_axes(_several(destination), x.ndim)
+    if len(sources) != len(places):
+        raise ValueError(f"source and destination must be as many axes; got {source!r} and {destination!r}.")
+    moved, rest = dict(zip(places, sources)), iter([axis for axis in range(x.ndim) if axis not in sources])
+    return Transpose.apply(x, axes=tuple(moved[axis] if axis in moved else next(rest) for axis in range(x.ndim)))
+
+
+def swapaxes(x, axis1, axis2):
+    """x with two axes exchanged."""
+    x = convert_to_tensor(x)
+    axes = list(range(x.ndim))
+    one, other = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+    axes[one], axes[other] = other, one
+    return Transpose.apply(x, axes=tuple(axes))
+
+
+def broadcast_to(x, shape):
+    """x stretched to `shape`, whose last sizes are x's, or x's are 1."""
+    return BroadcastTo.apply(x, shape=sizes("shape", shape))
 
 
 def cast(x, dtype):
@@ -93,14 +165,16 @@ def one_hot(x, num_classes, axis=-1, dtype="float32"):
     A label outside 0..num_classes - 1 raises ValueError, an x that does not hold integers TypeError.
     """
     labels = check_labels("x", x, operator.index(num_classes))
-    vectors = np.zeros((math.prod(labels.shape), num_classes), dtype)
-    vectors[np.arange(len(vectors)), labels.reshape(-1)] = 1
-    vectors = vectors.reshape(*labels.shape, num_classes)
-    return Tensor(np.moveaxis(vectors, -1, normalize_axis(axis, vectors.ndim)))
+    axis = normalize_axis(axis, labels.ndim + 1)
+    order = [*range(axis), labels.ndim, *range(axis, labels.ndim)]
+    vectors = kernels.one_hot(labels, num_classes, dtype)
+    return Tensor(vectors if axis == labels.ndim else kernels.transpose(vectors, order))
 
 
 def check_labels(name, labels, num_classes):
-    """`labels` as an int64 array of numbers from 0 to num_classes - 1."""
+    """`labels` as an int64 array of numbers from 0 to num_classes - 1; labels without data are what they are."""
+    if isinstance(labels, Tensor) and labels.symbolic:
+        return labels
     array = labels.data if isinstance(labels, Tensor) else np.asarray(labels)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name} must hold integer class numbers; got {array.dtype}. Use {name}.astype('int64').")
@@ -110,3 +184,15 @@ def check_labels(name, labels, num_classes):
             f"{name} holds the label {wrong}, but with {num_classes} classes labels go from 0 to {num_classes - 1}."
         )
     return array.astype(np.int64, copy=False)
+
+
+def sizes(name, shape):
+    """A shape, or the size of a vector, as a tuple of ints."""
+    try:
+        return tuple(map(operator.index, shape)) if hasattr(shape, "__len__") else (operator.index(shape),)
+    except TypeError:
+        raise TypeError(f"{name} must be whole numbers; got {shape!r}.") from None
+
+
+def _several(axis):
+    return tuple(axis) if hasattr(axis, "__len__") else (axis,)

@@ -205,6 +205,30 @@ typedef struct {
     ptrdiff_t rows, block, width; /* width: elements a row */
 } fc_rows;
 
+/* Normalization: x is (samples, rows, channels). Its statistics are those of each sample's groups of `group` channels
+ * (norm.c), or of each row, with one sample (norm_rows.c).
+ * norm.c takes a sample's pixels in rows of `width` elements, several pixels where channels are few; at most
+ * FC_NORM_WIDTH columns. Its tiles are pieces of `block` such rows and `columns` columns: samples * slices of the rows *
+ * blocks of the columns; of the folds: samples * blocks of `part` groups, with scratch for two doubles a channel; of
+ * batch_norm_update and batch_norm_fold: one. norm_rows.c's are blocks of `block` rows. */
+enum { FC_NORM_WIDTH = 1024 };
+typedef struct {
+    const void *x, *dy;
+    const void *residual;          /* forward: added before ReLU; NULL for none */
+    const void *mask;              /* backward: the forward's y, whose ReLU cuts dy; NULL for none */
+    void *y, *cut;                 /* y: or dx; cut: dy where ReLU did not cut */
+    const void *gamma, *beta;      /* [channel]; NULL for ones and zeros */
+    void *mean, *rest, *inverse_std, *variance; /* [sample][group] or [row]; rest: what mean lost in rounding */
+    void *slope, *offset;          /* [sample][group]: dx = dy * gamma / std + (x - mean) * slope + offset */
+    void *dgamma, *dbeta;          /* [sample][channel]; of rows: [tile][channel] */
+    void *dmean, *dvariance;
+    void *moving_mean, *moving_variance;
+    double *sums;                  /* [sample][slice][2][channel] */
+    double epsilon, momentum;
+    ptrdiff_t samples, rows, channels, group;
+    ptrdiff_t width, columns, block, slices, part;
+    int relu, far;
+} fc_norm;
 /* Elements of a piece that stays in the innermost cache while it is worked on. */
 enum { FC_ROOM = 1024 };
 
@@ -249,6 +273,76 @@ typedef struct {
     int nesterov;
 } fc_update;
 
+/* Copies by strides (moves.c). One axis of a walk over x and y: its cells, and the elements from one to the next, which
+ * may be 0 or negative. The last two axes, rows and columns, are a plane. Tiles: blocks of `planes` planes * blocks of `rows`
+ * * blocks of `columns`; several planes are whole ones. */
+enum { FC_AXES = 16 };
+typedef struct {
+    ptrdiff_t count, x_step, y_step;
+} fc_step;
+typedef struct {
+    const void *x, *factor; /* factor: of copy_scaled, laid out as y */
+    void *y;
+    fc_step axis[FC_AXES];
+    ptrdiff_t axes, planes, rows, columns;
+    int far; /* whether y goes past the caches, see far.h */
+} fc_copy;
+
+/* y = value, but for the cells low + i * step of every axis, i < count, which are x's; two axes or
+ * more. Tiles: blocks of `rows` of y's rows * blocks of `columns`. */
+typedef struct {
+    ptrdiff_t size, low, step, count, x_step;
+} fc_spread_axis;
+typedef struct {
+    const void *x;
+    void *y;
+    fc_spread_axis axis[FC_AXES];
+    ptrdiff_t axes, rows, columns;
+    double value;
+} fc_spread;
+
+/* Sums over copies: y has the cells of `axis`, and of x those of `copy` are added up. Tiles: blocks of `rows` of y's rows *
+ * blocks of `columns`. */
+typedef struct {
+    const void *x;
+    void *y;
+    fc_step axis[FC_AXES], copy[FC_AXES];
+    ptrdiff_t axes, copies, rows, columns; /* copies: axes of `copy`, two or more */
+} fc_fold;
+
+/* y (outer, places, inner) = x (outer, cells, inner) at index (places), all from 0 to cells - 1; tiles: blocks of `block` of
+ * y's rows of `inner`. Backward: x and y change their shapes, and y is x added up in the order of places; tiles: outer *
+ * blocks of `block` cells. one_hot: y (places, cells) has a 1 at each index; tiles: blocks of `block` places. */
+typedef struct {
+    const void *x;
+    void *y;
+    const int64_t *index;
+    ptrdiff_t outer, cells, places, inner, block;
+} fc_gather;
+
+/* Linear interpolation between `input` and `output` cells a spatial axis (resize.c). Forward writes the output side, y, of
+ * x; backward the input side, y, of x = dy. Tiles: batch * rows of y * blocks of `columns` of y. */
+typedef struct {
+    const void *x;
+    void *y;
+    ptrdiff_t batch, channels, columns;
+    ptrdiff_t input[2], output[2]; /* rows and columns */
+    ptrdiff_t scale[2][2];         /* input : output in lowest terms */
+} fc_resize;
+
+/* Random numbers (random.c). The state: seed, stream, counter, and one reserved. A group is 16 Philox blocks, 64 numbers of
+ * 32 bits or 32 of 64; group g of a draw is number state[2] + g. Tiles: blocks of `block` groups; random_advance: one. */
+enum { FC_GROUP_WORDS = 64 };
+typedef struct {
+    uint64_t *state;
+    const void *x; /* of dropout; NULL for ones */
+    void *y;
+    uint64_t *mask; /* of dropout: a bit an element, a word a group; NULL for none */
+    ptrdiff_t count, block, groups;
+    double scale, shift, most; /* uniform: u * scale + shift, at most `most`; normal: z * scale + shift */
+    int32_t threshold;         /* dropout keeps numbers of 24 bits from this on, and multiplies them by `scale` */
+} fc_random;
+
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 #define FC_TILES(X)                                                                                                  \
     X(conv_pack) X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
@@ -263,7 +357,12 @@ typedef struct {
     X(label_crossentropy_forward) X(label_crossentropy_backward)                                                     \
     X(crossentropy_forward) X(crossentropy_backward)                                                                 \
     X(map) X(combine) X(reduce)                                                                                      \
-    X(sgd_step) X(adam_step)
+    X(norm_statistics) X(norm_fold) X(norm_forward) X(norm_gradients) X(norm_backward_fold) X(norm_backward)         \
+    X(batch_norm_update) X(batch_norm_fold) X(norm_rows_forward) X(norm_rows_backward)                               \
+    X(sgd_step) X(adam_step)                                                                                         \
+    X(copy) X(copy_scaled) X(spread) X(fold) X(gather_forward) X(gather_backward) X(one_hot)                         \
+    X(resize_forward) X(resize_backward)                                                                             \
+    X(random_uniform) X(random_normal) X(random_advance) X(dropout_forward) X(dropout_backward)
 
 /* The tiles of one instruction set and element type. */
 typedef struct {

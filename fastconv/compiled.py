@@ -1,0 +1,163 @@
+"""Objective: the losses and metrics that `compile` was given, brought to the outputs that a model turns out to have.
+
+It computes nothing itself. Contract: one loss for all outputs, or one an output, in a list or by the outputs' names;
+the same for metrics and loss_weights. What does not fit the outputs raises ValueError at the first batch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv import losses, metrics, ops, registry
+from fastconv.nest import flatten, map_leaves
+from fastconv.tensor import Tensor
+
+
+class Objective:
+    """`loss` and `metrics` as `Model.compile` takes them; `loss` may be None where a model computes its own."""
+
+    def __init__(self, loss, loss_weights=None, metrics=None):
+        self._loss = map_leaves(lambda given: given if given is None else losses.get(given), loss)
+        self._weights = loss_weights
+        self._metrics = _map_metrics(metrics)
+        self.names, self._row, self._pairs = (), None, None
+        _check_names([m.name for m in _all_metrics(self._metrics)], isinstance(loss, (list, tuple, dict)))
+
+    @property
+    def loss(self):
+        """The Loss, or a list or dict of them."""
+        return self._loss
+
+    @property
+    def metrics(self) -> list:
+        """All Metric objects."""
+        return _all_metrics(self._metrics)
+
+    @property
+    def name(self) -> str:
+        return ", ".join(loss.name for loss in flatten(self._loss) if loss is not None) or "the loss"
+
+    def _resolve(self, names):
+        """One (loss or None, weight, metrics) for each output."""
+        if self._row is not None and self.names == names:
+            return self._row
+        found = _for_outputs(self._loss, names, "loss", alone=True)
+        weights = [1.0] * len(names) if self._weights is None else _for_outputs(self._weights, names, "loss_weights")
+        lists = _for_outputs(self._metrics, names, "metrics") if len(names) > 1 and self._metrics else [self._metrics]
+        lists = [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in lists]
+        lists += [[]] * (len(names) - len(lists))
+        self.names = tuple(names)
+        self._row = list(zip(found, [float(weight) for weight in weights], lists))
+        return self._row
+
+    def losses(self, y, output, names):
+        """The loss of each output, where there are several, and their weighted sum; scalar Tensors."""
+        row = self._resolve(names)
+        parts = [(loss(target, leaf), weight) for (loss, weight, _), target, leaf in zip(row, self._each(y), flatten(output))
+                 if loss is not None]  # fmt: skip
+        if not parts:
+            raise ValueError("No output has a loss: give compile() one for at least one of them.")
+        total = None
+        for value, weight in parts:
+            value_of = value if weight == 1.0 else ops.multiply(value, weight)
+            total = value_of if total is None else ops.add(total, value_of)
+        return [*[value for value, _ in parts], total] if len(row) > 1 else [total]
+
+    def targets(self, y, names, dtype):
+        """The targets as arrays in the form that each loss takes, checked as far as the outputs need not be known."""
+        row = self._resolve(names)
+        return [np.asarray(t) if loss is None else loss.target_array(t, dtype) for (loss, _, _), t in zip(row, self._each(y))]
+
+    def check(self, targets, outputs):
+        """Raises what the losses say of targets whose values do not fit outputs of these shapes."""
+        for (loss, _, _), target, shape in zip(self._row, targets, outputs):
+            if loss is not None:
+                loss.check_values(target, shape)
+
+    def _each(self, y):
+        return flatten(y) if len(self._row) > 1 or isinstance(y, (list, tuple, dict)) else [y]
+
+    def update_metrics(self, y, output):
+        leaves = flatten(output)
+        if not any(metrics for _, _, metrics in self._resolve(self.names)):
+            return
+        for (_, _, found), target, leaf in zip(self._row, self._each(y), leaves):
+            for metric in found:
+                metric.update_state(target, leaf)
+
+    def logs(self, parts) -> dict:
+        """Names and values of the outputs' losses and of the metrics."""
+        if self._row is None or len(self._row) == 1:
+            return {metric.name: metric.result() for metric in self.metrics}
+        with_loss = [name for name, (loss, _, _) in zip(self.names, self._row) if loss is not None]
+        logs = {f"{name}_loss": value for name, value in zip(with_loss, parts)}
+        for name, (_, _, found) in zip(self.names, self._row):
+            logs.update({f"{name}_{metric.name}": metric.result() for metric in found})
+        return logs
+
+    def reset(self):
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_config(self) -> dict:
+        """JSON values; ValueError for functions of the user's own."""
+        return {
+            "loss": map_leaves(lambda loss: None if loss is None else registry.serialize(loss), self._loss),
+            "loss_weights": self._weights,
+            "metrics": map_leaves(lambda metric: None if metric is None else registry.serialize(metric), self._metrics),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The Objective that get_config described."""
+        return cls(
+            _map_entries(lambda entry: losses.get(entry, custom_objects), config["loss"]),
+            config.get("loss_weights"),
+            _map_entries(lambda entry: metrics.get(entry, custom_objects), config["metrics"]),
+        )
+
+
+def _map_metrics(given):
+    if given is None:
+        return []
+    if not isinstance(given, (list, tuple, dict)):
+        given = [given]
+    return map_leaves(lambda entry: None if entry is None else metrics.get(entry), list(given) if isinstance(given, tuple) else given)
+
+
+def _map_entries(function, config):
+    """`config` with `function(entry)` for each serialized object in it."""
+    if isinstance(config, dict) and "class_name" not in config:
+        return {name: _map_entries(function, entry) for name, entry in config.items()}
+    if isinstance(config, list):
+        return [_map_entries(function, entry) for entry in config]
+    return None if config is None else function(config)
+
+
+def _all_metrics(nest):
+    return [metric for metric in flatten(nest) if metric is not None]
+
+
+def _check_names(names, several):
+    for name in names:
+        if name == "loss" or (not several and names.count(name) > 1):
+            raise ValueError(f"metrics: the name {name!r} is taken; give each metric its own name.")
+
+
+def _for_outputs(given, names, what, alone=False):
+    """One entry for each output: from a list in their order, a dict by name, or the one entry for all of them."""
+    if isinstance(given, dict):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise registry.unknown_name(f"output in {what}", unknown[0], names)
+        return [given.get(name) for name in names]
+    if isinstance(given, (list, tuple)):
+        if len(given) != len(names):
+            raise ValueError(
+                f"{what} has {len(given)} entries and the model {len(names)} outputs ({', '.join(names)}): give one for "
+                "each, or a dict by name."
+            )
+        return list(given)
+    if not alone and len(names) > 1:
+        raise ValueError(f"{what} must be a list or a dict with one entry for each output: {', '.join(names)}.")
+    return [given] * len(names)

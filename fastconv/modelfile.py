@@ -1,0 +1,223 @@
+"""Model files: one tensor file (tensorfile.py), with the architecture as JSON among its facts.
+
+No code is stored and none is run: layers come from the closed registry, or from `custom_objects` that the caller
+passes. Contract: a file is written whole or not at all; a file that is corrupt, truncated, foreign or does not fit
+raises ValueError naming it, and the model it was meant for keeps its weights. No memory is taken for weights before the
+file is known to hold as much. Tensors are named "conv2d/kernel", by layer and weight; a model file also holds the
+optimizer's state ("optimizer.velocity/conv2d/kernel").
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+
+import numpy as np
+
+from fastconv import optimizers, registry, tensorfile
+from fastconv.compiled import Objective
+from fastconv.layers.base import snake_case, uninitialized_weights
+
+
+def save_model(model, path, overwrite=True) -> None:
+    """Writes architecture, weights, compile settings and optimizer state to `path`.
+
+    Compile settings with functions of the user's own cannot be stored; they are left out with a warning. A layer with
+    such a function, or an unbuilt model, raises ValueError.
+    """
+    _check_target(model, path, overwrite)
+    tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
+    if model.optimizer is not None:
+        try:
+            facts["compile"] = json.dumps(_compile_config(model))
+        except ValueError as error:
+            warnings.warn(f"{path} holds no compile settings: {error} Compile the model again after load_model.",
+                          stacklevel=3)  # fmt: skip
+        else:
+            tensors |= _optimizer_tensors(model)
+    _write(path, tensors, facts)
+
+
+def load_model(path, build, custom_objects=None, compile=True):
+    """The model, made by `build(config, custom_objects)`, that `model.save(path)` wrote, compiled as it was, with its optimizer's state.
+
+    `custom_objects` maps names to layer, loss, metric or optimizer classes of your own; `compile=False` leaves the
+    compile settings aside. Loading draws no random numbers.
+    """
+    with tensorfile.opened(path) as saved:
+        if "model" not in saved.facts:
+            raise ValueError(f"{path} holds weights only: build the model, then call model.load_weights({str(path)!r}).")
+        try:
+            with uninitialized_weights(saved.size):
+                config = json.loads(saved.facts["model"])
+                if "class_name" not in config:  # fastconv 0.1.0, which had Sequential only
+                    config = {"class_name": "Sequential", "config": config}
+                model = build(config, custom_objects)
+            if not model.built:
+                raise ValueError("it has no input shape")
+        except Exception as error:  # a config may hold anything, and lead to any error
+            raise ValueError(f"{path}: the model in it cannot be rebuilt: {_reason(error)}") from error
+        _check_fit(model, saved)
+        weights = weight_names(model)
+        arrays = {name: weight.array for name, weight in weights.items()}
+        if compile and "compile" in saved.facts:
+            try:
+                arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors, custom_objects)
+            except Exception as error:
+                raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
+        saved.read(arrays)
+        for weight in weights.values():
+            weight.version += 1
+    return model
+
+
+def save_weights(model, path, overwrite=True) -> None:
+    """Writes the weights alone, by layer and weight."""
+    _check_target(model, path, overwrite)
+    _write(path, _tensors(model), {})
+
+
+def load_weights(model, path) -> None:
+    """Puts the weights of a file (of `save` or `save_weights`) into a built model; all of them, or none."""
+    if not model.built:
+        raise _unbuilt(model)
+    with tensorfile.opened(path) as saved:
+        _check_fit(model, saved)
+        weights = weight_names(model)
+        arrays = {name: np.empty_like(weight.data) for name, weight in weights.items()}
+        saved.read(arrays)
+    for name, weight in weights.items():
+        weight.assign(arrays[name])
+
+
+def _check_target(model, path, overwrite):
+    if not model.built:
+        raise _unbuilt(model)
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{path} is there already, and overwrite=False keeps it.")
+
+
+# Names
+
+def weight_names(model) -> dict:
+    """"conv2d/kernel" to Parameter. A layer with an automatic name counts by its class within the model, so that
+    the names do not depend on what was made before; a layer that the user named keeps its name."""
+    names = {}
+    taken, counts = {layer.name for layer in model.layers if not _automatic(layer)}, {}
+    for layer in model.layers:
+        stem = _free(snake_case(type(layer).__name__), taken, counts) if _automatic(layer) else layer.name
+        for name, weight in _layer_names(layer).items():
+            names[f"{stem}/{name}"] = weight
+    return names
+
+
+def _free(stem, taken, counts) -> str:
+    """The first of stem, stem_1, stem_2, ... that is not `taken`, where it is put; `counts` are those tried before."""
+    while True:
+        counts[stem] = count = counts.get(stem, -1) + 1
+        name = f"{stem}_{count}" if count else stem
+        if name not in taken:
+            taken.add(name)
+            return name
+
+
+def _automatic(layer) -> bool:
+    return re.fullmatch(re.escape(snake_case(type(layer).__name__)) + r"(_\d+)?", layer.name) is not None
+
+
+def _layer_names(layer) -> dict:
+    if hasattr(layer, "layers"):
+        return weight_names(layer)
+    taken, counts = set(), {}
+    return {_free(weight.name, taken, counts): weight for weight in layer.weights}
+
+
+# Compile settings
+
+def _compile_config(model) -> dict:
+    return {
+        "optimizer": registry.serialize(model.optimizer),
+        "iterations": model.optimizer.iterations,
+        **model._trainer.objective.get_config(),
+    }
+
+
+def _compile(model, config, saved, custom_objects) -> dict:
+    """Compiles the model; the optimizer's state arrays for which there is a tensor in `saved`, by its name."""
+    optimizer = optimizers.get(config["optimizer"], custom_objects)
+    model._trainer.restore(optimizer, Objective.from_config(config, custom_objects))
+    optimizer.iterations = config["iterations"]
+    arrays = {}
+    for name, weight in weight_names(model).items():
+        for slot, array in zip(optimizer.slots, optimizer.slot_arrays(weight)):
+            stored = f"optimizer.{slot}/{name}"
+            if stored in saved:
+                _check(stored, saved[stored], array)
+                arrays[stored] = array
+    return arrays
+
+
+def _optimizer_tensors(model) -> dict:
+    optimizer, tensors = model.optimizer, {}
+    for name, weight in weight_names(model).items():
+        if weight in optimizer._state:
+            for slot, array in zip(optimizer.slots, optimizer.slot_arrays(weight)):
+                tensors[f"optimizer.{slot}/{name}"] = array
+    return tensors
+
+
+# Files
+
+def _tensors(model) -> dict:
+    return {name: weight.data for name, weight in weight_names(model).items()}
+
+
+def _write(path, tensors, facts):
+    path = os.fsdecode(path)
+    if os.path.realpath(path).endswith((".keras", ".h5")):
+        raise ValueError(f"fastconv writes safetensors, not Keras' formats; name the file *.safetensors: {path!r}.")
+    tensorfile.write(path, tensors, facts)
+
+
+def _check_fit(model, saved):
+    """Raises ValueError unless the file holds the model's weights and, for some of them, an optimizer's state."""
+    weights, found = weight_names(model), saved.tensors.keys()
+    missing = sorted(weights.keys() - found)
+    extra = sorted(name for name in found - weights.keys() if _state_of(name) not in weights)
+    if missing or extra:
+        raise ValueError(
+            f"{saved.path} does not fit the model {model.name!r}: it lacks {_listed(missing)}, and has "
+            f"{_listed(extra)} beyond the model."
+        )
+    try:
+        for name, weight in weights.items():
+            _check(name, saved.tensors[name], weight.data)
+    except ValueError as error:
+        raise ValueError(f"{saved.path} does not fit the model {model.name!r}: {error}") from None
+
+
+def _listed(names) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more or "nothing"
+
+
+def _state_of(name) -> str:
+    """The weight that "optimizer.velocity/conv2d/kernel" is a state of; empty for other names."""
+    return name.partition("/")[2] if name.startswith("optimizer.") else ""
+
+
+def _check(name, saved, wanted):
+    if saved.shape != wanted.shape or saved.dtype != wanted.dtype:
+        raise ValueError(
+            f"{name} has shape {saved.shape} and dtype {saved.dtype}; {wanted.shape} and {wanted.dtype} are needed."
+        )
+
+
+def _unbuilt(model) -> ValueError:
+    return ValueError(f"{model.name!r} is not built, so it has no weights yet: give it an input shape, or call it.")
+
+
+def _reason(error) -> str:
+    return f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)

@@ -1,0 +1,451 @@
+"""Model: a layer of layers that can be trained and saved, drawn as a graph or written as a `call`.
+
+It holds what a user asks of a model and hands the work on: training to trainer.py, programs to planning.py, files to
+modelfile.py, the graph's structure to graph.py. Contract: `Model(inputs, outputs)` runs the graph between these tensors;
+a subclass defines `call`, and its layers are built at the first call. A step of training can be overridden:
+`train_step`, `test_step` and `compute_loss`, as in Keras.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+
+from fastconv import modelfile, registry
+from fastconv.graph import Graph, Node
+from fastconv.layers import Layer
+from fastconv.layers.base import in_training
+from fastconv.models.summary import summary
+from fastconv.nest import flatten, map_leaves, pack
+from fastconv.planning import Planner
+from fastconv.symbolic import KerasTensor
+from fastconv.tensor import Tensor
+from fastconv.trainer import Trainer
+
+
+class Model(Layer):
+    """`Model(inputs, outputs)`: the graph from tensors of `fastconv.Input` to tensors that layers gave, each one tensor or
+    a nest of them; or subclass it, make layers in `__init__` and compute in `call(inputs)`.
+
+    `name` and `trainable` are as in Layer. TypeError for what is no tensor of a graph, ValueError where an output is
+    not reached from the inputs.
+    """
+
+    _graph = None
+    rescales = False  # whether integers are expected as inputs
+
+    def __init__(self, inputs=None, outputs=None, name=None, trainable=True, **kwargs):
+        super().__init__(name=name, trainable=trainable, **kwargs)
+        self._planner, self._trainer = Planner(), Trainer(self)
+        if (inputs is None) != (outputs is None):
+            raise TypeError("Model takes inputs and outputs together; a subclass with a call of its own takes neither.")
+        if inputs is not None:
+            self._graph = Graph(inputs, outputs, self.name)
+            self._dtype = next((t.dtype for t in flatten(inputs) if t.dtype.kind == "f"), self._dtype)
+            self.rescales = any(t.dtype.kind != "f" for t in flatten(inputs))
+            self.build(map_leaves(lambda tensor: tensor.shape, inputs))
+            if not trainable:
+                self.trainable = False
+
+    # Structure
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that the model consists of."""
+        return list(self._graph.layers) if self._graph else self._sublayers()
+
+    def _sublayers(self):
+        return self._graph.layers if self._graph else [s for s in super()._sublayers()]
+
+    def flatten_layers(self) -> list[Layer]:
+        """The model and all layers in it, those of inner models included."""
+        found, stack = {}, [self]
+        while stack:
+            layer = stack.pop()
+            if id(layer) not in found:
+                found[id(layer)] = layer
+                stack += layer._sublayers()[::-1]
+        return list(found.values())
+
+    def get_layer(self, name=None, index=None) -> Layer:
+        """The layer of this `name`, or at this `index`; ValueError, with near matches, if there is none."""
+        layers = self.layers
+        if (name is None) == (index is None):
+            raise ValueError("get_layer takes either name or index.")
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"{self.name!r} has {len(layers)} layers; got index {index}.")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise registry.unknown_name(f"layer in {self.name!r}", name, [layer.name for layer in layers])
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The input tensors of the graph; None where the model has no graph."""
+        return None if self.graph is None else flatten(self.graph.inputs)
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The output tensors of the graph; None where the model has no graph."""
+        return None if self.graph is None else flatten(self.graph.outputs)
+
+    @property
+    def input(self):
+        """The graph's inputs as they were given; AttributeError where there is no graph."""
+        return self._known_graph().inputs
+
+    @property
+    def output(self):
+        """The graph's outputs as they were given; AttributeError where there is no graph."""
+        return self._known_graph().outputs
+
+    def _known_graph(self):
+        if self.graph is None:
+            raise AttributeError(f"{self.name!r} has no graph: it has no declared input, or its call is written in Python.")
+        return self.graph
+
+    @property
+    def graph(self) -> Graph | None:
+        """What was drawn, or None."""
+        return self._graph
+
+    @property
+    def input_shape(self):
+        """`(None, 28, 28, 1)`, or a nest of such; None before it is known."""
+        return self._build_shape
+
+    @property
+    def output_shape(self):
+        """`(None, 10)`, or a nest of such; None before it is known."""
+        return None if self._build_shape is None else self.compute_output_shape(self._build_shape)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names by which a dict gives the inputs."""
+        return _names(self.graph.inputs, "input") if self.graph else ["input"]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names by which losses, metrics and targets are given: those of the layers that make the outputs."""
+        known = vars(self).get("_output_names")
+        if known is None:
+            known = _names(self.graph.outputs, "output") if self.graph else ["output"]
+            vars(self)["_output_names"] = known
+        return known
+
+    def arrange(self, inputs):
+        """`inputs` in the structure of the graph's: dicts by name, single values in or out of their list."""
+        if self.graph is None:
+            leaves = flatten(inputs)
+            return inputs if any(isinstance(leaf, (Tensor, np.ndarray)) for leaf in leaves) else np.asarray(inputs)
+        wanted, names = self.graph.inputs, self.input_names
+        if isinstance(inputs, dict) and not isinstance(wanted, dict):
+            missing = [name for name in names if name not in inputs]
+            if missing:
+                raise ValueError(f"{self.name!r} needs the inputs {', '.join(names)}; got {', '.join(map(str, inputs))}.")
+            return pack(wanted, [inputs[name] for name in names])
+        if isinstance(wanted, dict):
+            if isinstance(inputs, dict):
+                return {name: inputs[name] for name in wanted} if set(wanted) <= set(inputs) else self._misfit(inputs)
+            inputs = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+            return pack(wanted, inputs) if len(inputs) == len(wanted) else self._misfit(inputs)
+        if isinstance(wanted, (list, tuple)):
+            inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+            leaves = flatten(inputs)
+            return pack(wanted, leaves) if len(leaves) == len(flatten(wanted)) else self._misfit(inputs)
+        return one_input(inputs)
+
+    def _misfit(self, inputs):
+        raise ValueError(
+            f"{self.name!r} takes {len(self.inputs)} inputs ({', '.join(self.input_names)}); got {len(flatten(inputs))}."
+        )
+
+    # Calling
+
+    def __call__(self, inputs, *args, training=None, **kwargs):
+        inputs = self.prepare(self.arrange(inputs))
+        if not args and not kwargs and not self._trainer.run_eagerly:
+            leaves = flatten(inputs)
+            if not any(leaf.symbolic for leaf in leaves):
+                output = self._planner.call(self, inputs, in_training(training))
+                if output is not None:
+                    return output
+        return self.call_prepared(inputs, *args, training=training, **kwargs)
+
+    def call(self, inputs):
+        if self._graph is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define call(self, inputs), or be made as Model(inputs, outputs)."
+            )
+        return self._graph.run(inputs)
+
+    def build(self, input_shape):
+        """Builds every layer for inputs of this shape, or nest of shapes, the batch included."""
+        if self._graph is None:
+            dtype = self._dtype
+            leaves = map_shapes(lambda shape: KerasTensor(shape, dtype), input_shape)
+            self.draw_inside(leaves)
+
+    def check_input(self, shape):
+        if self._graph is None:
+            return
+        wanted, given = flatten_shapes(map_leaves(lambda t: t.shape, self._graph.inputs)), flatten_shapes(shape)
+        for name, declared, shape in zip(self.input_names, wanted, given):
+            fits = len(shape) == len(declared) and all(
+                size in (declared_size, None) or declared_size is None for size, declared_size in zip(shape[1:], declared[1:])
+            )
+            if not fits:
+                raise ValueError(
+                    f"{self.name!r} takes inputs of shape {declared} for {name!r}, as its Input declares; got {tuple(shape)}. "
+                    "Resize the samples, or declare None where sizes differ."
+                )
+
+    def layer_outputs(self, inputs):
+        """(layer, its output) for each layer's call, in order, without training."""
+        if self.graph is None:
+            return
+        found = []
+
+        def call(layer, args, kwargs):
+            found.append((layer, layer(*args, **kwargs)))
+            return found[-1][1]
+
+        self.graph.run(self.prepare(self.arrange(inputs)), call)
+        yield from found
+
+    def drop_plans(self) -> None:
+        """Frees the memory of recorded programs; the next calls draw and record them anew."""
+        self._planner.clear()
+
+    def explain(self) -> str:
+        """How the shapes seen so far run: recorded in C, step by step, or eagerly, and then which line is the reason."""
+        return self._planner.explain()
+
+    # Training
+
+    def compile(
+        self, optimizer=None, loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
+        steps_per_execution=1, jit_compile="auto", auto_scale_loss=True,
+    ) -> None:  # fmt: skip
+        """Sets how the model is trained.
+
+        `optimizer`: "sgd", "adam" or an object of fastconv.optimizers. `loss`: a name, an object of fastconv.losses or
+        a function `(y_true, y_pred)` of Tensors; for several outputs a list or a dict by output name, with
+        `loss_weights` alike. `metrics`: a list of names ("accuracy"), objects of fastconv.metrics or functions of
+        arrays; for several outputs a list of lists or a dict. `run_eagerly=True` runs layer by layer, without
+        programs. `steps_per_execution`, `jit_compile` and `auto_scale_loss` change nothing here. Unknown names raise
+        ValueError with near matches.
+        """
+        if isinstance(loss_weights, (list, tuple)) and metrics is None and any(isinstance(m, str) for m in loss_weights):
+            loss_weights, metrics = None, loss_weights  # fastconv 0.1 took metrics third
+        if weighted_metrics:
+            raise ValueError("compile: weighted_metrics are not supported yet; give them as metrics.")
+        self._trainer.compile(optimizer, loss, loss_weights, metrics, run_eagerly)
+
+    def fit(
+        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
+        validation_data=None, shuffle=True, initial_epoch=0,
+    ):  # fmt: skip
+        """Trains on `x` (samples first) and targets `y`, and returns the History. Nests of arrays for several inputs or
+        outputs, also as dicts by name.
+
+        `batch_size` is 32 by default. `verbose`: 0, 1 (a bar; one line an epoch off a terminal), 2 (lines), "auto"
+        (as 1). `validation_split` keeps the last share of the samples, as given, for validation; `validation_data` is
+        a pair `(x, y)` and wins over it. `shuffle` draws a new order each epoch. ValueError or TypeError for data that
+        do not fit. Ctrl-C ends the run after a complete step: fit says so, calls on_train_end and raises
+        KeyboardInterrupt; `model.history` holds the complete epochs. A second Ctrl-C does not wait for the step.
+        """
+        return self._trainer.fit(
+            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, initial_epoch
+        )
+
+    def train_on_batch(self, x, y=None, return_dict=False):
+        """One step on one batch; the loss, or [loss, metrics...], of this batch before the step."""
+        return self._trainer.train_on_batch(x, y, return_dict)
+
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", return_dict=False):
+        """The mean loss, or [loss, metrics...], over all samples, as Python floats; with `return_dict` by name.
+
+        `batch_size` (default 32) and `verbose` as in fit.
+        """
+        return self._trainer.evaluate(x, y, batch_size, verbose, return_dict)
+
+    def test_on_batch(self, x, y=None, return_dict=False):
+        """The loss, or [loss, metrics...], of one batch."""
+        return self.evaluate(x, y, batch_size=max(len(flatten(x)[0]), 1), verbose=0, return_dict=return_dict)
+
+    def predict(self, x, batch_size=None, verbose=0) -> np.ndarray:
+        """The outputs for all samples, as one array or a nest of them; `batch_size` is 32 by default. No samples give no
+        rows.
+
+        Threads may predict with one model at once, also the first time; each gets the bits that one alone gets.
+        """
+        return self._trainer.predict(x, batch_size, verbose)
+
+    def predict_on_batch(self, x) -> np.ndarray:
+        """The outputs for one batch."""
+        return self.predict(x, batch_size=max(len(flatten(x)[0]), 1))
+
+    def train_step(self, data) -> dict:
+        """One step on the batch `data = (x, y)`; logs by name. Override it for training of your own: call the model
+        with `training=True`, `backward()` the loss, and give the gradients to `self.optimizer.apply`."""
+        x, y = data
+        return self._trainer.train_on_batch(x, y, True)
+
+    def test_step(self, data) -> dict:
+        """The results of the batch `data = (x, y)`, by name; override it for an evaluation of your own."""
+        x, y = data
+        return self.test_on_batch(x, y, return_dict=True)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Tensor:
+        """The scalar that a step of training makes small, from targets and outputs; override it for a loss of your own
+        in ops."""
+        return self._trainer.objective.losses(y, y_pred, self.output_names)[-1]
+
+    def has_own(self, *names) -> bool:
+        """Whether the class overrides one of these methods of Model."""
+        return any(getattr(type(self), name) is not getattr(Model, name) for name in names)
+
+    def planned_gradients(self, x, y, weights):
+        """As Planner.gradients; None where the step runs eagerly."""
+        if self._trainer.run_eagerly or not self.built:
+            return None
+        return self._planner.gradients(self, x, y, weights)
+
+    optimizer = property(lambda self: self._trainer.optimizer, doc="The optimizer that compile was given, or None.")
+    history = property(lambda self: self._trainer.history, doc="The History of the last fit, or None.")
+    run_eagerly = property(lambda self: self._trainer.run_eagerly, doc="Whether calls run layer by layer.")
+
+    @property
+    def loss(self):
+        """The loss that compile was given, or None."""
+        return self._trainer.objective and self._trainer.objective.loss
+
+    @property
+    def metrics(self) -> list:
+        """The Metric objects that compile was given."""
+        return self._trainer.objective.metrics if self._trainer.objective else []
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names under which results are reported, the loss first."""
+        return ["loss", *(metric.name for metric in self.metrics)]
+
+    @property
+    def stop_training(self) -> bool:
+        """Setting it ends fit after the current step."""
+        return self._trainer.stop_training
+
+    @stop_training.setter
+    def stop_training(self, value):
+        self._trainer.stop_training = value
+
+    # Description and files
+
+    def summary(
+        self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None
+    ) -> None:
+        """Prints a table of layers, output shapes, parameter counts and, where layers branch, what each is connected to.
+
+        `print_fn` takes the text, default print; `expand_nested` shows the layers of inner models, `show_trainable` a
+        column; `layer_range` is a pair of layer names (or patterns) to start and end with.
+        """
+        text = summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        (print_fn or print)(text)
+
+    def get_config(self) -> dict:
+        from fastconv.models import configs
+
+        if self._graph is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define get_config(self) to be saved, since its call is written in Python: "
+                "return its constructor's arguments."
+            )
+        return configs.graph_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None):
+        """The model that get_config described, with fresh weights; `custom_objects` maps names to own layers."""
+        from fastconv.models import configs
+
+        if "input_layers" not in config:
+            return cls(**config)
+        return configs.graph_from_config(cls, config, custom_objects)
+
+    def to_json(self) -> str:
+        """The architecture without weights, as JSON; `fastconv.models.model_from_json` reads it."""
+        return json.dumps(registry.serialize(self))
+
+    def save(self, filepath, overwrite=True) -> None:
+        """Writes architecture, weights and compile settings to one safetensors file; see fastconv.saving.
+        `overwrite=False` raises FileExistsError where there is a file."""
+        modelfile.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath, overwrite=True) -> None:
+        """Writes the weights alone to one safetensors file."""
+        modelfile.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath) -> None:
+        """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing."""
+        modelfile.load_weights(self, filepath)
+
+    def __copy__(self):
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self))
+        vars(other)["_planner"] = Planner()
+        vars(other)["_trainer"] = trainer = copy.copy(self._trainer)
+        trainer.model = other
+        return other
+
+    def __repr__(self):
+        shapes = f", {self.input_shape} -> {self.output_shape}" if self.built else ", not built"
+        return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers{shapes}>"
+
+
+def one_input(inputs):
+    """`inputs` for a model that takes one: a list of one array is that array, a list of samples becomes one."""
+    if not isinstance(inputs, (list, tuple)):
+        return inputs
+    if len(inputs) == 1 and isinstance(inputs[0], (np.ndarray, Tensor)):
+        return inputs[0]
+    return np.asarray(inputs)
+
+
+def _names(structure, kind) -> list[str]:
+    """A name for each tensor: its key in a dict, or that of the layer that made it, made unique."""
+    if isinstance(structure, dict) and not any(isinstance(part, (dict, list, tuple)) for part in structure.values()):
+        return list(structure)
+    names = []
+    for number, tensor in enumerate(flatten(structure), 1):
+        name = tensor.source.layer.name if isinstance(tensor.source, Node) else tensor.name or f"{kind}_{number}"
+        stem, count = name, 0
+        while name in names:
+            count += 1
+            name = f"{stem}_{count}"
+        names.append(name)
+    return names
+
+
+def is_shape(value) -> bool:
+    """Whether `value` is a shape, not a nest of shapes."""
+    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, (int, np.integer)) for size in value)
+
+
+def map_shapes(function, structure):
+    """`structure`, a nest of shapes, with `function(shape)` for each."""
+    if is_shape(structure):
+        return function(tuple(structure))
+    if isinstance(structure, dict):
+        return {key: map_shapes(function, part) for key, part in structure.items()}
+    return type(structure)(map_shapes(function, part) for part in structure)
+
+
+def flatten_shapes(structure) -> list:
+    """The shapes in a nest of shapes."""
+    found = []
+    map_shapes(found.append, structure)
+    return found

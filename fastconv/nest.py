@@ -1,0 +1,37 @@
+"""Nests: the tuples, lists and dicts in which models take several inputs and give several outputs.
+
+Contract: everything that is not a tuple, list or dict is a leaf; leaves are in the order in which they stand, those of
+dicts by their keys' order.
+"""
+
+from __future__ import annotations
+
+
+def flatten(structure) -> list:
+    """The leaves."""
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if isinstance(structure, (list, tuple)):
+        return [leaf for part in structure for leaf in flatten(part)]
+    return [structure]
+
+
+def pack(structure, leaves):
+    """`structure` with these leaves instead of its own."""
+    return _pack(structure, iter(leaves))
+
+
+def map_leaves(function, structure):
+    """`structure` with `function(leaf)` for each leaf."""
+    if not isinstance(structure, (dict, list, tuple)):
+        return function(structure)
+    return pack(structure, map(function, flatten(structure)))
+
+
+def _pack(structure, leaves):
+    if isinstance(structure, dict):
+        return {key: _pack(part, leaves) for key, part in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        parts = [_pack(part, leaves) for part in structure]
+        return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
+    return next(leaves)

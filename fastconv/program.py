@@ -1,0 +1,295 @@
+"""A program: the operations that one call, or one training step, makes on given shapes, in order; and how it runs.
+
+It is drawn by calling a function on tensors without data (symbolic.Trace), rewritten by fusion.py, and never changed.
+It knows Ops, never layers: forward is each Op's forward, backward each Op's backward in reverse, with the bits of the
+tape. `bind` makes a Recording of it: Ops of kernels alone become steps in C, the others steps in Python between them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import fusion, kernels
+from .rng import FixedSeed, SeedGenerator
+from .symbolic import KerasTensor, NoValues, Trace
+from .tensor import Op, Parameter
+
+__all__ = ["NoValues", "Program", "Recording"]
+
+
+class Slot(int):
+    """The number of a value of a program: an input, or what a step makes."""
+
+
+class Step(NamedTuple):
+    """One operation. `arguments` are Slots, Parameters, arrays or None; `needs` says whose gradients are wanted; `dead`
+    are the slots that no later step reads."""
+
+    op: type[Op]
+    arguments: tuple
+    attributes: dict
+    slot: Slot
+    needs: tuple[bool, ...]
+    dead: tuple[Slot, ...]
+
+
+class Program:
+    """What `function(*inputs)` computes, a nest of Tensors, for symbolic `inputs` of known shapes.
+
+    `weights` are the Parameters whose gradients `backward` gives, if any. Raises NoValues where the function asks for
+    values, and then depends on data.
+    """
+
+    def __init__(self, function, inputs: list[KerasTensor], weights=()):
+        with Trace() as trace:
+            outputs = function(*inputs)
+        self.weights = tuple(weights)
+        self._numbers = {id(tensor): Slot(i) for i, tensor in enumerate(inputs)}
+        self.inputs = [self._numbers[id(tensor)] for tensor in inputs]
+        calls = fusion.rewritten(trace.calls, outputs)
+        for call in calls:
+            self._numbers[id(call.output)] = Slot(len(self._numbers))
+        self.outputs = [self._argument(tensor) for tensor in outputs]
+        self.shapes = {self._argument(call.output): call.output.shape for call in calls}
+        self.steps = self._steps(calls)
+        self.parameters = list({id(a): a for step in self.steps for a in step.arguments if isinstance(a, Parameter)}.values())
+        self.updated = [step.arguments[place] for step in self.steps for place in step.op.updates]
+        self.sources = [value for step in self.steps for value in step.attributes.values() if isinstance(value, SeedGenerator)]
+        del self._numbers
+
+    def _argument(self, value):
+        return self._numbers[id(value)] if isinstance(value, KerasTensor) else value
+
+    def _steps(self, calls):
+        wanted = {id(weight) for weight in self.weights if weight.requires_grad}
+        needed, last, rows = set(), {}, []
+        for number, call in enumerate(calls):
+            arguments = tuple(map(self._argument, call.inputs))
+            needs = tuple(a in needed if isinstance(a, Slot) else id(a) in wanted for a in arguments)
+            slot = self._argument(call.output)
+            if any(needs):
+                needed.add(slot)
+            last.update({a: number for a in (*arguments, slot) if isinstance(a, Slot)})
+            rows.append((call, arguments, slot, needs))
+        kept = {a for a in self.outputs if isinstance(a, Slot)}
+        dead = [[] for _ in rows]
+        for slot, number in last.items():
+            if slot not in kept:
+                dead[number].append(slot)
+        return [Step(call.op, arguments, call.attributes, slot, needs, tuple(over))
+                for (call, arguments, slot, needs), over in zip(rows, dead)]  # fmt: skip
+
+    def taped(self, inputs):
+        """The outputs for these Tensors or arrays, computed now, on the tape if it records."""
+        values = dict(zip(self.inputs, inputs))
+        for step in self.steps:
+            arguments = [values[a] if isinstance(a, Slot) else a for a in step.arguments]
+            values[step.slot] = step.op.apply(*arguments, **step.attributes)
+            del arguments
+            for slot in step.dead:
+                del values[slot]
+        return [values[a] if isinstance(a, Slot) else a for a in self.outputs]
+
+    def same(self, other: Program) -> bool:
+        """Whether `other` computes the same from the same weights."""
+        return (
+            self.inputs == other.inputs and len(self.steps) == len(other.steps)
+            and _same_value(self.outputs, other.outputs) and all(_same_step(a, b) for a, b in zip(self.steps, other.steps))
+        )  # fmt: skip
+
+    def run(self, arrays, gradient=None, hooks=None):
+        """(outputs, gradients) for these input arrays: one array an output, and one array or None for each of `weights`,
+        where `gradient`, that of the last output, is given."""
+        hooks = hooks or _Hooks
+        values = dict(zip(self.inputs, arrays))
+        done = []
+        for step in self.steps:
+            op = step.op()
+            op.needs = step.needs
+            arguments = [_array(values, a) for a in step.arguments]
+            for place in step.op.updates:
+                arguments[place] = step.arguments[place].array
+            if step.op.weights:
+                op.take_packs(step.arguments)
+            values[step.slot] = hooks.forward(op, arguments, step.attributes)
+            if gradient is not None:
+                done.append((step, op))
+            del op, arguments
+            for slot in step.dead:
+                del values[slot]
+        outputs = [_array(values, a) for a in self.outputs]
+        del values
+        return outputs, None if gradient is None else self._backward(done, gradient, hooks)
+
+    def _backward(self, done, gradient, hooks):
+        last = self.outputs[-1]
+        if not any(step.slot == last and any(step.needs) for step, _ in done):
+            return [None] * len(self.weights)  # nothing that is trained leads there
+        pending, owned = {last: gradient}, set()
+        while done:
+            step, op = done.pop()
+            dy = pending.pop(step.slot, None)
+            if dy is None or not any(step.needs):
+                continue
+            results = hooks.backward(op, dy)
+            for argument, need, array in zip(step.arguments, step.needs, results):
+                if not need or array is None:
+                    continue
+                key = argument if isinstance(argument, Slot) else id(argument)
+                if key not in pending:
+                    pending[key] = array
+                else:  # what an Op gave may be another's too, a sum is not
+                    pending[key] = hooks.add(pending[key], array, key in owned)
+                    owned.add(key)
+            del op, dy, results
+        return [pending.get(id(weight)) for weight in self.weights]
+
+
+def _same_step(a, b):
+    if (a.op, a.slot, a.needs, a.attributes.keys()) != (b.op, b.slot, b.needs, b.attributes.keys()):
+        return False
+    pairs = [*zip(a.arguments, b.arguments), *((value, b.attributes[name]) for name, value in a.attributes.items())]
+    return len(a.arguments) == len(b.arguments) and all(_same_value(x, y) for x, y in pairs)
+
+
+def _same_value(a, b):
+    """Whether two arguments or attributes are the same object, or equal; arrays of few elements are compared."""
+    if a is b:
+        return True
+    if type(a) is not type(b) or isinstance(a, Parameter):
+        return False
+    if isinstance(a, np.ndarray):
+        return a.size <= 4096 and a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(_same_value, a, b))
+    return isinstance(a, (int, float, str, slice, np.dtype, np.generic, FixedSeed)) and a == b
+
+
+def _array(values, argument):
+    """The array of a Slot, a Parameter, an array or None."""
+    if isinstance(argument, Slot):
+        return values[argument]
+    return argument.data if isinstance(argument, Parameter) else argument
+
+
+class _Hooks:
+    """How a step is computed at once, as the tape does it."""
+
+    @staticmethod
+    def forward(op, arrays, attributes):
+        return np.asarray(op.forward(*arrays, **attributes))
+
+    @staticmethod
+    def backward(op, dy):
+        results = op.backward(dy)
+        results = results if isinstance(results, tuple) else (results,)
+        return [None if array is None else np.asarray(array) for array in results]
+
+    @staticmethod
+    def add(total, array, owned):
+        if not owned:
+            return kernels.combine("add", total, array)
+        kernels.add_into(total, array)
+        return total
+
+
+class Recording:
+    """A program bound to memory of its own, to be repeated on other arrays of the same shapes and dtypes.
+
+    `targets` are the arrays that hold its inputs; `outputs` and `gradients` those that a replay leaves behind.
+    """
+
+    def __init__(self, program: Program, arrays, gradient=None):
+        self.plan = kernels.Plan()
+        self.program = program  # whose weights and constants the recorded runs point at
+        self._boxes = {}  # id of an Op -> its steps in Python
+        self._packs = []  # which the recorded runs point into
+        with self.plan:
+            self.targets = [_fixed(array) for array in arrays]
+            self._gradient = None if gradient is None else _fixed(gradient)
+            self.outputs, self.gradients = program.run(self.targets, self._gradient, self)
+            self.outputs = [self._contiguous(array) for array in self.outputs]
+            if self.gradients is not None:
+                self.gradients = [None if g is None else self._contiguous(g) for g in self.gradients]
+        del self._boxes
+
+    def forward(self, op, arrays, attributes):
+        arrays = [array if array is None else self._contiguous(array) for array in arrays]
+        if op.packs is not None:
+            self._packs.append(op.packs)
+        if op.kernels:
+            done, y = self._in_kernels(lambda: _Hooks.forward(op, arrays, attributes))
+            if done:
+                return y
+        self._boxes[id(op)] = box = _Box(op, arrays, attributes)
+        self.plan.python(box.forward)
+        return box.y
+
+    def backward(self, op, dy):
+        dy = self._contiguous(dy)
+        box = self._boxes.pop(id(op), None)
+        if box is None:
+            done, results = self._in_kernels(lambda: _Hooks.backward(op, dy))
+            if done:
+                return results
+            box = _Box(op, None, None)
+        box.dy = dy
+        self.plan.python(box.backward)
+        return box.results
+
+    def _in_kernels(self, compute):
+        """(whether all of it can be repeated in C, its result); what cannot is taken back."""
+        length = self.plan.length()
+        result = compute()
+        if not self.plan.failed:
+            return True, result
+        self.plan.forget(length)
+        return False, None
+
+    def add(self, total, array, owned):
+        return _Hooks.add(self._contiguous(total), self._contiguous(array), owned)
+
+    def _contiguous(self, array):
+        """`array`, or one in C order that each replay fills from it."""
+        if array.flags.c_contiguous:
+            return array
+        own = kernels.empty(array.shape, array.dtype)
+        self.plan.python(lambda: np.copyto(own, array))
+        return own
+
+    def replay(self, arrays, results):
+        """Computes from `arrays`, and copies the outputs into `results`; False while another thread is at it."""
+        return self.plan.replay(self.targets, arrays, results, self.outputs)
+
+
+class _Box:
+    """An Op without kernels as two steps in Python, whose results go to arrays that stay where they are."""
+
+    def __init__(self, op, arrays, attributes):
+        self.op, self.arrays, self.attributes = op, arrays, attributes
+        self.kind, self.needs = type(op), op.needs
+        self.y = self.results = self.dy = None
+
+    def forward(self):
+        self.op = self.kind()
+        self.op.needs = self.needs
+        y = _Hooks.forward(self.op, self.arrays, self.attributes)
+        if self.y is None:
+            self.y = kernels.empty(y.shape, y.dtype)
+        np.copyto(self.y, y)
+
+    def backward(self):
+        found = _Hooks.backward(self.op, self.dy)
+        if self.results is None:
+            self.results = [None if a is None else kernels.empty(a.shape, a.dtype) for a in found]
+        for own, array in zip(self.results, found):
+            if own is not None:
+                np.copyto(own, array)
+
+
+def _fixed(array):
+    own = kernels.empty(array.shape, array.dtype)
+    np.copyto(own, array)
+    return own
