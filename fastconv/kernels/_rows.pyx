@@ -66,10 +66,6 @@ cdef int sum_rows(const fc_tiles* tiles, const void* rows, void* total, ptrdiff_
     return 0
 
 
-def bias_backward(dy, dbias):
-    sum_rows(tiles_of(dy), address(dy), address(dbias, True), dy.size // dbias.size, dbias.size, dy.itemsize)
-
-
 def softmax_forward(x, y):
     run_rows(tiles_of(x).softmax_forward, x, None, y, y.shape[-1], 30)
 
