@@ -265,7 +265,11 @@ def test_bad_input_says_what_is_wrong(error, message, x, kernel, options):
 def test_sizes_that_overflow_are_an_error():
     x, kernel = np.zeros((1, 2, 2, 2, 4), "f4"), np.zeros((1, 1, 1, 4, 6), "f4")
     with pytest.raises(ValueError, match="too large"):
+        kernels.conv_forward(x, kernel, padding=2**30 - 1)
+    with pytest.raises(ValueError, match=r"padding=\(\(.* adds 4294967294 cells to spatial axis 0; .* Use less padding"):
         kernels.conv_forward(x, kernel, padding=2**31 - 1)
+    with pytest.raises(ValueError, match="padding='same' adds 4294967294 .* dilated to 4294967295.* smaller dilation_rate"):
+        kernels.conv_forward(x[..., 0, :, :], np.zeros((3, 3, 4, 6), "f4"), padding="same", dilation_rate=2**31 - 1)
     with pytest.raises(ValueError, match="strides must be between 1 and 2147483647"):
         kernels.conv_forward(x, kernel, strides=2**70)
 

@@ -1,6 +1,6 @@
 # cython: language_level=3, cdivision=True
-"""Functions of one and of two elements, and reductions: fills the jobs of csrc/maps.c, combine.c and reduce.c, and reads
-csrc/maps.h, the table of the functions.
+"""Functions of one and of two elements, and reductions: fills the jobs of csrc/maps.c, combine.c and reduce.c, and
+reads csrc/maps.h, the table of the functions.
 
 Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/maps.py sees to that. For small arrays its
 checks would cost more than the work, so `simple_map` and `simple_combine` take what needs none of it at a glance.
@@ -219,12 +219,16 @@ def simple_combine(function, a, b, tuple shape):
     except (ValueError, BufferError):  # not contiguous
         return None
     if shape is None:
-        shape = a_shape if len(a_shape) > len(b_shape) or len(a_shape) == len(b_shape) and fits(b_shape, a_shape) else b_shape
+        shape = b_shape
+        if len(a_shape) > len(b_shape) or len(a_shape) == len(b_shape) and fits(b_shape, a_shape):
+            shape = a_shape
     if (a_shape is not shape and not fits(a_shape, shape)) or (b_shape is not shape and not fits(b_shape, shape)):
         return None
     for length in shape:
         size *= length
-    if size == 0 or (<uintptr_t>job.a | <uintptr_t>job.b) % <size_t>itemsize or not merge_axes(&job, shape, a_shape, b_shape):
+    if size == 0 or (<uintptr_t>job.a | <uintptr_t>job.b) % <size_t>itemsize:
+        return None
+    if not merge_axes(&job, shape, a_shape, b_shape):
         return None
     job.function = function
     y = new_array(shape, like, size, &data)

@@ -24,7 +24,7 @@ def empty(shape, dtype) -> np.ndarray:
     if not isinstance(dtype, np.dtype):
         dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if not 0 <= size < 2**60:
+    if not 0 <= size < 2**59:  # TOO_LARGE in _memory.pxd
         raise ValueError(f"An array of shape {tuple(shape)} is too large ({size} bytes).")
     return np.ndarray(shape, dtype, Block(size))
 

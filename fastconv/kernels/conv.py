@@ -17,6 +17,7 @@ from . import _conv, _tiles, _winograd
 from .algorithms import PASSES, Problem, choose
 from .arrays import checked, empty, same_shape
 from .geometry import Window, cached, per_axis
+from .unfold import fold, unfold
 
 RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
@@ -35,10 +36,11 @@ def conv_forward(
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
-    problem = Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups)
+    problem = Problem("forward", window.compact, len(x), x.shape[-1], kernel.shape[-1], groups)
     choice = choose(problem, algorithm, packs is not None)
     if not y.size:
         return y
+    x, window = unfold(x, window), window.compact
     if choice.outputs:
         _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, packs=packs)
     else:
@@ -55,15 +57,16 @@ def conv_backward_input(
     input_shape = _shape("input_shape", input_shape, dy.ndim)
     window, groups = conv_geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
     same_shape("dy", dy, (input_shape[0], *window.output, kernel.shape[-1]), "the output's shape")
-    dx = empty(input_shape, dy.dtype)
     choice = _choose("backward_input", window, input_shape, kernel.shape, groups, algorithm)
-    if not dx.size:
-        return dx
+    if not input_shape[0]:
+        return empty(input_shape, dy.dtype)
+    compact = window.compact
+    dx = empty((input_shape[0], *compact.input, input_shape[-1]), dy.dtype)
     if choice.outputs:
-        _winograd.winograd_backward_input(dy, kernel, dx, window, choice.outputs)
+        _winograd.winograd_backward_input(dy, kernel, dx, compact, choice.outputs)
     else:
-        _conv.conv_backward_input(dy, kernel, dx, window, groups, choice.name)
-    return dx
+        _conv.conv_backward_input(dy, kernel, dx, compact, groups, choice.name)
+    return fold(dx, window)
 
 
 def conv_backward_kernel(
@@ -79,7 +82,9 @@ def conv_backward_kernel(
     choice = _choose("backward_kernel", window, x.shape, kernel_shape, groups, algorithm)
     if not dy.size:
         dkernel.fill(0)
-    elif choice.outputs:
+        return dkernel
+    x, window = unfold(x, window), window.compact
+    if choice.outputs:
         _winograd.winograd_backward_kernel(dy, x, dkernel, window, choice.outputs)
     else:
         _conv.conv_backward_kernel(dy, x, dkernel, window, groups, choice.name)
@@ -125,7 +130,7 @@ def dense_backward_kernel(dy, x):
 
 
 def _choose(kind, window, x_shape, kernel_shape, groups, algorithm):
-    return choose(Problem(kind, window, x_shape[0], x_shape[-1], kernel_shape[-1], groups), algorithm)
+    return choose(Problem(kind, window.compact, x_shape[0], x_shape[-1], kernel_shape[-1], groups), algorithm)
 
 
 def _pixels(x):

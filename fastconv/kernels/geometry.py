@@ -5,7 +5,8 @@ only: no channels, no data, no dtype. Windows are cached by shape, immutable, co
 they are made: a Window that exists is one that the kernels may run.
 
 With `e = (kernel - 1) * dilation + 1`, an axis has `output = (low + input + high - e) // stride + 1`, and tap `t`
-of output `o` reads input `o * stride + t * dilation - low`.
+of output `o` reads input `o * stride + t * dilation - low`. Padding adds at most 2**31 - 1 cells to an axis; so all of
+these numbers fit 64 bits. Their products over the axes need not: see `product` in _memory.pxd.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, wraps
 
 _LIMIT = 2**31 - 1
+REACH = 8  # times the cells that there are, past which windows reach far
 _INT = {int}
 _PLAIN = {int, str, type(None)}  # and Window, see below
 
@@ -71,12 +73,40 @@ class Window:
         )
 
     @cached_property
+    def compact(self) -> Window:
+        """The Window that convolutions run on: this one, unless its windows reach far past the input.
+
+        Kernels copy the input under a block of outputs, padding and all. Where that would be more than a few times the
+        cells that there are, `unfold` lays the cells of each window side by side instead, without the padding between
+        them: on such an axis the input has `output * kernel` cells, and the stride is the kernel's size.
+        """
+        far = [_reaches_far(*span, o) for span, o in zip(self.spans, self.output)]
+        if not any(far):
+            return self
+        spans = [
+            (o * span[1], span[1], span[1], (0, 0), 1) if too_far or o * span[1] < span[0] else span
+            for span, o, too_far in zip(self.spans, self.output, far)
+        ]
+        return _window(*zip(*spans))
+
+    @property
+    def spans(self) -> list[tuple]:
+        """(input, taps, stride, padding, dilation) of each axis."""
+        return list(zip(self.input, self.kernel, self.strides, self.padding, self.dilation))
+
+    @cached_property
     def pointwise(self) -> bool:
         """Whether each output sees the input at its own position alone."""
         return {*self.kernel, *self.strides} == {1} and {*self.padding} == {(0, 0)}
 
 
 _PLAIN.add(Window)
+
+
+def _reaches_far(size, taps, stride, padding, dilation, output) -> bool:
+    """Whether one window, or all of them, reach over far more cells than the input and the taps are."""
+    extent = (taps - 1) * dilation + 1
+    return extent > REACH * (size + taps) or (output - 1) * stride + extent > REACH * (size + output * taps)
 
 
 def per_axis(name: str, value, rank: int, low: int = 1) -> tuple[int, ...]:
@@ -124,6 +154,7 @@ def _window(input, kernel, strides, padding, dilation) -> Window:
         if size < 1:
             raise ValueError(f"The input has {size} cells on spatial axis {axis}; at least 1 is needed.")
     extents = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
+    asked = padding
     if padding == "valid":
         padding = ((0, 0),) * len(input)
     elif padding == "same":
@@ -131,6 +162,8 @@ def _window(input, kernel, strides, padding, dilation) -> Window:
     output = []
     for axis, (size, extent, stride, (low, high)) in enumerate(zip(input, extents, strides, padding)):
         padded = low + size + high
+        if low + high > _LIMIT:
+            raise ValueError(_too_much(asked, axis, low + high, kernel[axis], extent))
         if extent > padded:
             dilated = f" (dilated to {extent})" if extent != kernel[axis] else ""
             raise ValueError(
@@ -138,9 +171,22 @@ def _window(input, kernel, strides, padding, dilation) -> Window:
                 f"spatial axis {axis}. Use padding='same', a smaller window or a larger input."
             )
         output.append((padded - extent) // stride + 1)
-    starts = tuple(-low for low, _ in padding)
-    axes = (1, 1, 1, 1, 1, 0) * (3 - len(input)) + sum(zip(input, output, kernel, strides, dilation, starts), ())
+    # What C computes with stays small: one window has no next one, one tap no next one.
+    steps = [min(s, n + e) if o == 1 else s for s, n, e, o in zip(strides, input, extents, output)]
+    gaps = [d if taps > 1 else 1 for d, taps in zip(dilation, kernel)]
+    starts = [-low for low, _ in padding]
+    axes = (1, 1, 1, 1, 1, 0) * (3 - len(input)) + sum(zip(input, output, kernel, steps, gaps, starts), ())
     return Window(input, kernel, strides, padding, dilation, tuple(output), axes)
+
+
+def _too_much(padding, axis: int, added: int, taps: int, extent: int) -> str:
+    cause, fix = "", "less padding"
+    if padding == "same":
+        cause, fix = f", whose window of size {taps} is dilated to {extent}", "a smaller dilation_rate"
+    return (
+        f"padding={padding!r} adds {added} cells to spatial axis {axis}{cause}; at most {_LIMIT} can be added. "
+        f"Use {fix}."
+    )
 
 
 def _same(size: int, extent: int, stride: int) -> tuple[int, int]:

@@ -8,8 +8,8 @@
 #include "far.h"
 #include "functions.h"
 
-/* y = the function of a and b, which go on from element to element or, with `single`, do not; of one vector at least. The
- * last vector starts early enough to be whole, and is computed before what it reads may be written over. */
+/* y = the function of a and b, which go on from element to element or, with `single`, do not; of one vector at least.
+ * The last vector starts early enough to be whole, and is computed before what it reads may be written over. */
 typedef void combine_function(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count);
 
 #define COMBINE(name, formula)                                                                                       \
@@ -18,10 +18,11 @@ typedef void combine_function(const real *a, int a_single, const real *b, int b_
                               ptrdiff_t count)                                                                       \
     {                                                                                                                \
         const vec a_all = splat(*a), b_all = splat(*b);                                                              \
-        const vec last = name##_vec(a_single ? a_all : load(a + count - LANES), b_single ? b_all : load(b + count - LANES)); \
-        for (ptrdiff_t i = 0; i + LANES <= count; i += LANES)                                                        \
+        const ptrdiff_t end = count - LANES;                                                                         \
+        const vec last = name##_vec(a_single ? a_all : load(a + end), b_single ? b_all : load(b + end));             \
+        for (ptrdiff_t i = 0; i <= end; i += LANES)                                                                  \
             store(y + i, name##_vec(a_single ? a_all : load(a + i), b_single ? b_all : load(b + i)));                \
-        store(y + count - LANES, last);                                                                              \
+        store(y + end, last);                                                                                        \
     }                                                                                                                \
     static void name##_combine(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count)   \
     {                                                                                                                \

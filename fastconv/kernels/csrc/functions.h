@@ -2,8 +2,8 @@
  * function and their like.
  *
  * Not here: exp (exp.h), and the activations with their gradients (maps.h). Contract: within 4 units in the last place,
- * erf of float and tanh within 6, over the whole range of the type, denormals included; NaN stays NaN, infinities give the limits,
- * nothing overflows on the way.
+ * tanh and, of float, erf within 6, over the whole range of the type, denormals included; NaN stays NaN, infinities give
+ * the limits, nothing overflows on the way.
  */
 #ifndef FC_FUNCTIONS_H
 #define FC_FUNCTIONS_H
@@ -148,7 +148,8 @@ FC_INLINE vec erf_vec(vec x)
 {
     const vec size = at_most(abs_vec(x), 6), near = at_most(size, 1);
     const vec small = size + size * polynomial(near * near, erf_near, sizeof erf_near / sizeof(real));
-    const vec power = -size * polynomial(size * (real)(2.0 / 5) - (real)(7.0 / 5), erf_far, sizeof erf_far / sizeof(real));
+    const vec t = size * (real)(2.0 / 5) - (real)(7.0 / 5);
+    const vec power = -size * polynomial(t, erf_far, sizeof erf_far / sizeof(real));
     return with_sign(select(size < 1, small, 1 - exp_vec(power)), x);
 }
 #else

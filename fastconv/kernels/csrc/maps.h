@@ -1,4 +1,4 @@
-/* maps.h: every function of one element that the kernels know, and every function of two, with the gradients' among them.
+/* maps.h: every function of one element that the kernels know, and every function of two, those of gradients included.
  *
  * A row of FC_MAPS is name, what the gradient reads (the input x, the output y or nothing), number of parameters (a, b),
  * y from x, and dx from dy and that. A row of FC_COMBINES is name and y from a and b. The formulas are in vectors and

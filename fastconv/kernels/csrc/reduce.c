@@ -1,8 +1,8 @@
 /* reduce.c: sums, sums of products, maxima and minima of the middle axis of x (outer, reduced, inner).
  *
  * A slice is `length` entries of the reduced axis, and y (outer, slices, inner): the binding reduces that again until
- * one slice is left. So sums are trees of a shape that only x's decides, and no chain of additions is long. NaN wins
- * a maximum.
+ * one slice is left. So sums are trees of a shape that only x's decides, and no chain of additions is long. NaN wins a
+ * maximum and a minimum.
  */
 #include "maps.h"
 #include "functions.h"
@@ -34,7 +34,10 @@ FC_INLINE vec term(const int kind, const real *x, const real *b)
     if (kind == FC_REDUCE_products) return load(x) * load(b);
     return load(x);
 }
-FC_INLINE real term_one(const int kind, const real *x, const real *b) { return kind == FC_REDUCE_products ? *x * *b : *x; }
+FC_INLINE real term_one(const int kind, const real *x, const real *b)
+{
+    return kind == FC_REDUCE_products ? *x * *b : *x;
+}
 
 /* i ^ half for each lane i: constants, so that compilers find the shuffles. */
 #define LANES_2(half) 0 ^ half, 1 ^ half
@@ -98,9 +101,9 @@ FC_INLINE real reduce_run(const int kind, const real *x, const real *b, ptrdiff_
     return merge_lanes(kind, sums[0]);
 }
 
-/* y, of `columns` elements, merged with `rows` rows, eight of which are merged with one another first. */
-FC_INLINE void merge_rows(const int kind, const real *x, const real *b, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t columns,
-                          real *y)
+/* y, of `columns` elements, merged with `rows` rows; with `trees`, eight of them are merged with one another first. */
+FC_INLINE void merge_rows(const int kind, const int trees, const real *x, const real *b, ptrdiff_t rows, ptrdiff_t step,
+                          ptrdiff_t columns, real *y)
 {
 #define TREE(Merge, Term)                                                                                            \
     Merge(kind, Merge(kind, Merge(kind, Term(0), Term(1)), Merge(kind, Term(2), Term(3))),                           \
@@ -108,7 +111,7 @@ FC_INLINE void merge_rows(const int kind, const real *x, const real *b, ptrdiff_
 #define TERM(row) term(kind, x + (row) * step + c, b + (row) * step + c)
 #define TERM_ONE(row) term_one(kind, x + (row) * step + c, b + (row) * step + c)
     ptrdiff_t r = 0;
-    for (; r + 8 <= rows; r += 8, x += 8 * step, b += kind == FC_REDUCE_products ? 8 * step : 0) {
+    for (; trees && r + 8 <= rows; r += 8, x += 8 * step, b += kind == FC_REDUCE_products ? 8 * step : 0) {
         ptrdiff_t c = 0;
         for (; c + LANES <= columns; c += LANES) store(y + c, merge(kind, load(y + c), TREE(merge, TERM)));
         for (; c < columns; c++) y[c] = merge_one(kind, y[c], TREE(merge_one, TERM_ONE));
@@ -123,22 +126,26 @@ FC_INLINE void merge_rows(const int kind, const real *x, const real *b, ptrdiff_
 #undef TERM_ONE
 }
 
-/* Narrow rows are merged as rows of several, to fill vectors. */
+/* Rows that lie side by side are added up as rows of several: to fill vectors, and since memory is read best from one
+ * end to the other. */
 FC_INLINE void reduce_columns(const int kind, const real *x, const real *b, ptrdiff_t rows, ptrdiff_t step,
                               ptrdiff_t columns, real *y)
 {
+    enum { WIDE = 2 * LANES * LANES }; /* LANES rows of less than two vectors, or more rows of fewer vectors */
     for (ptrdiff_t c = 0; c < columns; c++) y[c] = start(kind);
-    if (columns == step && columns < 2 * LANES && columns % LANES) {
-        real several[2 * LANES * LANES];
-        const ptrdiff_t wide = LANES * columns, groups = rows / LANES;
-        for (ptrdiff_t c = 0; c < wide; c++) several[c] = start(kind);
-        merge_rows(kind, x, b, groups, wide, wide, several);
-        merge_rows(kind == FC_REDUCE_products ? FC_REDUCE_sum : kind, several, several, groups ? LANES : 0, columns, columns, y);
+    const ptrdiff_t several = columns < 2 * LANES ? LANES : WIDE / columns;
+    if (columns == step && several > 1) {
+        real sums[WIDE];
+        const ptrdiff_t wide = several * columns, groups = rows / several;
+        for (ptrdiff_t c = 0; c < wide; c++) sums[c] = start(kind);
+        merge_rows(kind, 0, x, b, groups, wide, wide, sums);
+        merge_rows(kind == FC_REDUCE_products ? FC_REDUCE_sum : kind, 1, sums, sums, groups ? several : 0, columns,
+                   columns, y);
         x += groups * wide;
         if (kind == FC_REDUCE_products) b += groups * wide;
-        rows -= groups * LANES;
+        rows -= groups * several;
     }
-    merge_rows(kind, x, b, rows, step, columns, y);
+    merge_rows(kind, 1, x, b, rows, step, columns, y);
 }
 
 FC_INLINE void reduce(const int kind, const fc_reduce *j, ptrdiff_t tile)
