@@ -15,17 +15,19 @@ from .ops.activations import Relu
 from .ops.conv import Conv
 from .ops.conv_pool import ConvPool
 from .ops.elementwise import Add
-from .ops.fused import AddRelu, BatchNormAct, BatchNormInferenceAct
+from .ops.fused import AddRelu, BatchNormAct, BatchNormInferenceAct, ConvNorm, ConvRelu
 from .ops.normalization import BatchNorm, BatchNormInference
 from .ops.pooling import MaxPool
 from .symbolic import Call
 
 
 class Pattern(NamedTuple):
-    """A chain of Ops, each an input of the next, and `make(*calls)`: (op, inputs, attributes) or None."""
+    """A chain of Ops, each an input of the next, and `make(*calls)`: (op, inputs, attributes) or None. `frozen`: only
+    where no gradient is wanted."""
 
     chain: tuple
     make: object
+    frozen: bool = False
 
 
 def _conv_pool(conv, *rest):
@@ -35,6 +37,16 @@ def _conv_pool(conv, *rest):
     if strides != size or pool["padding"] != "valid" or math.prod(size) > 255:
         return None
     return ConvPool, conv.inputs, {**conv.attributes, "pool_size": size, "relu": len(rest) == 2}
+
+
+def _conv_relu(conv, relu):
+    return ConvRelu, conv.inputs, conv.attributes
+
+
+def _conv_norm(conv, norm, *relu):
+    if norm.inputs[0] is not conv.output:
+        return None
+    return ConvNorm, (*conv.inputs, *norm.inputs[1:]), {**conv.attributes, **norm.attributes, "relu": bool(relu)}
 
 
 def _norm_act(norm, *rest):
@@ -63,6 +75,9 @@ def _other(add, call):
 PATTERNS = (  # those that begin alike: the longest first
     Pattern((Conv, Relu, MaxPool), _conv_pool),
     Pattern((Conv, MaxPool), _conv_pool),
+    Pattern((Conv, BatchNormInference, Relu), _conv_norm, frozen=True),
+    Pattern((Conv, BatchNormInference), _conv_norm, frozen=True),
+    Pattern((Conv, Relu), _conv_relu),
     Pattern((BatchNorm, Add, Relu), _norm_act),
     Pattern((BatchNorm, Add), _norm_act),
     Pattern((BatchNorm, Relu), _norm_act),
@@ -73,9 +88,9 @@ PATTERNS = (  # those that begin alike: the longest first
 )
 
 
-def rewritten(calls: list[Call], outputs) -> list[Call]:
+def rewritten(calls: list[Call], outputs, wanted) -> list[Call]:
     """The calls with every match of PATTERNS, longest first where they begin, put together; `outputs` leave the
-    program."""
+    program, and `wanted(call)` says whether a gradient goes through a call."""
     readers = {}
     for call in calls:
         for value in call.inputs:
@@ -85,6 +100,8 @@ def rewritten(calls: list[Call], outputs) -> list[Call]:
     for call in calls:
         for pattern in PATTERNS if id(call) not in taken else ():
             chain = _chain(pattern.chain, call, readers, kept, taken) if call.op is pattern.chain[0] else None
+            if chain and pattern.frozen and wanted(chain[-1]):
+                continue
             made = pattern.make(*chain) if chain else None
             if made:
                 op, inputs, attributes = made

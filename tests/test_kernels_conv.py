@@ -306,3 +306,18 @@ def test_what_equals_a_remembered_argument_is_still_checked(strides):
         kernels.conv_forward(x, kernel, strides=fine)
     with pytest.raises(TypeError, match="strides must be"):
         kernels.conv_forward(x, kernel, strides=strides)
+
+
+@pytest.mark.parametrize("shape, kernel, options", [
+    ((2, 9, 10, 3), (3, 3, 3, 5), {}), ((1, 8, 8, 16), (3, 3, 16, 40), {"padding": "same"}), ((2, 20, 16), (5, 16, 33), {}),
+    ((2, 5, 6, 7, 16), (3, 3, 3, 16, 16), {"padding": "same"}), ((2, 9, 9, 8), (3, 3, 1, 8), {}), ((2, 9, 9, 8), (3, 3, 2, 8), {}),
+])  # fmt: skip
+def test_relu_at_the_end_is_relu_after(shape, kernel, options, isa):
+    x, weights = normal(shape, np.float32, 1), normal(kernel, np.float32, 2)
+    x[0, 0, ..., 0] = np.nan
+    bias = normal(kernel[-1:], np.float32, 3)
+    names = [None, "direct", "winograd"] if len(set(kernel[:-2])) == 1 and kernel[-2] == 16 else [None, "direct"]
+    for algorithm in names:
+        plain = kernels.conv_forward(x, weights, bias, algorithm=algorithm, **options)
+        ours = kernels.conv_forward(x, weights, bias, algorithm=algorithm, relu=True, **options)
+        np.testing.assert_array_equal(ours, kernels.relu_forward(plain))

@@ -202,14 +202,14 @@ cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t gr
     return 0
 
 
-def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None):
-    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights."""
+def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None, bint relu=False):
+    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights; `relu` is of "direct" alone."""
     cdef fc_pack pack
     cdef fc_conv job
     cdef fc_grouped grouped
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
-    job.y = address(y, True)
+    job.y, job.relu = address(y, True), relu
     if algorithm == "depthwise":
         run_depthwise(tiles_of(x), &pack, &job)
     elif algorithm in GROUPED:
@@ -294,6 +294,7 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     cdef char* out = <char*>address(dx, True)
 
     memset(&grouped, 0, sizeof(grouped))
+    job.relu = False
     job.x = address(dy)
     cdef ptrdiff_t batch = read_axes(axis, window, dy.shape[0])
     if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:

@@ -17,18 +17,19 @@ from . import _conv, _tiles, _winograd
 from .algorithms import PASSES, Problem, choose
 from .arrays import checked, empty, same_shape
 from .geometry import Window, cached, per_axis
+from .rows import relu_forward
 from .unfold import fold, unfold
 
 RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 
 def conv_forward(
-    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None,
+    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None, relu=False,
 ):  # fmt: skip
     """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given.
 
     `packs`: a Packs that keeps what is made of this kernel and bias, so that it is made once; then the algorithm is chosen
-    as if the making cost nothing."""
+    as if the making cost nothing. `relu`: of what comes out, max(y, 0)."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
     window, groups = conv_geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
@@ -42,9 +43,11 @@ def conv_forward(
         return y
     x, window = unfold(x, window), window.compact
     if choice.outputs:
-        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, packs=packs)
+        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, relu=relu, packs=packs)
     else:
-        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs)
+        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu)
+        if relu and choice.name != "direct":
+            return relu_forward(y)
     return y
 
 

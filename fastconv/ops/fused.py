@@ -7,8 +7,45 @@ never stored.
 from __future__ import annotations
 
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, Parameter
+from .conv import Conv
 from .normalization import BatchNorm, BatchNormInference
+
+
+class ConvRelu(Conv):
+    """relu(conv(x))."""
+
+    def forward(self, x, kernel, bias, **geometry):
+        self.x, self.kernel, self.geometry = x, kernel, geometry
+        self.y = kernels.conv_forward(x, kernel, bias, packs=self.packs, relu=True, **geometry)
+        return self.y
+
+    def backward(self, dy):
+        return super().backward(kernels.relu_backward(dy, self.y))
+
+
+class ConvNorm(Conv):
+    """Batch normalization by given statistics folded into the convolution before it, and ReLU where asked for; for what
+    nobody trains. Inputs as Conv's, then gamma, beta, mean and variance."""
+
+    @staticmethod
+    def shape(x, kernel, bias, gamma, beta, mean, variance, *, epsilon, relu, **geometry):
+        return Conv.shape(x, kernel, bias, **geometry)
+
+    def forward(self, x, kernel, bias, gamma, beta, mean, variance, *, epsilon, relu, **geometry):
+        folded = self.packs.get("folded") if self.packs else None
+        if folded is None:
+            scale, shift = kernels.batch_norm_fold(gamma, beta, mean, variance, epsilon)
+            folded = kernels.combine("multiply", kernel, scale), shift
+            if bias is not None:
+                folded = folded[0], kernels.combine("add", shift, kernels.combine("multiply", bias, scale))
+            if self.packs:
+                self.packs.keep("folded", folded, folded[0].nbytes + folded[1].nbytes)
+        return kernels.conv_forward(x, *folded, packs=self.packs, relu=relu, **geometry)
+
+    def take_packs(self, inputs):
+        if all(value is None or isinstance(value, Parameter) for value in inputs[1:]) and not any(self.needs[1:]):
+            self.packs = inputs[1].packs(*inputs[2:])
 
 
 class BatchNormAct(BatchNorm):

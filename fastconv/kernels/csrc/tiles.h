@@ -41,7 +41,7 @@ typedef struct {
     ptrdiff_t batch, groups, channels, filters;
     ptrdiff_t x_step[4], y_step[4]; /* between samples, depths, rows and columns */
     ptrdiff_t rows, columns;    /* outputs of one tile */
-    int far;                    /* whether y goes past the caches, see far.h */
+    int far, relu;              /* whether y goes past the caches, see far.h; whether ReLU comes before */
 } fc_conv;
 
 /* Outputs of one sample, group and depth, which conv_forward.c computes at once. */
