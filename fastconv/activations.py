@@ -84,7 +84,8 @@ def tanh_shrink(x):
 
 def softplus(x):
     """log(1 + exp(x))."""
-    x = ops.expand_dims(x, -1)  # a softmax of two classes, of which one has the logit 0, neither overflows nor has a kink
+    # A softmax of two classes, one with the logit 0, neither overflows nor has a kink.
+    x = ops.expand_dims(x, -1)
     pair = ops.concatenate([x, ops.multiply(x, 0.0)], -1)
     return ops.negative(ops.get_item(log_softmax(pair), (..., 1)))
 
@@ -124,10 +125,10 @@ swish, hard_swish = silu, hard_silu
 TABLE = {
     name: globals()[name]
     for name in (
-        "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "hard_silu", "hard_swish",
-        "mish", "softplus", "softsign", "squareplus", "exponential", "sigmoid", "hard_sigmoid", "log_sigmoid",
-        "sparse_sigmoid", "tanh", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink", "sparse_plus", "glu", "softmax",
-        "log_softmax", "sparsemax", "threshold",
+        "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "hard_silu",
+        "hard_swish", "mish", "softplus", "softsign", "squareplus", "exponential", "sigmoid", "hard_sigmoid",
+        "log_sigmoid", "sparse_sigmoid", "tanh", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink",
+        "sparse_plus", "glu", "softmax", "log_softmax", "sparsemax", "threshold",
     )
 }  # fmt: skip
 

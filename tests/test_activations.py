@@ -118,4 +118,5 @@ def test_names_of_functions():
 
 
 def test_all_names_the_public_functions():
-    assert all(callable(getattr(activations, name)) and getattr(activations, name).__doc__ for name in activations.__all__)
+    functions = [getattr(activations, name) for name in activations.__all__]
+    assert all(callable(function) and function.__doc__ for function in functions)

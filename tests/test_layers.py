@@ -95,7 +95,7 @@ rows = pytest.mark.parametrize("make, shape, output, weights", TABLE, ids=lambda
 
 
 def data(shape):
-    """Distinct values, away from the kinks of relu, the pools and the merging layers; a list of them for several shapes."""
+    """Distinct values, away from the kinks of relu, the pools and the merging layers; a list for a list of shapes."""
     if isinstance(shape, list):
         return [data(one) + 0.01 * place for place, one in enumerate(shape)]
     size = int(np.prod(shape))

@@ -79,11 +79,11 @@ CLASSES = (
     InputLayer, Conv1D, Conv2D, Conv3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D,
     AveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, GlobalAveragePooling1D,
     GlobalAveragePooling2D, GlobalAveragePooling3D, Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax,
-    Flatten, Reshape, Permute, RepeatVector, Identity, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D, Cropping2D,
-    Cropping3D, UpSampling1D, UpSampling2D, UpSampling3D, Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate,
-    Dot, BatchNormalization, LayerNormalization, GroupNormalization, RMSNormalization, UnitNormalization, Dropout,
-    SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, GaussianNoise, GaussianDropout, AlphaDropout, Rescaling,
-    Normalization,
+    Flatten, Reshape, Permute, RepeatVector, Identity, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D,
+    Cropping2D, Cropping3D, UpSampling1D, UpSampling2D, UpSampling3D, Add, Subtract, Multiply, Average, Maximum,
+    Minimum, Concatenate, Dot, BatchNormalization, LayerNormalization, GroupNormalization, RMSNormalization,
+    UnitNormalization, Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, GaussianNoise, GaussianDropout,
+    AlphaDropout, Rescaling, Normalization,
 )  # fmt: skip
 
 # Keras' shorter names for the same classes.
@@ -99,4 +99,5 @@ FUNCTIONS = (add, subtract, multiply, average, maximum, minimum, concatenate, do
 
 find = Registry("layer", CLASSES).find
 
-__all__ = ["Input", "Layer"] + [function.__name__ for function in FUNCTIONS] + [name for name, value in list(globals().items()) if value in CLASSES]
+_public = (*CLASSES, *FUNCTIONS)
+__all__ = ["Input", "Layer"] + [name for name, value in list(globals().items()) if value in _public]

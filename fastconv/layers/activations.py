@@ -1,6 +1,7 @@
 """Activation layers: Activation by name or function, and those with arguments or a weight of their own.
 
-Not here: the functions and their names (fastconv.activations). Contract: the output has the input's shape.
+Not here: the functions and their names (fastconv.activations). Contract: the output has the input's shape, but for
+Activation of a function that changes it, such as "glu".
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ class Activation(Layer):
         return self.activation(inputs)
 
 
-class ReLU(Layer):
+class SameShape(Layer):
+    """Base class of those whose output has the input's shape, whatever `call` computes."""
+
+    def compute_output_shape(self, input_shape):
+        self.check_input(input_shape)
+        return tuple(input_shape)
+
+
+class ReLU(SameShape):
     """x from `threshold` to `max_value` (None: no limit), max_value above, negative_slope * (x - threshold) below.
 
     All three are at least 0.
@@ -39,7 +48,7 @@ class ReLU(Layer):
         return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(SameShape):
     """x above 0, negative_slope * x below; `alpha` is the slope's older name."""
 
     def __init__(self, negative_slope=0.3, **kwargs):
@@ -51,41 +60,50 @@ class LeakyReLU(Layer):
         return activations.leaky_relu(inputs, self.negative_slope)
 
 
-class PReLU(Layer):
+class PReLU(SameShape):
     """x above 0, alpha * x below: a slope for each place of a sample, which is trained.
 
     `shared_axes` are those along which the places share one, such as [1, 2] for one a channel of images. Weight: alpha.
     """
 
-    def __init__(self, alpha_initializer="zeros", *, shared_axes=None, **kwargs):
+    def __init__(self, alpha_initializer="Zeros", *, shared_axes=None, **kwargs):
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
         if shared_axes is not None:
-            shared_axes = [operator.index(axis) for axis in (shared_axes if hasattr(shared_axes, "__len__") else [shared_axes])]
+            axes = shared_axes if hasattr(shared_axes, "__len__") else [shared_axes]
+            shared_axes = [operator.index(axis) for axis in axes]
         self.shared_axes = shared_axes
         self.alpha = None
 
-    def build(self, input_shape):
-        shape = list(input_shape[1:])
-        for axis in self.shared_axes or ():
-            if not 1 <= axis < len(input_shape):
-                raise ValueError(
-                    f"Layer {self.name!r} (PReLU): shared_axes must be from 1 to {len(input_shape) - 1}, for the input shape "
-                    f"{input_shape}; got {self.shared_axes}."
-                )
-            shape[axis - 1] = 1
-        if None in shape:
+    def check_input(self, shape):
+        if self.built and self._sizes(shape) != self.alpha.shape:
             raise ValueError(
-                f"Layer {self.name!r} (PReLU) needs known sizes for its weights; got the input shape {input_shape}. Name the "
-                "open axes in shared_axes."
+                f"{self._title()} was built for the input shape {self._build_shape}, with alpha of shape "
+                f"{self.alpha.shape}; got {tuple(shape)}."
             )
-        self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha")
+
+    def build(self, input_shape):
+        if any(not 1 <= axis < len(input_shape) for axis in self.shared_axes or ()):
+            raise ValueError(
+                f"{self._title()}: shared_axes must be from 1 to {len(input_shape) - 1}, for the input shape "
+                f"{input_shape}; got {self.shared_axes}."
+            )
+        sizes = self._sizes(input_shape)
+        if None in sizes:
+            raise ValueError(
+                f"{self._title()} needs known sizes for its weights; got the input shape {input_shape}. Name the open "
+                "axes in shared_axes."
+            )
+        self.alpha = self.add_weight(sizes, self.alpha_initializer, name="alpha")
+
+    def _sizes(self, shape):
+        return tuple(1 if axis in (self.shared_axes or ()) else size for axis, size in enumerate(shape) if axis)
 
     def call(self, inputs):
         return ops.subtract(ops.relu(inputs), ops.multiply(ops.relu(ops.negative(inputs)), self.alpha))
 
 
-class ELU(Layer):
+class ELU(SameShape):
     """x above 0, alpha * (exp(x) - 1) below."""
 
     def __init__(self, alpha=1.0, **kwargs):
@@ -96,7 +114,7 @@ class ELU(Layer):
         return activations.elu(inputs, self.alpha)
 
 
-class Softmax(Layer):
+class Softmax(SameShape):
     """`exp(x)` normalised to sum 1 along `axis`, an int (default: the last) or several."""
 
     def __init__(self, axis=-1, **kwargs):

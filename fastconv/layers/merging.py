@@ -1,7 +1,8 @@
 """Merging layers: several tensors to one, element by element, side by side, or as products.
 
-They have no weights; ops compute. Contract: a layer is called on a list of tensors with equal batches; shapes that do not
-merge raise a ValueError that names the layer and both shapes. The functions at the end are the layers, made and called.
+They have no weights; ops compute. Contract: a layer is called on a list of tensors with equal batches; shapes that do
+not merge raise a ValueError that names the layer and both shapes. The functions at the end are the layers, made and
+called.
 """
 
 from __future__ import annotations
@@ -33,17 +34,15 @@ class Merge(Layer):
     def _check_shapes(self, shapes):
         merged = shapes[0]
         for shape in shapes[1:]:
+            rank = max(len(merged), len(shape))
+            aligned = [(one[0], *(1,) * (rank - len(one)), *one[1:]) for one in (merged, shape)]
             try:
-                rank = max(len(merged), len(shape))
-                merged = broadcast_shape("", *[(one[0], *(1,) * (rank - len(one)), *one[1:]) for one in (merged, shape)])
+                merged = broadcast_shape("", *aligned)
             except ValueError:
                 raise self._misfit(merged, shape, "sizes must be equal, or 1, on every axis") from None
 
     def _misfit(self, one, other, why):
         return ValueError(f"{self._title()} cannot merge tensors of shapes {one} and {other}: {why}.")
-
-    def _title(self):
-        return f"Layer {self.name!r} ({type(self).__name__})"
 
     def call(self, inputs):
         rank = max(x.ndim for x in inputs)
@@ -114,8 +113,8 @@ class Concatenate(Merge):
 class Dot(Merge):
     """Of two tensors, for each sample, the sums of products along one axis of each: `axes`, an int or a pair.
 
-    (batch, a, c) and (batch, b, c) with axes=2 give (batch, a, b); vectors give (batch, 1). `normalize=True` first gives
-    all vectors along these axes the length 1, so that the result is the cosine of their angle.
+    (batch, a, c) and (batch, b, c) with axes=2 give (batch, a, b); vectors give (batch, 1). `normalize=True` first
+    gives all vectors along these axes the length 1, so that the result is the cosine of their angle.
     """
 
     pair = True
@@ -135,7 +134,7 @@ class Dot(Merge):
         axes = self.axes if isinstance(self.axes, tuple) else (self.axes,) * 2
         for axis, shape in zip(axes, shapes):
             if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
-                raise ValueError(f"{self._title()}: axes={self.axes} names no axis behind the batch of the shape {shape}.")
+                raise ValueError(f"{self._title()}: axes={self.axes} names no axis behind the batch of {shape}.")
         return [axis % len(shape) for axis, shape in zip(axes, shapes)]
 
     def _check_shapes(self, shapes):
@@ -163,9 +162,7 @@ class Dot(Merge):
         """x as (batch, others, cells), or (batch, cells, others) unless `last`, where `place` is the cells' axis."""
         others = [axis for axis in range(1, x.ndim) if axis != place]
         if None in x.shape[1:] and len(others) != 1:
-            raise ValueError(
-                f"{self._title()} needs known sizes for tensors of other than 3 axes; got the shape {x.shape}."
-            )
+            raise ValueError(f"{self._title()} needs known sizes where there are not 3 axes; got the shape {x.shape}.")
         order = [0, *others, place] if last else [0, place, *others]
         x = x if order == list(range(x.ndim)) else ops.transpose(x, order)
         if len(others) == 1:

@@ -1,7 +1,8 @@
 """Normalization layers: batch, layer, group, RMS and unit.
 
-Not here: scaling by statistics of the whole data (preprocessing.py), and the arithmetic (ops.normalization). Contract: the
-output has the input's shape; weights have Keras' names, shapes and order. Variances are of all values (biased).
+Not here: scaling by statistics of the whole data (preprocessing.py), and the arithmetic (ops.normalization).
+Contract: the output has the input's shape; weights have Keras' names, shapes and order. Variances are of all values
+(biased).
 """
 
 from __future__ import annotations
@@ -35,28 +36,25 @@ class Normalizing(Layer):
         found = sorted({axis % len(shape) for axis in axes if -len(shape) <= axis < len(shape)} - {0})
         if not axes or len(found) < len(axes):
             raise ValueError(
-                f"{self._title()}: axis must name different axes of the input behind its batch; got {self.axis} for the input "
-                f"shape {tuple(shape)}."
+                f"{self._title()}: axis must name different axes of the input, not its batch; got {self.axis} for the "
+                f"input shape {tuple(shape)}."
             )
         return tuple(found)
-
-    def _title(self):
-        return f"Layer {self.name!r} ({type(self).__name__})"
 
     def _sizes(self, shape) -> tuple:
         """The input's sizes along the layer's axes; ValueError where one is open, or another than the weights were made
         for."""
         sizes = tuple(shape[axis] for axis in self._axes(shape))
         if None in sizes:
-            raise ValueError(f"{self._title()} needs known sizes along axis {self.axis}; got the input shape {tuple(shape)}.")
+            raise ValueError(f"{self._title()} needs known sizes along axis {self.axis}; got the shape {tuple(shape)}.")
         return sizes
 
     def check_input(self, shape):
         sizes = self._sizes(shape)
         if self.built and sizes != self._sizes(self._build_shape):
             raise ValueError(
-                f"{self._title()} was built for the input shape {self._build_shape}, with {self._sizes(self._build_shape)} "
-                f"along axis {self.axis}; got {tuple(shape)}."
+                f"{self._title()} was built for the input shape {self._build_shape}; got {tuple(shape)}, with another "
+                f"size along axis {self.axis}."
             )
 
     def build(self, input_shape):
@@ -69,7 +67,9 @@ class Normalizing(Layer):
     def _channels_last(self, inputs, function):
         """`function` of the inputs with the layer's one axis as the last, and back."""
         (axis,), last = self._axes(inputs.shape), inputs.ndim - 1
-        return function(inputs) if axis == last else ops.moveaxis(function(ops.moveaxis(inputs, axis, last)), last, axis)
+        if axis == last:
+            return function(inputs)
+        return ops.moveaxis(function(ops.moveaxis(inputs, axis, last)), last, axis)
 
 
 class BatchNormalization(Normalizing):
@@ -93,8 +93,7 @@ class BatchNormalization(Normalizing):
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         if renorm:
-            raise ValueError("BatchNormalization: renorm=True is not built; leave it out, or use GroupNormalization for small "
-                             "batches.")  # fmt: skip
+            raise ValueError("BatchNormalization: renorm=True is not built; for small batches take GroupNormalization.")
         self.renorm, self.renorm_clipping, self.renorm_momentum = False, renorm_clipping, renorm_momentum
         self.synchronized = bool(synchronized)
         self.moving_mean = self.moving_variance = None
@@ -102,15 +101,17 @@ class BatchNormalization(Normalizing):
     def build(self, input_shape):
         super().build(input_shape)
         sizes = self._sizes(input_shape)
-        self.moving_mean = self.add_weight(sizes, self.moving_mean_initializer, trainable=False, name="moving_mean")
-        self.moving_variance = self.add_weight(sizes, self.moving_variance_initializer, trainable=False, name="moving_variance")
+        mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
+        self.moving_mean = self.add_weight(sizes, mean, trainable=False, name="moving_mean")
+        self.moving_variance = self.add_weight(sizes, variance, trainable=False, name="moving_variance")
 
     def call(self, inputs, training=False):
         training = training and self.trainable
         if training and None not in inputs.shape and math.prod(inputs.shape) == math.prod(self._sizes(inputs.shape)):
             raise ValueError(
-                f"{self._title()} got the shape {inputs.shape} in training: one value a channel has no variance. Train on "
-                "larger batches (a batch_size that leaves no last batch of one sample), or call the layer with training=False."
+                f"{self._title()} got the shape {inputs.shape} in training: one value a channel has no variance. Train "
+                "on larger batches (a batch_size that leaves no last batch of one sample), or call the layer with "
+                "training=False."
             )
 
         def normalized(x):
@@ -128,8 +129,9 @@ class LayerNormalization(Normalizing):
     """
 
     def __init__(
-        self, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones", **kwargs
-    ):
+        self, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones",
+        **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self._set_common(axis, epsilon)
         self._set_affine(center, scale, beta_initializer, gamma_initializer)
@@ -144,13 +146,13 @@ class LayerNormalization(Normalizing):
 class GroupNormalization(Normalizing):
     """Each sample's runs of channels / `groups` channels with mean 0 and variance 1, times gamma, plus beta.
 
-    `groups` divides the channels, which stand along `axis`; -1 is one group a channel. Weights: gamma and beta, one entry a
-    channel.
+    `groups` divides the channels, which stand along `axis`; -1 is one group a channel. Weights: gamma and beta, one
+    entry a channel.
     """
 
     def __init__(
-        self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones",
-        **kwargs,
+        self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
+        gamma_initializer="ones", **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.groups = operator.index(groups)
@@ -164,8 +166,8 @@ class GroupNormalization(Normalizing):
         (channels,) = self._sizes(shape)
         if self.groups != -1 and channels % self.groups:
             raise ValueError(
-                f"{self._title()}: groups={self.groups} do not divide the {channels} channels of the input shape {tuple(shape)}. "
-                "Choose a divisor, or -1 for one group a channel."
+                f"{self._title()}: groups={self.groups} do not divide the {channels} channels of the input shape "
+                f"{tuple(shape)}. Choose a divisor, or -1 for one group a channel."
             )
 
     def call(self, inputs):

@@ -72,8 +72,8 @@ class Normalization(Preprocessing):
         found = sorted({axis % len(shape) for axis in axes if -len(shape) <= axis < len(shape)} - {0})
         if len(found) < len(axes) or any(shape[axis] is None for axis in found):
             raise ValueError(
-                f"Layer {self.name!r} (Normalization): axis must name different axes of known size behind the batch; got "
-                f"{self.axis} for the input shape {tuple(shape)}."
+                f"{self._title()}: axis must name different axes of known size, not the batch; got {self.axis} for the "
+                f"input shape {tuple(shape)}."
             )
         return tuple(found)
 
@@ -85,9 +85,7 @@ class Normalization(Preprocessing):
     def check_input(self, shape):
         kept = self._kept(shape)
         if self.built and kept[1:] != self._kept(self._build_shape)[-len(kept) + 1 :]:
-            raise ValueError(
-                f"Layer {self.name!r} (Normalization) was built for the input shape {self._build_shape}; got {tuple(shape)}."
-            )
+            raise ValueError(f"{self._title()} was built for the input shape {self._build_shape}; got {tuple(shape)}.")
 
     def build(self, input_shape):
         sizes = tuple(input_shape[axis] for axis in self._axes(input_shape))
@@ -97,8 +95,8 @@ class Normalization(Preprocessing):
                     np.broadcast_to(value, self._kept(input_shape))
                 except ValueError:
                     raise ValueError(
-                        f"Layer {self.name!r} (Normalization): {name} of shape {np.shape(value)} does not fit the sizes {sizes} "
-                        f"along axis {self.axis} of the input shape {input_shape}."
+                        f"{self._title()}: {name} of shape {np.shape(value)} does not fit the sizes {sizes} along axis "
+                        f"{self.axis} of the input shape {input_shape}."
                     ) from None
             return
         self.adapt_mean = self.add_weight(sizes, "zeros", trainable=False, name="mean")
@@ -108,10 +106,10 @@ class Normalization(Preprocessing):
     def adapt(self, data, batch_size=None, steps=None) -> None:
         """Takes mean and variance from `data`, an array of samples; `batch_size` and `steps` change nothing."""
         if self.mean is not None:
-            raise ValueError(f"Layer {self.name!r} (Normalization) was given its mean and variance; adapt has nothing to do.")
+            raise ValueError(f"{self._title()} was given its mean and variance; adapt has nothing to do.")
         data = data.data if isinstance(data, Tensor) else numbers(data, "data")
         if not data.size:
-            raise ValueError(f"Layer {self.name!r} (Normalization): adapt needs samples; got data of shape {data.shape}.")
+            raise ValueError(f"{self._title()}: adapt needs samples; got data of shape {data.shape}.")
         self.ensure_built(data.shape)
         axes = self._axes(data.shape)
         others = tuple(axis for axis in range(data.ndim) if axis not in axes)

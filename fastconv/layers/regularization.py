@@ -55,7 +55,7 @@ class Dropout(Random):
 def _noise_shape(layer, shape):
     if shape is None:
         return None
-    if not hasattr(shape, "__len__") or any(size is not None and (not isinstance(size, int) or size < 1) for size in shape):
+    if isinstance(shape, str) or not all(size is None or (isinstance(size, int) and size > 0) for size in shape):
         raise ValueError(f"{type(layer).__name__}: noise_shape must hold positive ints or None; got {shape!r}.")
     return tuple(shape)
 

@@ -46,7 +46,7 @@ class Reshape(Layer):
         super().__init__(**kwargs)
         self.target_shape = tuple(map(operator.index, target_shape))
         if any(size < -1 or size == 0 for size in self.target_shape) or self.target_shape.count(-1) > 1:
-            raise ValueError(f"Reshape: target_shape must hold positive sizes, and -1 once at most; got {target_shape!r}.")
+            raise ValueError(f"Reshape: target_shape must hold positive sizes, -1 once at most; got {target_shape!r}.")
 
     def call(self, inputs):
         return _reshaped(self, inputs)
@@ -59,8 +59,8 @@ class Reshape(Layer):
         rest, over = divmod(math.prod(sizes), known)
         if over or (rest != 1 and -1 not in target):
             raise ValueError(
-                f"Layer {self.name!r} (Reshape): samples of shape {tuple(sizes)} have {math.prod(sizes)} values, which do not "
-                f"fit target_shape {target}."
+                f"{self._title()}: samples of shape {tuple(sizes)} have {math.prod(sizes)} values, which do not fit "
+                f"target_shape {target}."
             )
         return (input_shape[0], *[rest if size == -1 else size for size in target])
 
@@ -84,7 +84,7 @@ class Permute(Layer):
 
     def check_input(self, shape):
         if len(shape) != len(self.dims) + 1:
-            raise ValueError(f"Layer {self.name!r} (Permute): dims={self.dims} do not fit the input shape {tuple(shape)}.")
+            raise ValueError(f"{self._title()}: dims={self.dims} do not fit the input shape {tuple(shape)}.")
 
     def call(self, inputs):
         return ops.transpose(inputs, (0, *self.dims))
@@ -99,7 +99,7 @@ class RepeatVector(Layer):
 
     def check_input(self, shape):
         if len(shape) != 2:
-            raise ValueError(f"Layer {self.name!r} (RepeatVector) expects (batch, features); got {tuple(shape)}.")
+            raise ValueError(f"{self._title()} expects (batch, features); got {tuple(shape)}.")
 
     def call(self, inputs):
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, 1)
@@ -134,8 +134,7 @@ class Cropping(Spatial):
         for size, (low, high) in zip(shape[1:], _pairs(self, self.cropping)[1:]):
             if size is not None and low + high >= size:
                 raise ValueError(
-                    f"Layer {self.name!r} ({type(self).__name__}): cropping={self.cropping} leaves nothing of the input shape "
-                    f"{tuple(shape)}."
+                    f"{self._title()}: cropping={self.cropping} leaves nothing of the input shape {tuple(shape)}."
                 )
 
     def call(self, inputs):

@@ -102,7 +102,7 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
 
 
 def alpha_dropout(inputs, rate, noise_shape=None, seed=None):
-    """As `dropout`, for values that `selu` gave: what is dropped gets its least value, and mean 0 and variance 1 stay."""
+    """As `dropout`, for what `selu` gave: what is dropped gets its least value; mean 0 and variance 1 stay."""
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be at least 0 and less than 1; got {rate!r}.")
     noise_shape = None if noise_shape is None else tuple(noise_shape)
