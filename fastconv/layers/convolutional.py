@@ -6,9 +6,8 @@ computes. Contract: channels last, `(batch, *spatial, channels)` in, `(batch, *o
 
 from __future__ import annotations
 
-from fastconv import initializers, ops
+from fastconv import activations, initializers, ops
 from fastconv.kernels.geometry import per_axis
-from fastconv.layers import activations
 from fastconv.layers.spatial import Spatial, positive
 
 
