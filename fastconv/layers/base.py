@@ -341,10 +341,11 @@ class Layer:
             weights = self._weights, self._fixed_weights
             holders = [
                 value for name, value in list(vars(self).items())  # no thread sets another while `list` runs
-                if (isinstance(value, Layer) or (isinstance(value, (list, tuple, dict)) and name not in _NO_LAYERS))
-                and not any(value is own for own in weights)
+                if _may_hold_layers(value) and name not in _NO_LAYERS and not any(value is own for own in weights)
             ]  # fmt: skip
             self._holders = version, holders
+        if not holders:  # the usual case
+            return []
         found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Layer)}
         return list(found.values())
 
@@ -423,6 +424,13 @@ class Layer:
         if self._build_shape is None:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
+
+
+def _may_hold_layers(value) -> bool:
+    """Whether an attribute is a layer, or a container of some; lists and dicts may get theirs later."""
+    if isinstance(value, tuple):
+        return any(isinstance(item, Layer) for item in flatten(value))
+    return isinstance(value, (Layer, list, dict))
 
 
 def is_shape(value) -> bool:
