@@ -57,9 +57,14 @@ typedef struct {
     ptrdiff_t at, first, last;
 } taps;
 
+/* Cells of an axis without a stride are cut into bins, which may share a cell with their neighbours. */
+FC_INLINE ptrdiff_t bin(const fc_axis *a, ptrdiff_t o) { return o * a->input / a->output; }
+FC_INLINE ptrdiff_t first_cell(const fc_axis *a, ptrdiff_t o) { return a->stride ? o * a->stride + a->start : bin(a, o); }
+
 FC_INLINE taps window_taps(const fc_axis *a, ptrdiff_t o)
 {
-    const ptrdiff_t at = o * a->stride + a->start;
+    const ptrdiff_t at = first_cell(a, o);
+    if (!a->stride) return (taps){at, 0, blocks((o + 1) * a->input, a->output) - at};
     return (taps){at, max_(-at, 0), min_(a->taps, a->input - at)};
 }
 FC_INLINE ptrdiff_t cells(const fc_axis *a, ptrdiff_t o)
@@ -71,7 +76,7 @@ FC_INLINE ptrdiff_t cells(const fc_axis *a, ptrdiff_t o)
 /* Past the last of the windows from `o` on that have the same taps inside as `o`. */
 FC_INLINE ptrdiff_t alike(const fc_axis *a, ptrdiff_t o)
 {
-    if (cells(a, o) < a->taps) return o + 1;
+    if (!a->stride || cells(a, o) < a->taps) return o + 1;
     return min_((a->input - a->taps - a->start) / a->stride + 1, a->output);
 }
 
@@ -82,6 +87,7 @@ typedef struct {
 
 FC_INLINE windows windows_over(const fc_axis *a, ptrdiff_t i)
 {
+    if (!a->stride) return (windows){i * a->output / a->input, blocks((i + 1) * a->output, a->input)};
     const ptrdiff_t at = i - a->start - a->taps + 1;
     return (windows){at > 0 ? blocks(at, a->stride) : 0, min_((i - a->start) / a->stride + 1, a->output)};
 }

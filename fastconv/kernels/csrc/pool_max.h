@@ -135,9 +135,9 @@ FC_INLINE void MAX_NAME(max_spread_row)(const int far, const fc_axis *W, ptrdiff
     zeros(dx_row + done * C, (W->input - done) * C);
 }
 
-/* Cell (id, ih, iw) from the windows over it. */
+/* Cell `i` (depth, height, width) from the windows over it. */
 FC_INLINE void MAX_NAME(max_gather)(const fc_pool *j, const real *dy_n, const INDEX *index_n, windows d, windows h,
-                                    windows w, const ptrdiff_t tap_0[3], real *dx, int vectors, ptrdiff_t lanes)
+                                    windows w, const ptrdiff_t i[3], real *dx, int vectors, ptrdiff_t lanes)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     vec sum[WIDE] = {{0}};
@@ -146,9 +146,9 @@ FC_INLINE void MAX_NAME(max_gather)(const fc_pool *j, const real *dy_n, const IN
             const ptrdiff_t at = ((od * H->output + oh) * W->output + w.first) * j->channels;
             const real *dy = dy_n + at;
             const INDEX *index = index_n + at;
-            ptrdiff_t tap = ((tap_0[0] - od * D->stride) * H->taps + tap_0[1] - oh * H->stride) * W->taps + tap_0[2]
-                          - w.first * W->stride;
-            for (ptrdiff_t ow = w.first; ow < w.last; ow++, tap -= W->stride, dy += j->channels, index += j->channels) {
+            const ptrdiff_t row = ((i[0] - first_cell(D, od)) * H->taps + i[1] - first_cell(H, oh)) * W->taps + i[2];
+            for (ptrdiff_t ow = w.first; ow < w.last; ow++, dy += j->channels, index += j->channels) {
+                const ptrdiff_t tap = row - first_cell(W, ow);
                 FC_UNROLL(4)
                 for (int v = 0; v < vectors; v++) {
                     const ivec mine = MAX_NAME(winners)(index + v * LANES, lanes) == (lane)tap;
@@ -170,12 +170,11 @@ static void MAX_NAME(max_backward_row)(const fc_pool *j, ptrdiff_t row)
     const real *dy_n = (const real *)j->x + sample;
     const INDEX *index_n = (const INDEX *)j->index + sample;
     real *dx = (real *)j->y + row * W->input * C;
-    ptrdiff_t tap_0[3] = {i.d - D->start, i.h - H->start}; /* the tap on this cell of a window 0 */
     if (d.first >= d.last || h.first >= h.last) {
         zeros(dx, W->input * C);
     } else if (!overlapping(j)) {
         const ptrdiff_t at = (d.first * H->output + h.first) * W->output * C;
-        const ptrdiff_t td = tap_0[0] - d.first * D->stride, th = tap_0[1] - h.first * H->stride;
+        const ptrdiff_t td = i.d - first_cell(D, d.first), th = i.h - first_cell(H, h.first);
         const lane here = (lane)((td * H->taps + th) * W->taps);
         if (j->far)
             MAX_NAME(max_spread_row)(1, W, C, here, dy_n + at, index_n + at, dx);
@@ -184,9 +183,9 @@ static void MAX_NAME(max_backward_row)(const fc_pool *j, ptrdiff_t row)
     } else {
         for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
             const windows w = windows_over(W, iw);
-            tap_0[2] = iw - W->start;
+            const ptrdiff_t cell[3] = {i.d, i.h, iw};
 #define WINDOW(c, vectors, lanes)                                                                                    \
-    MAX_NAME(max_gather)(j, dy_n + (c), index_n + (c), d, h, w, tap_0, dx + (c), vectors, lanes)
+    MAX_NAME(max_gather)(j, dy_n + (c), index_n + (c), d, h, w, cell, dx + (c), vectors, lanes)
             FOR_CHANNELS(C, WINDOW);
 #undef WINDOW
         }
