@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..tensor import Tensor
 from . import image  # noqa: F401: keras.ops.image
 from .activations import elu, log_softmax, relu, sigmoid, softmax, tanh
-from .conv import conv
+from .conv import conv, conv_transpose, depthwise_conv, separable_conv
 from .conv_pool import conv_pool
 from .copying import flip, pad, repeat, tile, upsample
 from .dropout import dropout
@@ -44,7 +44,14 @@ from .normalization import (
     normalize,
     rms_normalization,
 )
-from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
+from .pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
 from .reductions import max, mean, min, sum
 from .shaping import (
     broadcast_to,
@@ -62,6 +69,8 @@ from .shaping import (
 
 __all__ = [
     "abs",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
     "average_pool",
     "batch_norm",
@@ -74,8 +83,10 @@ __all__ = [
     "concatenate",
     "conv",
     "conv_pool",
+    "conv_transpose",
     "convert_to_tensor",
     "dense",
+    "depthwise_conv",
     "divide",
     "dropout",
     "elu",
@@ -109,6 +120,7 @@ __all__ = [
     "repeat",
     "reshape",
     "rms_normalization",
+    "separable_conv",
     "sigmoid",
     "slice",
     "softmax",
