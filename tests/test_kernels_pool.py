@@ -99,7 +99,8 @@ def test_windows_of_more_than_256_taps(isa):
 
 
 BINS = covering(
-    rank=(1, 2, 3), first=(1, 2, 5, 7, 12), second=(1, 3, 4, 10), channels=(1, 7, 16, 33, 70), dtype=(np.float32, np.float64)
+    rank=(1, 2, 3), first=(1, 2, 5, 7, 12), second=(1, 3, 4, 10), channels=(1, 7, 16, 33, 70),
+    dtype=(np.float32, np.float64),
 )
 
 

@@ -18,11 +18,13 @@ TABLE = [
      [(3, 3, 1, 2), (2,)]),
     (lambda **k: layers.Conv3D(2, 2, **k), (1, 3, 3, 3, 1), (1, 2, 2, 2, 2), [(2, 2, 2, 1, 2), (2,)]),
     (lambda **k: layers.Conv1D(3, 3, 2, "causal", dilation_rate=2, **k), (1, 7, 2), (1, 4, 3), [(3, 2, 3), (3,)]),
-    (lambda **k: layers.DepthwiseConv1D(2, padding="causal", depth_multiplier=2, **k), (2, 6, 3), (2, 6, 6), [(2, 3, 2), (6,)]),
+    (lambda **k: layers.DepthwiseConv1D(2, padding="causal", depth_multiplier=2, **k), (2, 6, 3), (2, 6, 6),
+     [(2, 3, 2), (6,)]),
     (lambda **k: layers.DepthwiseConv2D(3, 2, "same", activation="tanh", **k), (2, 5, 4, 3), (2, 3, 2, 3),
      [(3, 3, 3, 1), (3,)]),
     (lambda **k: layers.DepthwiseConv3D(2, use_bias=False, **k), (1, 3, 4, 3, 2), (1, 2, 3, 2, 2), [(2, 2, 2, 2, 1)]),
-    (lambda **k: layers.SeparableConv1D(4, 3, padding="causal", **k), (2, 6, 3), (2, 6, 4), [(3, 3, 1), (1, 3, 4), (4,)]),
+    (lambda **k: layers.SeparableConv1D(4, 3, padding="causal", **k), (2, 6, 3), (2, 6, 4),
+     [(3, 3, 1), (1, 3, 4), (4,)]),
     (lambda **k: layers.SeparableConv2D(4, (3, 2), 2, "same", depth_multiplier=2, **k), (1, 5, 4, 3), (1, 3, 2, 4),
      [(3, 2, 3, 2), (1, 1, 6, 4), (4,)]),
     (lambda **k: layers.SeparableConv3D(3, 2, use_bias=False, **k), (1, 3, 4, 3, 2), (1, 2, 3, 2, 3),
@@ -298,8 +300,8 @@ def test_errors_say_what_to_do(program, kind, message):
 
 
 def test_a_built_layer_refuses_other_channels():
-    cases = [(layer, (1, 5, 5, 3), (1, 5, 5, 4)) for layer in (
-        layers.Conv2D(2, 3), layers.DepthwiseConv2D(3), layers.SeparableConv2D(2, 3), layers.Conv2DTranspose(2, 3))]  # fmt: skip
+    maps = layers.Conv2D(2, 3), layers.DepthwiseConv2D(3), layers.SeparableConv2D(2, 3), layers.Conv2DTranspose(2, 3)
+    cases = [(layer, (1, 5, 5, 3), (1, 5, 5, 4)) for layer in maps]
     for layer, shape, other in (*cases, (layers.Dense(2), (1, 3), (1, 4))):
         layer(np.zeros(shape))
         with pytest.raises(ValueError, match=f"{layer.name!r}.*was built for 3"):

@@ -105,7 +105,8 @@ def test_conv_transpose_gradients(rank, options):
     check(lambda x, w, b: ops.conv_transpose(x, w, bias=b, **geometry(rank, options)), *arrays)
 
 
-# What Keras 3.15.1 makes of 4 cells. kernel, strides, dilation_rate, padding, output_padding, cells cut off at the start, cells
+# What Keras 3.15.1 makes of 4 cells: kernel, strides, dilation_rate, padding, output_padding, cells that are cut off at
+# the start, cells that are left.
 KERAS = [
     (3, 1, 1, "valid", None, 0, 6), (3, 2, 1, "valid", None, 0, 9), (2, 3, 1, "valid", None, 0, 12),
     (3, 2, 1, "valid", 1, 0, 10), (3, 1, 1, "same", None, 1, 4), (2, 1, 1, "same", None, 0, 4),
@@ -228,9 +229,9 @@ ERRORS = [
     (lambda x, w: ops.conv(x, w, padding="causal"), "padding must be 'valid', 'same', an int"),
     (lambda x, w: ops.conv(ops.reshape(x, (1, 25, 2)), w), "equally many axes|kernel must have 3"),
     (lambda x, w: ops.max_pool(ops.reshape(x, (1, 25, 2)), 2, padding="causal"), "got 'causal'"),
-    (lambda x, w: ops.depthwise_conv(ops.concatenate([x, x], -1), w), r"kernel of shape \(2, 2, 2, 3\) is for 2 channels"),
+    (lambda x, w: ops.depthwise_conv(ops.concatenate([x, x], -1), w), r"shape \(2, 2, 2, 3\) is for 2 channels"),
     (lambda x, w: ops.conv_transpose(x, w), "its last axis must be x's channels"),
-    (lambda x, w: ops.conv_transpose(x, ops.swapaxes(w, 2, 3), output_padding=1), "output_padding must be less than strides"),
+    (lambda x, w: ops.conv_transpose(x, ops.swapaxes(w, 2, 3), output_padding=1), "must be less than strides"),
     (lambda x, w: ops.conv_transpose(x, ops.swapaxes(w, 2, 3), padding="causal"), "padding"),
     (lambda x, w: ops.conv_transpose(x, ops.swapaxes(w, 2, 3), padding=3), "use less padding"),
     (lambda x, w: ops.conv_transpose(x, ops.swapaxes(w, 2, 3), groups=3), "must be a multiple of groups, 3"),

@@ -28,7 +28,7 @@ STACKS = {
         layers.Conv3D(8, 3, padding="same", activation="relu"), layers.MaxPooling3D(2), layers.Conv3D(8, 3, groups=8),
         layers.GlobalAveragePooling3D(), layers.Activation("softmax")]),
     "separable": ((17, 18, 3), 7, lambda: [
-        layers.Conv2D(16, 3, strides=2, activation="relu"), layers.DepthwiseConv2D(3, padding="same", activation="relu"),
+        layers.Conv2D(16, 3, strides=2, activation="relu"), layers.DepthwiseConv2D(3, padding="same"),
         layers.SeparableConv2D(24, 3, depth_multiplier=2), layers.DepthwiseConv2D(3, 2, "same", depth_multiplier=2),
         layers.AdaptiveMaxPooling2D((2, 3)), layers.AdaptiveAveragePooling2D(1), layers.Flatten(),
         layers.Dense(7, activation="softmax")]),

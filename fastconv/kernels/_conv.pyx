@@ -253,7 +253,8 @@ cdef Phase phase_of(const fc_axis* a, ptrdiff_t first):
     return p
 
 
-cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, bias, dx, const fc_axis* axis, ptrdiff_t batch) except -1:
+cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, bias, dx, const fc_axis* axis,
+                                ptrdiff_t batch) except -1:
     """dx for few channels: dy times the kernel with (tap, channel) as its lanes, added up."""
     cdef ptrdiff_t itemsize = dy.itemsize, filters = kernel.shape[-1], channels = kernel.shape[-2], taps = taps_of(axis)
     cdef ptrdiff_t lanes = blocks(taps * channels, tiles.lanes) * tiles.lanes

@@ -147,14 +147,14 @@ def _shape(name, shape, ndim) -> tuple[int, ...]:
 
 @cached
 def conv_transpose_geometry(x_shape, kernel_shape, strides, padding, output_padding, dilation_rate, groups):
-    """The output's shape of a transposed convolution of x with kernel (*taps, C / groups, K), K being x's channels, and the
-    Window of the convolution whose backward pass it is; raises ValueError where the shapes do not fit."""
+    """The output's shape of a transposed convolution of x with kernel (*taps, C / groups, K), K being x's channels, and
+    the Window of the convolution whose backward pass it is; raises ValueError where the shapes do not fit."""
     per_group, filters = kernel_shape[-2:]
     groups = per_axis("groups", groups, 1)[0]
     if x_shape[-1] != filters or filters < 1 or per_group < 1:
         raise ValueError(
-            f"x has {x_shape[-1]} channels and kernel has shape {tuple(kernel_shape)}: its last axis must be x's channels "
-            "and the one before the output's, of a group; none may be 0."
+            f"x has {x_shape[-1]} channels and kernel has shape {tuple(kernel_shape)}: its last axis must be x's "
+            "channels and the one before the output's, of a group; none may be 0."
         )
     if filters % groups:
         raise ValueError(f"x has {filters} channels; they must be a multiple of groups, {groups}.")

@@ -5,8 +5,8 @@ only: no channels, no data, no dtype. Windows are cached by shape, immutable, co
 they are made: a Window that exists is one that the kernels may run.
 
 With `e = (kernel - 1) * dilation + 1`, an axis has `output = (low + input + high - e) // stride + 1`, and tap `t`
-of output `o` reads input `o * stride + t * dilation - low`. An axis of stride 0, for pooling alone, has bins: output `o`
-reads the inputs from `o * input // output` up to `ceil((o + 1) * input / output)`, and `kernel` is the largest bin.
+of output `o` reads input `o * stride + t * dilation - low`. An axis of stride 0, for pooling alone, has bins: output
+`o` reads the inputs from `o * input // output` up to `ceil((o + 1) * input / output)`; `kernel` is the largest bin.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Window:
         """The window whose backward pass is the transposed convolution of these sizes: its `output` is `input`, and its
         `input` what the transposed convolution makes, of which each side's `padding` is cut off.
 
-        By Keras' rules: "valid" makes `(input - 1) * stride + max(e, stride)` cells and "same" `input * stride`; with an
-        `output_padding`, at the end and less than the stride, they are `(input - 1) * stride + e + output_padding` and
+        By Keras' rules: "valid" makes `(input - 1) * stride + max(e, stride)` cells and "same" `input * stride`; with
+        an `output_padding`, at the end and less than the stride, they are `(input - 1) * stride + e + output_padding` and
         `(input - 1) * stride + e % 2 + output_padding`. Explicit paddings make
         `(input - 1) * stride + e - low - high + output_padding`, where None is 0.
         """
@@ -197,7 +197,8 @@ def _cut(extent: int, stride: int, padding: str, more) -> tuple[int, int]:
     """The cells that a transposed convolution cuts off at the start and at the end (negative: adds), as Keras."""
     if padding == "valid":
         return 0, -(max(stride - extent, 0) if more is None else more)
-    kept = stride + extent - 2 if more is None else extent + extent % 2 - 2 + more  # of 2 * (extent - 1) around each cell
+    # Of the 2 * (extent - 1) cells around each cell's own:
+    kept = stride + extent - 2 if more is None else extent + extent % 2 - 2 + more
     low = max(extent - 1 - (kept + 1) // 2, 0)
     return low, 2 * (extent - 1) - kept - low
 

@@ -76,8 +76,8 @@ def global_average_pool_backward(dy, input_shape):
 
 
 def adaptive_max_pool_forward(x, output_size):
-    """(y, index): the maxima of output_size bins an axis (see Window.bins), and the cell that won each, counted from its
-    bin's first in C order over the largest bin."""
+    """(y, index): the maxima of output_size bins an axis (see Window.bins), and the cell that won each, counted from
+    its bin's first in C order over the largest bin."""
     x = checked("x", x, RANKS)
     return _max_forward(x, _bins(x.shape, output_size))
 

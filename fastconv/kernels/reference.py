@@ -164,7 +164,8 @@ def average_pool_backward(dy, input_shape, pool_size, *, strides=None, padding="
 
 
 def adaptive_max_pool_forward(x, output_size):
-    """x (N, *I, C) -> y (N, *output_size, C) and the winning cell of each bin, counted in C order over the largest bin."""
+    """x (N, *I, C) -> y (N, *output_size, C) and the winning cell of each bin, counted in C order over the largest
+    bin."""
     bins = Window.bins(x.shape[1:-1], output_size)
     y = np.empty((len(x), *bins.output, x.shape[-1]), x.dtype)
     index = np.empty(y.shape, np.uint8 if np.prod(bins.kernel) <= 256 else np.int32)

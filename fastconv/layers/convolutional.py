@@ -16,8 +16,8 @@ from fastconv.layers.spatial import Spatial, positive
 class Convolution(Spatial):
     """Base class of all layers that convolve: their common arguments, weights and checks.
 
-    A subclass calls `_set_convolution`, and gives `_weights_for(channels)`, (name, shape, initializer) of each weight but
-    the bias, and `_filters(channels)`, the number of output channels.
+    A subclass calls `_set_convolution`, and gives `_weights_for(channels)`, (name, shape, initializer) of each weight
+    but the bias, and `_filters(channels)`, the number of output channels.
     """
 
     groups = 1

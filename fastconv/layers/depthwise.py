@@ -1,8 +1,7 @@
-"""Depthwise and separable convolution layers: each channel has filters of its own; one definition a family, the ranks are
-names.
+"""Depthwise and separable convolution layers, where each channel has filters of its own; the ranks are names.
 
-A DepthwiseConv owns a kernel `(*kernel_size, channels, depth_multiplier)` and a bias; a SeparableConv a depthwise_kernel
-like that, a pointwise_kernel `(*ones, channels * depth_multiplier, filters)` and a bias. ops.depthwise_conv and
+A DepthwiseConv owns a kernel `(*kernel_size, channels, depth_multiplier)` and a bias; a SeparableConv such a
+depthwise_kernel, a pointwise_kernel `(*ones, channels * depth_multiplier, filters)` and a bias. ops.depthwise_conv and
 ops.separable_conv compute. Contract: channels last, as in convolutional.py.
 """
 

@@ -43,8 +43,8 @@ class AveragePooling(Pooling):
 
 
 class AdaptivePooling(Spatial):
-    """As many outputs an axis as asked for, whatever the input's size: `output_size`, an int or one an axis, as in Keras.
-    Each pools a bin of about `input / output_size` cells; see ops.adaptive_max_pool."""
+    """As many outputs an axis as asked for, whatever the input's size: `output_size`, an int or one an axis, as in
+    Keras. Each pools a bin of about `input / output_size` cells; see ops.adaptive_max_pool."""
 
     def __init__(self, output_size, data_format=None, **kwargs):
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""Transposed convolution layers: ConvTranspose is the one definition, Conv1DTranspose and its siblings are names for a rank.
+"""Transposed convolution layers: ConvTranspose is the one definition, Conv2DTranspose and its siblings are its names.
 
 They own a kernel `(*kernel_size, filters / groups, channels)` and a bias `(filters,)`; ops.conv_transpose computes.
 Contract: channels last, as in convolutional.py; sizes by Keras' rules.
@@ -14,14 +14,15 @@ from fastconv.layers.convolutional import Conv
 class ConvTranspose(Conv):
     """Transposed convolution over `rank` spatial axes, which makes maps larger by `strides`.
 
-    Arguments as Conv, and `output_padding` (None, or less than `strides`), which sets the output's size among those that
-    strides leave open: by default "valid" makes `(input - 1) * stride + max(kernel, stride)` cells and "same"
+    Arguments as Conv, and `output_padding` (None, or less than `strides`), which sets the output's size among those
+    that strides leave open: by default "valid" makes `(input - 1) * stride + max(kernel, stride)` cells and "same"
     `input * stride`. Explicit `padding` is cut off each side of what "valid" makes with an output_padding of 0.
     """
 
     def __init__(
         self, filters, kernel_size, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1,
-        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", groups=1, **kwargs,
+        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", groups=1,
+        **kwargs,
     ):  # fmt: skip
         given = output_padding
         self.output_padding = None if given is None else per_axis("output_padding", given, self.rank, low=0)
@@ -59,8 +60,8 @@ class Conv2DTranspose(ConvTranspose):
 
 
 class Conv3DTranspose(ConvTranspose):
-    """Transposed convolution of `(batch, depth, height, width, channels)`; arguments as ConvTranspose, but in Keras' order
-    `data_format` stands before `output_padding` here."""
+    """Transposed convolution of `(batch, depth, height, width, channels)`; arguments as ConvTranspose, but as
+    in Keras `data_format` stands before `output_padding` here."""
 
     rank = 3
 

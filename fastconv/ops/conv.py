@@ -32,15 +32,15 @@ class Conv(Op):
 
 
 class DepthwiseConv(Conv):
-    """Conv in as many groups as channels; kernel (*sizes, C, multiplier), filter m of channel c being c * multiplier + m."""
+    """Conv in as many groups as channels; kernel (*sizes, C, M), whose output channels are c * M + m."""
 
     @staticmethod
     def shape(x, kernel, bias=None, **geometry):
         _check_axes(x, kernel)
         if x[-1] != kernel[-2]:
             raise ValueError(
-                f"a depthwise kernel of shape {kernel} is for {kernel[-2]} channels, its axis before the last; got inputs of "
-                f"shape {x}."
+                f"a depthwise kernel of shape {kernel} is for {kernel[-2]} channels, its axis before the last; got inputs "
+                f"of shape {x}."
             )
         return Conv.shape(x, _grouped(kernel), bias, **geometry)
 
@@ -99,8 +99,8 @@ def conv_shape(x, kernel, bias, *, strides=1, padding="valid", dilation_rate=1, 
 def _check_axes(x, kernel):
     if len(x) != len(kernel) or len(x) not in (3, 4, 5):
         raise ValueError(
-            f"inputs of shape {x} and a kernel of shape {kernel} must have equally many axes, 3 to 5: of one to three spatial "
-            "axes."
+            f"inputs of shape {x} and a kernel of shape {kernel} must have equally many axes, 3 to 5: one to three are "
+            "spatial."
         )
 
 
@@ -115,8 +115,8 @@ def conv(
     """inputs (N, *spatial, C), kernel (*sizes, C / groups, K), bias (K,) -> (N, *output, K).
 
     `strides` and `dilation_rate`: an int or one an axis. `padding`: "valid", "same" (output = ceil(input / stride),
-    the odd cell at the end), "causal" (one spatial axis: no output reads what comes after it), an int for every side, or
-    one (low, high) pair an axis. `groups` follows from the
+    the odd cell at the end), "causal" (one spatial axis: no output reads what comes after it), an int for every side,
+    or one (low, high) pair an axis. `groups` follows from the
     kernel's channels; a given value must agree. ValueError or TypeError where the arguments do not fit.
     """
     check_data_format(data_format)
@@ -133,10 +133,11 @@ def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None,
 
 
 def separable_conv(
-    inputs, depthwise_kernel, pointwise_kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, *, bias=None
-):
-    """`depthwise_conv`, then a `conv` of one cell over its channels: inputs (N, *spatial, C), depthwise_kernel (*sizes, C,
-    M), pointwise_kernel (*ones, C * M, K), bias (K,) -> (N, *output, K)."""
+    inputs, depthwise_kernel, pointwise_kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, *,
+    bias=None,
+):  # fmt: skip
+    """`depthwise_conv`, then a `conv` of one cell over its channels: inputs (N, *spatial, C), depthwise_kernel
+    (*sizes, C, M), pointwise_kernel (*ones, C * M, K), bias (K,) -> (N, *output, K)."""
     y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     return conv(y, pointwise_kernel, bias=bias)
 
@@ -145,8 +146,8 @@ def conv_transpose(
     inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1, *, groups=1,
     bias=None,
 ):  # fmt: skip
-    """inputs (N, *spatial, C), kernel (*sizes, K / groups, C), bias (K,) -> (N, *output, K): each input cell spreads the
-    kernel over the output, `strides` cells apart; the gradient of `conv` in the inputs.
+    """inputs (N, *spatial, C), kernel (*sizes, K / groups, C), bias (K,) -> (N, *output, K): each input cell spreads
+    the kernel over the output, `strides` cells apart; the gradient of `conv` in the inputs.
 
     `padding` "valid", "same" or explicit is cut off the output, and `output_padding` (less than strides) sets its size
     among those that `strides` leave open, by Keras' rules: see kernels.Window.transposed. Other arguments as `conv`'s.
