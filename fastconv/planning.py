@@ -46,12 +46,13 @@ class Planner:
     def call(self, model, inputs, training):
         """The model's outputs for a nest of Tensors, on the tape if it records; None where it has to run eagerly."""
         leaves = flatten(inputs)
-        key = (training, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
-        entry = self._entry(model, key, lambda: _Call(model, inputs, training))
+        taped = is_recording()
+        key = (training, taped, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
+        entry = self._entry(model, key, lambda: _Call(model, inputs, training, taped))
         program = entry.drawn()
         if program is None:
             return None
-        if not training and not (is_recording() and entry.follows(program, leaves)):
+        if not training and not taped:
             recording = entry.recorded(program)
             results = recording and entry.replay(recording, [leaf.data for leaf in leaves])
             if results:
@@ -116,8 +117,7 @@ class Planner:
 class _Entry:
     """One shape of one model: its program, and its recording once it has one.
 
-    A subclass gives `draw()`: (a function of KerasTensors to a list of Tensors, those KerasTensors, weights), and
-    `gradient`, that of the last output, or None.
+    A subclass gives `draw()`: the arguments of a Program, and `gradient`, that of the last output, or None.
     """
 
     gradient = None
@@ -206,11 +206,6 @@ class _Entry:
             parameter.version += 1
         return results
 
-    @staticmethod
-    def follows(program, leaves):
-        """Whether the tape has something to follow."""
-        return any(leaf.requires_grad for leaf in leaves) or any(p.requires_grad for p in program.parameters)
-
     def packed(self, outputs):
         """The outputs in the structure that the model gives them in; a softmax's knows its logits."""
         count = len(flatten(self.structure))
@@ -242,8 +237,9 @@ class _Entry:
 class _Call(_Entry):
     """A model's call."""
 
-    def __init__(self, model, inputs, training):
+    def __init__(self, model, inputs, training, taped):
         super().__init__(model)
+        self.taped = taped
         self.nest = map_leaves(lambda leaf: _symbol(leaf.data), inputs)
         self.training = training
         self.kind = f"A call{' in training' if training else ''}"
@@ -252,7 +248,7 @@ class _Call(_Entry):
         def function(*leaves):
             return self.note_outputs(self.model.run(pack(self.nest, leaves), self.training))
 
-        return function, [_symbol(leaf) for leaf in flatten(self.nest)], ()
+        return function, [_symbol(leaf) for leaf in flatten(self.nest)], (), self.taped
 
 
 class _TrainingStep(_Entry):

@@ -38,17 +38,18 @@ class Step(NamedTuple):
 class Program:
     """What `function(*inputs)` computes, a nest of Tensors, for symbolic `inputs` of known shapes.
 
-    `weights` are the Parameters whose gradients `backward` gives, if any. Raises NoValues where the function asks for
-    values, and then depends on data.
+    `weights` are the Parameters whose gradients `run` gives, if any; `taped` says that the tape may follow other
+    inputs. Raises NoValues where the function asks for values, and then depends on data.
     """
 
-    def __init__(self, function, inputs: list[KerasTensor], weights=()):
+    def __init__(self, function, inputs: list[KerasTensor], weights=(), taped=False):
         with Trace() as trace:
             outputs = function(*inputs)
         self.weights = tuple(weights)
         self._numbers = {id(tensor): Slot(i) for i, tensor in enumerate(inputs)}
         self.inputs = [self._numbers[id(tensor)] for tensor in inputs]
-        calls = fusion.rewritten(trace.calls, outputs)
+        needed = _needed(trace.calls, self.weights)
+        calls = fusion.rewritten(trace.calls, outputs, lambda call: taped or id(call.output) in needed)
         for call in calls:
             self._numbers[id(call.output)] = Slot(len(self._numbers))
         self.outputs = [self._argument(tensor) for tensor in outputs]
@@ -147,6 +148,15 @@ class Program:
         return [pending.get(id(weight)) for weight in self.weights]
 
 
+def _needed(calls, weights):
+    """The ids of the outputs through which gradients go to these weights."""
+    found = {id(weight) for weight in weights if weight.requires_grad}
+    for call in calls:
+        if any(id(value) in found for value in call.inputs):
+            found.add(id(call.output))
+    return found
+
+
 def _same_step(a, b):
     if (a.op, a.slot, a.needs, a.attributes.keys()) != (b.op, b.slot, b.needs, b.attributes.keys()):
         return False
@@ -190,8 +200,8 @@ class _Hooks:
     @staticmethod
     def add(total, array, owned):
         if not owned:
-            return np.add(total, array, out=kernels.empty(total.shape, total.dtype))
-        total += array
+            return kernels.combine("add", total, array)
+        kernels.add_into(total, array)
         return total
 
 
@@ -249,10 +259,7 @@ class Recording:
         return False, None
 
     def add(self, total, array, owned):
-        total, array = self._contiguous(total), self._contiguous(array)
-        out = total if owned else kernels.empty(total.shape, total.dtype)
-        self.plan.python(lambda: np.add(total, array, out=out))
-        return out
+        return _Hooks.add(self._contiguous(total), self._contiguous(array), owned)
 
     def _contiguous(self, array):
         """`array`, or one in C order that each replay fills from it."""

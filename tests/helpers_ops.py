@@ -7,6 +7,7 @@ import numpy as np
 from fastconv import Tensor
 from fastconv.program import Program, Recording
 from fastconv.tensor import Parameter
+from fastconv.tensor import Op
 from fastconv.testing import gradcheck
 
 DTYPES = ("float32", "float64")
@@ -82,6 +83,22 @@ def check_planned(op, arrays, others, python=False):
     assert recording.replay([], found)
     for ours, eager in zip([*found, *recording.gradients], expected):
         np.testing.assert_array_equal(ours, eager)
+def check_shapes(row, monkeypatch):
+    """Every Op that the row runs says its result's shape, also where the first axis is open."""
+    apply, seen = Op.apply.__func__, []
+
+    def spied(cls, *inputs, **attributes):
+        result = apply(cls, *inputs, **attributes)
+        seen.append((cls, [None if x is None else np.shape(x) for x in inputs], attributes, result.shape))
+        return result
+
+    monkeypatch.setattr(Op, "apply", classmethod(spied))
+    row.op(*map(Tensor, inputs_of(row)))
+    for cls, shapes, attributes, expected in seen:
+        assert cls.shape(*shapes, **attributes) == expected, cls
+        opened = [shape and (None, *shape[1:]) for shape in shapes]
+        found = cls.shape(*opened, **attributes)
+        assert len(found) == len(expected) and all(n in (None, size) for n, size in zip(found, expected)), cls
 
 
 def _run(op, arrays):

@@ -302,7 +302,11 @@ def test_bad_input_says_what_is_wrong(error, message, x, kernel, options):
 def test_sizes_that_overflow_are_an_error():
     x, kernel = np.zeros((1, 2, 2, 2, 4), "f4"), np.zeros((1, 1, 1, 4, 6), "f4")
     with pytest.raises(ValueError, match="too large"):
+        kernels.conv_forward(x, kernel, padding=2**30 - 1)
+    with pytest.raises(ValueError, match=r"padding=\(\(.* adds 4294967294 cells to spatial axis 0; .* Use less padding"):
         kernels.conv_forward(x, kernel, padding=2**31 - 1)
+    with pytest.raises(ValueError, match="padding='same' adds 4294967294 .* dilated to 4294967295.* smaller dilation_rate"):
+        kernels.conv_forward(x[..., 0, :, :], np.zeros((3, 3, 4, 6), "f4"), padding="same", dilation_rate=2**31 - 1)
     with pytest.raises(ValueError, match="strides must be between 1 and 2147483647"):
         kernels.conv_forward(x, kernel, strides=2**70)
 
@@ -341,3 +345,18 @@ def test_what_equals_a_remembered_argument_is_still_checked(strides):
         kernels.conv_forward(x, kernel, strides=fine)
     with pytest.raises(TypeError, match="strides must be"):
         kernels.conv_forward(x, kernel, strides=strides)
+
+
+@pytest.mark.parametrize("shape, kernel, options", [
+    ((2, 9, 10, 3), (3, 3, 3, 5), {}), ((1, 8, 8, 16), (3, 3, 16, 40), {"padding": "same"}), ((2, 20, 16), (5, 16, 33), {}),
+    ((2, 5, 6, 7, 16), (3, 3, 3, 16, 16), {"padding": "same"}), ((2, 9, 9, 8), (3, 3, 1, 8), {}), ((2, 9, 9, 8), (3, 3, 2, 8), {}),
+])  # fmt: skip
+def test_relu_at_the_end_is_relu_after(shape, kernel, options, isa):
+    x, weights = normal(shape, np.float32, 1), normal(kernel, np.float32, 2)
+    x[0, 0, ..., 0] = np.nan
+    bias = normal(kernel[-1:], np.float32, 3)
+    names = [None, "direct", "winograd"] if len(set(kernel[:-2])) == 1 and kernel[-2] == 16 else [None, "direct"]
+    for algorithm in names:
+        plain = kernels.conv_forward(x, weights, bias, algorithm=algorithm, **options)
+        ours = kernels.conv_forward(x, weights, bias, algorithm=algorithm, relu=True, **options)
+        np.testing.assert_array_equal(ours, kernels.relu_forward(plain))

@@ -94,6 +94,15 @@ def test_arrays_may_die_at_interpreter_exit():
     assert python("-c", program).returncode == 0
 
 
+def test_blocks_for_sanitizers_are_exact_and_fresh():
+    program = (
+        "from fastconv import kernels; x = kernels.empty((100,), 'f4'); assert x.tobytes() == b'\\xff' * 400; x.fill(0);"
+        "del x; assert kernels.cached_bytes() == 0 and kernels.empty((100,), 'f4').tobytes() == b'\\xff' * 400"
+    )
+    done = python("-c", program, FASTCONV_EXACT_BLOCKS="1")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="counts page faults with getrusage")
 def test_a_steady_training_step_touches_no_fresh_page():
     from resource import RUSAGE_SELF, getrusage

@@ -1,11 +1,26 @@
 """Every op against NumPy and against finite differences, from one table; what all ops promise about their inputs."""
 
+import math
+
 import numpy as np
 import pytest
-from helpers_ops import DTYPES, Row, check_grad, check_layouts, check_nan, check_op, values
+from helpers_ops import (
+    DTYPES,
+    Row,
+    check_grad,
+    check_layouts,
+    check_nan,
+    check_op,
+    check_planned,
+    check_shapes,
+    inputs_of,
+    values,
+)
 
 import fastconv
 from fastconv import Tensor, ops
+from fastconv.ops.elementwise import Add
+from fastconv.ops.reductions import Max, Sum
 
 
 def np_softmax(x, axis=-1):
@@ -36,6 +51,11 @@ def np_length(x, order, axis=-1):
     return (np.abs(x) ** order).sum(axis, keepdims=True) ** (1 / order)
 
 
+def np_sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+erf = np.vectorize(math.erf)
 INDEX = np.array([[0, 2], [2, 2]])
 MASK = np.array([True, False, True])
 
@@ -59,12 +79,44 @@ ROWS = [
     Row("sqrt", ops.sqrt, np.sqrt, ((3, 4),), positive=True),
     Row("exp", ops.exp, np.exp, ((3, 4),)),
     Row("log", ops.log, np.log, ((3, 4),), positive=True),
+    Row("rsqrt", ops.rsqrt, lambda x: 1 / np.sqrt(x), ((3, 4),), positive=True),
+    Row("reciprocal", ops.reciprocal, lambda x: 1 / x, ((3, 4),)),
+    Row("erf", ops.erf, erf, ((3, 4),)),
+    Row("number_add", lambda x: 2 + x, lambda x: 2 + x, ((3, 4),)),
+    Row("number_subtract", lambda x: 2 - x, lambda x: 2 - x, ((3, 4),)),
+    Row("number_multiply", lambda x: x * 3, lambda x: x * 3, ((3, 4),)),
+    Row("divide_number", lambda x: x / 3, lambda x: x / 3, ((3, 4),)),
+    Row("number_maximum", lambda x: ops.maximum(0.2, x), lambda x: np.maximum(0.2, x), ((3, 4),)),
+    Row("minimum_number", lambda x: ops.minimum(x, 0.2), lambda x: np.minimum(x, 0.2), ((3, 4),)),
+    Row("square_power", lambda x: x**2, np.square, ((3, 4),)),
+    Row("multiply_channels", ops.multiply, np.multiply, ((2, 3, 3, 5), (2, 1, 1, 5))),
+    Row("multiply_bias", ops.multiply, np.multiply, ((5,), (2, 3, 5))),
+    Row("divide_channels", ops.divide, np.divide, ((2, 1, 1, 5), (2, 3, 3, 5))),
+    Row("divide_by_bias", ops.divide, np.divide, ((2, 3, 5), (5,))),
+    Row("subtract_channels", ops.subtract, np.subtract, ((2, 3, 3, 5), (2, 1, 3, 1))),
+    Row("minimum_both", ops.minimum, np.minimum, ((3, 1), (1, 4))),
     Row("clip", lambda x: ops.clip(x, -0.9, 0.9), lambda x: np.clip(x, -0.9, 0.9), ((3, 4),)),
     Row("relu", ops.relu, lambda x: np.maximum(x, 0), ((3, 4),)),
+    Row("relu6", lambda x: ops.relu6(7 * x), lambda x: np.clip(7 * x, 0, 6), ((3, 4),)),
+    Row("leaky_relu", ops.leaky_relu, lambda x: np.where(x > 0, x, 0.2 * x), ((3, 4),)),
+    Row("leaky_relu_down", lambda x: ops.leaky_relu(x, -0.5), lambda x: np.where(x > 0, x, -0.5 * x), ((3, 4),)),
+    Row("elu_down", lambda x: ops.elu(x, -0.5), lambda x: np.where(x > 0, x, -0.5 * np.expm1(x)), ((3, 4),)),
+    Row("selu", ops.selu, lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)), ((3, 4),)),
+    Row("softplus", ops.softplus, lambda x: np.log1p(np.exp(x)), ((3, 4),)),
+    Row("softsign", ops.softsign, lambda x: x / (1 + np.abs(x)), ((3, 4),)),
+    Row("silu", ops.swish, lambda x: x * np_sigmoid(x), ((3, 4),)),
+    Row("gelu", lambda x: ops.gelu(x, False), lambda x: x * (1 + erf(x / np.sqrt(2))) / 2, ((3, 4),)),
+    Row("gelu_tanh", ops.gelu, lambda x: x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2, ((3, 4),)),
+    Row("hard_sigmoid", lambda x: ops.hard_sigmoid(3 * x), lambda x: np.clip(x / 2 + 0.5, 0, 1), ((3, 4),)),
+    Row("hard_silu", lambda x: ops.hard_swish(3 * x), lambda x: 3 * x * np.clip(x / 2 + 0.5, 0, 1), ((3, 4),)),
+    Row("mish", ops.mish, lambda x: x * np.tanh(np.log1p(np.exp(x))), ((3, 4),)),
+    Row("log_sigmoid", ops.log_sigmoid, lambda x: np.log(np_sigmoid(x)), ((3, 4),)),
+    Row("hard_tanh", ops.hard_tanh, lambda x: np.clip(x, -1, 1), ((3, 5),)),
+    Row("tanh_shrink", ops.tanh_shrink, lambda x: x - np.tanh(x), ((3, 4),)),
     Row("elu", lambda x: ops.elu(x, 0.7), lambda x: np.where(x > 0, x, 0.7 * np.expm1(x)), ((3, 4),)),
     Row("elu_scalar", ops.elu, lambda x: np.where(x > 0, x, np.expm1(x)), ((),)),
-    Row("sigmoid", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)), ((3, 4),)),
-    Row("sigmoid_scalar", ops.sigmoid, lambda x: 1 / (1 + np.exp(-x)), ((),)),
+    Row("sigmoid", ops.sigmoid, np_sigmoid, ((3, 4),)),
+    Row("sigmoid_scalar", ops.sigmoid, np_sigmoid, ((),)),
     Row("tanh", ops.tanh, np.tanh, ((3, 4),)),
     Row("tanh_scalar", ops.tanh, np.tanh, ((),)),
     Row("softmax", ops.softmax, np_softmax, ((2, 3, 4),)),
@@ -76,6 +128,9 @@ ROWS = [
     Row("sum_keepdims", lambda x: ops.sum(x, 1, True), lambda x: x.sum(1, keepdims=True), ((2, 3, 4),)),
     Row("mean", ops.mean, np.mean, ((3, 4),)),
     Row("mean_axis", lambda x: x.mean(axis=1), lambda x: x.mean(1), ((2, 3, 4),)),
+    Row("var", ops.var, np.var, ((3, 4),)),
+    Row("var_axis", lambda x: x.var(axis=(0, 2)), lambda x: x.var((0, 2)), ((2, 3, 4),)),
+    Row("std_keepdims", lambda x: ops.std(x, 1, True), lambda x: x.std(1, keepdims=True), ((3, 4),)),
     Row("max", ops.max, np.max, ((3, 4),)),
     Row("max_axis", lambda x: x.max(axis=0), lambda x: x.max(0), ((3, 4),)),
     Row("min_keepdims", lambda x: x.min(1, keepdims=True), lambda x: x.min(1, keepdims=True), ((3, 4),)),
@@ -141,6 +196,35 @@ def test_values(row, dtype):
 @each_row
 def test_gradient(row):
     check_grad(row)
+
+
+# Elementwise, activations and reductions, but for those that transpose.
+FIRST, LAST = (next(i for i, row in enumerate(ROWS) if row.name == name) for name in ("add", "min_keepdims"))
+FAMILIES = [row for row in ROWS[FIRST : LAST + 1] if "softmax_axis" not in row.name]
+EAGER = {"power", "power_number", "number_power"}
+
+
+@pytest.mark.parametrize("row", FAMILIES, ids=lambda row: row.name)
+def test_shapes_without_data(row, monkeypatch):
+    check_shapes(row, monkeypatch)
+
+
+@pytest.mark.parametrize("row", [row for row in FAMILIES if row.name not in EAGER], ids=lambda row: row.name)
+def test_runs_of_kernels_alone(row):
+    others = [np.roll(value.reshape(-1), 1).reshape(value.shape) * 1.25 for value in inputs_of(row)]
+    check_planned(row.op, inputs_of(row), others)
+
+
+def test_shapes_and_results_refuse_the_same():
+    x = Tensor(np.zeros((2, 0), "float32"))
+    for shape, call in [(lambda: Max.shape((2, 0), axis=1, keepdims=False), lambda: ops.max(x, 1)),
+                        (lambda: Sum.shape((2, 0), axis=2, keepdims=False), lambda: ops.sum(x, 2)),
+                        (lambda: Add.shape((2, None), (3, 1)), lambda: x + np.zeros((3, 1), "float32"))]:  # fmt: skip
+        for attempt in (shape, call):
+            with pytest.raises(ValueError, match="no elements|between -2 and 1|cannot be broadcast together"):
+                attempt()
+    assert ops.max(x, 0).shape == Max.shape((2, 0), axis=0, keepdims=False) == (0,)
+    assert Add.shape((None, 3), (3,)) == Add.shape((None, 3), (1, 1)) == (None, 3) and Add.shape((None,), (4,)) == (4,)
 
 
 @each_row

@@ -182,7 +182,7 @@ def twice(name: str, delays, folder: str) -> str | None:
 
 
 def main() -> int:
-    given = arguments("interrupts", __doc__.splitlines()[0], cases=10_000, quick=500)
+    given = arguments("interrupts", __doc__.splitlines()[0], cases=10_000, quick=300)
     report, rng = Report("interrupts", given.seed), random.Random(given.seed)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = open(os.devnull, "w")  # fit says each time that it was interrupted

@@ -1,8 +1,8 @@
-"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, normalization, activations, loss,
-updates.
+"""The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, normalization, arithmetic,
+reductions, activations, data movement, random numbers, loss, updates.
 
 Every function checks its arguments, allocates its result on the caching allocator and runs compiled tiles: see
-conv.py, pool.py, norm.py, rows.py and update.py for their contracts, reference.py for what each computes. float32 and
+conv.py, pool.py, norm.py, rows.py, maps.py, moves.py, random.py and update.py for their contracts, reference.py for what each computes. float32 and
 float64, channels last.
 """
 
@@ -20,7 +20,7 @@ from ._tiles import Plan, build_info, cannot_be_repeated, get_num_threads, note_
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]
 from .algorithms import get_precision, set_precision
-from .arrays import empty
+from .arrays import broadcast_shape, empty
 from .conv import (
     conv_backward_input,
     conv_backward_kernel,
@@ -75,6 +75,7 @@ from .norm import (
     rms_norm_forward,
     scale_shift_forward,
 )
+from .maps import MAPS, add_into, combine, map_backward, map_forward, reduce, reduce_products
 from .pool import (
     adaptive_average_pool_backward,
     adaptive_average_pool_forward,

@@ -13,7 +13,7 @@ from libc.string cimport memset
 from math import gcd
 
 from ._grouped cimport add_phase, grouped_backward_kernel, run_grouped
-from ._memory cimport Block
+from ._memory cimport Block, product
 from ._tiles cimport (
     FC_FLAT_ROWS,
     FC_PHASES,
@@ -50,11 +50,11 @@ cdef enum:
 GROUPED = ("depthwise", "grouped")  # the algorithms of _grouped.pyx
 
 
-cdef size_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t columns):
+cdef ptrdiff_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t columns):
     """Elements that window_view (csrc/window.h) copies for a block of outputs."""
     high = (rows - 1) * axis[1].stride + (axis[1].taps - 1) * axis[1].dilation + 1
     wide = (columns - 1) * axis[2].stride + (axis[2].taps - 1) * axis[2].dilation + 1
-    return depth * high * wide * channels
+    return product(depth, high, wide, channels)
 
 
 cdef ptrdiff_t read_axes(fc_axis* axis, window, ptrdiff_t batch):
@@ -133,15 +133,15 @@ cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrd
     cdef tuple found = None if packs is None else packs.get(key)
     cdef bint ready = found is not None
     if not ready:
-        found = Block(job.groups * lanes * depth * itemsize), Block(job.groups * lanes * itemsize)
+        found = Block(product(job.groups, lanes, depth, itemsize)), Block(product(job.groups, lanes, itemsize))
     job.packed = pack.packed = (<Block>found[0]).data
     job.packed_bias = pack.packed_bias = (<Block>found[1]).data
     if ready:
         return found
     run(tiles.conv_pack, pack, sizeof(fc_pack), job.groups * blocks(lanes, tiles.panel),
-        PACK_WORK * job.groups * lanes * depth)
+        <double>PACK_WORK * job.groups * lanes * depth)
     if packs is not None:
-        packs.keep(key, found, job.groups * lanes * (depth + 1) * itemsize)
+        packs.keep(key, found, product(job.groups, lanes, depth + 1, itemsize))
     return found
 
 
@@ -168,7 +168,7 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     job.columns = even(axis[2].output, blocks(pixels, tiles.block) * tiles.block)
     job.rows = even(axis[1].output, pixels // job.columns)
     if job.groups > 1 or not inside(&axis[2]):
-        scratch = itemsize * view_size(axis, job.channels, axis[0].taps, job.rows, job.columns)
+        scratch = product(itemsize, view_size(axis, job.channels, axis[0].taps, job.rows, job.columns))
     return run(
         tiles.conv_forward, job, sizeof(fc_conv),
         job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
@@ -208,14 +208,14 @@ cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t gr
     return 0
 
 
-def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None):
-    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights."""
+def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None, bint relu=False):
+    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights; `relu` is of "direct" alone."""
     cdef fc_pack pack
     cdef fc_conv job
     cdef fc_grouped grouped
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
-    job.y = address(y, True)
+    job.y, job.relu = address(y, True), relu
     if algorithm == "depthwise":
         run_depthwise(tiles_of(x), &pack, &job)
     elif algorithm in GROUPED:
@@ -258,8 +258,8 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, bias, dx, con
     """dx for few channels: dy times the kernel with (tap, channel) as its lanes, added up."""
     cdef ptrdiff_t itemsize = dy.itemsize, filters = kernel.shape[-1], channels = kernel.shape[-2], taps = taps_of(axis)
     cdef ptrdiff_t lanes = blocks(taps * channels, tiles.lanes) * tiles.lanes
-    cdef Block packed = Block(lanes * filters * itemsize)
-    cdef Block zeros = Block(lanes * itemsize)
+    cdef Block packed = Block(product(lanes, filters, itemsize))
+    cdef Block zeros = Block(product(lanes, itemsize))
     cdef fc_pack pack
     cdef fc_scatter job
     cdef int i
@@ -268,7 +268,7 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, bias, dx, con
     pack.channel_step, pack.filter_step, pack.group_step = 1, filters, 0
     for i in range(3):
         pack.taps[i], pack.tap_step[i], job.axis[i] = 1, 0, axis[i]
-    run(tiles.conv_pack, &pack, sizeof(pack), blocks(lanes, tiles.panel), PACK_WORK * lanes * filters)
+    run(tiles.conv_pack, &pack, sizeof(pack), blocks(lanes, tiles.panel), <double>PACK_WORK * lanes * filters)
 
     job.dy, job.packed, job.zeros, job.dx = address(dy), packed.data, zeros.data, address(dx, True)
     job.channels, job.filters = channels, filters
@@ -281,7 +281,8 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, bias, dx, con
     job.columns = blocks(axis[2].input, cuts)
     job.block = SCATTER_TILES * tiles.block
     cdef ptrdiff_t count = batch * blocks(axis[1].input, job.rows) * blocks(axis[2].input, job.columns)
-    return run(tiles.conv_scatter, &job, sizeof(job), count, 2.0 * dy.size * lanes, True, job.block * lanes * itemsize)
+    return run(tiles.conv_scatter, &job, sizeof(job), count, 2.0 * dy.size * lanes, True,
+               product(job.block, lanes, itemsize))
 
 
 def conv_backward_input(dy, kernel, bias, dx, window, ptrdiff_t groups, algorithm, packs=None):
@@ -302,6 +303,7 @@ def conv_backward_input(dy, kernel, bias, dx, window, ptrdiff_t groups, algorith
     cdef char* out = <char*>address(dx, True)
 
     memset(&grouped, 0, sizeof(grouped))
+    job.relu = False
     job.x = address(dy)
     cdef ptrdiff_t batch = read_axes(axis, window, dy.shape[0])
     if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:
@@ -392,22 +394,21 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     job.part = blocks(even(height, height * job.slices * count // TILES), tiles.block) * tiles.block
     if job.whole or job.flat:
         job.part = height
-    cdef Block partial = Block(job.slices * groups * taps_of(axis) * channels * lanes * itemsize)
+    cdef Block partial = Block(product(job.slices, groups, taps_of(axis), channels, lanes, itemsize))
     job.partial = partial.data
 
     # One run of all taps fills register tiles best, but it must copy x where there is padding or groups.
     cdef bint in_place = groups == 1 and inside(&axis[2])
     job.merged = axis[2].dilation == 1 and (in_place or channels < MERGE)
-    cdef size_t copies = job.rows * job.columns * tiles.panel * (panels if job.whole else 1)
-    cdef size_t scratch = copies
-    if job.merged and not in_place:
-        scratch += view_size(axis, channels, 1, job.rows, job.columns)
+    cdef ptrdiff_t scratch = product(job.rows, job.columns, tiles.panel, panels if job.whole else 1)
     if job.flat:
-        scratch = copies + view_size(axis, channels, axis[0].taps, job.rows, job.columns)
+        scratch += view_size(axis, channels, axis[0].taps, job.rows, job.columns)
+    elif job.merged and not in_place:
+        scratch += view_size(axis, channels, 1, job.rows, job.columns)
     cdef double work = 2.0 * x.shape[0] * count * height * min(lanes, tiles.panel)
     for n in window.output:
         work *= n
     cdef ptrdiff_t number = job.slices * (1 if job.whole else count * blocks(height, job.part))
-    run(tiles.conv_backward_kernel, &job, sizeof(job), number, work, True, scratch * itemsize)
+    run(tiles.conv_backward_kernel, &job, sizeof(job), number, work, True, product(scratch, itemsize))
     run(tiles.conv_reduce_kernel, &job, sizeof(job), count * blocks(height, job.part),
-        MEMORY_WORK * job.slices * count * height * tiles.panel, True)
+        <double>MEMORY_WORK * job.slices * count * height * tiles.panel, True)

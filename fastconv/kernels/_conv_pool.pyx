@@ -20,7 +20,7 @@ from ._conv cimport (
     taps_of,
     view_size,
 )
-from ._memory cimport Block
+from ._memory cimport Block, product
 from ._rows cimport sum_rows
 from ._tiles cimport (
     PACK_WORK,
@@ -58,7 +58,7 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
         outputs *= job.output[i]
     fill_forward(&pack, conv, x, kernel, bias, groups)
     job.y, job.index, job.relu = address(y, True), address(index, True), relu
-    conv.far = False  # its outputs go to scratch
+    conv.far = conv.relu = False  # its outputs go to scratch
 
     cdef ptrdiff_t itemsize = x.itemsize, lanes = blocks(conv.filters, tiles.lanes) * tiles.lanes
     cdef ptrdiff_t depth = taps_of(axis) * conv.channels, cells = job.pool[0] * job.pool[1] * job.pool[2]
@@ -70,13 +70,13 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
     job.columns = even(job.output[2], max(windows, blocks(tiles.block, job.pool[2])))
     job.rows = even(job.output[1], windows // job.columns)
     cdef ptrdiff_t rows = job.rows * job.pool[1], columns = job.columns * job.pool[2]
-    cdef size_t scratch = job.pool[0] * rows * columns * lanes
+    cdef ptrdiff_t scratch = product(job.pool[0], rows, columns, lanes)
     if groups > 1 or not inside(&axis[2]):
         scratch += view_size(axis, conv.channels, axis[0].taps, rows, columns)
     cdef ptrdiff_t number = (conv.batch * groups * job.output[0] * blocks(job.output[1], job.rows)
                              * blocks(job.output[2], job.columns))
     run(tiles.conv_pool_forward, &job, sizeof(job), number, 2.0 * outputs * cells * groups * lanes * depth, True,
-        scratch * itemsize)
+        product(scratch, itemsize))
 
 
 cdef int fill_back(fc_conv_pool_back* job, dy, index, kernel_shape, window, pool, ptrdiff_t batch) except -1:
@@ -89,20 +89,20 @@ cdef int fill_back(fc_conv_pool_back* job, dy, index, kernel_shape, window, pool
         job.axis[i] = window_axis(window, i)
         job.pool[i] = pool[i]
         job.output[i] = job.axis[i].output // job.pool[i]
-    row = job.axis[2].input * job.channels * dy.itemsize  # of x
-    row *= job.pool[1] * job.axis[1].stride * (1 + (job.axis[0].taps - 1) + (job.pool[0] - 1) * job.axis[0].stride)
+    row = product(job.axis[2].input, job.channels, <ptrdiff_t>dy.itemsize,  # of x
+                  job.pool[1], job.axis[1].stride, job.axis[0].taps + (job.pool[0] - 1) * job.axis[0].stride)
     job.rows = even(job.output[1], max(1, WINDOWS // max(row, 1)))
     return 0
 
 
-cdef size_t field_size(const fc_conv_pool_back* job, ptrdiff_t depths, ptrdiff_t rows, ptrdiff_t lanes):
+cdef ptrdiff_t field_size(const fc_conv_pool_back* job, ptrdiff_t depths, ptrdiff_t rows, ptrdiff_t lanes):
     """Elements of the copied inputs under a chunk (csrc/conv_pool_back.c, field_of)."""
     cdef ptrdiff_t* count = [depths, rows, job.output[2]]
-    cdef size_t size = job.channels
+    cdef ptrdiff_t size = job.channels
     cdef int i
     for i in range(3):
-        size *= ((count[i] * job.pool[i] - 1) * job.axis[i].stride
-                 + (job.axis[i].taps - 1) * job.axis[i].dilation + 1)
+        size = product(size, (count[i] * job.pool[i] - 1) * job.axis[i].stride
+                       + (job.axis[i].taps - 1) * job.axis[i].dilation + 1)
     return size + lanes
 
 
@@ -113,20 +113,21 @@ def conv_pool_backward_kernel(dy, index, x, dkernel, window, pool):
     cdef ptrdiff_t lanes = tiles.lanes, itemsize = dy.itemsize
     fill_back(&job, dy, index, dkernel.shape, window, pool, x.shape[0])
     job.x, job.dkernel = address(x), address(dkernel, True)
-    cdef ptrdiff_t size = (job.axis[0].taps * job.axis[1].taps
-                           * blocks(job.axis[2].taps * job.channels, lanes) * lanes)
+    cdef ptrdiff_t size = product(job.axis[0].taps, job.axis[1].taps,
+                                  blocks(job.axis[2].taps * job.channels, lanes), lanes)
     cdef ptrdiff_t chunks = job.batch * job.output[0] * blocks(job.output[1], job.rows)
     # Sums of a part of the filters stay in the second cache; parts and slices make tiles for some threads.
-    cdef ptrdiff_t parts = min(blocks(size * job.filters * itemsize, SLAB // 2), job.filters)
+    cdef ptrdiff_t parts = min(blocks(product(size, job.filters, itemsize), SLAB // 2), job.filters)
     job.part = blocks(job.filters, parts)
     parts = blocks(job.filters, job.part)
     job.slices = min(chunks, blocks(TILES // 2, parts))
-    cdef Block partial = Block(job.slices * job.filters * size * itemsize)
+    cdef Block partial = Block(product(job.slices, job.filters, size, itemsize))
     job.partial = partial.data
-    cdef size_t scratch = job.part * (sizeof(ptrdiff_t) + job.rows * job.output[2] * 2 * itemsize)
-    scratch += field_size(&job, 1, job.rows, lanes) * itemsize
+    cdef ptrdiff_t scratch = product(job.part, sizeof(ptrdiff_t) + product(job.rows, job.output[2], 2, itemsize))
+    scratch += product(field_size(&job, 1, job.rows, lanes), itemsize)
     run(tiles.conv_pool_backward_kernel, &job, sizeof(job), job.slices * parts, 2.0 * dy.size * size, True, scratch)
-    run(tiles.conv_pool_reduce_kernel, &job, sizeof(job), job.filters, PACK_WORK * job.slices * job.filters * size, True)
+    run(tiles.conv_pool_reduce_kernel, &job, sizeof(job), job.filters,
+        <double>PACK_WORK * job.slices * job.filters * size, True)
 
 
 def conv_pool_backward_input(dy, index, kernel, dx, window, pool):
@@ -136,14 +137,14 @@ def conv_pool_backward_input(dy, index, kernel, dx, window, pool):
     cdef ptrdiff_t lanes = tiles.lanes, itemsize = dy.itemsize
     fill_back(&job, dy, index, kernel.shape, window, pool, dx.shape[0])
     job.weights, job.dx = address(kernel), address(dx, True)
-    cdef ptrdiff_t size = (job.axis[0].taps * job.axis[1].taps
-                           * blocks(job.axis[2].taps * job.channels, lanes) * lanes)
-    cdef Block packed = Block(job.filters * size * itemsize)
+    cdef ptrdiff_t size = product(job.axis[0].taps, job.axis[1].taps,
+                                  blocks(job.axis[2].taps * job.channels, lanes), lanes)
+    cdef Block packed = Block(product(job.filters, size, itemsize))
     job.packed = packed.data
-    run(tiles.conv_pool_pack, &job, sizeof(job), job.filters, PACK_WORK * job.filters * size)
-    cdef ptrdiff_t lists = job.rows * job.output[2] * job.pool[0] * job.pool[1] * job.pool[2]
-    cdef size_t scratch = lists * (job.filters * 2 * itemsize + 8)
-    scratch += field_size(&job, job.output[0], job.output[1], lanes) * itemsize
+    run(tiles.conv_pool_pack, &job, sizeof(job), job.filters, <double>PACK_WORK * job.filters * size)
+    cdef ptrdiff_t lists = product(job.rows, job.output[2], job.pool[0], job.pool[1], job.pool[2])
+    cdef ptrdiff_t scratch = product(lists, job.filters * 2 * itemsize + 8)
+    scratch += product(field_size(&job, job.output[0], job.output[1], lanes), itemsize)
     run(tiles.conv_pool_backward_input, &job, sizeof(job), job.batch, 2.0 * dy.size * size, True, scratch)
 
 

@@ -8,7 +8,7 @@ depends on shapes alone, never on the number of threads.
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
-from ._memory cimport Block
+from ._memory cimport Block, product
 from ._rows cimport sum_rows
 from ._tiles cimport (
     FC_GROUP_CHANNELS,
@@ -66,7 +66,7 @@ cdef ptrdiff_t row_columns(ptrdiff_t output, ptrdiff_t stride, ptrdiff_t wide) n
 
 cdef ptrdiff_t row_room(ptrdiff_t size, ptrdiff_t itemsize) noexcept nogil:
     """From one vector's rows to the next's: an odd number of cache lines, which spreads them over the cache."""
-    return (blocks(size * itemsize, 64) | 1) * 64 // itemsize
+    return (blocks(product(size, itemsize), 64) | 1) * 64 // itemsize
 
 
 cdef ptrdiff_t map_size(const fc_tiles* tiles, ptrdiff_t itemsize) noexcept nogil:
@@ -115,15 +115,15 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
     g.wide = (g.columns - 1) * a[2].stride + wide
     cdef ptrdiff_t bands = g.batch * g.output[0] * blocks(g.output[2], g.columns)
     g.rows = even(g.output[1], max(blocks(bands * g.output[1], TILES), ROWS))
-    g.vector = row_room(g.depths * g.slots * g.channels * g.wide * tiles.lanes, itemsize)
-    cdef ptrdiff_t each = (g.vector + taps * g.channels * tiles.lanes) * itemsize
+    g.vector = row_room(product(g.depths, g.slots, g.channels, g.wide, tiles.lanes), itemsize)
+    cdef ptrdiff_t each = product(g.vector + product(taps, g.channels, tiles.lanes), itemsize)
     g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM // each)
-    g.maps = blocks(g.depths * g.slots * sizeof(ptrdiff_t), 64) * 64
-    g.table = g.maps + g.vectors * map_size(tiles, itemsize)
-    g.part = g.table + blocks(rows * g.channels * 2 * sizeof(void*), 64) * 64
-    g.packed = g.part + g.columns * vector
-    g.data = g.packed + g.vectors * taps * g.channels * vector
-    cdef size_t scratch = g.data + g.vectors * g.vector * itemsize
+    g.maps = blocks(product(g.depths, g.slots, sizeof(ptrdiff_t)), 64) * 64
+    g.table = g.maps + product(g.vectors, map_size(tiles, itemsize))
+    g.part = g.table + blocks(product(rows, g.channels, 2, sizeof(void*)), 64) * 64
+    g.packed = g.part + product(g.columns, vector)
+    g.data = g.packed + product(g.vectors, taps, g.channels, vector)
+    cdef ptrdiff_t scratch = g.data + product(g.vectors, g.vector, itemsize)
     cdef double work = 2.0 * bands * g.output[1] * g.columns * g.groups * g.filters * max(taps, 1) * g.channels
     run(tiles.grouped_forward, g, sizeof(fc_grouped), bands * blocks(g.output[1], g.rows), work, True, scratch)
     memset(g, 0, sizeof(fc_grouped))
@@ -141,16 +141,17 @@ cdef int grouped_backward_kernel(const fc_tiles* tiles, fc_grouped_kernel* job, 
     job.wide = (job.columns - 1) * axis[2].stride + wide
     job.slots = row_slots(&axis[1], (axis[1].taps - 1) * axis[1].dilation + 1)
     job.slices = min(TILES, job.batch * axis[0].output * axis[1].output * blocks(axis[2].output, job.columns))
-    job.vector = row_room(axis[0].taps * job.slots * job.channels * job.wide * tiles.lanes, itemsize)
-    cdef ptrdiff_t each = job.vector * itemsize + (job.columns + taps_of(axis) * job.channels) * vector
+    job.vector = row_room(product(axis[0].taps, job.slots, job.channels, job.wide, tiles.lanes), itemsize)
+    cdef ptrdiff_t each = (product(job.vector, itemsize) + product(job.columns, vector)
+                           + product(taps_of(axis), job.channels, vector))
     job.vectors = even(blocks(dkernel.shape[-1], tiles.lanes), ROOM // each)
-    job.maps = blocks(axis[0].taps * job.slots * sizeof(ptrdiff_t), 64) * 64
-    job.row = job.maps + job.vectors * map_size(tiles, itemsize)
-    job.zeros = job.row + job.vectors * job.columns * vector
-    job.sums = job.zeros + job.wide * vector
-    job.data = job.sums + job.vectors * taps_of(axis) * job.channels * vector
-    cdef size_t scratch = job.data + job.vectors * job.vector * itemsize
-    cdef Block partial = Block(job.slices * width * itemsize)
+    job.maps = blocks(product(axis[0].taps, job.slots, sizeof(ptrdiff_t)), 64) * 64
+    job.row = job.maps + product(job.vectors, map_size(tiles, itemsize))
+    job.zeros = job.row + product(job.vectors, job.columns, vector)
+    job.sums = job.zeros + product(job.wide, vector)
+    job.data = job.sums + product(job.vectors, taps_of(axis), job.channels, vector)
+    cdef ptrdiff_t scratch = job.data + product(job.vectors, job.vector, itemsize)
+    cdef Block partial = Block(product(job.slices, width, itemsize))
     job.partial = partial.data
     run(tiles.grouped_backward_kernel, job, sizeof(fc_grouped_kernel), job.slices,
         2.0 * dy.size * taps_of(axis) * job.channels, True, scratch)

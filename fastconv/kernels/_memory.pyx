@@ -10,11 +10,14 @@ The lists are plain C and are touched only while the GIL is held, with no Python
 also when a garbage collection or the interpreter's exit returns a block.
 """
 
+import os
+
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
 cdef extern from * nogil:
     """
@@ -44,6 +47,9 @@ cdef enum:
     STEPS = 8  # size classes between two powers of two: a block is at most 1/8 larger than was asked for
     CLASSES = 64 * STEPS
 
+# For sanitizers (tools/sanitize.py): blocks of exactly the asked size, filled with 0xFF and never used again.
+exact = os.environ.get("FASTCONV_EXACT_BLOCKS", "0") != "0"
+
 cdef Header* lists[CLASSES]
 cdef size_t cached = 0
 cdef size_t limit = 1 << 30
@@ -71,7 +77,13 @@ cdef inline int class_of(size_t size) noexcept nogil:
 cdef Header* allocate(size_t size):
     """A new header with room for `size` bytes behind it; NULL if there is no memory."""
     cdef size_t all = size + 2 * ALIGNMENT
-    cdef Header* header = <Header*>(huge_malloc(all, HUGE) if size >= HUGE else malloc(all))
+    cdef Header* header
+    if exact:
+        header = <Header*>huge_malloc(size + ALIGNMENT, ALIGNMENT)
+        if header is not NULL:
+            memset(header, 0xFF, size + ALIGNMENT)
+    else:
+        header = <Header*>(huge_malloc(all, HUGE) if size >= HUGE else malloc(all))
     if header is not NULL:
         header.size = size
     return header
@@ -118,7 +130,7 @@ cdef class Pool:
 cdef void put_back(Header* header, int index) noexcept:
     """A block to the common list of its class, or to the system where the lists are full."""
     global cached
-    if cached + header.size > limit:
+    if exact or cached + header.size > limit:
         free(header)
         return
     cached += header.size
@@ -132,14 +144,14 @@ cdef class Block:
 
     def __cinit__(self, Py_ssize_t size):
         global cached
-        if size < 0 or size > (<Py_ssize_t>1) << 60:
-            raise MemoryError(f"An array of {size} bytes cannot be allocated.")
+        if size < 0 or <size_t>size >= TOO_LARGE:
+            raise MemoryError(f"These shapes take more memory than there can be ({size} bytes or more).")
         self.size = size
         self.size_class = class_of(<size_t>size)
         cdef Header* header = NULL
         if pool is not None and keeper == PyThread_get_thread_ident():
             self.pool = pool
-            header = pool.lists[self.size_class]
+            header = NULL if exact else pool.lists[self.size_class]
             if header is not NULL:
                 pool.lists[self.size_class] = header.next
         if header is NULL:
@@ -157,10 +169,11 @@ cdef class Block:
             lists[self.size_class] = header.next
             cached -= header.size
             return header
-        header = allocate(padded(self.size_class))
+        cdef size_t size = <size_t>self.size if exact else padded(self.size_class)
+        header = allocate(size)
         if header is NULL:
             empty_cache()
-            header = allocate(padded(self.size_class))
+            header = allocate(size)
             if header is NULL:
                 raise MemoryError(f"There is no memory for an array of {self.size} bytes.")
         return header

@@ -9,7 +9,7 @@ from libc.stdint cimport uintptr_t
 
 from numpy import dtype, ndarray
 
-from ._memory cimport Block
+from ._memory cimport Block, product
 from ._tiles cimport MEMORY_WORK, address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of
 
 cdef enum:
@@ -55,19 +55,15 @@ cdef int sum_rows(const fc_tiles* tiles, const void* rows, void* total, ptrdiff_
     job.width, job.rows = width, count
     job.block = max(SUM_ROWS, BLOCK // width)
     cdef ptrdiff_t blocks = (count + job.block - 1) // job.block
-    cdef Block sums = Block(blocks * width * itemsize)
+    cdef Block sums = Block(product(blocks, width, itemsize))
     job.a, job.b, job.y = rows, index, (sums.data if blocks > 1 else total)
     run(tiles.bias_backward if index is NULL else tiles.conv_pool_backward_bias, &job, sizeof(job), blocks,
-        MEMORY_WORK * count * width)
+        <double>MEMORY_WORK * count * width)
     if blocks > 1:
         job.a, job.y = sums.data, total
         job.rows = job.block = blocks
         run(tiles.bias_backward, &job, sizeof(job), 1, 0)
     return 0
-
-
-def bias_backward(dy, dbias):
-    sum_rows(tiles_of(dy), address(dy), address(dbias, True), dy.size // dbias.size, dbias.size, dy.itemsize)
 
 
 def softmax_forward(x, y):
@@ -124,7 +120,7 @@ cdef int run_update(fc_tile* tile, fc_update* job, list parameters, gradients, f
         size = parameter.size
         pieces += (size + BLOCK - 1) // BLOCK
         elements += size
-    cdef Block room = Block(pieces * (4 * sizeof(void*) + sizeof(ptrdiff_t)))
+    cdef Block room = Block(product(pieces, 4 * sizeof(void*) + sizeof(ptrdiff_t)))
     cdef void** table = <void**>room.data
     cdef ptrdiff_t* counts = <ptrdiff_t*>(table + 4 * pieces)
     job.parameter, job.gradient, job.count = table, table + pieces, counts

@@ -33,7 +33,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t x_step[4]
         ptrdiff_t y_step[4]
         ptrdiff_t rows, columns
-        int far
+        int far, relu
 
     ctypedef struct fc_conv_pool:
         fc_conv conv
@@ -201,6 +201,39 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t samples, rows, channels, group
         ptrdiff_t width, columns, block, slices, part
         int relu, far
+    ctypedef struct fc_map:
+        const void* dy
+        const void* s
+        void* y
+        double a, b
+        ptrdiff_t count, block
+        int function, far
+
+    enum:
+        FC_COMBINE_AXES
+        FC_ROOM
+
+    ctypedef struct fc_combine:
+        const void* a
+        const void* b
+        void* y
+        double number
+        ptrdiff_t size[FC_COMBINE_AXES]
+        ptrdiff_t a_step[FC_COMBINE_AXES]
+        ptrdiff_t b_step[FC_COMBINE_AXES]
+        ptrdiff_t width, rows, segments, block
+        int axes, axis, function, far
+
+    enum:
+        FC_REDUCE_PIECE
+
+    ctypedef struct fc_reduce:
+        const void* x
+        const void* b
+        void* y
+        ptrdiff_t outer, reduced, inner, length, block
+        double divisor
+        int kind
 
     ctypedef struct fc_update:
         void** parameter
@@ -316,6 +349,9 @@ cdef extern from "tiles.h" nogil:
         fc_tile* batch_norm_fold
         fc_tile* norm_rows_forward
         fc_tile* norm_rows_backward
+        fc_tile* map
+        fc_tile* combine
+        fc_tile* reduce
         fc_tile* sgd_step
         fc_tile* adam_step
         fc_tile* copy

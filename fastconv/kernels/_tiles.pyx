@@ -16,7 +16,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from ._memory cimport Block, Pool
+from ._memory cimport Block, Pool, exact, product
 from .cores import default_threads
 
 cdef extern from * nogil:
@@ -104,8 +104,9 @@ cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, doubl
     cdef char* room = NULL
     if recording is not None and recorder == PyThread_get_thread_ident():
         recording.append(tile, job, size, count, work, flush, scratch)
-    scratch = (scratch + 127) // 64 * 64
-    block = Block(scratch * max(team, 1))
+    if team > 1 or not exact:
+        scratch = (scratch + 127) // 64 * 64
+    block = Block(product(scratch, max(team, 1)))
     room = block.data
     if team <= 1:
         with nogil:
@@ -232,7 +233,7 @@ cdef class Plan:
         cdef int team = 1 if self.work < SERIAL_WORK or forked or not FC_OPENMP else threads
         cdef Block scratch
         try:
-            scratch = Block(self.scratch * team)
+            scratch = Block(product(self.scratch, team))
             copy_arrays(targets, sources)
             for before, function in self.calls:
                 self.run_steps(first, before, team, scratch.data)

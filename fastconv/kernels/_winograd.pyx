@@ -7,7 +7,7 @@ _conv.pyx; the stride is 1 and there is one group. How the work is cut depends o
 
 from libc.stddef cimport ptrdiff_t
 
-from ._memory cimport Block
+from ._memory cimport Block, product
 from ._tiles cimport (
     WINOGRAD_CHANNELS,
     address,
@@ -38,16 +38,17 @@ cdef inline ptrdiff_t rounded(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
 
 cdef inline ptrdiff_t plane(const fc_tiles* tiles, ptrdiff_t block, ptrdiff_t channels) noexcept nogil:
     """As in csrc/winograd_tiles.h."""
-    return block * rounded(channels, tiles.lanes) + 16
+    return product(block, rounded(channels, tiles.lanes)) + 16
 
 
 cdef ptrdiff_t cut(const fc_axis* axis, ptrdiff_t batch, outputs, ptrdiff_t* size, ptrdiff_t* number):
-    """Fills the tile sizes and numbers of the axes; returns the number of all Winograd tiles."""
+    """Fills the tile sizes and numbers of the axes; returns the number of all Winograd tiles. Phases of a dilation past
+    the outputs would be empty."""
     cdef ptrdiff_t all = batch
     cdef int i
     for i in range(3):
         size[i] = outputs[i]
-        number[i] = axis[i].dilation * blocks(blocks(axis[i].output, axis[i].dilation), size[i])
+        number[i] = min(axis[i].dilation, axis[i].output) * blocks(blocks(axis[i].output, axis[i].dilation), size[i])
         all *= number[i]
     return all
 
@@ -60,7 +61,7 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
     """Transforms the weights and convolves; the job is filled but for the cut into tiles."""
     cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles)
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
-    cdef ptrdiff_t size = points * plane(tiles, job.channels, job.filters) * itemsize
+    cdef ptrdiff_t size = product(points, plane(tiles, job.channels, job.filters), itemsize)
     key = <size_t>tiles, outputs, job.channel_step  # the step tells a flipped kernel
     cdef Block transformed = None if packs is None else packs.get(key)
     cdef bint ready = transformed is not None
@@ -73,12 +74,12 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
         if packs is not None:
             packs.keep(key, transformed, size)
 
-    cdef ptrdiff_t most = BUDGET // (points * (job.channels + lanes) * itemsize)
+    cdef ptrdiff_t most = BUDGET // product(points, job.channels + lanes, itemsize)
     cdef ptrdiff_t count = blocks(all, max(most, 4 * tiles.block))
     job.block = blocks(all, rounded(count, max(1, min(CUTS, all // 2))))  # two tiles at least share a pass of weights
-    cdef size_t scratch = points * (plane(tiles, job.block, job.channels) + plane(tiles, job.block, job.filters))
+    cdef ptrdiff_t planes = plane(tiles, job.block, job.channels) + plane(tiles, job.block, job.filters)
     return run(tiles.winograd_forward, job, sizeof(fc_winograd), blocks(all, job.block),
-               2.0 * all * points * job.channels * lanes, True, scratch * itemsize)
+               2.0 * all * points * job.channels * lanes, True, product(points, planes, itemsize))
 
 
 def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None):
@@ -142,14 +143,14 @@ def winograd_backward_kernel(dy, x, dkernel, window, outputs):
         job.axis[i] = window_axis(window, i)
     cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles), itemsize = dy.itemsize
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
-    cdef ptrdiff_t tile = points * (rounded(job.channels, tiles.lanes) + lanes) * itemsize
-    cdef ptrdiff_t sums = points * job.channels * lanes * itemsize
+    cdef ptrdiff_t tile = product(points, rounded(job.channels, tiles.lanes) + lanes, itemsize)
+    cdef ptrdiff_t sums = product(points, job.channels, lanes, itemsize)
 
     # A range of transformed tiles stays in an outer cache, but is worth a pass over the sums.
     cdef ptrdiff_t most = min(all, max(RANGE, max(DATA, 4 * sums) // tile))
     most = blocks(all, blocks(all, most))
-    cdef Block inputs = Block(points * plane(tiles, most, job.channels) * itemsize)
-    cdef Block gradients = Block(points * plane(tiles, most, job.filters) * itemsize)
+    cdef Block inputs = Block(product(points, plane(tiles, most, job.channels), itemsize))
+    cdef Block gradients = Block(product(points, plane(tiles, most, job.filters), itemsize))
     cdef Block total = Block(sums)
     job.inputs, job.gradients, job.sums = inputs.data, gradients.data, total.data
     job.part = rounded(blocks(job.channels, blocks(SHARES, points)), tiles.block)

@@ -35,8 +35,8 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from ._tiles import register_tile, note_change
-from .geometry import Window
+from ._tiles import note_change, register_tile
+from .geometry import REACH, Window
 
 PASSES = ("forward", "backward_input", "backward_kernel")
 # Outputs of a Winograd tile for kernels of two, three and five taps; axes of one tap stay as they are.
@@ -53,6 +53,7 @@ DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
 SPARSE, LIST = 1.2, 60  # a winner's multiply-adds against direct tiles', where ReLU cut some; and its place in a list
 SAMPLES = 4  # from which the winners' input gradient, cut by samples, has work for some threads
 LAYOUT, GATHER = 1 / 32, 1.3  # of vectors over all groups: a channel's part of a product's time; lane by lane
+MOST_LANES = 16  # of a vector, on any instruction set
 GROUP_CHANNELS = 8  # of a group, up to which there are such vectors: FC_GROUP_CHANNELS in csrc/tiles.h
 CHANNELS = 16  # from which, on both sides, register tiles of products are worth their transforms
 
@@ -136,7 +137,7 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
     # Direct tiles give each group vectors of its own, whose lanes past the group's outputs idle.
     idle = -(-made // lanes) * lanes / made if groups > 1 else 1
     yield Choice("direct", products * DIRECT * idle)
-    if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1:
+    if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1 and _field_fits(problem, taps):
         if problem.kind == "backward_kernel" or problem.batch >= SAMPLES:
             winners = problem.batch * filters * math.prod(window.output) / math.prod(pool)
             yield Choice("sparse", winners * (LIST + taps * channels * SPARSE))
@@ -161,6 +162,22 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
             cost += points * WEIGHT * channels * filters
         name = f"winograd F({_times(outputs)}, {_times(window.kernel[ones:])})"
         yield Choice(name, cost, (1,) * (3 - len(box)) + box)
+
+
+def _field_fits(problem: Problem, taps: int) -> bool:
+    """Whether all windows' inputs, copied with their padding, are few for what there is, and an int32 counts them and
+    the kernel's weights (lane in csrc/conv_pool_back.c)."""
+    window, channels = problem.window, problem.channels
+    field = math.prod(
+        (o - 1) * s + (k - 1) * d + 1
+        for o, k, s, d in zip(window.output, window.kernel, window.strides, window.dilation)
+    )
+    cells = math.prod(window.input)
+    return (
+        field <= REACH * (cells + math.prod(window.output) * taps)
+        and max(field, cells) * channels < 2**31
+        and taps * (channels + MOST_LANES) * problem.filters < 2**31
+    )
 
 
 def _times(sizes) -> str:

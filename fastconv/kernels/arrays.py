@@ -24,7 +24,7 @@ def empty(shape, dtype) -> np.ndarray:
     if not isinstance(dtype, np.dtype):
         dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if not 0 <= size < 2**60:
+    if not 0 <= size < 2**59:  # TOO_LARGE in _memory.pxd
         raise ValueError(f"An array of shape {tuple(shape)} is too large ({size} bytes).")
     return np.ndarray(shape, dtype, Block(size))
 
@@ -78,6 +78,24 @@ def same_shape(name: str, array: np.ndarray, shape, of: str) -> None:
     """Raises ValueError unless `array` has this shape, which is `of` something that the message names."""
     if array.shape != shape and array.shape != tuple(shape):
         raise ValueError(f"{name} must have {of}, {tuple(shape)}; got {array.shape}.")
+
+
+def broadcast_shape(a, b) -> tuple:
+    """The shape of two shapes broadcast to one another; a size of None is open, and takes the other's unless that is 1."""
+    if a == b:
+        return tuple(a)
+    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
+    shape = list(longer)
+    for axis, size in enumerate(shorter, len(longer) - len(shorter)):
+        if shape[axis] == 1 or shape[axis] is None and size != 1:
+            shape[axis] = size
+        elif size not in (1, None, shape[axis]):
+            sizes = " ".join(str(tuple(one)).replace(" ", "") for one in (a, b))
+            raise ValueError(
+                f"Arrays of shapes {sizes} cannot be broadcast together: counted from the last, axes must be of one size, "
+                "or of size 1. Reshape one of them."
+            )
+    return tuple(shape)
 
 
 def _either(ndim) -> str:

@@ -17,17 +17,19 @@ from . import _conv, _tiles, _winograd
 from .algorithms import PASSES, Problem, choose
 from .arrays import checked, empty, same_shape
 from .geometry import Window, cached, per_axis
+from .rows import bias_forward, relu_forward
+from .unfold import fold, unfold
 
 RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 
 def conv_forward(
-    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None,
+    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None, relu=False,
 ):  # fmt: skip
     """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given.
 
     `packs`: a Packs that keeps what is made of this kernel and bias, so that it is made once; then the algorithm is chosen
-    as if the making cost nothing."""
+    as if the making cost nothing. `relu`: of what comes out, max(y, 0)."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
     window, groups = conv_geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
@@ -35,14 +37,17 @@ def conv_forward(
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
-    problem = Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups)
+    problem = Problem("forward", window.compact, len(x), x.shape[-1], kernel.shape[-1], groups)
     choice = choose(problem, algorithm, packs is not None)
     if not y.size:
         return y
+    x, window = unfold(x, window), window.compact
     if choice.outputs:
-        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, packs=packs)
+        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, relu=relu, packs=packs)
     else:
-        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs)
+        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu)
+        if relu and choice.name != "direct":
+            return relu_forward(y)
     return y
 
 
@@ -60,15 +65,18 @@ def conv_backward_input(
     if bias is not None:
         bias = checked("bias", bias, 1, like=dy)
         same_shape("bias", bias, input_shape[-1:], "one entry a channel")
-    dx = empty(input_shape, dy.dtype)
     choice = _choose("backward_input", window, input_shape, kernel.shape, groups, algorithm, packs is not None)
-    if not dx.size:
-        return dx
+    if not input_shape[0]:
+        return empty(input_shape, dy.dtype)
+    compact = window.compact
+    dx = empty((input_shape[0], *compact.input, input_shape[-1]), dy.dtype)
+    start = bias if compact is window else None  # cells that are folded together would have it several times
     if choice.outputs:
-        _winograd.winograd_backward_input(dy, kernel, bias, dx, window, choice.outputs, packs)
+        _winograd.winograd_backward_input(dy, kernel, start, dx, compact, choice.outputs, packs)
     else:
-        _conv.conv_backward_input(dy, kernel, bias, dx, window, groups, choice.name, packs)
-    return dx
+        _conv.conv_backward_input(dy, kernel, start, dx, compact, groups, choice.name, packs)
+    dx = fold(dx, window)
+    return dx if start is bias else bias_forward(dx, bias)
 
 
 def conv_backward_kernel(
@@ -84,7 +92,9 @@ def conv_backward_kernel(
     choice = _choose("backward_kernel", window, x.shape, kernel_shape, groups, algorithm)
     if not dy.size:
         dkernel.fill(0)
-    elif choice.outputs:
+        return dkernel
+    x, window = unfold(x, window), window.compact
+    if choice.outputs:
         _winograd.winograd_backward_kernel(dy, x, dkernel, window, choice.outputs)
     else:
         _conv.conv_backward_kernel(dy, x, dkernel, window, groups, choice.name)
@@ -130,7 +140,7 @@ def dense_backward_kernel(dy, x):
 
 
 def _choose(kind, window, x_shape, kernel_shape, groups, algorithm, packed=False):
-    return choose(Problem(kind, window, x_shape[0], x_shape[-1], kernel_shape[-1], groups), algorithm, packed)
+    return choose(Problem(kind, window.compact, x_shape[0], x_shape[-1], kernel_shape[-1], groups), algorithm, packed)
 
 
 def _pixels(x):

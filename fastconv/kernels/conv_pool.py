@@ -21,6 +21,7 @@ from .conv import RANKS, conv_geometry, _shape, conv_backward_input, conv_backwa
 from .geometry import Window, cached, per_axis
 from .pool import max_pool_backward, max_pool_forward
 from .rows import relu_forward
+from .unfold import fold, unfold
 
 CUT = 255  # FC_CUT in csrc/tiles.h
 
@@ -37,7 +38,7 @@ def conv_pool_forward(
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     pool, output = _pooled(window, pool_size)
-    problem = Problem("forward", window, len(x), x.shape[-1], kernel.shape[-1], groups)
+    problem = Problem("forward", window.compact, len(x), x.shape[-1], kernel.shape[-1], groups)
     choice = choose(problem, algorithm, packs is not None, pool)
     if choice.name in ("depthwise", "grouped"):
         y = conv_forward(x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
@@ -50,6 +51,7 @@ def conv_pool_forward(
     if not y.size:
         return y, index
     box = (1,) * (3 - len(pool)) + pool
+    x, window = unfold(x, window), window.compact
     if choice.outputs:
         _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, box, relu, index, packs)
     else:
@@ -66,16 +68,17 @@ def conv_pool_backward_input(
     kernel = checked("kernel", kernel, dy.ndim, like=dy)
     input_shape = _shape("input_shape", input_shape, dy.ndim)
     window, groups = conv_geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
-    problem = Problem("backward_input", window, input_shape[0], input_shape[-1], kernel.shape[-1], groups)
+    problem = Problem("backward_input", window.compact, input_shape[0], input_shape[-1], kernel.shape[-1], groups)
     pool, index, choice = _backward(problem, dy, index, pool_size, algorithm)
     if choice.name != "sparse" or not dy.size:
         full = max_pool_backward(dy, index, (input_shape[0], *window.output, kernel.shape[-1]), pool)
         return conv_backward_input(
             full, kernel, input_shape, strides=strides, padding=padding, dilation_rate=dilation_rate
         )
-    dx = empty(input_shape, dy.dtype)
-    _conv_pool.conv_pool_backward_input(dy, index, kernel, dx, window, (1,) * (3 - len(pool)) + pool)
-    return dx
+    compact = window.compact
+    dx = empty((input_shape[0], *compact.input, input_shape[-1]), dy.dtype)
+    _conv_pool.conv_pool_backward_input(dy, index, kernel, dx, compact, (1,) * (3 - len(pool)) + pool)
+    return fold(dx, window)
 
 
 def conv_pool_backward_kernel(
@@ -87,7 +90,7 @@ def conv_pool_backward_kernel(
     x = checked("x", x, dy.ndim, like=dy)
     kernel_shape = _shape("kernel_shape", kernel_shape, dy.ndim)
     window, groups = conv_geometry(x.shape, kernel_shape, strides, padding, dilation_rate, groups)
-    problem = Problem("backward_kernel", window, len(x), x.shape[-1], kernel_shape[-1], groups)
+    problem = Problem("backward_kernel", window.compact, len(x), x.shape[-1], kernel_shape[-1], groups)
     pool, index, choice = _backward(problem, dy, index, pool_size, algorithm)
     if choice.name != "sparse" or not dy.size:
         full = max_pool_backward(dy, index, (len(x), *window.output, kernel_shape[-1]), pool)
@@ -95,6 +98,7 @@ def conv_pool_backward_kernel(
             full, x, kernel_shape, strides=strides, padding=padding, dilation_rate=dilation_rate
         )
     dkernel = empty(kernel_shape, dy.dtype)
+    x, window = unfold(x, window), window.compact
     _conv_pool.conv_pool_backward_kernel(dy, index, x, dkernel, window, (1,) * (3 - len(pool)) + pool)
     return dkernel
 

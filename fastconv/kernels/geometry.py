@@ -5,8 +5,11 @@ only: no channels, no data, no dtype. Windows are cached by shape, immutable, co
 they are made: a Window that exists is one that the kernels may run.
 
 With `e = (kernel - 1) * dilation + 1`, an axis has `output = (low + input + high - e) // stride + 1`, and tap `t`
-of output `o` reads input `o * stride + t * dilation - low`. An axis of stride 0, for pooling alone, has bins: output
-`o` reads the inputs from `o * input // output` up to `ceil((o + 1) * input / output)`; `kernel` is the largest bin.
+of output `o` reads input `o * stride + t * dilation - low`. Padding adds at most 2**31 - 1 cells to an axis; so all of
+these numbers fit 64 bits. Their products over the axes need not: see `product` in _memory.pxd.
+
+An axis of stride 0, for pooling alone, has bins: output `o` reads the inputs from `o * input // output` up to
+`ceil((o + 1) * input / output)`; `kernel` is the largest bin.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from functools import cached_property, lru_cache, wraps
 from math import gcd
 
 _LIMIT = 2**31 - 1
+REACH = 8  # times the cells that there are, past which windows reach far
 _INT = {int}
 _PLAIN = {int, str, type(None)}  # and Window, see below
 
@@ -99,12 +103,40 @@ class Window:
         return _bins(tuple(input), per_axis("output_size", output, len(input)))
 
     @cached_property
+    def compact(self) -> Window:
+        """The Window that convolutions run on: this one, unless its windows reach far past the input.
+
+        Kernels copy the input under a block of outputs, padding and all. Where that would be more than a few times the
+        cells that there are, `unfold` lays the cells of each window side by side instead, without the padding between
+        them: on such an axis the input has `output * kernel` cells, and the stride is the kernel's size.
+        """
+        far = [_reaches_far(*span, o) for span, o in zip(self.spans, self.output)]
+        if not any(far):
+            return self
+        spans = [
+            (o * span[1], span[1], span[1], (0, 0), 1) if too_far or o * span[1] < span[0] else span
+            for span, o, too_far in zip(self.spans, self.output, far)
+        ]
+        return _window(*zip(*spans))
+
+    @property
+    def spans(self) -> list[tuple]:
+        """(input, taps, stride, padding, dilation) of each axis."""
+        return list(zip(self.input, self.kernel, self.strides, self.padding, self.dilation))
+
+    @cached_property
     def pointwise(self) -> bool:
         """Whether each output sees the input at its own position alone."""
         return {*self.kernel, *self.strides} == {1} and {*self.padding} == {(0, 0)}
 
 
 _PLAIN.add(Window)
+
+
+def _reaches_far(size, taps, stride, padding, dilation, output) -> bool:
+    """Whether one window, or all of them, reach over far more cells than the input and the taps are."""
+    extent = (taps - 1) * dilation + 1
+    return extent > REACH * (size + taps) or (output - 1) * stride + extent > REACH * (size + output * taps)
 
 
 def per_axis(name: str, value, rank: int, low: int = 1) -> tuple[int, ...]:
@@ -151,6 +183,7 @@ def _padding(padding, rank: int):
 def _window(input, kernel, strides, padding, dilation) -> Window:
     _check_cells(input)
     extents = _extents(kernel, dilation)
+    asked = padding
     if padding == "valid":
         padding = ((0, 0),) * len(input)
     elif padding == "causal":
@@ -160,6 +193,8 @@ def _window(input, kernel, strides, padding, dilation) -> Window:
     output = []
     for axis, (size, extent, stride, (low, high)) in enumerate(zip(input, extents, strides, padding)):
         padded = low + size + high
+        if low + high > _LIMIT:
+            raise ValueError(_too_much(asked, axis, low + high, kernel[axis], extent))
         if extent > padded:
             dilated = f" (dilated to {extent})" if extent != kernel[axis] else ""
             raise ValueError(
@@ -167,7 +202,11 @@ def _window(input, kernel, strides, padding, dilation) -> Window:
                 f"spatial axis {axis}. Use padding='same', a smaller window or a larger input."
             )
         output.append((padded - extent) // stride + 1)
-    return _made(input, kernel, strides, padding, dilation, tuple(output))
+    # What C computes with stays small: one window has no next one, one tap no next one.
+    steps = [min(s, n + e) if o == 1 else s for s, n, e, o in zip(strides, input, extents, output)]
+    gaps = [d if taps > 1 else 1 for d, taps in zip(dilation, kernel)]
+    starts = [-low for low, _ in padding]
+    return Window(input, kernel, strides, padding, dilation, tuple(output), _axes(input, output, kernel, steps, gaps, starts))
 
 
 @lru_cache(maxsize=4096)
@@ -209,13 +248,13 @@ def _bins(input, output) -> Window:
     pairs = list(zip(input, output))
     kernel = tuple((size + count - gcd(size, count) - 1) // count + 1 for size, count in pairs)
     strides = tuple(0 if size % count else size // count for size, count in pairs)
-    return _made(input, kernel, strides, ((0, 0),) * len(input), (1,) * len(input), output)
+    ones, zeros = (1,) * len(input), (0,) * len(input)
+    axes = _axes(input, output, kernel, strides, ones, zeros)
+    return Window(input, kernel, strides, tuple(zip(zeros, zeros)), ones, output, axes)
 
 
-def _made(input, kernel, strides, padding, dilation, output) -> Window:
-    starts = tuple(-low for low, _ in padding)
-    axes = (1, 1, 1, 1, 1, 0) * (3 - len(input)) + sum(zip(input, output, kernel, strides, dilation, starts), ())
-    return Window(input, kernel, strides, padding, dilation, output, axes)
+def _axes(*fields) -> tuple[int, ...]:
+    return (1, 1, 1, 1, 1, 0) * (3 - len(fields[0])) + sum(zip(*fields), ())
 
 
 def _check_cells(input) -> None:
@@ -226,6 +265,16 @@ def _check_cells(input) -> None:
 
 def _extents(kernel, dilation) -> tuple[int, ...]:
     return tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
+
+
+def _too_much(padding, axis: int, added: int, taps: int, extent: int) -> str:
+    cause, fix = "", "less padding"
+    if padding in ("same", "causal"):
+        cause, fix = f", whose window of size {taps} is dilated to {extent}", "a smaller dilation_rate"
+    return (
+        f"padding={padding!r} adds {added} cells to spatial axis {axis}{cause}; at most {_LIMIT} can be added. "
+        f"Use {fix}."
+    )
 
 
 def _same(size: int, extent: int, stride: int) -> tuple[int, int]:

@@ -8,10 +8,13 @@ read padding contributes nothing: not zero times the weight, nothing.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from .geometry import Window
 from .reference_moves import *  # noqa: F403
+from .reference_maps import add_into, combine, map_backward, map_forward, reduce, reduce_products  # noqa: F401
 
 ALL = (slice(None),)
 
@@ -450,7 +453,7 @@ def adam_step(parameters, gradients, first_moments, second_moments, step, learni
 
 def _taps(window):
     """Each tap with the index of the inputs it reads and of the outputs that use them; padding is left out."""
-    for tap in np.ndindex(window.kernel):
+    for tap in itertools.product(*[_live(window, axis) for axis in range(len(window.kernel))]):
         read, write = [slice(None)], [slice(None)]
         for axis, t in enumerate(tap):
             stride = window.strides[axis]
@@ -469,6 +472,15 @@ def _bins(window):
     for o in np.ndindex(window.output):
         sizes = list(zip(o, window.input, window.output))
         yield o, (slice(None), *[slice(i * n // m, -(-(i + 1) * n // m)) for i, n, m in sizes])
+
+
+def _live(window, axis):
+    """The taps along one axis that read the input for some output: of large windows that reach into padding, few."""
+    step, low = window.dilation[axis], window.padding[axis][0]
+    live = set()
+    for start in range(-low, window.output[axis] * window.strides[axis] - low, window.strides[axis]):
+        live.update(range(max(0, -(start // step)), min(window.kernel[axis], -((start - window.input[axis]) // step))))
+    return sorted(live)
 
 
 def _groups(channels, kernel_shape, groups):

@@ -1,17 +1,17 @@
 """Activation functions.
 
+Not here: the functions of one element themselves (kernels).
 Contract: NaN stays NaN, nothing overflows on the way. `softmax` and `sigmoid` leave on their result a link to their
 input, by which the cross-entropies compute from logits.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from .. import kernels
 from ..tensor import Op
-from .common import elementwise, normalize_axis
-from .shaping import convert_to_tensor
+from .common import normalize_axis
+from .elementwise import Map, add, clip, maximum, minimum, multiply, negative, subtract
+from .shaping import convert_to_tensor, transpose
 
 
 class Relu(Op):
@@ -25,70 +25,95 @@ class Relu(Op):
         return kernels.relu_backward(dy, self.y)
 
 
-class Elu(Op):
-    def forward(self, x, *, alpha):
-        self.alpha = x.dtype.type(alpha)
-        self.rising = x > 0
-        self.y = np.where(self.rising, x, self.alpha * np.expm1(np.minimum(x, np.zeros_like(x))))
-        return self.y
-
-    def backward(self, dy):
-        return np.where(self.rising, dy, dy * (self.y + self.alpha))
+class Relu6(Map):
+    function = "clipped_relu"
 
 
-class Sigmoid(Op):
-    def forward(self, x):
-        self.y = logistic(x)
-        return self.y
-
-    def backward(self, dy):
-        slope = elementwise(np.multiply, self.y, np.subtract(1, self.y, dtype=dy.dtype))
-        return elementwise(np.multiply, dy, slope)
+class LeakyRelu(Map):
+    function = "leaky_relu"
 
 
-class Tanh(Op):
-    def forward(self, x):
-        self.y = elementwise(np.tanh, x)
-        return self.y
+class Elu(Map):
+    function = "elu"
 
-    def backward(self, dy):
-        return elementwise(np.multiply, dy, np.subtract(1, self.y * self.y, dtype=dy.dtype))
+
+class Selu(Map):
+    function = "selu"
+
+
+class Sigmoid(Map):
+    function = "sigmoid"
+
+
+class HardSigmoid(Map):
+    function = "hard_sigmoid"
+
+
+class Tanh(Map):
+    function = "tanh"
+
+
+class Softplus(Map):
+    function = "softplus"
+
+
+class Softsign(Map):
+    function = "softsign"
+
+
+class Silu(Map):
+    function = "silu"
+
+
+class HardSilu(Map):
+    function = "hard_silu"
+
+
+class Gelu(Map):
+    function = "gelu"
+
+
+class GeluTanh(Map):
+    function = "gelu_tanh"
+
+
+class Mish(Map):
+    function = "mish"
 
 
 class Softmax(Op):
     kernels = True
 
-    def forward(self, x, *, axis):
-        self.axis = axis
-        self.y = _on_last_axis(kernels.softmax_forward, axis, x)
+    def forward(self, x):
+        self.y = kernels.softmax_forward(x)
         return self.y
 
     def backward(self, dy):
-        return _on_last_axis(kernels.softmax_backward, self.axis, dy, self.y)
+        return kernels.softmax_backward(dy, self.y)
 
 
 class LogSoftmax(Op):
     kernels = True
 
-    def forward(self, x, *, axis):
-        self.axis = axis
-        self.y = _on_last_axis(kernels.log_softmax_forward, axis, x)
+    def forward(self, x):
+        self.y = kernels.log_softmax_forward(x)
         return self.y
 
     def backward(self, dy):
-        return _on_last_axis(kernels.log_softmax_backward, self.axis, dy, self.y)
+        return kernels.log_softmax_backward(dy, self.y)
 
 
 def logistic(x):
     """1 / (1 + exp(-x)) of an array, without overflow."""
-    tail = np.exp(-np.abs(x))
-    return (np.where(x >= 0, 1, tail) / (1 + tail)).astype(x.dtype, copy=False)
+    return kernels.map_forward("sigmoid", x)
 
 
-def _on_last_axis(kernel, axis, *arrays):
-    if axis == arrays[0].ndim - 1:
-        return kernel(*arrays)
-    return np.moveaxis(kernel(*[np.moveaxis(array, axis, -1) for array in arrays]), -1, axis)
+def _over_axis(op, x, axis):
+    """`op`, which runs over the last axis, over another."""
+    if axis == x.ndim - 1:
+        return op.apply(x)
+    axes = [*range(axis), x.ndim - 1, *range(axis + 1, x.ndim - 1), axis]  # exchanges the two
+    return transpose(op.apply(transpose(x, axes)), axes)
 
 
 def relu(x):
@@ -96,9 +121,30 @@ def relu(x):
     return Relu.apply(x)
 
 
+def relu6(x):
+    """x limited to 0 <= x <= 6."""
+    return Relu6.apply(x, most=6.0)
+
+
+def leaky_relu(x, negative_slope=0.2):
+    """x above 0, negative_slope * x below."""
+    slope = float(negative_slope)
+    if slope < 0:  # the gradient of LeakyRelu tells the sides by the sign of its output
+        return maximum(x, multiply(x, slope))
+    return LeakyRelu.apply(x, slope=slope)
+
+
 def elu(x, alpha=1.0):
     """x above 0, alpha * (exp(x) - 1) below."""
-    return Elu.apply(x, alpha=float(alpha))
+    alpha = float(alpha)
+    if alpha < 0:  # likewise
+        return add(relu(x), multiply(elu(minimum(x, 0.0)), alpha))
+    return Elu.apply(x, alpha=alpha)
+
+
+def selu(x):
+    """1.0507 times `elu` of alpha 1.6733: what keeps a deep network's activations normalised."""
+    return Selu.apply(x)
 
 
 def sigmoid(x):
@@ -109,16 +155,69 @@ def sigmoid(x):
     return y
 
 
+def log_sigmoid(x):
+    """log(sigmoid(x))."""
+    return negative(softplus(negative(x)))
+
+
+def hard_sigmoid(x):
+    """x / 6 + 1/2, limited to 0 <= y <= 1."""
+    return HardSigmoid.apply(x)
+
+
 def tanh(x):
     """The hyperbolic tangent."""
     return Tanh.apply(x)
+
+
+def hard_tanh(x):
+    """x limited to -1 <= x <= 1."""
+    return clip(x, -1, 1)
+
+
+def tanh_shrink(x):
+    """x - tanh(x)."""
+    return subtract(x, tanh(x))
+
+
+def softplus(x):
+    """log(1 + exp(x))."""
+    return Softplus.apply(x)
+
+
+def softsign(x):
+    """x / (1 + |x|)."""
+    return Softsign.apply(x)
+
+
+def silu(x):
+    """x * sigmoid(x), also called swish."""
+    return Silu.apply(x)
+
+
+def hard_silu(x):
+    """x * hard_sigmoid(x), also called hard swish."""
+    return HardSilu.apply(x)
+
+
+swish, hard_swish = silu, hard_silu
+
+
+def gelu(x, approximate=True):
+    """x times the normal distribution's integral up to x: with tanh approximately, or exactly."""
+    return (GeluTanh if approximate else Gelu).apply(x)
+
+
+def mish(x):
+    """x * tanh(softplus(x))."""
+    return Mish.apply(x)
 
 
 def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)) over `axis`."""
     x = convert_to_tensor(x)
     axis = normalize_axis(axis, x.ndim)
-    y = Softmax.apply(x, axis=axis)
+    y = _over_axis(Softmax, x, axis)
     y._logits = ("softmax", x, axis)
     return y
 
@@ -126,4 +225,4 @@ def softmax(x, axis=-1):
 def log_softmax(x, axis=-1):
     """log(softmax(x)) over `axis`, computed without leaving the range of x."""
     x = convert_to_tensor(x)
-    return LogSoftmax.apply(x, axis=normalize_axis(axis, x.ndim))
+    return _over_axis(LogSoftmax, x, normalize_axis(axis, x.ndim))

@@ -24,13 +24,19 @@ def elementwise(function, *arrays):
     return function(*arrays, out=kernels.empty(shape, arrays[0].dtype))
 
 
-def unbroadcast(gradient, shape):
-    """The gradient of a `shape` array that was broadcast to `gradient`'s shape: the sum over its copies."""
+def unbroadcast(gradient, shape, factor=None, sign=1):
+    """The gradient of a `shape` array that was broadcast to `gradient`'s shape: the sum over its copies, divided by
+    `sign`; of gradient * factor, where a factor is given."""
+    if factor is not None and (gradient.shape == shape or getattr(factor, "shape", None) != gradient.shape):
+        gradient = kernels.combine("multiply" if sign == 1 else "negative_product", gradient, factor)
+        factor, sign = None, 1
     if gradient.shape == shape:
-        return gradient
+        return gradient if sign == 1 else kernels.map_forward("negative", gradient)
     new = gradient.ndim - len(shape)
-    axes = [*range(new), *(new + axis for axis, size in enumerate(shape) if size == 1)]
-    return gradient.sum(axis=tuple(axes)).reshape(shape)
+    axes = *range(new), *(new + axis for axis, size in enumerate(shape) if size == 1)
+    if factor is None:
+        return kernels.reduce("sum", gradient, axes, sign).reshape(shape)
+    return kernels.reduce_products(gradient, factor, axes, sign).reshape(shape)
 
 
 def broadcast_shape(name, *shapes):
@@ -64,7 +70,13 @@ def normalize_axes(axis, ndim):
 
 def count(shape, axes):
     """The number of elements along `axes`."""
-    return math.prod(shape[axis] for axis in axes)
+    return math.prod([shape[axis] for axis in axes])
+
+
+def reduced_shape(shape, axis, keepdims):
+    """The shape of a reduction over `axis`."""
+    axes = normalize_axes(axis, len(shape))
+    return tuple([1 if i in axes else size for i, size in enumerate(shape) if keepdims or i not in axes])
 
 
 _OPEN = 1 << 20  # stands for a size of None

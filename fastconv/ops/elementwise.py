@@ -1,66 +1,126 @@
 """Arithmetic and functions of one element, with NumPy's broadcasting.
 
-Not here: activations (activations.py) and anything that moves or sums elements.
+Not here: the functions themselves (kernels), activations (activations.py) and anything that moves or sums elements.
 Contract: a gradient has the shape of its input, summed over the copies that broadcasting made; only arrays that the
-needed gradients use are saved.
+needed gradients use are saved. A Python number is an attribute: what is recorded holds its value.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from .. import kernels
 from ..tensor import Op
 from .common import elementwise, unbroadcast
 
 
-class Add(Op):
-    def forward(self, a, b):
-        self.shapes = a.shape, b.shape
-        return elementwise(np.add, a, b)
+class Map(Op):
+    """The function `function` of the kernels' table; a subclass names it, and its parameters are the attributes."""
+
+    kernels = True
+    function: str
+
+    def __init_subclass__(cls):
+        cls.reads = kernels.MAPS[cls.function][1]
+
+    def forward(self, x, **parameters):
+        self.parameters = tuple(parameters.values())
+        y = kernels.map_forward(self.function, x, *self.parameters)
+        self.saved = y if self.reads == "output" else x if self.reads else None
+        return y
 
     def backward(self, dy):
-        return tuple(unbroadcast(dy, shape) if need else None for shape, need in zip(self.shapes, self.needs))
+        return kernels.map_backward(self.function, dy, self.saved, *self.parameters)
 
 
-class Subtract(Op):
-    def forward(self, a, b):
-        self.shapes = a.shape, b.shape
-        return elementwise(np.subtract, a, b)
+class Binary(Op):
+    """The function `function` of two operands, one of which may be missing: then it is `number`."""
+
+    kernels = True
+    function: str
+
+    @staticmethod
+    def shape(a, b, *, number=None):
+        return a if b is None else b if a is None else kernels.broadcast_shape(a, b)
+
+    def forward(self, a, b, *, number=None):
+        self.shapes = None if a is None else a.shape, None if b is None else b.shape
+        a, b = number if a is None else a, number if b is None else b
+        y = kernels.combine(self.function, a, b)
+        self.save(a, b, y)
+        return y
+
+    def save(self, a, b, y):
+        """Keeps what backward reads."""
+
+
+class Add(Binary):
+    function = "add"
 
     def backward(self, dy):
         da = unbroadcast(dy, self.shapes[0]) if self.needs[0] else None
-        db = elementwise(np.negative, unbroadcast(dy, self.shapes[1])) if self.needs[1] else None
+        db = unbroadcast(dy, self.shapes[1]) if self.needs[1] else None
         return da, db
 
 
-class Multiply(Op):
-    def forward(self, a, b):
-        self.shapes = a.shape, b.shape
+class Subtract(Binary):
+    function = "subtract"
+
+    def backward(self, dy):
+        da = unbroadcast(dy, self.shapes[0]) if self.needs[0] else None
+        db = unbroadcast(dy, self.shapes[1], sign=-1) if self.needs[1] else None
+        return da, db
+
+
+class Multiply(Binary):
+    function = "multiply"
+
+    def save(self, a, b, y):
         self.a = a if self.needs[1] else None
         self.b = b if self.needs[0] else None
-        return elementwise(np.multiply, a, b)
 
     def backward(self, dy):
-        da = unbroadcast(elementwise(np.multiply, dy, self.b), self.shapes[0]) if self.needs[0] else None
-        db = unbroadcast(elementwise(np.multiply, dy, self.a), self.shapes[1]) if self.needs[1] else None
+        da = unbroadcast(dy, self.shapes[0], self.b) if self.needs[0] else None
+        db = unbroadcast(dy, self.shapes[1], self.a) if self.needs[1] else None
         return da, db
 
 
-class Divide(Op):
-    def forward(self, a, b):
-        self.shape = a.shape
+class Divide(Binary):
+    function = "divide"
+
+    def save(self, a, b, y):
         self.b = b
-        self.y = elementwise(np.divide, a, b)
-        return self.y
+        self.y = y if self.needs[1] else None
 
     def backward(self, dy):
-        share = elementwise(np.divide, dy, self.b)
-        da = unbroadcast(share, self.shape) if self.needs[0] else None
-        db = unbroadcast(-share * self.y, self.b.shape) if self.needs[1] else None
+        share = kernels.combine("divide", dy, self.b)
+        da = unbroadcast(share, self.shapes[0]) if self.needs[0] else None
+        db = unbroadcast(share, self.shapes[1], self.y, sign=-1) if self.needs[1] else None
         return da, db
+
+
+class Maximum(Binary):
+    function = "maximum"
+
+    def save(self, a, b, y):
+        self.a, self.b = a, b
+
+    def backward(self, dy):
+        share = kernels.combine(f"{self.function}_share", self.a, self.b)
+        da = unbroadcast(kernels.combine("gate", dy, share), self.shapes[0]) if self.needs[0] else None
+        db = unbroadcast(kernels.combine("gate_rest", dy, share), self.shapes[1]) if self.needs[1] else None
+        return da, db
+
+
+class Minimum(Maximum):
+    function = "minimum"
 
 
 class Power(Op):
+    @staticmethod
+    def shape(a, b):
+        return kernels.broadcast_shape(a, b)
+
     def forward(self, a, b):
         self.a, self.b = a, b
         self.y = elementwise(np.power, a, b)
@@ -79,121 +139,89 @@ class Power(Op):
         return da, db
 
 
-class Maximum(Op):
-    function = np.maximum
-
-    def forward(self, a, b):
-        self.a, self.b = a, b
-        return elementwise(type(self).function, a, b)
-
-    def backward(self, dy):
-        a, b, zero, half = self.a, self.b, np.zeros_like(dy), np.divide(dy, 2, dtype=dy.dtype)
-        a_won = (a == type(self).function(a, b)) | np.isnan(a)  # a NaN made the result: it takes the gradient
-        da = np.where(a == b, half, np.where(a_won, dy, zero))
-        db = np.where(a == b, half, np.where(a_won, zero, dy))
-        return unbroadcast(da, a.shape), unbroadcast(db, b.shape)
+class Negative(Map):
+    function = "negative"
 
 
-class Minimum(Maximum):
-    function = np.minimum
+class Abs(Map):
+    function = "abs"
 
 
-class Negative(Op):
-    def forward(self, x):
-        return elementwise(np.negative, x)
-
-    def backward(self, dy):
-        return elementwise(np.negative, dy)
+class Square(Map):
+    function = "square"
 
 
-class Abs(Op):
-    def forward(self, x):
-        self.x = x
-        return elementwise(np.abs, x)
-
-    def backward(self, dy):
-        return elementwise(np.multiply, dy, np.sign(self.x))
+class Sqrt(Map):
+    function = "sqrt"
 
 
-class Square(Op):
-    def forward(self, x):
-        self.x = x
-        return elementwise(np.multiply, x, x)
-
-    def backward(self, dy):
-        dx = elementwise(np.multiply, dy, self.x)
-        return elementwise(np.add, dx, dx)
+class Rsqrt(Map):
+    function = "rsqrt"
 
 
-class Sqrt(Op):
-    def forward(self, x):
-        self.y = elementwise(np.sqrt, x)
-        return self.y
-
-    def backward(self, dy):
-        return elementwise(np.divide, dy, self.y + self.y)
+class Reciprocal(Map):
+    function = "reciprocal"
 
 
-class Exp(Op):
-    def forward(self, x):
-        self.y = elementwise(np.exp, x)
-        return self.y
-
-    def backward(self, dy):
-        return elementwise(np.multiply, dy, self.y)
+class Exp(Map):
+    function = "exp"
 
 
-class Log(Op):
-    def forward(self, x):
-        self.x = x
-        return elementwise(np.log, x)
-
-    def backward(self, dy):
-        return elementwise(np.divide, dy, self.x)
+class Log(Map):
+    function = "log"
 
 
-class Clip(Op):
-    def forward(self, x, *, low, high):
-        self.x, self.low, self.high = x, low, high
-        return np.clip(x, low, high).astype(x.dtype, copy=False)
+class Erf(Map):
+    function = "erf"
 
-    def backward(self, dy):
-        return np.where((self.x < self.low) | (self.x > self.high), np.zeros_like(dy), dy)
+
+class Clip(Map):
+    function = "clip"
+
+
+def _binary(op, x1, x2):
+    if isinstance(x2, (int, float)) and not isinstance(x1, (int, float)):
+        return op.apply(x1, None, number=float(x2))
+    if isinstance(x1, (int, float)) and not isinstance(x2, (int, float)):
+        return op.apply(None, x2, number=float(x1))
+    return op.apply(x1, x2)
 
 
 def add(x1, x2):
     """x1 + x2."""
-    return Add.apply(x1, x2)
+    return _binary(Add, x1, x2)
 
 
 def subtract(x1, x2):
     """x1 - x2."""
-    return Subtract.apply(x1, x2)
+    return _binary(Subtract, x1, x2)
 
 
 def multiply(x1, x2):
     """x1 * x2."""
-    return Multiply.apply(x1, x2)
+    return _binary(Multiply, x1, x2)
 
 
 def divide(x1, x2):
     """x1 / x2."""
-    return Divide.apply(x1, x2)
+    return _binary(Divide, x1, x2)
 
 
 def power(x1, x2):
     """x1 to the power x2."""
+    if isinstance(x2, (int, float)) and x2 == 2:
+        return Square.apply(x1)
     return Power.apply(x1, x2)
 
 
 def maximum(x1, x2):
     """The greater of each pair; NaN wins, and equal values share the gradient."""
-    return Maximum.apply(x1, x2)
+    return _binary(Maximum, x1, x2)
 
 
 def minimum(x1, x2):
     """The smaller of each pair; NaN wins, and equal values share the gradient."""
-    return Minimum.apply(x1, x2)
+    return _binary(Minimum, x1, x2)
 
 
 def negative(x):
@@ -216,6 +244,16 @@ def sqrt(x):
     return Sqrt.apply(x)
 
 
+def rsqrt(x):
+    """1 / sqrt(x)."""
+    return Rsqrt.apply(x)
+
+
+def reciprocal(x):
+    """1 / x."""
+    return Reciprocal.apply(x)
+
+
 def exp(x):
     """e to the power x."""
     return Exp.apply(x)
@@ -224,6 +262,11 @@ def exp(x):
 def log(x):
     """The natural logarithm; -inf at 0, NaN below."""
     return Log.apply(x)
+
+
+def erf(x):
+    """The error function."""
+    return Erf.apply(x)
 
 
 def clip(x, x_min, x_max):

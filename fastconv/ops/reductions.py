@@ -1,66 +1,87 @@
-"""Sum, mean, max and min over axes.
+"""Sum, mean, variance, max and min over axes.
 
 Not here: pooling (pooling.py), which reduces windows.
-Contract: `axis` is None (all axes), an int or a tuple; `keepdims` leaves axes of size 1. The results are NumPy's.
+Contract: `axis` is None (all axes), an int or a tuple; `keepdims` leaves axes of size 1. The results are NumPy's, added
+up in a fixed order; the mean of nothing is NaN, an extremum of nothing a ValueError.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from .. import kernels
 from ..tensor import Op
-from .common import count, normalize_axes
+from .common import count, normalize_axes, reduced_shape
+from .elementwise import sqrt
 
 
-class Sum(Op):
+class Reduction(Op):
+    """`reduced` gives forward's result with its axes kept."""
+
+    kernels = True
+
     @staticmethod
     def shape(x, *, axis, keepdims):
-        axes = normalize_axes(axis, len(x))
-        return tuple(1 if i in axes else n for i, n in enumerate(x) if keepdims or i not in axes)
+        return reduced_shape(x, axis, keepdims)
 
     def forward(self, x, *, axis, keepdims):
-        self.shape, self.axes = x.shape, normalize_axes(axis, x.ndim)
-        return x.sum(axis=self.axes, keepdims=keepdims)
-
-    def backward(self, dy):
-        dx = kernels.empty(self.shape, dy.dtype)
-        dx[...] = _kept(dy, self.shape, self.axes)
-        return dx
-
-
-class Mean(Sum):
-    def forward(self, x, *, axis, keepdims):
-        self.shape, self.axes = x.shape, normalize_axes(axis, x.ndim)
-        number = count(self.shape, self.axes)
-        if not number:
-            return x.mean(axis=self.axes, keepdims=keepdims)  # NumPy's NaN and warning
-        return (np.add.reduce(x, axis=self.axes, keepdims=keepdims) / np.float64(number)).astype(x.dtype, copy=False)
-
-    def backward(self, dy):
-        return super().backward(np.divide(dy, count(self.shape, self.axes) or 1, dtype=dy.dtype))
-
-
-class Max(Op):
-    function = np.max
-
-    def forward(self, x, *, axis, keepdims):
-        self.x, self.axes = x, normalize_axes(axis, x.ndim)
-        y = type(self).function(x, axis=self.axes, keepdims=True)
-        self.won = (x == y) | np.isnan(x)
+        self.input, self.axes = x.shape, normalize_axes(axis, x.ndim)
+        y = self.reduced(x)
+        self.kept_shape = y.shape
         return y if keepdims else y.reshape([n for i, n in enumerate(x.shape) if i not in self.axes])
 
+    def kept(self, dy):
+        return dy.reshape(self.kept_shape)
+
+
+class Sum(Reduction):
+    def reduced(self, x):
+        return kernels.reduce("sum", x, self.axes)
+
     def backward(self, dy):
-        share = _kept(dy, self.x.shape, self.axes) / self.won.sum(axis=self.axes, keepdims=True, dtype=dy.dtype)
-        return np.where(self.won, share, np.zeros_like(share))
+        return kernels.combine("multiply", self.kept(dy), 1.0, shape=self.input)
+
+
+class Mean(Reduction):
+    def reduced(self, x):
+        return kernels.reduce("sum", x, self.axes, count(x.shape, self.axes))
+
+    def backward(self, dy):
+        share = kernels.combine("divide", self.kept(dy), float(count(self.input, self.axes)))
+        return kernels.combine("multiply", share, 1.0, shape=self.input)
+
+
+class Var(Reduction):
+    def reduced(self, x):
+        number = count(x.shape, self.axes)
+        self.centered = kernels.combine("subtract", x, kernels.reduce("sum", x, self.axes, number))
+        return kernels.reduce_products(self.centered, self.centered, self.axes, number)
+
+    def backward(self, dy):
+        slope = kernels.combine("multiply", self.kept(dy), 2 / (count(self.input, self.axes) or 1))
+        return kernels.combine("multiply", self.centered, slope)
+
+
+class Max(Reduction):
+    function = "max"
+
+    @staticmethod
+    def shape(x, *, axis, keepdims):
+        shape = reduced_shape(x, axis, keepdims)
+        if 0 in x and 0 not in shape:
+            raise ValueError(f"There is no largest or smallest of no elements: shape {x}, axis {axis}.")
+        return shape
+
+    def reduced(self, x):
+        self.x, self.y = x, kernels.reduce(self.function, x, self.axes)
+        return self.y
+
+    def backward(self, dy):
+        won = kernels.combine("winner", self.x, self.y)
+        share = kernels.combine("divide", self.kept(dy), kernels.reduce("sum", won, self.axes))
+        return kernels.combine("gate", share, won)
 
 
 class Min(Max):
-    function = np.min
-
-
-def _kept(dy, shape, axes):
-    return dy.reshape([1 if i in axes else n for i, n in enumerate(shape)])
+    function = "min"
 
 
 def sum(x, axis=None, keepdims=False):
@@ -71,6 +92,16 @@ def sum(x, axis=None, keepdims=False):
 def mean(x, axis=None, keepdims=False):
     """The mean over `axis`."""
     return Mean.apply(x, axis=axis, keepdims=keepdims)
+
+
+def var(x, axis=None, keepdims=False):
+    """The variance over `axis`: the mean of the squared distance from the mean."""
+    return Var.apply(x, axis=axis, keepdims=keepdims)
+
+
+def std(x, axis=None, keepdims=False):
+    """The square root of the variance over `axis`."""
+    return sqrt(var(x, axis, keepdims))
 
 
 def max(x, axis=None, keepdims=False):

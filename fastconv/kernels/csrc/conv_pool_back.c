@@ -264,7 +264,7 @@ void FC_NAME(conv_pool_backward_input)(const void *job, ptrdiff_t n, void *scrat
     const field f = field_of(j, 0, j->output[0], 0, j->output[1]);
     entry *lists = scratch;
     int32_t *counts = (int32_t *)(lists + most * taps * j->filters);
-    real *copy = (real *)(counts + most * taps), *dx_n = (real *)j->dx + n * cells, *dx = copy;
+    real *copy = (real *)(counts + blocks(most * taps, 2) * 2), *dx_n = (real *)j->dx + n * cells, *dx = copy;
     memset(dx_n, 0, cells * sizeof(real));
     if (f.inside)
         dx = dx_n + f.start[0] * f.depth + f.start[1] * f.row + f.start[2] * f.pixel;

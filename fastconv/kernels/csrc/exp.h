@@ -1,7 +1,7 @@
-/* exp.h: e to the power of x for a vector, float or double, within 2 units in the last place.
+/* exp.h: e to the power of x for a vector, float or double, within 2 units in the last place, and that less 1.
  *
  * NaN stays NaN, infinities give inf and 0, results too large or too small for the type overflow and underflow as
- * they should, denormals included. Not here: log, which its users need once a row.
+ * they should, denormals included. Not here: what is made of it (functions.h).
  */
 #ifndef FC_EXP_H
 #define FC_EXP_H
@@ -35,20 +35,45 @@ static const real inverse_factorial[] = {
     (real)(1.0 / 479001600), (real)(1.0 / 6227020800),
 };
 
-FC_INLINE vec exp_vec(vec x)
+/* e**r - 1; *sum is n + ROUND, whose low bits are n. */
+FC_INLINE vec exp_fraction(vec x, vec *sum)
 {
-    const vec round = (vec){0} + (real)ROUND, least = (vec){0} + (real)LEAST, most = (vec){0} + (real)MOST;
-    x = select(x < least, least, x); /* NaN compares false and stays */
-    x = select(x > most, most, x);
-    const vec sum = x * (real)1.44269504088896340736 + round, n = sum - round;
-    const vec r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    *sum = x * (real)1.44269504088896340736 + (real)ROUND;
+    const vec n = *sum - (real)ROUND, r = (x - n * LN2_HIGH) - n * LN2_LOW;
     vec tail = (vec){0} + inverse_factorial[EXP_TERMS - 1]; /* (e**r - 1 - r) / r**2 */
     FC_UNROLL(14)
     for (int k = EXP_TERMS - 2; k >= 2; k--) tail = tail * r + inverse_factorial[k];
-    const vec power = 1 + (r + r * r * tail);
-    const vec half_sum = n * (real)0.5 + round;
+    return r + r * r * tail;
+}
+
+FC_INLINE vec exp_vec(vec x)
+{
+    const vec round = (vec){0} + (real)ROUND;
+    vec sum;
+    const vec power = 1 + exp_fraction(at_most(at_least(x, LEAST), MOST), &sum);
+#if defined(__AVX512F__) && FC_BYTES == 64 && !defined(__clang__)
+    typedef real scaled_vec __attribute__((vector_size(64))); /* one instruction for both halves */
+    const scaled_vec p = (scaled_vec)power, n = (scaled_vec)(sum - round);
+#if FC_DOUBLE
+    return (vec)__builtin_ia32_scalefpd512_mask(p, n, p, -1, 4);
+#else
+    return (vec)__builtin_ia32_scalefps512_mask(p, n, p, -1, 4);
+#endif
+#else
+    const vec half_sum = (sum - round) * (real)0.5 + round;
     const ivec half = (ivec)half_sum - (ivec)round, rest = (ivec)sum - (ivec)round - half;
     return power * (vec)((half + EXPONENT_BIAS) << FRACTION_BITS) * (vec)((rest + EXPONENT_BIAS) << FRACTION_BITS);
+#endif
+}
+
+/* e**x - 1 for x <= 0, with the last place right near 0 too; it is -1 from -60 on. */
+FC_INLINE vec expm1_vec(vec x)
+{
+    const vec round = (vec){0} + (real)ROUND;
+    vec sum;
+    const vec fraction = exp_fraction(at_least(x, -60), &sum);
+    const vec scale = (vec)(((ivec)sum - (ivec)round + EXPONENT_BIAS) << FRACTION_BITS);
+    return fraction * scale + (scale - 1);
 }
 
 #undef ROUND

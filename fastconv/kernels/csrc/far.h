@@ -37,6 +37,12 @@ FC_INLINE void store_part_far(const int far, real *p, vec v, ptrdiff_t lanes)
         store_part(p, v, lanes);
 }
 
+/* Whole vectors that were computed in the cache. */
+FC_INLINE void store_all_far(real *to, const real *from, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i += LANES) store_far(to + i, load(from + i));
+}
+
 /* At the end of a tile with such stores: other threads may read from now on. */
 FC_INLINE void far_done(void)
 {

@@ -185,7 +185,8 @@ static void average_forward_row(const fc_pool *j, ptrdiff_t row)
     const real *x_row = (const real *)j->x + o.n * j->axis[0].input * all.depth_step
                       + (td.at + td.first) * all.depth_step + (th.at + th.first) * all.row_step;
     real *y = (real *)j->y + row * W->output * C;
-    const ptrdiff_t next = j->axis[1].stride * all.row_step; /* to what the next row of windows reads */
+    const fc_axis *H = &j->axis[1];
+    const ptrdiff_t next = min_(H->stride, H->input) * all.row_step; /* to what the next row of windows reads */
     for (ptrdiff_t ow = 0; ow < W->output;) {
         const taps tw = window_taps(W, ow);
         const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow);

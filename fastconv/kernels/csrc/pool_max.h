@@ -67,7 +67,8 @@ static void MAX_NAME(max_forward_row)(const fc_pool *j, ptrdiff_t row)
                       + (td.at + td.first) * all.depth_step + (th.at + th.first) * all.row_step;
     real *y = (real *)j->y + row * W->output * C;
     INDEX *index = (INDEX *)j->index + row * W->output * C;
-    const ptrdiff_t next = j->axis[1].stride * all.row_step; /* to what the next row of windows reads */
+    const fc_axis *H = &j->axis[1];
+    const ptrdiff_t next = min_(H->stride, H->input) * all.row_step; /* to what the next row of windows reads */
     const lane row_taps = (lane)W->taps, depth_taps = (lane)j->axis[1].taps * row_taps;
     for (ptrdiff_t ow = 0; ow < W->output;) {
         const taps tw = window_taps(W, ow);

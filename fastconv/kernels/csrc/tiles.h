@@ -41,7 +41,7 @@ typedef struct {
     ptrdiff_t batch, groups, channels, filters;
     ptrdiff_t x_step[4], y_step[4]; /* between samples, depths, rows and columns */
     ptrdiff_t rows, columns;    /* outputs of one tile */
-    int far;                    /* whether y goes past the caches, see far.h */
+    int far, relu;              /* whether y goes past the caches, see far.h; whether ReLU comes before */
 } fc_conv;
 
 /* Outputs of one sample, group and depth, which conv_forward.c computes at once. */
@@ -231,6 +231,41 @@ typedef struct {
     ptrdiff_t width, columns, block, slices, part;
     int relu, far;
 } fc_norm;
+/* Elements of a piece that stays in the innermost cache while it is worked on. */
+enum { FC_ROOM = 1024 };
+
+/* A function of one element (maps.h), or its gradient where there is a dy. Tile i covers elements i * block on. */
+typedef struct {
+    const void *dy, *s; /* s: x, or what the gradient reads; NULL for nothing */
+    void *y;
+    double a, b; /* the function's parameters */
+    ptrdiff_t count, block;
+    int function, far; /* far: whether y goes past the caches, see far.h */
+} fc_map;
+
+/* A function of two elements (maps.h), broadcast. Axes are the output's, innermost first, merged as far as both operands
+ * allow; an operand's step is 0 where it has one entry for all. A segment is `rows` entries of axis `axis`, `width`
+ * elements each, and at most FC_ROOM elements where something has to be laid out. Tiles: `block` segments each. */
+enum { FC_COMBINE_AXES = 8 };
+typedef struct {
+    const void *a, *b; /* NULL: the number, with steps of 0 */
+    void *y;
+    double number;
+    ptrdiff_t size[FC_COMBINE_AXES], a_step[FC_COMBINE_AXES], b_step[FC_COMBINE_AXES];
+    ptrdiff_t width, rows, segments, block;
+    int axes, axis, function, far;
+} fc_combine;
+
+/* A reduction (maps.h) of x (outer, reduced, inner) to y (outer, slices, inner) by slices of `length` entries, divided by
+ * `divisor` at last. Units are slices' pieces of at most FC_REDUCE_PIECE inner elements. Tiles: `block` units each. */
+enum { FC_REDUCE_PIECE = 2048 };
+typedef struct {
+    const void *x, *b; /* b: for sums of products */
+    void *y;
+    ptrdiff_t outer, reduced, inner, length, block;
+    double divisor;
+    int kind;
+} fc_reduce;
 
 /* Optimizer steps, in place. The tables have one entry a tile: a piece of a parameter. */
 typedef struct {
@@ -323,6 +358,7 @@ typedef struct {
     X(softmax_forward) X(softmax_backward) X(log_softmax_forward) X(log_softmax_backward)                            \
     X(label_crossentropy_forward) X(label_crossentropy_backward)                                                     \
     X(crossentropy_forward) X(crossentropy_backward)                                                                 \
+    X(map) X(combine) X(reduce)                                                                                      \
     X(norm_statistics) X(norm_fold) X(norm_forward) X(norm_gradients) X(norm_backward_fold) X(norm_backward)         \
     X(batch_norm_update) X(batch_norm_fold) X(norm_rows_forward) X(norm_rows_backward)                               \
     X(sgd_step) X(adam_step)                                                                                         \

@@ -56,6 +56,25 @@ FC_INLINE ivec choose(ivec mask, ivec a, ivec b) { return (mask & a) | (~mask & 
 #endif
 FC_INLINE vec select(ivec mask, vec a, vec b) { return (vec)choose(mask, (ivec)a, (ivec)b); }
 
+/* The limit where x lies beyond it, else x: NaN stays. */
+#if defined(__SSE2__) && !defined(__clang__) && (FC_BYTES < 64 || defined(__AVX512F__))
+/* The instructions give their second operand where one is NaN. */
+typedef real limit_vec __attribute__((vector_size(FC_BYTES)));
+#if FC_DOUBLE
+#define FC_LIMIT(which, a, b) FC_JOIN(FC_LIMIT_, FC_BYTES)(which##pd, a, b)
+#else
+#define FC_LIMIT(which, a, b) FC_JOIN(FC_LIMIT_, FC_BYTES)(which##ps, a, b)
+#endif
+#define FC_LIMIT_16(name, a, b) __builtin_ia32_##name(a, b)
+#define FC_LIMIT_32(name, a, b) __builtin_ia32_##name##256(a, b)
+#define FC_LIMIT_64(name, a, b) __builtin_ia32_##name##512_mask(a, b, b, -1, 4)
+FC_INLINE vec at_least(vec x, real limit) { return (vec)FC_LIMIT(max, (limit_vec){0} + limit, (limit_vec)x); }
+FC_INLINE vec at_most(vec x, real limit) { return (vec)FC_LIMIT(min, (limit_vec){0} + limit, (limit_vec)x); }
+#else
+FC_INLINE vec at_least(vec x, real limit) { return select(x < limit, (vec){0} + limit, x); }
+FC_INLINE vec at_most(vec x, real limit) { return select(x > limit, (vec){0} + limit, x); }
+#endif
+
 /* One more element of a maximum and its number: `v` takes the place of `best` where it is greater or the first NaN, so
  * that ties keep the earlier. AVX-512 compares into mask registers; of the vectors GCC would make masks and back. */
 FC_INLINE void keep_greater(vec v, ivec number, vec *best, ivec *won)

@@ -37,7 +37,10 @@ FC_INLINE view window_view_(const int whole, const fc_axis axis[3], const void *
     const ptrdiff_t left = min_(max_(-w, 0), wide), right = max_(min_(W->input - w, wide), left);
     for (ptrdiff_t td = whole ? 0 : d0; td < (whole ? D->taps : d1); td++)
         for (ptrdiff_t r = 0; r < high; r++) {
-            if (r % H->dilation > (rows - 1) * H->stride) continue; /* under no tap: the dilation is wider */
+            if (r % H->dilation > (rows - 1) * H->stride) { /* under no tap: the dilation is wider */
+                r += H->dilation - r % H->dilation - 1;
+                continue;
+            }
             real *to = scratch + td * v.depth + r * v.row;
             if (td < d0 || td >= d1 || h + r < 0 || h + r >= H->input) {
                 if (whole) memset(to, 0, v.row * sizeof(real));
