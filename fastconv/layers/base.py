@@ -31,7 +31,8 @@ from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
     "depthwise_regularizer", "pointwise_regularizer", "depthwise_constraint", "pointwise_constraint",
-    "noise_shape", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
+    "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint", "alpha_regularizer",
+    "alpha_constraint", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
 ))  # fmt: skip
 _counts: dict[str, itertools.count] = {}
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
@@ -141,6 +142,7 @@ class Layer:
     _checked_shape = None
     _holders = (-1, ())  # the version then, and the attributes that may hold layers, see _sublayers
     _node = None  # its first call in a graph
+    rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
@@ -204,7 +206,9 @@ class Layer:
 
     def call_prepared(self, x, *args, training=None, **kwargs):
         """As `__call__`, for what `prepare` gave."""
-        if not _state.inside and not is_tracing() and symbolic_leaves((x, args, kwargs)):
+        if not is_tracing() and symbolic_leaves((x, args, kwargs)):
+            if _state.inside:
+                return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)
         return self.run(x, training, *args, **kwargs)
 
@@ -410,6 +414,10 @@ class Layer:
     @classmethod
     def from_config(cls, config: dict):
         return cls(**config)
+
+    def _title(self) -> str:
+        """Who an error is about."""
+        return f"Layer {self.name!r} ({type(self).__name__})"
 
     def __repr__(self):
         text = configs.describe(self)

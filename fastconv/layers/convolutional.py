@@ -7,9 +7,8 @@ computes. Convolution is what the families share, those of depthwise.py and tran
 
 from __future__ import annotations
 
-from fastconv import initializers, ops
+from fastconv import activations, initializers, ops
 from fastconv.kernels.geometry import per_axis
-from fastconv.layers import activations
 from fastconv.layers.spatial import Spatial, positive
 
 

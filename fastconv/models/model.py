@@ -34,7 +34,6 @@ class Model(Layer):
     """
 
     _graph = None
-    rescales = False  # whether integers are expected as inputs
 
     def __init__(self, inputs=None, outputs=None, name=None, trainable=True, **kwargs):
         super().__init__(name=name, trainable=trainable, **kwargs)
@@ -44,7 +43,6 @@ class Model(Layer):
         if inputs is not None:
             self._graph = Graph(inputs, outputs, self.name)
             self._dtype = next((t.dtype for t in flatten(inputs) if t.dtype.kind == "f"), self._dtype)
-            self.rescales = any(t.dtype.kind != "f" for t in flatten(inputs))
             self.build(map_leaves(lambda tensor: tensor.shape, inputs))
             if not trainable:
                 self.trainable = False
@@ -57,7 +55,7 @@ class Model(Layer):
         return list(self._graph.layers) if self._graph else self._sublayers()
 
     def _sublayers(self):
-        return self._graph.layers if self._graph else [s for s in super()._sublayers()]
+        return self._graph.layers if self._graph else super()._sublayers()
 
     def flatten_layers(self) -> list[Layer]:
         """The model and all layers in it, those of inner models included."""
@@ -82,6 +80,11 @@ class Model(Layer):
             if layer.name == name:
                 return layer
         raise registry.unknown_name(f"layer in {self.name!r}", name, [layer.name for layer in layers])
+
+    @property
+    def rescales(self) -> bool:
+        """Whether integers are expected as inputs: they are declared as such, or a layer makes them small."""
+        return any(t.dtype.kind != "f" for t in self.inputs or ()) or any(layer.rescales for layer in self._sublayers())
 
     @property
     def inputs(self) -> list[KerasTensor]:
