@@ -12,7 +12,7 @@ import sys
 __version__ = "0.1.0"
 
 _MODULES = (
-    "callbacks", "datasets", "initializers", "kernels", "layers", "losses", "metrics", "models", "ops",
+    "activations", "callbacks", "datasets", "initializers", "kernels", "layers", "losses", "metrics", "models", "ops",
     "optimizers", "random", "saving", "schedules", "testing", "utils",
 )  # fmt: skip
 _NAMES = {

@@ -12,17 +12,22 @@ from typing import NamedTuple
 
 from .kernels.geometry import per_axis
 from .ops.activations import Relu
-from .ops.conv import Conv
+from .ops.conv import Conv, DepthwiseConv
 from .ops.conv_pool import ConvPool
+from .ops.elementwise import Add
+from .ops.fused import AddRelu, BatchNormAct, BatchNormInferenceAct, ConvNorm, ConvRelu, DepthwiseConvNorm
+from .ops.normalization import BatchNorm, BatchNormInference
 from .ops.pooling import MaxPool
 from .symbolic import Call
 
 
 class Pattern(NamedTuple):
-    """A chain of Ops, each the first input of the next, and `make(*calls)`: (op, inputs, attributes) or None."""
+    """A chain of Ops, each an input of the next, and `make(*calls)`: (op, inputs, attributes) or None. `frozen`: only
+    where no gradient is wanted."""
 
     chain: tuple
     make: object
+    frozen: bool = False
 
 
 def _conv_pool(conv, *rest):
@@ -34,40 +39,89 @@ def _conv_pool(conv, *rest):
     return ConvPool, conv.inputs, {**conv.attributes, "pool_size": size, "relu": len(rest) == 2}
 
 
-PATTERNS = (
+def _conv_relu(conv, relu):
+    return ConvRelu, conv.inputs, conv.attributes
+
+
+def _conv_norm(conv, norm, *relu):
+    if norm.inputs[0] is not conv.output:
+        return None
+    op = ConvNorm if conv.op is Conv else DepthwiseConvNorm
+    return op, (*conv.inputs, *norm.inputs[1:]), {**conv.attributes, **norm.attributes, "relu": bool(relu)}
+
+
+def _norm_act(norm, *rest):
+    """Batch normalization, then the sum with a residual, ReLU, or both."""
+    op = BatchNormAct if norm.op is BatchNorm else BatchNormInferenceAct
+    residual = ()
+    if rest[0].op is Add:
+        residual = _other(rest[0], norm)
+        if residual is None:
+            return None
+    return op, (*norm.inputs, *residual), {**norm.attributes, "relu": rest[-1].op is Relu}
+
+
+def _add_relu(add, relu):
+    shapes = [getattr(value, "shape", None) for value in add.inputs]
+    return (AddRelu, add.inputs, {}) if shapes[0] == shapes[1] and not add.attributes else None
+
+
+def _other(add, call):
+    """The other operand of a sum with call's output, as a tuple, if it has the same shape; or None."""
+    others = [value for value in add.inputs if value is not call.output]
+    fits = len(others) == 1 and getattr(others[0], "shape", None) == call.output.shape and not add.attributes
+    return tuple(others) if fits else None
+
+
+PATTERNS = (  # those that begin alike: the longest first
     Pattern((Conv, Relu, MaxPool), _conv_pool),
     Pattern((Conv, MaxPool), _conv_pool),
+    Pattern((Conv, BatchNormInference, Relu), _conv_norm, frozen=True),
+    Pattern((Conv, BatchNormInference), _conv_norm, frozen=True),
+    Pattern((DepthwiseConv, BatchNormInference, Relu), _conv_norm, frozen=True),
+    Pattern((DepthwiseConv, BatchNormInference), _conv_norm, frozen=True),
+    Pattern((Conv, Relu), _conv_relu),
+    Pattern((BatchNorm, Add, Relu), _norm_act),
+    Pattern((BatchNorm, Add), _norm_act),
+    Pattern((BatchNorm, Relu), _norm_act),
+    Pattern((BatchNormInference, Add, Relu), _norm_act),
+    Pattern((BatchNormInference, Add), _norm_act),
+    Pattern((BatchNormInference, Relu), _norm_act),
+    Pattern((Add, Relu), _add_relu),
 )
 
 
-def rewritten(calls: list[Call], outputs) -> list[Call]:
+def rewritten(calls: list[Call], outputs, wanted) -> list[Call]:
     """The calls with every match of PATTERNS, longest first where they begin, put together; `outputs` leave the
-    program."""
+    program, and `wanted(call)` says whether a gradient goes through a call."""
     readers = {}
     for call in calls:
         for value in call.inputs:
             readers.setdefault(id(value), []).append(call)
     kept = set(map(id, outputs))
-    replaced, gone = {}, set()
+    replaced, gone, taken = {}, set(), set()
     for call in calls:
-        for pattern in PATTERNS:
-            chain = _chain(pattern.chain, call, readers, kept) if call.op is pattern.chain[0] else None
+        for pattern in PATTERNS if id(call) not in taken else ():
+            chain = _chain(pattern.chain, call, readers, kept, taken) if call.op is pattern.chain[0] else None
+            if chain and pattern.frozen and wanted(chain[-1]):
+                continue
             made = pattern.make(*chain) if chain else None
             if made:
                 op, inputs, attributes = made
                 replaced[id(chain[-1])] = Call(op, inputs, attributes, chain[-1].output)
                 gone.update(map(id, chain[:-1]))
+                taken.update(map(id, chain))
                 break
     return [replaced.get(id(call), call) for call in calls if id(call) not in gone]
 
 
-def _chain(ops, call, readers, kept):
+def _chain(ops, call, readers, kept, taken):
     """The calls of these ops one after another from `call` on, each read by the next one alone; or None."""
     found = [call]
     for op in ops[1:]:
         output = found[-1].output
         following = readers.get(id(output), [])
-        if id(output) in kept or len(following) != 1 or following[0].op is not op or following[0].inputs[0] is not output:
+        if id(output) in kept or len(following) != 1 or following[0].op is not op or id(following[0]) in taken:
             return None
         found.append(following[0])
     return found

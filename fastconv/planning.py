@@ -25,6 +25,7 @@ from fastconv.tensor import Tensor, is_recording, no_grad, wrap
 
 PLANS = 8  # shapes that one model keeps recordings for
 MEMORY = 1 << 30  # bytes that all of them may take before the oldest ones go; one is always kept
+SMALL = 1 << 14  # bytes
 _recording = threading.Lock()  # one recording is made at a time
 
 
@@ -46,12 +47,13 @@ class Planner:
     def call(self, model, inputs, training):
         """The model's outputs for a nest of Tensors, on the tape if it records; None where it has to run eagerly."""
         leaves = flatten(inputs)
-        key = (training, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
-        entry = self._entry(model, key, lambda: _Call(model, inputs, training))
+        taped = is_recording()
+        key = (training, taped, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
+        entry = self.entries.get(key) or self._new_entry(key, _Call(model, inputs, training, taped))
         program = entry.drawn()
         if program is None:
             return None
-        if not training and not (is_recording() and entry.follows(program, leaves)):
+        if not training and not taped:
             recording = entry.recorded(program)
             results = recording and entry.replay(recording, [leaf.data for leaf in leaves])
             if results:
@@ -65,10 +67,11 @@ class Planner:
         where it has to run eagerly. The losses are Trainer.losses' as floats; the gradients' memory is good until the
         next step."""
         objective = model._trainer.objective
-        x = map_leaves(lambda leaf: model._convert(leaf).data, x)
+        if type(x) is not np.ndarray or x.dtype is not model._dtype:
+            x = map_leaves(lambda leaf: model._convert(leaf).data, x)
         leaves, targets = flatten(x), objective.targets(y, model.output_names, model._dtype)
         key = ("step", *[(a.shape, a.dtype.char) for a in (*leaves, *targets)], *map(id, weights))
-        entry = self._entry(model, key, lambda: _TrainingStep(model, x, targets, weights))
+        entry = self.entries.get(key) or self._new_entry(key, _TrainingStep(model, x, targets, weights))
         program = entry.drawn()
         if program is None:
             return None
@@ -92,14 +95,10 @@ class Planner:
         """One paragraph a shape: what runs for it and why."""
         return "\n".join(entry.explain() for entry in list(self.entries.values())) or "Nothing was called yet."
 
-    def _entry(self, model, key, make):
-        entry = self.entries.get(key)
-        if entry is None:
-            entry = make()
-            for old in list(self.entries)[: 1 - 4 * PLANS or None]:
-                self.entries.pop(old, None)
-            self.entries[key] = entry
-            entry.planner = self
+    def _new_entry(self, key, entry):
+        for old in list(self.entries)[: 1 - 4 * PLANS or None]:
+            self.entries.pop(old, None)
+        self.entries[key], entry.planner = entry, self
         return entry
 
     def trim(self, newest, recording):
@@ -116,8 +115,7 @@ class Planner:
 class _Entry:
     """One shape of one model: its program, and its recording once it has one.
 
-    A subclass gives `draw()`: (a function of KerasTensors to a list of Tensors, those KerasTensors, weights), and
-    `gradient`, that of the last output, or None.
+    A subclass gives `draw()`: the arguments of a Program, and `gradient`, that of the last output, or None.
     """
 
     gradient = None
@@ -137,7 +135,7 @@ class _Entry:
         return self.program
 
     def _holds(self):
-        return self.version == kernels.version() and all(map(_unchanged, self.containers))
+        return self.version == kernels.version() and (not self.containers or all(map(_unchanged, self.containers)))
 
     def _redraw(self):
         version, settings = kernels.version(), kernels.settings_version()
@@ -163,7 +161,9 @@ class _Entry:
 
     def recorded(self, program):
         """A Recording of the program, made now if it is time; or None."""
-        versions = None if self.gradient is not None else [parameter.version for parameter in program.parameters]
+        versions = None
+        if self.gradient is None:
+            versions = [parameter.version for parameter in program.parameters]
         if versions != self.versions:
             self.recording, self.versions, self.uses = None, versions, 0
         recording = self.recording
@@ -198,7 +198,8 @@ class _Entry:
     @staticmethod
     def replay(recording, arrays):
         """The outputs on new arrays; None while another thread is at it."""
-        results = [kernels.empty(array.shape, array.dtype) for array in recording.outputs]
+        # A small array costs NumPy less than the allocator.
+        results = [(np.empty if array.nbytes < SMALL else kernels.empty)(array.shape, array.dtype) for array in recording.outputs]
         arrays = [array if array.flags.c_contiguous else np.ascontiguousarray(array) for array in arrays]
         if not recording.replay(arrays, results):
             return None
@@ -206,15 +207,9 @@ class _Entry:
             parameter.version += 1
         return results
 
-    @staticmethod
-    def follows(program, leaves):
-        """Whether the tape has something to follow."""
-        return any(leaf.requires_grad for leaf in leaves) or any(p.requires_grad for p in program.parameters)
-
     def packed(self, outputs):
         """The outputs in the structure that the model gives them in; a softmax's knows its logits."""
-        count = len(flatten(self.structure))
-        leaves, extra = outputs[:count], outputs[count:]
+        leaves, extra = outputs[: self.count], outputs[self.count :]
         for (place, name, axis), logits in zip(self.logits, extra):
             if isinstance(leaves[place], Tensor) and leaves[place]._logits is None:
                 leaves[place]._logits = (name, logits, axis)
@@ -223,7 +218,7 @@ class _Entry:
     def note_outputs(self, output):
         """The leaves of a drawn output, then the logits of those that have some."""
         leaves = flatten(output)
-        self.structure = output
+        self.structure, self.count = output, len(leaves)
         known = [(i, leaf._logits) for i, leaf in enumerate(leaves) if leaf._logits]
         self.logits = [(i, name, axis) for i, (name, _, axis) in known]
         return leaves + [logits for _, (_, logits, _) in known]
@@ -242,8 +237,9 @@ class _Entry:
 class _Call(_Entry):
     """A model's call."""
 
-    def __init__(self, model, inputs, training):
+    def __init__(self, model, inputs, training, taped):
         super().__init__(model)
+        self.taped = taped
         self.nest = map_leaves(lambda leaf: _symbol(leaf.data), inputs)
         self.training = training
         self.kind = f"A call{' in training' if training else ''}"
@@ -252,7 +248,7 @@ class _Call(_Entry):
         def function(*leaves):
             return self.note_outputs(self.model.run(pack(self.nest, leaves), self.training))
 
-        return function, [_symbol(leaf) for leaf in flatten(self.nest)], ()
+        return function, [_symbol(leaf) for leaf in flatten(self.nest)], (), self.taped
 
 
 class _TrainingStep(_Entry):

@@ -38,17 +38,18 @@ class Step(NamedTuple):
 class Program:
     """What `function(*inputs)` computes, a nest of Tensors, for symbolic `inputs` of known shapes.
 
-    `weights` are the Parameters whose gradients `backward` gives, if any. Raises NoValues where the function asks for
-    values, and then depends on data.
+    `weights` are the Parameters whose gradients `run` gives, if any; `taped` says that the tape may follow other
+    inputs. Raises NoValues where the function asks for values, and then depends on data.
     """
 
-    def __init__(self, function, inputs: list[KerasTensor], weights=()):
+    def __init__(self, function, inputs: list[KerasTensor], weights=(), taped=False):
         with Trace() as trace:
             outputs = function(*inputs)
         self.weights = tuple(weights)
         self._numbers = {id(tensor): Slot(i) for i, tensor in enumerate(inputs)}
         self.inputs = [self._numbers[id(tensor)] for tensor in inputs]
-        calls = fusion.rewritten(trace.calls, outputs)
+        needed = _needed(trace.calls, self.weights)
+        calls = fusion.rewritten(trace.calls, outputs, lambda call: taped or id(call.output) in needed)
         for call in calls:
             self._numbers[id(call.output)] = Slot(len(self._numbers))
         self.outputs = [self._argument(tensor) for tensor in outputs]
@@ -145,6 +146,15 @@ class Program:
                     owned.add(key)
             del op, dy, results
         return [pending.get(id(weight)) for weight in self.weights]
+
+
+def _needed(calls, weights):
+    """The ids of the outputs through which gradients go to these weights."""
+    found = {id(weight) for weight in weights if weight.requires_grad}
+    for call in calls:
+        if any(id(value) in found for value in call.inputs):
+            found.add(id(call.output))
+    return found
 
 
 def _same_step(a, b):

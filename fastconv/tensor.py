@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import threading
 from contextlib import contextmanager
 
@@ -194,7 +195,8 @@ class Parameter(Tensor):
     def __init__(self, data, name=None, trainable=True, dtype=None):
         self._own(np.array(_new_array(data, dtype), order="C"))
         self._requires_grad = bool(trainable)
-        self._grad = self._node = self._logits = self._packs = None
+        self._grad = self._node = self._logits = None
+        self._packs = []
         self.name = name
         self.version = 0
 
@@ -225,14 +227,15 @@ class Parameter(Tensor):
     def __reduce__(self):
         return _parameter, (type(self), self.array, self.name, self._requires_grad, self.version)
 
-    def packs(self, bias=None):
-        """The Packs of this kernel's values, and its bias', as they are now; None where `bias` is a passing array."""
-        if bias is not None and not isinstance(bias, Parameter):
-            return None
-        mark = (self.version, None if bias is None else bias.version)
-        if self._packs is None or self._packs[0] != mark or self._packs[1] is not bias:
-            self._packs = mark, bias, kernels.Packs()
-        return self._packs[2]
+    def packs(self, *others):
+        """The Packs of this kernel's values and other Parameters' (or None), as they are now."""
+        versions = (self.version, *[None if other is None else other.version for other in others])
+        for known, mark, packs in self._packs:
+            if mark == versions and all(map(operator.is_, known, others)):
+                return packs
+        packs, rows = kernels.Packs(), [row for row in self._packs if row[1][0] == self.version]
+        self._packs = [*[row for row in rows if not all(map(operator.is_, row[0], others))], (others, versions, packs)]
+        return packs
 
     @property
     def trainable(self):
@@ -303,8 +306,9 @@ class Op:
 
     def take_packs(self, inputs):
         """Finds what is kept of the weights among `inputs`, unless they are being trained."""
-        if isinstance(inputs[1], Parameter) and not any(self.needs[1:3]):
-            self.packs = inputs[1].packs(inputs[2])
+        kernel, bias = inputs[1:3]
+        if isinstance(kernel, Parameter) and (bias is None or isinstance(bias, Parameter)) and not any(self.needs[1:3]):
+            self.packs = kernel.packs(bias)
 
     @classmethod
     def apply(cls, *inputs, **attributes):

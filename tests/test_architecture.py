@@ -22,7 +22,7 @@ CHAIN = [
     {"fusion"},
     {"program"},
     {"random"},
-    {"losses", "metrics", "optimizers", "schedules", "initializers"},
+    {"losses", "metrics", "optimizers", "schedules", "initializers", "activations"},
     {"layers", "compiled"},
     {"planning"},
     {"modelfile", "callbacks", "progress"},

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from helpers import normal
 
-from fastconv import layers, models, ops, tensor
+from fastconv import fusion, layers, models, ops, tensor
 from fastconv.ops.conv_pool import ConvPool
+from fastconv.program import Program, Recording
+from fastconv.symbolic import KerasTensor
 
 
 class Own(layers.Conv2D):
@@ -91,3 +93,99 @@ def test_errors_are_those_of_the_layers():
         model(np.zeros((2, 6, 6, 1), np.float32))
     with pytest.raises(ValueError, match="Conv2D expects"):
         models.Sequential([layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D()])(np.zeros((2, 6, 6), np.float32))
+
+
+def norm(x, state, training=True):
+    gamma, beta, mean, variance = state
+    return ops.batch_norm(x, gamma, beta, mean, variance, 0.9, 1e-3, training)
+
+
+K = tensor.Parameter(normal((3, 3, 8, 8), np.float64, 5))
+
+GRAPHS = {  # name: (function of x, z and two sets of a batch normalization's weights, the Ops that run)
+    "norm, relu": (lambda x, z, a, b: ops.relu(norm(x, a)), ["BatchNormAct"]),
+    "norm, add": (lambda x, z, a, b: norm(x, a) + z, ["BatchNormAct"]),
+    "norm, add, relu": (lambda x, z, a, b: ops.relu(norm(x, a) + z), ["BatchNormAct"]),
+    "the other way round": (lambda x, z, a, b: ops.relu(z + norm(x, a)), ["BatchNormAct"]),
+    "conv, norm, relu": (lambda x, z, a, b: ops.relu(norm(ops.conv(x, K), a)), ["Conv", "BatchNormAct"]),
+    "conv, relu": (lambda x, z, a, b: ops.relu(ops.conv(x, K, padding="same")), ["ConvRelu"]),
+    "inference": (lambda x, z, a, b: ops.relu(norm(x, a, False) + z), ["BatchNormInferenceAct"]),
+    "inference, relu": (lambda x, z, a, b: ops.relu(norm(x, a, False)), ["BatchNormInferenceAct"]),
+    "two norms meet": (lambda x, z, a, b: ops.relu(norm(x, a) + norm(z, b)), ["BatchNorm", "BatchNormAct"]),
+    "add, relu": (lambda x, z, a, b: ops.relu(x * 2.0 + z), ["Multiply", "AddRelu"]),
+    "a sum that broadcasts": (lambda x, z, a, b: ops.relu(norm(x, a) + z[:1]), ["BatchNorm", "GetItem", "Add", "Relu"]),
+    "a map that is read twice": (lambda x, z, a, b: norm(x, a) * ops.relu(norm(x, a)), ["BatchNorm", "BatchNormAct", "Multiply"]),
+    "a sum with itself": (lambda x, z, a, b: (lambda y: ops.relu(y + y))(norm(x, a)), ["BatchNorm", "AddRelu"]),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_patterns_of_ops(name, monkeypatch):
+    function, expected = GRAPHS[name]
+    x, z = (tensor.Parameter(normal((4, 5, 6, 8), np.float64, i)) for i in range(2))
+    states = [[tensor.Parameter(np.abs(normal((8,), np.float64, i)) + 0.5, trainable=i < 2) for i in range(4)] for _ in "ab"]
+    weights = [x, z, *[w for state in states for w in state[:2]]]
+    fixed = [w for state in states for w in state[2:]]
+    before = [w.numpy() for w in fixed]
+
+    def run(patterns):
+        monkeypatch.setattr(fusion, "PATTERNS", patterns)
+        for weight, values in zip(fixed, before):
+            weight.assign(values)
+        program = Program(lambda: [function(x, z, *states)], [], weights)
+        dy = normal(program.shapes[program.outputs[0]], np.float64, 9)
+        outputs, gradients = program.run([], dy)
+        recording = Recording(program, [], dy)
+        for weight, values in zip(fixed, before):
+            weight.assign(values)
+        found = [np.empty_like(array) for array in outputs]
+        recording.replay([], found)
+        for one, other in zip([*outputs, *gradients], [*found, *recording.gradients]):
+            np.testing.assert_array_equal(one, other)
+        return program, [*outputs, *gradients, *[w.numpy() for w in fixed]]
+
+    (fused, ours), (_, plain) = run(fusion.PATTERNS), run(())
+    assert [step.op.__name__ for step in fused.steps] == expected
+    for one, other in zip(ours, plain):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("relu", [True, False])
+def test_a_norm_that_nobody_trains_is_folded_into_the_convolution(rank, bias, relu):
+    x = normal((2, *(9, 8, 7)[:rank], 16), np.float32, 1)
+    kernel, offset = tensor.Parameter(normal((*(3,) * rank, 16, 24), np.float32, 2)), tensor.Parameter(normal((24,), np.float32, 3))
+    state = [tensor.Parameter(np.abs(normal((24,), np.float32, i)) + 0.5) for i in range(4)]
+
+    def function(inputs):
+        y = norm(ops.conv(inputs, kernel, bias=offset if bias else None), state, training=False)
+        return [ops.relu(y) if relu else y]
+
+    symbol = KerasTensor(x.shape, x.dtype)
+    program = Program(function, [symbol])
+    assert [step.op.__name__ for step in program.steps] == ["ConvNorm"]
+    assert "ConvNorm" not in [step.op.__name__ for step in Program(function, [symbol], taped=True).steps]
+    assert "ConvNorm" not in [step.op.__name__ for step in Program(function, [symbol], state[:1]).steps]
+    for _ in range(2):
+        (ours,), _ = program.run([x])
+        with tensor.no_grad():
+            expected = function(tensor.Tensor(x))[0].data
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+        state[2].assign(state[2].numpy() * 2)  # what was folded is folded anew
+
+
+def test_a_norm_is_folded_into_a_depthwise_convolution():
+    x, state = normal((2, 9, 8, 6), np.float32, 1), [tensor.Parameter(np.abs(normal((12,), np.float32, i)) + 0.5) for i in range(4)]
+    kernel = tensor.Parameter(normal((3, 3, 6, 2), np.float32, 2))
+
+    def function(inputs):
+        return [ops.relu(norm(ops.depthwise_conv(inputs, kernel, strides=2, padding="same"), state, training=False))]
+
+    program = Program(function, [KerasTensor(x.shape, x.dtype)])
+    assert [step.op.__name__ for step in program.steps] == ["DepthwiseConvNorm"]
+    with tensor.no_grad():
+        expected = function(tensor.Tensor(x))[0].data
+    np.testing.assert_allclose(program.run([x])[0][0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())

@@ -1,10 +1,14 @@
 """Layers: values, shapes and gradients by one table; Keras' names, configs and errors."""
 
+import json
+
 import numpy as np
 import pytest
+from test_planning import plans
 
 import fastconv
-from fastconv import Tensor, layers, ops
+from fastconv import Model, Tensor, layers, ops
+from fastconv.models import load_model
 from fastconv.testing import gradcheck
 from fastconv.utils import set_random_seed
 
@@ -17,6 +21,32 @@ TABLE = [
     (lambda **k: layers.Conv2D(2, 3, padding=((2, 0), (0, 1)), activation="tanh", **k), (1, 4, 4, 1), (1, 4, 3, 2),
      [(3, 3, 1, 2), (2,)]),
     (lambda **k: layers.Conv3D(2, 2, **k), (1, 3, 3, 3, 1), (1, 2, 2, 2, 2), [(2, 2, 2, 1, 2), (2,)]),
+    (lambda **k: layers.Conv1D(3, 3, 2, "causal", dilation_rate=2, **k), (1, 7, 2), (1, 4, 3), [(3, 2, 3), (3,)]),
+    (lambda **k: layers.DepthwiseConv1D(2, padding="causal", depth_multiplier=2, **k), (2, 6, 3), (2, 6, 6),
+     [(2, 3, 2), (6,)]),
+    (lambda **k: layers.DepthwiseConv2D(3, 2, "same", activation="tanh", **k), (2, 5, 4, 3), (2, 3, 2, 3),
+     [(3, 3, 3, 1), (3,)]),
+    (lambda **k: layers.DepthwiseConv3D(2, use_bias=False, **k), (1, 3, 4, 3, 2), (1, 2, 3, 2, 2), [(2, 2, 2, 2, 1)]),
+    (lambda **k: layers.SeparableConv1D(4, 3, padding="causal", **k), (2, 6, 3), (2, 6, 4),
+     [(3, 3, 1), (1, 3, 4), (4,)]),
+    (lambda **k: layers.SeparableConv2D(4, (3, 2), 2, "same", depth_multiplier=2, **k), (1, 5, 4, 3), (1, 3, 2, 4),
+     [(3, 2, 3, 2), (1, 1, 6, 4), (4,)]),
+    (lambda **k: layers.SeparableConv3D(3, 2, use_bias=False, **k), (1, 3, 4, 3, 2), (1, 2, 3, 2, 3),
+     [(2, 2, 2, 2, 1), (1, 1, 1, 2, 3)]),
+    (lambda **k: layers.Conv1DTranspose(3, 2, dilation_rate=2, **k), (2, 4, 2), (2, 6, 3), [(2, 3, 2), (3,)]),
+    (lambda **k: layers.Conv2DTranspose(3, 3, 2, "same", **k), (1, 3, 4, 2), (1, 6, 8, 3), [(3, 3, 3, 2), (3,)]),
+    (lambda **k: layers.Conv2DTranspose(4, (3, 2), (2, 3), output_padding=(0, 1), groups=2, use_bias=False, **k),
+     (1, 3, 4, 2), (1, 7, 12, 4), [(3, 2, 2, 2)]),
+    (lambda **k: layers.Conv2DTranspose(2, 3, padding=1, activation="tanh", **k), (1, 4, 5, 3), (1, 4, 5, 2),
+     [(3, 3, 2, 3), (2,)]),
+    (lambda **k: layers.Conv3DTranspose(2, 2, 2, "valid", None, 1, **k), (1, 2, 3, 2, 2), (1, 5, 7, 5, 2),
+     [(2, 2, 2, 2, 2), (2,)]),
+    (lambda **k: layers.AdaptiveMaxPooling1D(3, **k), (2, 7, 2), (2, 3, 2), []),
+    (lambda **k: layers.AdaptiveMaxPooling2D((3, 2), **k), (1, 5, 4, 2), (1, 3, 2, 2), []),
+    (lambda **k: layers.AdaptiveMaxPooling3D(2, **k), (1, 5, 2, 3, 2), (1, 2, 2, 2, 2), []),
+    (lambda **k: layers.AdaptiveAveragePooling1D(4, **k), (2, 3, 2), (2, 4, 2), []),
+    (lambda **k: layers.AdaptiveAveragePooling2D(3, **k), (1, 5, 7, 2), (1, 3, 3, 2), []),
+    (lambda **k: layers.AdaptiveAveragePooling3D((1, 2, 3), **k), (1, 5, 4, 4, 2), (1, 1, 2, 3, 2), []),
     (lambda **k: layers.MaxPooling1D(**k), (2, 5, 2), (2, 2, 2), []),
     (lambda **k: layers.MaxPooling2D((2, 3), 1, "same", **k), (1, 4, 5, 2), (1, 4, 5, 2), []),
     (lambda **k: layers.MaxPooling3D(2, **k), (1, 4, 2, 3, 1), (1, 2, 1, 1, 1), []),
@@ -29,21 +59,82 @@ TABLE = [
     (lambda **k: layers.GlobalAveragePooling1D(keepdims=True, **k), (2, 4, 3), (2, 1, 3), []),
     (lambda **k: layers.GlobalAveragePooling2D(**k), (2, 3, 4, 3), (2, 3), []),
     (lambda **k: layers.GlobalAveragePooling3D(**k), (2, 2, 2, 2, 3), (2, 3), []),
-    (lambda **k: layers.Flatten(**k), (2, 3, 4), (2, 12), []),
     (lambda **k: layers.Dense(3, activation="sigmoid", **k), (2, 5), (2, 3), [(5, 3), (3,)]),
     (lambda **k: layers.Dense(3, use_bias=False, **k), (2, 2, 2, 5), (2, 2, 2, 3), [(5, 3)]),
-    (lambda **k: layers.Dropout(0.5, **k), (2, 5), (2, 5), []),
     (lambda **k: layers.Activation("elu", **k), (2, 5), (2, 5), []),
-    (lambda **k: layers.ReLU(max_value=1.0, negative_slope=0.1, **k), (3, 5), (3, 5), []),
+    (lambda **k: layers.Activation("hard_swish", **k), (2, 5), (2, 5), []),
+    (lambda **k: layers.ReLU(max_value=1.0, negative_slope=0.1, threshold=0.2, **k), (3, 5), (3, 5), []),
+    (lambda **k: layers.LeakyReLU(**k), (3, 5), (3, 5), []),
+    (lambda **k: layers.PReLU("ones", **k), (3, 5), (3, 5), [(5,)]),
+    (lambda **k: layers.PReLU("he_normal", shared_axes=[1, 2], **k), (2, 3, 4, 2), (2, 3, 4, 2), [(1, 1, 2)]),
+    (lambda **k: layers.ELU(0.5, **k), (3, 5), (3, 5), []),
     (lambda **k: layers.Softmax(axis=1, **k), (2, 3, 4), (2, 3, 4), []),
+    (lambda **k: layers.Softmax(axis=[1, 2], **k), (2, 3, 4), (2, 3, 4), []),
+    (lambda **k: layers.Flatten(**k), (2, 3, 4), (2, 12), []),
+    (lambda **k: layers.Identity(**k), (2, 3, 4), (2, 3, 4), []),
+    (lambda **k: layers.Reshape((2, -1, 3), **k), (2, 3, 4), (2, 2, 2, 3), []),
+    (lambda **k: layers.Permute((2, 3, 1), **k), (2, 3, 4, 5), (2, 4, 5, 3), []),
+    (lambda **k: layers.RepeatVector(3, **k), (2, 4), (2, 3, 4), []),
+    (lambda **k: layers.ZeroPadding1D((0, 2), **k), (2, 3, 4), (2, 5, 4), []),
+    (lambda **k: layers.ZeroPadding2D((1, 2), **k), (2, 3, 4, 2), (2, 5, 8, 2), []),
+    (lambda **k: layers.ZeroPadding2D(((0, 1), (2, 0)), **k), (2, 3, 4, 2), (2, 4, 6, 2), []),
+    (lambda **k: layers.ZeroPadding3D(**k), (1, 2, 3, 2, 2), (1, 4, 5, 4, 2), []),
+    (lambda **k: layers.Cropping1D(**k), (2, 5, 4), (2, 3, 4), []),
+    (lambda **k: layers.Cropping2D(((0, 1), (2, 0)), **k), (2, 3, 4, 2), (2, 2, 2, 2), []),
+    (lambda **k: layers.Cropping3D(**k), (1, 4, 5, 3, 2), (1, 2, 3, 1, 2), []),
+    (lambda **k: layers.UpSampling1D(3, **k), (2, 3, 2), (2, 9, 2), []),
+    (lambda **k: layers.UpSampling2D((2, 1), **k), (2, 3, 4, 2), (2, 6, 4, 2), []),
+    (lambda **k: layers.UpSampling2D(interpolation="bilinear", **k), (2, 3, 4, 2), (2, 6, 8, 2), []),
+    (lambda **k: layers.UpSampling3D(**k), (1, 2, 3, 1, 2), (1, 4, 6, 2, 2), []),
+    (lambda **k: layers.Add(**k), [(2, 3, 4), (2, 1, 4), (2, 4)], (2, 3, 4), []),
+    (lambda **k: layers.Subtract(**k), [(2, 3, 4), (2, 3, 4)], (2, 3, 4), []),
+    (lambda **k: layers.Multiply(**k), [(2, 3, 4), (2, 1, 1)], (2, 3, 4), []),
+    (lambda **k: layers.Average(**k), [(2, 4), (2, 4), (2, 4)], (2, 4), []),
+    (lambda **k: layers.Maximum(**k), [(2, 4), (2, 4)], (2, 4), []),
+    (lambda **k: layers.Minimum(**k), [(2, 4), (2, 4)], (2, 4), []),
+    (lambda **k: layers.Concatenate(**k), [(2, 3, 4, 2), (2, 3, 4, 1)], (2, 3, 4, 3), []),
+    (lambda **k: layers.Concatenate(1, **k), [(2, 3, 4), (2, 2, 4), (2, 1, 4)], (2, 6, 4), []),
+    (lambda **k: layers.Dot(1, **k), [(2, 4), (2, 4)], (2, 1), []),
+    (lambda **k: layers.Dot((2, -2), normalize=True, **k), [(2, 3, 4), (2, 4, 5)], (2, 3, 5), []),
+    (lambda **k: layers.Dot(-1, **k), [(2, 3, 2, 4), (2, 4)], (2, 3, 2), []),
+    (lambda **k: layers.BatchNormalization(**k), (4, 3, 2, 3), (4, 3, 2, 3), [(3,)] * 4),
+    (lambda **k: layers.BatchNormalization(1, 0.9, 0.1, center=False, **k), (4, 3, 2), (4, 3, 2), [(3,)] * 3),
+    (lambda **k: layers.LayerNormalization(**k), (4, 3, 5), (4, 3, 5), [(5,)] * 2),
+    (lambda **k: layers.LayerNormalization([1, 3], scale=False, **k), (2, 3, 2, 4), (2, 3, 2, 4), [(3, 4)]),
+    (lambda **k: layers.GroupNormalization(2, **k), (2, 3, 3, 4), (2, 3, 3, 4), [(4,)] * 2),
+    (lambda **k: layers.GroupNormalization(-1, 1, **k), (2, 3, 4), (2, 3, 4), [(3,)] * 2),
+    (lambda **k: layers.RMSNormalization(**k), (2, 3, 4), (2, 3, 4), [(4,)]),
+    (lambda **k: layers.RMSNormalization(1, **k), (2, 3, 4), (2, 3, 4), [(3,)]),
+    (lambda **k: layers.UnitNormalization((1, 2), **k), (2, 3, 4), (2, 3, 4), []),
+    (lambda **k: layers.Dropout(0.5, (None, 1, 3), 1, **k), (2, 5, 3), (2, 5, 3), []),
+    (lambda **k: layers.SpatialDropout1D(0.5, 1, **k), (2, 3, 4), (2, 3, 4), []),
+    (lambda **k: layers.SpatialDropout2D(0.5, seed=1, **k), (2, 3, 2, 4), (2, 3, 2, 4), []),
+    (lambda **k: layers.SpatialDropout3D(0.5, seed=1, **k), (2, 1, 3, 2, 4), (2, 1, 3, 2, 4), []),
+    (lambda **k: layers.GaussianNoise(0.5, 1, **k), (2, 5), (2, 5), []),
+    (lambda **k: layers.GaussianDropout(0.5, 1, **k), (2, 5), (2, 5), []),
+    (lambda **k: layers.AlphaDropout(0.5, (None, 1), 1, **k), (2, 5), (2, 5), []),
+    (lambda **k: layers.Rescaling([0.5, 2.0], -1, **k), (2, 3, 2), (2, 3, 2), []),
+    (lambda **k: layers.Normalization(mean=0.5, variance=[4, 9], **k), (2, 3, 2), (2, 3, 2), []),
+    (lambda **k: layers.Normalization(1, invert=True, **k), (2, 3, 2), (2, 3, 2), [(3,), (3,), ()]),
 ]
 rows = pytest.mark.parametrize("make, shape, output, weights", TABLE, ids=lambda v: None)
 
 
 def data(shape):
-    """Distinct values, away from the kinks of relu and the pools."""
+    """Distinct values, away from the kinks of relu, the pools and the merging layers; a list for a list of shapes."""
+    if isinstance(shape, list):
+        return [data(one) + 0.01 * place for place, one in enumerate(shape)]
     size = int(np.prod(shape))
     return (np.random.default_rng(3).permutation(size).reshape(shape) - size / 2 + 0.37) / size * 4
+
+
+def with_batch(shape, batch):
+    """The shape, or each one of a list, with this batch."""
+    return [with_batch(one, batch) for one in shape] if isinstance(shape, list) else (batch, *shape[1:])
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
 
 
 @rows
@@ -51,42 +142,70 @@ def test_shapes_agree_with_what_is_computed(make, shape, output, weights):
     layer = make(dtype="float64")
     assert layer(data(shape)).shape == output == layer.compute_output_shape(shape)
     assert [weight.shape for weight in layer.weights] == weights
-    assert layer.compute_output_shape((None, *shape[1:])) == (None, *output[1:])
+    assert layer.compute_output_shape(with_batch(shape, None)) == (None, *output[1:])
 
 
 @rows
 def test_gradients(make, shape, output, weights):
     layer = make(dtype="float64")
     layer.build(shape)
-    gradcheck(lambda x, *values: call_with(layer, x, values), data(shape), *layer.get_weights())
+    names = [weight.name for weight in layer.trainable_weights]
+    count = len(listed(shape))
 
+    def call(*values):
+        """The layer, its weights replaced by Tensors."""
+        kept = {name: getattr(layer, name) for name in names}
+        vars(layer).update(zip(names, values[count:]))
+        try:
+            return layer(list(values[:count]) if isinstance(shape, list) else values[0])
+        finally:
+            vars(layer).update(kept)
 
-def call_with(layer, x, values):
-    """The layer on x, its weights replaced by Tensors."""
-    names = ["kernel", "bias"][: len(values)]
-    kept = {name: getattr(layer, name) for name in names}
-    vars(layer).update(zip(names, values))
-    try:
-        return layer(x)
-    finally:
-        vars(layer).update(kept)
+    gradcheck(call, *listed(data(shape)), *(weight.numpy() for weight in layer.trainable_weights))
 
 
 @rows
 def test_config_makes_an_equal_layer(make, shape, output, weights):
     layer = make(dtype="float64", name="mine", trainable=False)
-    twin = type(layer).from_config(layer.get_config())
+    config = json.loads(json.dumps(layer.get_config()))
+    twin = type(layer).from_config(config)
     x = data(shape)
     layer(x), twin(x)
     twin.set_weights(layer.get_weights())
     np.testing.assert_array_equal(layer(x), twin(x))
-    assert twin.get_config() == layer.get_config() and twin.name == "mine" and not twin.trainable
+    assert json.loads(json.dumps(twin.get_config())) == config and twin.name == "mine" and not twin.trainable
     assert repr(twin) == repr(layer)
 
 
 @rows
 def test_a_batch_of_none(make, shape, output, weights):
-    assert make()(np.zeros((0, *shape[1:]))).shape == (0, *output[1:])
+    zeros = [np.zeros(one) for one in listed(with_batch(shape, 0))]
+    assert make()(zeros if isinstance(shape, list) else zeros[0]).shape == (0, *output[1:])
+
+
+@rows
+def test_planned_as_drawn_in_a_graph_trained_and_saved(make, shape, output, weights, tmp_path):
+    """Recorded steps of training and inference have the bits of those run one by one, and a file brings all back."""
+    pair = [network(make, shape)]
+    pair[0].save(tmp_path / "model.safetensors")
+    pair.append(load_model(tmp_path / "model.safetensors"))
+    pair[1]._planner.records = False
+    x, y = [array.astype("float32") for array in listed(data(with_batch(shape, 6)))], np.ones((6, *output[1:]))
+    for _ in range(4):
+        assert pair[0].train_on_batch(x, y) == pair[1].train_on_batch(x, y)
+    for _ in range(3):
+        np.testing.assert_array_equal(pair[0].predict(x), pair[1].predict(x))
+    assert len(plans(pair[0])) == 2 and not plans(pair[1])
+    assert all(map(np.array_equal, pair[0].get_weights(), pair[1].get_weights()))
+
+
+def network(make, shape):
+    """A model whose inputs go through a weight each, then through the layer."""
+    inputs = [layers.Input(one[1:]) for one in listed(shape)]
+    middle = [layers.Dense(one[-1], kernel_initializer="he_normal")(x) for one, x in zip(listed(shape), inputs)]
+    model = Model(inputs, make()(middle if isinstance(shape, list) else middle[0]))
+    model.compile("sgd", "mse")
+    return model
 
 
 def test_every_layer_has_a_row():
@@ -246,9 +365,22 @@ ERRORS = [
     (lambda: layers.Conv2D(8, 7)(np.zeros((1, 5, 5, 3))), ValueError, "larger than the padded input"),
     (lambda: layers.MaxPooling2D(7)(np.zeros((1, 5, 5, 3))), ValueError, "larger than the padded input"),
     (lambda: layers.MaxPooling2D(2, padding=1), ValueError, "'valid' or 'same'"),
+    (lambda: layers.MaxPooling1D(2, padding="causal"), ValueError, "'valid' or 'same'"),
+    (lambda: layers.Conv2D(8, 3, padding="causal"), ValueError, "padding must be 'valid', 'same', an int"),
+    (lambda: layers.DepthwiseConv2D(3, depth_multiplier=0), ValueError, "depth_multiplier must be a positive integer"),
+    (lambda: layers.DepthwiseConv2D(3, depthwise_regularizer="l2"), TypeError, "does not support"),
+    (lambda: layers.SeparableConv1D(0, 3), ValueError, "filters must be a positive integer"),
+    (lambda: layers.Conv2DTranspose(8, 3, padding="causal"), ValueError, "padding"),
+    (lambda: layers.Conv1DTranspose(8, 3, padding="causal"), ValueError, "'valid', 'same' or explicit; got 'causal'"),
+    (lambda: layers.Conv2DTranspose(8, 3, 2, output_padding=2), ValueError, r"less than strides, \(2, 2\)"),
+    (lambda: layers.Conv2DTranspose(8, 3, padding=3)(np.zeros((1, 2, 5, 3))), ValueError,
+     "would have -2 cells on spatial axis 0, of 2 cells and a kernel of 3: use less padding"),
+    (lambda: layers.Conv2DTranspose(9, 3, groups=2), ValueError, "multiple of groups"),
+    (lambda: layers.AdaptiveMaxPooling2D((3, 0)), ValueError, "output_size must be between 1"),
+    (lambda: layers.AdaptiveMaxPooling2D(3)(np.zeros((5, 5, 3))), ValueError, "AdaptiveMaxPooling2D expects"),
     (lambda: layers.Dropout(1.5), ValueError, "rate"),
     (lambda: layers.Dropout(0.5, seed=-1), ValueError, "seed"),
-    (lambda: layers.ReLU(threshold=1.0), ValueError, "threshold"),
+    (lambda: layers.ReLU(threshold=-1.0), ValueError, "threshold"),
     (lambda: layers.Input(28), TypeError, "shape"),
     (lambda: layers.Input((28, 0)), ValueError, "at least 1"),
 ]  # fmt: skip
@@ -261,7 +393,9 @@ def test_errors_say_what_to_do(program, kind, message):
 
 
 def test_a_built_layer_refuses_other_channels():
-    for layer, shape, other in ((layers.Conv2D(2, 3), (1, 5, 5, 3), (1, 5, 5, 4)), (layers.Dense(2), (1, 3), (1, 4))):
+    maps = layers.Conv2D(2, 3), layers.DepthwiseConv2D(3), layers.SeparableConv2D(2, 3), layers.Conv2DTranspose(2, 3)
+    cases = [(layer, (1, 5, 5, 3), (1, 5, 5, 4)) for layer in maps]
+    for layer, shape, other in (*cases, (layers.Dense(2), (1, 3), (1, 4))):
         layer(np.zeros(shape))
         with pytest.raises(ValueError, match=f"{layer.name!r}.*was built for 3"):
             layer(np.zeros(other))
@@ -272,6 +406,8 @@ def test_sizes_may_stay_open():
     assert layer.compute_output_shape((None, None, 7, 1)) == (None, None, 4, 2)
     layer.build((None, None, None, 1))
     assert layer(np.zeros((1, 9, 6, 1))).shape == (1, 5, 3, 2)
+    layer = layers.Conv2DTranspose(2, 3, strides=2, padding="same")
+    assert layer.compute_output_shape((None, None, 7, 1)) == (None, None, 14, 2)
 
 
 def test_aliases():

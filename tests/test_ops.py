@@ -28,6 +28,16 @@ def np_softmax(x, axis=-1):
     return powers / powers.sum(axis, keepdims=True)
 
 
+def np_sparsemax(x, axis=-1):
+    """By bisection: max(x - t, 0) sums to 1 for one t."""
+    low, high = x.max(axis, keepdims=True) - 1, x.max(axis, keepdims=True)
+    for _ in range(60):
+        t = (low + high) / 2
+        over = np.maximum(x - t, 0).sum(axis, keepdims=True) > 1
+        low, high = np.where(over, t, low), np.where(over, high, t)
+    return np.maximum(x - t, 0)
+
+
 def np_norm(x, axis, gamma=1, beta=0, epsilon=1e-3, mean=None, variance=None):
     mean = x.mean(axis, keepdims=True) if mean is None else mean
     variance = x.var(axis, keepdims=True) if variance is None else variance
@@ -123,6 +133,19 @@ ROWS = [
     Row("softmax_axis", lambda x: ops.softmax(x, axis=1), lambda x: np_softmax(x, 1), ((2, 3, 4),)),
     Row("log_softmax", ops.log_softmax, lambda x: np.log(np_softmax(x)), ((3, 4),)),
     Row("log_softmax_axis", lambda x: ops.log_softmax(x, 0), lambda x: np.log(np_softmax(x, 0)), ((3, 4),)),
+    Row("erf", ops.erf, np.vectorize(math.erf), ((3, 4),)),
+    Row("threshold", lambda x: ops.threshold(x, 1.1, -2), lambda x: np.where(x <= 1.1, -2, x), ((3, 4),)),
+    Row("hard_shrink", lambda x: ops.hard_shrink(x, 2), lambda x: np.where(abs(x) <= 2, 0, x), ((3, 4),)),
+    Row("soft_shrink", lambda x: ops.soft_shrink(x, 2), lambda x: np.sign(x) * np.maximum(abs(x) - 2, 0), ((3, 4),)),
+    Row("celu", lambda x: ops.celu(x, 0.7), lambda x: np.where(x > 0, x, 0.7 * np.expm1(x / 0.7)), ((3, 4),)),
+    Row("glu", ops.glu, lambda x: x[..., :2] / (1 + np.exp(-x[..., 2:])), ((3, 4),)),
+    Row("glu_axis", lambda x: ops.glu(x, 1), lambda x: x[:, :1] / (1 + np.exp(-x[:, 1:])), ((3, 2, 4),)),
+    Row("sparse_plus", ops.sparse_plus,
+        lambda x: np.where(x <= -1, 0, np.where(x >= 1, x, (x + 1) ** 2 / 4)), ((3, 4),)),
+    Row("sparse_sigmoid", ops.sparse_sigmoid, lambda x: np.clip((x + 1) / 2, 0, 1), ((3, 4),)),
+    Row("sparsemax", lambda x: ops.sparsemax(x * 0.2), lambda x: np_sparsemax(x * 0.2), ((5, 4),)),
+    Row("sparsemax_axis", lambda x: ops.sparsemax(x * 0.1, 1), lambda x: np_sparsemax(x * 0.1, 1), ((2, 5, 3),)),
+    Row("squareplus", ops.squareplus, lambda x: (x + np.sqrt(x * x + 4)) / 2, ((3, 4),)),
     Row("sum", ops.sum, np.sum, ((3, 4),)),
     Row("sum_axis", lambda x: ops.sum(x, axis=(0, -1)), lambda x: x.sum((0, -1)), ((2, 3, 4),)),
     Row("sum_keepdims", lambda x: ops.sum(x, 1, True), lambda x: x.sum(1, keepdims=True), ((2, 3, 4),)),
@@ -201,7 +224,7 @@ def test_gradient(row):
 # Elementwise, activations and reductions, but for those that transpose.
 FIRST, LAST = (next(i for i, row in enumerate(ROWS) if row.name == name) for name in ("add", "min_keepdims"))
 FAMILIES = [row for row in ROWS[FIRST : LAST + 1] if "softmax_axis" not in row.name]
-EAGER = {"power", "power_number", "number_power"}
+EAGER = {"power", "power_number", "number_power", "threshold", "hard_shrink", "sparsemax", "sparsemax_axis"}  # NumPy computes
 
 
 @pytest.mark.parametrize("row", FAMILIES, ids=lambda row: row.name)
@@ -332,6 +355,9 @@ def test_wrong_dtypes_raise(call, message):
         (lambda t: ops.dropout(t, 1.0), "rate must be at least 0 and less than 1; got 1.0"),
         (lambda t: ops.softmax(t, axis=5), "axis must be"),
         (lambda t: ops.one_hot([0, 3], 3), "the label 3.*from 0 to 2"),
+        (lambda t: ops.glu(t), r"even; got shape \(2, 3\)"),
+        (lambda t: ops.celu(t, 0), "alpha must be greater than 0"),
+        (lambda t: ops.hard_shrink(t, -1), "threshold must be at least 0"),
     ],
 )
 def test_wrong_arguments_raise(call, message):

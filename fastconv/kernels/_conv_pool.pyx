@@ -58,7 +58,7 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
         outputs *= job.output[i]
     fill_forward(&pack, conv, x, kernel, bias, groups)
     job.y, job.index, job.relu = address(y, True), address(index, True), relu
-    conv.far = False  # its outputs go to scratch
+    conv.far = conv.relu = False  # its outputs go to scratch
 
     cdef ptrdiff_t itemsize = x.itemsize, lanes = blocks(conv.filters, tiles.lanes) * tiles.lanes
     cdef ptrdiff_t depth = taps_of(axis) * conv.channels, cells = job.pool[0] * job.pool[1] * job.pool[2]

@@ -33,7 +33,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t x_step[4]
         ptrdiff_t y_step[4]
         ptrdiff_t rows, columns
-        int far
+        int far, relu
 
     ctypedef struct fc_conv_pool:
         fc_conv conv
@@ -64,6 +64,7 @@ cdef extern from "tiles.h" nogil:
         const void* dy
         const void* packed
         const void* zeros
+        const void* bias
         void* dx
         fc_axis axis[3]
         ptrdiff_t channels, filters

@@ -1,43 +1,128 @@
-"""The closed table of activation functions: names to ops.
+"""Activation layers: Activation by name or function, and those with arguments or a weight of their own.
 
-It holds no weights; the layers that wrap these are in core.py. Contract: `get` takes a name, None (linear) or any
-function from Tensor to Tensor; `name_of` gives the name back, or None for a function outside the table.
+Not here: the functions and their names (fastconv.activations). Contract: the output has the input's shape, but for
+Activation of a function that changes it, such as "glu".
 """
 
 from __future__ import annotations
 
-from fastconv import ops, registry
+import operator
+
+from fastconv import activations, initializers, ops
+from fastconv.layers.base import Layer
+from fastconv.registry import checked_number
 
 
-def linear(x):
-    """`x` itself."""
-    return x
+class Activation(Layer):
+    """Applies `activation`, a name or a function, to every value."""
+
+    def __init__(self, activation, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs):
+        return self.activation(inputs)
 
 
-TABLE = {
-    "linear": linear,
-    "relu": ops.relu,
-    "elu": ops.elu,
-    "softmax": ops.softmax,
-    "log_softmax": ops.log_softmax,
-    "sigmoid": ops.sigmoid,
-    "tanh": ops.tanh,
-}
+class SameShape(Layer):
+    """Base class of those whose output has the input's shape, whatever `call` computes."""
+
+    def compute_output_shape(self, input_shape):
+        self.check_input(input_shape)
+        return tuple(input_shape)
 
 
-def get(identifier):
-    """The function for a name, None or a function; ValueError with near matches, or TypeError, otherwise."""
-    if identifier is None:
-        return linear
-    if isinstance(identifier, str):
-        if identifier.lower() not in TABLE:
-            raise registry.unknown_name("activation", identifier, TABLE)
-        return TABLE[identifier.lower()]
-    if callable(identifier) and not isinstance(identifier, type):
-        return identifier
-    raise TypeError(f"activation must be a name, a function or None; got {identifier!r}.")
+class ReLU(SameShape):
+    """x from `threshold` to `max_value` (None: no limit), max_value above, negative_slope * (x - threshold) below.
+
+    All three are at least 0.
+    """
+
+    def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.max_value = None if max_value is None else checked_number(self, "max_value", max_value)
+        self.negative_slope = checked_number(self, "negative_slope", negative_slope)
+        self.threshold = checked_number(self, "threshold", threshold)
+
+    def call(self, inputs):
+        return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
-def name_of(function) -> str | None:
-    """The table's name of this function, None if it is not in the table."""
-    return next((name for name, entry in TABLE.items() if entry is function), None)
+class LeakyReLU(SameShape):
+    """x above 0, negative_slope * x below; `alpha` is the slope's older name."""
+
+    def __init__(self, negative_slope=0.3, **kwargs):
+        negative_slope = kwargs.pop("alpha", negative_slope)
+        super().__init__(**kwargs)
+        self.negative_slope = checked_number(self, "negative_slope", negative_slope)
+
+    def call(self, inputs):
+        return activations.leaky_relu(inputs, self.negative_slope)
+
+
+class PReLU(SameShape):
+    """x above 0, alpha * x below: a slope for each place of a sample, which is trained.
+
+    `shared_axes` are those along which the places share one, such as [1, 2] for one a channel of images. Weight: alpha.
+    """
+
+    def __init__(self, alpha_initializer="Zeros", *, shared_axes=None, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        if shared_axes is not None:
+            axes = shared_axes if hasattr(shared_axes, "__len__") else [shared_axes]
+            shared_axes = [operator.index(axis) for axis in axes]
+        self.shared_axes = shared_axes
+        self.alpha = None
+
+    def check_input(self, shape):
+        if self.built and self._sizes(shape) != self.alpha.shape:
+            raise ValueError(
+                f"{self._title()} was built for the input shape {self._build_shape}, with alpha of shape "
+                f"{self.alpha.shape}; got {tuple(shape)}."
+            )
+
+    def build(self, input_shape):
+        if any(not 1 <= axis < len(input_shape) for axis in self.shared_axes or ()):
+            raise ValueError(
+                f"{self._title()}: shared_axes must be from 1 to {len(input_shape) - 1}, for the input shape "
+                f"{input_shape}; got {self.shared_axes}."
+            )
+        sizes = self._sizes(input_shape)
+        if None in sizes:
+            raise ValueError(
+                f"{self._title()} needs known sizes for its weights; got the input shape {input_shape}. Name the open "
+                "axes in shared_axes."
+            )
+        self.alpha = self.add_weight(sizes, self.alpha_initializer, name="alpha")
+
+    def _sizes(self, shape):
+        return tuple(1 if axis in (self.shared_axes or ()) else size for axis, size in enumerate(shape) if axis)
+
+    def call(self, inputs):
+        return ops.subtract(ops.relu(inputs), ops.multiply(ops.relu(ops.negative(inputs)), self.alpha))
+
+
+class ELU(SameShape):
+    """x above 0, alpha * (exp(x) - 1) below."""
+
+    def __init__(self, alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha = checked_number(self, "alpha", alpha)
+
+    def call(self, inputs):
+        return activations.elu(inputs, self.alpha)
+
+
+class Softmax(SameShape):
+    """`exp(x)` normalised to sum 1 along `axis`, an int (default: the last) or several."""
+
+    def __init__(self, axis=-1, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = tuple(axis) if hasattr(axis, "__len__") else axis
+
+    def call(self, inputs):
+        if not isinstance(self.axis, tuple):
+            return activations.softmax(inputs, self.axis)
+        powers = ops.exp(ops.subtract(inputs, ops.max(inputs, self.axis, keepdims=True)))
+        return ops.divide(powers, ops.sum(powers, self.axis, keepdims=True))

@@ -30,7 +30,9 @@ from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
-    "noise_shape", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
+    "depthwise_regularizer", "pointwise_regularizer", "depthwise_constraint", "pointwise_constraint",
+    "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint", "alpha_regularizer",
+    "alpha_constraint", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
 ))  # fmt: skip
 _counts: dict[str, itertools.count] = {}
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
@@ -140,6 +142,7 @@ class Layer:
     _checked_shape = None
     _holders = (-1, ())  # the version then, and the attributes that may hold layers, see _sublayers
     _node = None  # its first call in a graph
+    rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
@@ -203,7 +206,9 @@ class Layer:
 
     def call_prepared(self, x, *args, training=None, **kwargs):
         """As `__call__`, for what `prepare` gave."""
-        if not _state.inside and not is_tracing() and symbolic_leaves((x, args, kwargs)):
+        if not is_tracing() and symbolic_leaves((x, args, kwargs)):
+            if _state.inside:
+                return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)
         return self.run(x, training, *args, **kwargs)
 
@@ -337,10 +342,11 @@ class Layer:
             weights = self._weights, self._fixed_weights
             holders = [
                 value for name, value in list(vars(self).items())  # no thread sets another while `list` runs
-                if (isinstance(value, Layer) or (isinstance(value, (list, tuple, dict)) and name not in _NO_LAYERS))
-                and not any(value is own for own in weights)
+                if _may_hold_layers(value) and name not in _NO_LAYERS and not any(value is own for own in weights)
             ]  # fmt: skip
             self._holders = version, holders
+        if not holders:  # the usual case
+            return []
         found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Layer)}
         return list(found.values())
 
@@ -410,11 +416,22 @@ class Layer:
     def from_config(cls, config: dict):
         return cls(**config)
 
+    def _title(self) -> str:
+        """Who an error is about."""
+        return f"Layer {self.name!r} ({type(self).__name__})"
+
     def __repr__(self):
         text = configs.describe(self)
         if self._build_shape is None:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
+
+
+def _may_hold_layers(value) -> bool:
+    """Whether an attribute is a layer, or a container of some; lists and dicts may get theirs later."""
+    if isinstance(value, tuple):
+        return any(isinstance(item, Layer) for item in flatten(value))
+    return isinstance(value, (Layer, list, dict))
 
 
 def is_shape(value) -> bool:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 
-from fastconv import initializers, registry
-from fastconv.layers import activations
+from fastconv import activations, initializers, registry
 
 _COMMON = ("name", "trainable", "dtype", "input_shape")
 

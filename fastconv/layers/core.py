@@ -1,20 +1,17 @@
-"""Layers that have no window: Input, Flatten, Dense, Dropout, Activation, ReLU, Softmax.
+"""The first and the last layer of most networks: Input and Dense.
 
-Contract as in base.py; the batch is the first axis, and Dense and Softmax take any number of axes after it.
+Contract as in base.py; the batch is the first axis, and Dense takes any number of axes after it.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from fastconv import initializers, ops, rng
+from fastconv import activations, initializers, ops
 from fastconv.graph import Node
-from fastconv.layers import activations
 from fastconv.layers.base import Layer, sample_shape
-from fastconv.layers.spatial import check_data_format, positive
-from fastconv.symbolic import KerasTensor, NoValues
+from fastconv.layers.spatial import positive
+from fastconv.symbolic import KerasTensor
 
 
 class InputLayer(Layer):
@@ -64,25 +61,6 @@ def Input(
     return InputLayer(tuple(shape) if hasattr(shape, "__len__") else shape, batch_size, dtype, name).output
 
 
-class Flatten(Layer):
-    """`(batch, ...)` to `(batch, product of the rest)`."""
-
-    def __init__(self, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
-
-    def call(self, inputs):
-        features = self.compute_output_shape(inputs.shape)[1]
-        if features is None:
-            raise NoValues("The number of features follows from sizes that are open.")
-        return ops.reshape(inputs, (-1, features))
-
-    def compute_output_shape(self, input_shape):
-        sizes = input_shape[1:]
-        return (input_shape[0], None if None in sizes else math.prod(sizes))
-
-
 class Dense(Layer):
     """`activation(x @ kernel + bias)` on the last axis: `(batch, ..., features)` to `(batch, ..., units)`.
 
@@ -124,81 +102,3 @@ class Dense(Layer):
     def compute_output_shape(self, input_shape):
         self.check_input(input_shape)
         return (*input_shape[:-1], self.units)
-
-
-class Dropout(Layer):
-    """In training, zeroes a share `rate` of the values and scales the others by `1 / (1 - rate)`.
-
-    `rate` is from 0 to 1. An integer `seed` gives the layer a random stream of its own; without one it draws from
-    the common stream (`fastconv.utils.set_random_seed`).
-    """
-
-    def __init__(self, rate, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        if isinstance(rate, (bool, str)) or not 0 <= rate <= 1:
-            raise ValueError(f"Dropout: rate must be between 0 and 1; got {rate!r}.")
-        self.rate = float(rate)
-        self.seed = seed
-        self._generator = None if seed is None else rng.SeedGenerator(seed)
-
-    def call(self, inputs, training=False):
-        if not training or not self.rate:
-            return inputs
-        if self.rate == 1:
-            return inputs * 0.0
-        return ops.dropout(inputs, self.rate, seed=self._generator)
-
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape)
-
-
-class Activation(Layer):
-    """Applies `activation`, a name or a function, to every value."""
-
-    def __init__(self, activation, **kwargs):
-        super().__init__(**kwargs)
-        self.activation = activations.get(activation)
-
-    def call(self, inputs):
-        return self.activation(inputs)
-
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape)
-
-
-class ReLU(Layer):
-    """`max(x, 0)`, at most `max_value` if given, and `negative_slope * x` below 0. `threshold` is 0 only, so far."""
-
-    def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
-        super().__init__(**kwargs)
-        for name, value in (("max_value", max_value), ("negative_slope", negative_slope)):
-            if value is not None and not value >= 0:
-                raise ValueError(f"ReLU: {name} must be at least 0; got {value!r}.")
-        if threshold:
-            raise ValueError(f"ReLU: a threshold other than 0 is not built yet; got {threshold!r}.")
-        self.max_value = None if max_value is None else float(max_value)
-        self.negative_slope = float(negative_slope)
-        self.threshold = 0.0
-
-    def call(self, inputs):
-        y = ops.relu(inputs)
-        if self.max_value is not None:
-            y = ops.minimum(y, self.max_value)
-        return y - self.negative_slope * ops.relu(-inputs) if self.negative_slope else y
-
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape)
-
-
-class Softmax(Layer):
-    """`exp(x)` normalised to sum 1 along `axis` (default: the last)."""
-
-    def __init__(self, axis=-1, **kwargs):
-        super().__init__(**kwargs)
-        self.axis = axis
-
-    def call(self, inputs):
-        return ops.softmax(inputs, self.axis)
-
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape)

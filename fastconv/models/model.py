@@ -34,7 +34,6 @@ class Model(Layer):
     """
 
     _graph = None
-    rescales = False  # whether integers are expected as inputs
 
     def __init__(self, inputs=None, outputs=None, name=None, trainable=True, **kwargs):
         super().__init__(name=name, trainable=trainable, **kwargs)
@@ -44,7 +43,6 @@ class Model(Layer):
         if inputs is not None:
             self._graph = Graph(inputs, outputs, self.name)
             self._dtype = next((t.dtype for t in flatten(inputs) if t.dtype.kind == "f"), self._dtype)
-            self.rescales = any(t.dtype.kind != "f" for t in flatten(inputs))
             self.build(map_leaves(lambda tensor: tensor.shape, inputs))
             if not trainable:
                 self.trainable = False
@@ -57,7 +55,7 @@ class Model(Layer):
         return list(self._graph.layers) if self._graph else self._sublayers()
 
     def _sublayers(self):
-        return self._graph.layers if self._graph else [s for s in super()._sublayers()]
+        return self._graph.layers if self._graph else super()._sublayers()
 
     def flatten_layers(self) -> list[Layer]:
         """The model and all layers in it, those of inner models included."""
@@ -82,6 +80,11 @@ class Model(Layer):
             if layer.name == name:
                 return layer
         raise registry.unknown_name(f"layer in {self.name!r}", name, [layer.name for layer in layers])
+
+    @property
+    def rescales(self) -> bool:
+        """Whether integers are expected as inputs: they are declared as such, or a layer makes them small."""
+        return any(t.dtype.kind != "f" for t in self.inputs or ()) or any(layer.rescales for layer in self._sublayers())
 
     @property
     def inputs(self) -> list[KerasTensor]:
@@ -137,6 +140,11 @@ class Model(Layer):
             vars(self)["_output_names"] = known
         return known
 
+    @property
+    def takes_one(self) -> bool:
+        """Whether the model takes one input, not a nest."""
+        return self._graph is None or isinstance(self._graph.inputs, KerasTensor)
+
     def arrange(self, inputs):
         """`inputs` in the structure of the graph's: dicts by name, single values in or out of their list."""
         if self.graph is None:
@@ -167,10 +175,11 @@ class Model(Layer):
     # Calling
 
     def __call__(self, inputs, *args, training=None, **kwargs):
-        inputs = self.prepare(self.arrange(inputs))
+        if not (type(inputs) in _ARRAYS and self.takes_one):
+            inputs = self.arrange(inputs)
+        inputs = self.prepare(inputs)
         if not args and not kwargs and not self._trainer.run_eagerly:
-            leaves = flatten(inputs)
-            if not any(leaf.symbolic for leaf in leaves):
+            if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
                 output = self._planner.call(self, inputs, in_training(training))
                 if output is not None:
                     return output
@@ -404,6 +413,9 @@ class Model(Layer):
     def __repr__(self):
         shapes = f", {self.input_shape} -> {self.output_shape}" if self.built else ", not built"
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers{shapes}>"
+
+
+_ARRAYS = (np.ndarray, Tensor)
 
 
 def one_input(inputs):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..tensor import Tensor
 from . import image  # noqa: F401: keras.ops.image
 from .activations import (
+    clipped_relu,
     elu,
     gelu,
     hard_sigmoid,
@@ -32,7 +33,7 @@ from .activations import (
     tanh,
     tanh_shrink,
 )
-from .conv import conv
+from .conv import conv, conv_transpose, depthwise_conv, separable_conv
 from .conv_pool import conv_pool
 from .copying import flip, pad, repeat, tile, upsample
 from .dropout import dropout
@@ -55,6 +56,17 @@ from .elementwise import (
     square,
     subtract,
 )
+from .gates import (
+    celu,
+    glu,
+    hard_shrink,
+    soft_shrink,
+    sparse_plus,
+    sparse_sigmoid,
+    sparsemax,
+    squareplus,
+    threshold,
+)
 from .indexing import get_item, slice, take, take_along_axis
 from .joining import concatenate, split, stack, unstack
 from .linear import dense, matmul
@@ -69,7 +81,14 @@ from .normalization import (
     normalize,
     rms_normalization,
 )
-from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
+from .pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
 from .reductions import max, mean, min, std, sum, var
 from .shaping import (
     broadcast_to,
@@ -87,6 +106,8 @@ from .shaping import (
 
 __all__ = [
     "abs",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
     "average_pool",
     "batch_norm",
@@ -95,12 +116,16 @@ __all__ = [
     "broadcast_to",
     "cast",
     "categorical_crossentropy",
+    "celu",
     "clip",
+    "clipped_relu",
     "concatenate",
     "conv",
     "conv_pool",
+    "conv_transpose",
     "convert_to_tensor",
     "dense",
+    "depthwise_conv",
     "divide",
     "dropout",
     "elu",
@@ -112,7 +137,9 @@ __all__ = [
     "get_item",
     "global_average_pool",
     "global_max_pool",
+    "glu",
     "group_norm",
+    "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
     "hard_swish",
@@ -147,16 +174,22 @@ __all__ = [
     "rms_normalization",
     "rsqrt",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "slice",
+    "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
     "sparse_categorical_crossentropy",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
     "split",
     "sqrt",
     "square",
+    "squareplus",
     "squeeze",
     "stack",
     "std",
@@ -168,6 +201,7 @@ __all__ = [
     "take_along_axis",
     "tanh",
     "tanh_shrink",
+    "threshold",
     "tile",
     "transpose",
     "unstack",

@@ -32,6 +32,24 @@ class Dropout(Op):
         return x
 
 
+class AlphaDropout(Dropout):
+    """a * x + b where a random number is `rate` or more, a * least + b elsewhere: mean 0 and variance 1 stay."""
+
+    kernels = False
+    least = -1.7580993408473766  # of selu
+
+    def forward(self, x, *, rate, noise_shape, source):
+        key, advance = key_of(source)
+        shape = _noise_shape(noise_shape, x.shape) if noise_shape else x.shape
+        self.kept = kernels.random_uniform(shape, x.dtype, key, advance=advance) >= rate
+        a = ((1 - rate) * (1 + rate * self.least**2)) ** -0.5
+        self.slope, dropped = x.dtype.type(a), x.dtype.type(a * self.least * (1 - rate))
+        return np.where(self.kept, x * self.slope + x.dtype.type(-a * self.least * rate), dropped)
+
+    def backward(self, dy):
+        return np.where(self.kept, dy * self.slope, np.zeros_like(dy))
+
+
 class RandomUniform(Op):
     kernels = stateful = True
 
@@ -81,3 +99,11 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
         raise ValueError(f"rate must be at least 0 and less than 1; got {rate!r}.")
     noise_shape = None if noise_shape is None else tuple(noise_shape)
     return Dropout.apply(inputs, rate=float(rate), noise_shape=noise_shape, source=rng.source(seed))
+
+
+def alpha_dropout(inputs, rate, noise_shape=None, seed=None):
+    """As `dropout`, for what `selu` gave: what is dropped gets its least value; mean 0 and variance 1 stay."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate must be at least 0 and less than 1; got {rate!r}.")
+    noise_shape = None if noise_shape is None else tuple(noise_shape)
+    return AlphaDropout.apply(inputs, rate=float(rate), noise_shape=noise_shape, source=rng.source(seed))

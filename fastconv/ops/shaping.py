@@ -93,6 +93,8 @@ class BroadcastTo(Op):
 
 
 class Cast(Op):
+    integers = (0,)
+
     def forward(self, x, *, dtype):
         self.dtype = x.dtype
         return x.astype(dtype)

@@ -49,7 +49,7 @@ typedef struct {
     ptrdiff_t run, w_row, x_pixel, y_pixel; /* w_row: width of the panel */
     const product *list;
     ptrdiff_t products; /* of the list; 0: use the box */
-    int far;            /* store y past the caches */
+    int far, relu;      /* store y past the caches; after ReLU */
 } box;
 
 enum { SHORT_RUN = 16, MAX_PRODUCTS = 256 };
@@ -106,6 +106,12 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
                         add_product(pixels, vectors, acc, x_t, pixel, w_t);
                 }
 
+    if (b->relu) { /* NaN <= 0 is false */
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < pixels; m++)
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = select(acc[m][v] <= 0, (vec){0}, acc[m][v]);
+    }
     if (b->far) {
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
@@ -185,6 +191,7 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
                 .y_pixel = y_step[1],
                 .list = list,
                 .far = j->far,
+                .relu = j->relu,
             };
             if (listed && (h0 != known.h0 || h1 != known.h1 || width != known.width))
                 known = (struct known){h0, h1, width, list_products(&b, list)};

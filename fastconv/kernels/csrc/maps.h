@@ -47,6 +47,7 @@ enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
     X(divide, a / b)                                                                                                 \
     X(maximum, select((a > b) | (a != a), a, b))                                                                     \
     X(minimum, select((a < b) | (a != a), a, b))                                                                     \
+    X(add_relu, select(a + b <= 0, splat(0), a + b))                                                                 \
     X(negative_product, -a * b)                                                                                      \
     X(maximum_share, select((a > b) | (a != a), splat(1), select(a == b, splat((real)0.5), splat(0))))               \
     X(minimum_share, select((a < b) | (a != a), splat(1), select(a == b, splat((real)0.5), splat(0))))               \

@@ -116,6 +116,14 @@ FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const
                                   : dense_box(border, OUTPUTS[fh], OUTPUTS[fw]);
             const vec bias = j->bias ? load_part((const real *)j->bias + k, min_(K - k, LANES)) : (vec){0};
             transform_boxes(OUTPUT, fd, fh, fw, from, to, bias);
+            if (j->relu && !j->pool[0])
+                for (int d = 0; d < OUTPUTS[fd]; d++)
+                    for (int h = 0; h < OUTPUTS[fh]; h++)
+                        for (int w = 0; w < OUTPUTS[fw]; w++) {
+                            real *y = to.at + d * to.step[0] + h * to.step[1] + w * to.step[2];
+                            const vec v = load(y);
+                            store(y, select(v <= 0, (vec){0}, v));
+                        }
             if (j->pool[0])
                 pool_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, border);
             else if (!direct)

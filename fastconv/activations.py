@@ -1,0 +1,119 @@
+"""Activation functions under Keras' names, and the closed table by which layers and configs name them.
+
+It holds no weights; the layers that wrap these are in layers/activations.py, the arithmetic is fastconv.ops'.
+Contract: a function takes a Tensor, an array or a tensor without data, and gives a Tensor; its defaults are those of
+keras.activations, which for `relu` and `gelu` are not those of the ops. `get` takes a name, a config, None (linear) or
+any function; `name_of` gives the name back, or None for a function outside the table.
+"""
+
+from __future__ import annotations
+
+from fastconv import ops, registry
+from fastconv.ops import (
+    celu,
+    elu,
+    glu,
+    hard_shrink,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_shrink,
+    softmax,
+    softplus,
+    softsign,
+    sparse_plus,
+    sparse_sigmoid,
+    sparsemax,
+    squareplus,
+    swish,
+    tanh,
+    tanh_shrink,
+    threshold,
+)
+from fastconv.ops import exp as exponential
+
+
+def linear(x):
+    """`x` itself."""
+    return x
+
+
+def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
+    """x from `threshold` to `max_value`, max_value above, negative_slope * (x - threshold) below."""
+    if not (negative_slope or threshold) and max_value is None:
+        return ops.relu(x)
+    if not (negative_slope or threshold):
+        return ops.clipped_relu(x, max_value)
+    y = ops.threshold(x, threshold, 0.0) if threshold else ops.relu(x)
+    if max_value is not None:
+        y = ops.clip(y, 0, max_value)
+    if negative_slope:
+        y = ops.subtract(y, ops.multiply(ops.relu(ops.subtract(threshold, x)), negative_slope))
+    return y
+
+
+def gelu(x, approximate=False):
+    """x times the normal distribution's integral up to x: exactly, or with tanh approximately."""
+    return ops.gelu(x, approximate)
+
+
+TABLE = {
+    name: globals()[name]
+    for name in (
+        "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "hard_silu",
+        "hard_swish", "mish", "softplus", "softsign", "squareplus", "exponential", "sigmoid", "hard_sigmoid",
+        "log_sigmoid", "sparse_sigmoid", "tanh", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink",
+        "sparse_plus", "glu", "softmax", "log_softmax", "sparsemax", "threshold",
+    )
+}  # fmt: skip
+
+__all__ = [*TABLE, "deserialize", "get", "serialize"]
+
+
+def get(identifier):
+    """The function for a name, a config, None or a function; ValueError with near matches, or TypeError, otherwise."""
+    if identifier is None:
+        return linear
+    if isinstance(identifier, (str, dict)):
+        return deserialize(identifier)
+    if callable(identifier) and not isinstance(identifier, type):
+        return identifier
+    raise TypeError(f"activation must be a name, a function or None; got {identifier!r}.")
+
+
+def serialize(activation):
+    """The name of a function of the table; ValueError for another one."""
+    name = name_of(activation)
+    if name is None:
+        raise ValueError(f"{activation!r} has no name that a config could hold; the names are {', '.join(TABLE)}.")
+    return name
+
+
+def deserialize(config, custom_objects=None):
+    """The function of a name, or of the `{"class_name": "function", "config": name}` that Keras writes.
+
+    `custom_objects` maps further names to functions. ValueError, with near matches, for an unknown name.
+    """
+    name = config.get("config") if isinstance(config, dict) else config
+    if not isinstance(name, str):
+        raise TypeError(f"activation must be a name, a function or None; got {config!r}.")
+    if name in (custom_objects or {}):
+        return custom_objects[name]
+    if name.lower() not in TABLE:
+        raise registry.unknown_name("activation", name, [*TABLE, *(custom_objects or {})])
+    return TABLE[name.lower()]
+
+
+def name_of(function) -> str | None:
+    """The table's name of this function, None if it is not in the table. `ops.relu` is relu, as its name says."""
+    function = relu if function is ops.relu else function
+    return next((name for name, entry in TABLE.items() if entry is function), None)

@@ -1,0 +1,210 @@
+"""Normalization layers: batch, layer, group, RMS and unit.
+
+Not here: scaling by statistics of the whole data (preprocessing.py), and the arithmetic (ops.normalization).
+Contract: the output has the input's shape; weights have Keras' names, shapes and order. Variances are of all values
+(biased).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+
+from fastconv import initializers, ops
+from fastconv.layers.base import Layer
+from fastconv.registry import checked_number
+
+
+class Normalizing(Layer):
+    """Base class: the axes that have weights, and the weights gamma (`scale`) and beta (`center`) along them."""
+
+    gamma = beta = None
+
+    def _set_common(self, axis, epsilon):
+        several = hasattr(axis, "__len__")
+        self.axis = [operator.index(one) for one in axis] if several else operator.index(axis)
+        self.epsilon = checked_number(self, "epsilon", epsilon)
+
+    def _set_affine(self, center, scale, beta_initializer, gamma_initializer):
+        self.center, self.scale = bool(center), bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+
+    def _axes(self, shape) -> tuple:
+        """The layer's axes, in order, counted from the batch's 0."""
+        axes = self.axis if isinstance(self.axis, list) else [self.axis]
+        found = sorted({axis % len(shape) for axis in axes if -len(shape) <= axis < len(shape)} - {0})
+        if not axes or len(found) < len(axes):
+            raise ValueError(
+                f"{self._title()}: axis must name different axes of the input, not its batch; got {self.axis} for the "
+                f"input shape {tuple(shape)}."
+            )
+        return tuple(found)
+
+    def _sizes(self, shape) -> tuple:
+        """The input's sizes along the layer's axes; ValueError where one is open, or another than the weights were made
+        for."""
+        sizes = tuple(shape[axis] for axis in self._axes(shape))
+        if None in sizes:
+            raise ValueError(f"{self._title()} needs known sizes along axis {self.axis}; got the shape {tuple(shape)}.")
+        return sizes
+
+    def check_input(self, shape):
+        sizes = self._sizes(shape)
+        if self.built and sizes != self._sizes(self._build_shape):
+            raise ValueError(
+                f"{self._title()} was built for the input shape {self._build_shape}; got {tuple(shape)}, with another "
+                f"size along axis {self.axis}."
+            )
+
+    def build(self, input_shape):
+        sizes = self._sizes(input_shape)
+        if self.scale:
+            self.gamma = self.add_weight(sizes, self.gamma_initializer, name="gamma")
+        if self.center:
+            self.beta = self.add_weight(sizes, self.beta_initializer, name="beta")
+
+    def _channels_last(self, inputs, function):
+        """`function` of the inputs with the layer's one axis as the last, and back."""
+        (axis,), last = self._axes(inputs.shape), inputs.ndim - 1
+        if axis == last:
+            return function(inputs)
+        return ops.moveaxis(function(ops.moveaxis(inputs, axis, last)), last, axis)
+
+
+class BatchNormalization(Normalizing):
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, by channel: along `axis`.
+
+    In training mean and variance are the batch's, and the moving ones become `moving * momentum + batch's * (1 -
+    momentum)`; at least two values a channel are needed. Otherwise, and where `trainable` is False, they are the moving
+    ones. Weights: gamma, beta, and, not trained, moving_mean and moving_variance. `synchronized` changes nothing on one
+    machine; renorm=True is not built.
+    """
+
+    def __init__(
+        self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
+        gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones", *,
+        renorm=False, renorm_clipping=None, renorm_momentum=0.99, synchronized=False, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self._set_common(operator.index(axis), epsilon)
+        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+        self.momentum = checked_number(self, "momentum", momentum, 1)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        if renorm:
+            raise ValueError("BatchNormalization: renorm=True is not built; for small batches take GroupNormalization.")
+        self.renorm, self.renorm_clipping, self.renorm_momentum = False, renorm_clipping, renorm_momentum
+        self.synchronized = bool(synchronized)
+        self.moving_mean = self.moving_variance = None
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        sizes = self._sizes(input_shape)
+        mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
+        self.moving_mean = self.add_weight(sizes, mean, trainable=False, name="moving_mean")
+        self.moving_variance = self.add_weight(sizes, variance, trainable=False, name="moving_variance")
+
+    def call(self, inputs, training=False):
+        training = training and self.trainable
+        if training and None not in inputs.shape and math.prod(inputs.shape) == math.prod(self._sizes(inputs.shape)):
+            raise ValueError(
+                f"{self._title()} got the shape {inputs.shape} in training: one value a channel has no variance. Train "
+                "on larger batches (a batch_size that leaves no last batch of one sample), or call the layer with "
+                "training=False."
+            )
+
+        def normalized(x):
+            return ops.batch_norm(
+                x, self.gamma, self.beta, self.moving_mean, self.moving_variance, self.momentum, self.epsilon, training
+            )
+
+        return self._channels_last(inputs, normalized)
+
+
+class LayerNormalization(Normalizing):
+    """Each sample's values along `axis` (an int or several) with mean 0 and variance 1, times gamma, plus beta.
+
+    With several axes, each entry of the others is normalized by itself. Weights: gamma and beta, of those axes' sizes.
+    """
+
+    def __init__(
+        self, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones",
+        **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self._set_common(axis, epsilon)
+        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+
+    def call(self, inputs):
+        axes = self._axes(inputs.shape)
+        if axes == tuple(range(inputs.ndim - len(axes), inputs.ndim)):
+            return ops.layer_norm(inputs, self.gamma, self.beta, self.epsilon, len(axes))
+        return ops.layer_normalization(inputs, self.gamma, self.beta, axes, self.epsilon)
+
+
+class GroupNormalization(Normalizing):
+    """Each sample's runs of channels / `groups` channels with mean 0 and variance 1, times gamma, plus beta.
+
+    `groups` divides the channels, which stand along `axis`; -1 is one group a channel. Weights: gamma and beta, one
+    entry a channel.
+    """
+
+    def __init__(
+        self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
+        gamma_initializer="ones", **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.groups = operator.index(groups)
+        if self.groups < 1 and self.groups != -1:
+            raise ValueError(f"GroupNormalization: groups must be at least 1, or -1 for one a channel; got {groups}.")
+        self._set_common(operator.index(axis), epsilon)
+        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        (channels,) = self._sizes(shape)
+        if self.groups != -1 and channels % self.groups:
+            raise ValueError(
+                f"{self._title()}: groups={self.groups} do not divide the {channels} channels of the input shape "
+                f"{tuple(shape)}. Choose a divisor, or -1 for one group a channel."
+            )
+
+    def call(self, inputs):
+        groups = self._sizes(inputs.shape)[0] if self.groups == -1 else self.groups
+        return self._channels_last(inputs, lambda x: ops.group_norm(x, self.gamma, self.beta, groups, self.epsilon))
+
+
+class RMSNormalization(Normalizing):
+    """`x / sqrt(mean(x * x) + epsilon) * scale`, the mean along `axis` (an int or several). Weight: scale."""
+
+    def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
+        super().__init__(**kwargs)
+        self._set_common(axis, epsilon)
+        self.scale = None
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(self._sizes(input_shape), "ones", name="scale")
+
+    def call(self, inputs):
+        axes, scale = self._axes(inputs.shape), self.scale
+        if axes != tuple(range(inputs.ndim - len(axes), inputs.ndim)):
+            scale = ops.reshape(scale, [size if axis in axes else 1 for axis, size in enumerate(inputs.shape)])
+        return ops.rms_normalization(inputs, scale, axes, self.epsilon)
+
+
+class UnitNormalization(Normalizing):
+    """`x / max(length, 1e-12)`: vectors along `axis` (an int or several) of length 1."""
+
+    def __init__(self, axis=-1, **kwargs):
+        super().__init__(**kwargs)
+        self._set_common(axis, 1e-12)
+
+    def build(self, input_shape):
+        """It has no weights."""
+
+    def check_input(self, shape):
+        self._axes(shape)
+
+    def call(self, inputs):
+        return ops.normalize(inputs, self._axes(inputs.shape), 2, self.epsilon)
