@@ -86,6 +86,13 @@ def network(arguments, settings, results):
     report.contestants(arguments.command, results)
 
 
+def networks(arguments, settings, results):
+    """Each network is reported as it ends, and all of them in one table at the end."""
+    for network in suites.networks(settings, results, arguments.quick):
+        report.network(network, results)
+    report.networks(results)
+
+
 def begin(arguments, settings, results):
     results.startup = startup.measure(settings, results, arguments.wheel)
     report.startup(results)
@@ -120,6 +127,7 @@ def _parser():
         ("pool", kernels, "pooling: forward, backward and both"),
         ("train", network, "the tutorial network's training step and epoch"),
         ("infer", network, "the tutorial network's inference at batch 1 and 100"),
+        ("networks", networks, "whole networks: training step, inference at batch 1 and 32, peak memory"),
         ("startup", begin, "import time, sizes, memory while training"),
         ("competing", beside_others, "training while other programs want the processors"),
         ("mnist99", mnist99, "seconds of `fastconv train mnist --preset fast`"),
@@ -145,7 +153,7 @@ def _common_options(command):
     add("--threads", type=_positive, metavar="N", default=len(os.sched_getaffinity(0)),
         help="for every contestant (default: the processors available)")
     add("--rounds", type=_positive, metavar="N", help="interleaved rounds (default: 9)")
-    add("--quick", action="store_true", help="3 short rounds and one seed: does it work, not how fast is it")
+    add("--quick", action="store_true", help="3 short rounds, one seed, no large network: does it work, not how fast")
     add("--only", type=_pattern, metavar="REGEX", help="only tasks whose name matches")
     add("--peers", type=_peers, metavar="NAME,...", help=f"of {', '.join(sorted(set(CONTESTANTS) - {OURS}))}")
     add("--python", action="append", default=[], type=_python, metavar="NAME=PATH",

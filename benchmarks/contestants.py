@@ -23,25 +23,27 @@ class Contestant(NamedTuple):
 
 
 OURS = "fastconv"
+NETWORKS = ("networks-train", "networks-infer")
 TORCH_FORMATS = ("torch", "torch-cl")  # the two memory formats; a comparison takes the better one
 
 CONTESTANTS = {row.name: row for row in (
-    Contestant(OURS, "fastconv", "fastconv", ("conv", "pool", "train", "infer"), OURS),
+    Contestant(OURS, "fastconv", "fastconv", ("conv", "pool", "train", "infer", *NETWORKS), OURS),
     Contestant("fastconv-exact", "fastconv, exact", "fastconv", ("conv",), OURS,
                options={"precision": "exact"}, default=False),
     Contestant("fastconv-1", "fastconv, 1 thread", "fastconv", ("train",), OURS, threads=1, default=False),
     Contestant("fastconv-avx2", "fastconv, AVX2", "fastconv", ("train",), OURS,
                variables={"FASTCONV_ISA": "avx2"}, default=False),
-    Contestant("torch", "PyTorch", "torch", ("conv", "pool", "train", "infer"), "torch"),
-    Contestant("torch-cl", "PyTorch channels_last", "torch", ("conv", "pool", "train", "infer"), "torch",
+    Contestant("torch", "PyTorch", "torch", ("conv", "pool", "train", "infer", *NETWORKS), "torch"),
+    Contestant("torch-cl", "PyTorch channels_last", "torch", ("conv", "pool", "train", "infer", *NETWORKS), "torch",
                options={"channels_last": True}),
-    Contestant("torch-compile", "PyTorch compiled", "torch", ("train", "infer"), "torch",
+    Contestant("torch-compile", "PyTorch compiled", "torch", ("train", "infer", *NETWORKS), "torch",
                options={"compile": True}, default=False),
-    Contestant("keras-tf", "Keras/TensorFlow", "keras", ("train", "infer"), "keras-tf",
+    Contestant("keras-tf", "Keras/TensorFlow", "keras", ("train", "infer", *NETWORKS), "keras-tf",
                variables={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}),
-    Contestant("keras-jax", "Keras/JAX", "keras", ("train", "infer"), "keras-jax",
+    Contestant("keras-jax", "Keras/JAX", "keras", ("train", "infer", *NETWORKS), "keras-jax",
                variables={"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}),
-    Contestant("onnxruntime", "ONNX Runtime", "onnxruntime", ("infer",), "onnxruntime"),
+    Contestant("onnxruntime", "ONNX Runtime", "onnxruntime", ("infer", NETWORKS[1]), "onnxruntime"),
+    Contestant("openvino", "OpenVINO", "openvino", (NETWORKS[1],), "openvino"),
 )}  # fmt: skip
 
 

@@ -6,13 +6,13 @@ the order in which adapters return them, for input 0 of the ring (for training: 
 
 import numpy as np
 
-from . import data, shapes
+from . import data, network_reference, networks, shapes
 from .checks import TRAINING_STEPS
 
 
 def write(path, suite, task):
     """The reference of one task as the file `path`; returns the names of its passes."""
-    results = {"conv": _conv, "pool": _pool, "train": _train, "infer": _infer}[suite](task)
+    results = FUNCTIONS[suite](task)
     keyed = {f"{what}.{i}": array for what, arrays in results.items() for i, array in enumerate(arrays)}
     np.savez(path, **keyed)
     return list(results)
@@ -96,3 +96,23 @@ def _step(weights, images, labels):
     for name, gradient in gradients.items():
         weights[name] -= shapes.LEARNING_RATE * gradient
     return loss
+
+
+def _network_training(task):
+    return {"step": [np.array(networks.NETWORKS[task].losses)]}
+
+
+def _network_inference(task):
+    """Of the first and the last sample only: the walk is slow, and samples do not meet in inference."""
+    network = networks.NETWORKS[task]
+    weights, results = data.network_weights(network), {}
+    for size in networks.INFERENCE_BATCHES:
+        x, _ = data.network_batch(network, size, 0)
+        results[f"batch {size}"] = [network_reference.outputs(network, weights, data.ends(x))]
+    return results
+
+
+FUNCTIONS = {
+    "conv": _conv, "pool": _pool, "train": _train, "infer": _infer, "networks-train": _network_training,
+    "networks-infer": _network_inference,
+}  # fmt: skip

@@ -4,7 +4,7 @@ Reads results.py, measures nothing. Contract: ratios are the other's time over f
 losses are printed like wins; a time whose result was wrong is never printed, its error is.
 """
 
-from .contestants import CONTESTANTS, OURS, TORCH_FORMATS
+from .contestants import CONTESTANTS, NETWORKS, OURS, TORCH_FORMATS
 from .results import geomean
 from .shapes import EPOCH_STEPS, PASSES
 
@@ -77,6 +77,41 @@ def contestants(suite, results):
         print(f"Python's share of fastconv's step (its time outside the compiled kernels): "
               f"{100 * results.habits[OURS]['outside']:.1f} %\n")  # fmt: skip
     _failures(rows)
+
+
+def network(network, results):
+    """One whole network: one line a contestant, with its memory, for training and each batch of inference."""
+    rows = [row for suite in NETWORKS for row in results.suite(suite) if row.name == network.name]
+    for row in rows:
+        lines = []
+        for name in sorted(filter(row.has, row.seconds), key=row.time):
+            times = [1e3 * seconds for seconds in row.times(name)]
+            lines.append([CONTESTANTS[name].label, f"{1e3 * row.time(name):.2f}", f"{min(times):.2f}..{max(times):.2f}",
+                          f"{1e-9 * row.flops / row.time(name):.0f}", *_memory(row, name), *_ratio(row, [name])])  # fmt: skip
+        table([_title(network, row.what), "ms", "rounds", "GFLOP/s", "peak MB", "growth MB", "its/ours", "rounds"], lines)
+    _failures(rows)
+
+
+def networks(results):
+    """All networks, against the quickest peer of each; memory against the peer that takes least."""
+    summary = {}
+    lines = []
+    for row in (row for suite in NETWORKS for row in results.suite(suite)):
+        peers = [name for name in row.seconds if name != OURS]
+        best, least = row.best(peers), _leanest(row, peers)
+        if not row.has(OURS) or best is None:
+            continue
+        summary.setdefault(row.what, {})[row.name] = row.ratio(peers)
+        lines.append([f"{row.name} {row.what}", f"{1e3 * row.time(OURS):.2f}", f"{1e3 * row.time(best):.2f}",
+                      CONTESTANTS[best].label, *_ratio(row, peers), _memory(row, OURS)[1], _memory(row, least)[1],
+                      CONTESTANTS[least].label])  # fmt: skip
+    table(["network", "fastconv ms", "best peer ms", "best peer", "its/ours", "rounds", "growth MB", "least peer MB",
+           "least peer"], lines)  # fmt: skip
+    for what, ratios in summary.items():
+        worst = min(ratios, key=ratios.get)
+        print(f"{what:<8}  best peer / ours: geometric mean {geomean(ratios.values()):.2f}, worst {ratios[worst]:.2f} "
+              f"({worst}), slower in {sum(ratio < 1 for ratio in ratios.values())} of {len(ratios)}")  # fmt: skip
+    print("\npeak: the process's, above its data; growth: above the loaded framework, both without making the network\n")
 
 
 def limits(results):
@@ -162,6 +197,22 @@ def _failures(rows):
             if _is_wrong(row, name):
                 print(f"FAILED {row.name} {row.what}, {CONTESTANTS[name].label}: {row.failed[name]}")
     print()
+
+
+def _title(network, what):
+    return f"{network.name} {what} of {network.batch}" if what == "step" else f"{network.name} {what}"
+
+
+def _memory(row, name):
+    """[peak above the data, growth since the framework and the data were loaded] in MB."""
+    use = row.memory.get(name)
+    return [_megabytes(use["peak"] - use["data"]), _megabytes(use["peak"] - use["loaded"])] if use else ["-", "-"]
+
+
+def _leanest(row, names):
+    """Which of `names` grew least."""
+    grown = {name: row.memory[name]["peak"] - row.memory[name]["loaded"] for name in names if row.has(name)}
+    return min(grown, key=grown.get, default=None)
 
 
 def _megabytes(size):

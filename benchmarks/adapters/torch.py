@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from .. import data, shapes
+from .torch_networks import Walk
 
 aten = torch.ops.aten
 CONVS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -96,6 +97,41 @@ class Adapter:
             return torch.softmax(network(self.images(images)), dim=1).numpy()
 
         return {"call": call}
+
+    def native(self, x):
+        if self.channels_last and x.ndim == 3:
+            raise NotImplementedError("PyTorch has no channels_last format in 1D")
+        return self._first(x)
+
+    def network_training(self, network, weights, ring):
+        module = self._walk(network, weights).train()
+        optimizer = torch.optim.SGD(module.parameters(), lr=network.learning_rate)
+        ring = [(x, torch.from_numpy(labels)) for x, labels in ring]
+
+        def run(i):
+            x, labels = ring[i % len(ring)]
+            optimizer.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(module(x), labels)
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        return run
+
+    def network_inference(self, network, weights):
+        module = self._walk(network, weights).eval()
+
+        @torch.inference_mode()
+        def call(x):
+            return module(x)
+
+        return call, _last
+
+    def _walk(self, network, weights):
+        module = Walk(network, weights)
+        if self.channels_last:
+            module = module.to(memory_format=FORMATS[network.rank + 2])
+        return torch.compile(module) if self.compile else module
 
     def read(self, result):
         for tensor in result if isinstance(result, tuple) else (result,):
