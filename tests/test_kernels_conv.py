@@ -7,7 +7,7 @@ import pytest
 from helpers import Plain, check_op, covering, integers, label, largest, normal
 
 from fastconv import kernels
-from fastconv.kernels import Window
+from fastconv.kernels import Window, reference
 
 pytestmark = pytest.mark.usefixtures("exact")
 
@@ -16,7 +16,7 @@ ROWS = covering(
     rank=(1, 2, 3),
     stride=(1, 2, 3),
     dilation=(1, 2, 3),
-    padding=("valid", "same", 1, "pairs"),
+    padding=("valid", "same", 1, "pairs", "causal"),
     groups=(1, 2, 3),
     channels=CHANNELS,  # a group
     filters=CHANNELS,
@@ -34,10 +34,14 @@ def geometry(row):
     options = {
         "strides": row["stride"],
         "dilation_rate": row["dilation"],
-        "padding": tuple((axis, 2) for axis in range(rank)) if padding == "pairs" else padding,
+        "padding": tuple((axis, 2) for axis in range(rank)) if padding == "pairs" else _of_rank(padding, rank),
     }
     x = (row["batch"], *size, row["channels"] * row["groups"])
     return x, (*taps, row["channels"], row["filters"] * row["groups"]), options
+
+
+def _of_rank(padding, rank):
+    return "valid" if padding == "causal" and rank > 1 else padding
 
 
 def output(x, kernel, options):
@@ -54,6 +58,7 @@ def check_conv(x, kernel, dtype=np.float32, **options):
     check_op("conv_forward", x, kernel, kernel[-1:], terms=reduction + 1, dtype=dtype, **options)
     taps = int(np.prod(kernel[:-2]))
     check_op("conv_backward_input", y, kernel, Plain(x), terms=taps * kernel[-1], dtype=dtype, **options)
+    check_op("conv_backward_input", y, kernel, Plain(x), x[-1:], terms=taps * kernel[-1] + 1, dtype=dtype, **options)
     check_op("conv_backward_kernel", y, x, Plain(kernel), terms=int(np.prod(y[:-1])), dtype=dtype, **options)
     check_adjoint(x, kernel, y, dtype, options)
 
@@ -237,6 +242,38 @@ def test_denormals_are_flushed_and_the_float_mode_restored():
     assert (tiny * np.float32(0.5)).any()
 
 
+PACKED = [
+    ("conv_forward", (2, 9, 16), dict()),
+    ("conv_forward", (2, 9, 32), dict()),  # two groups
+    ("conv_backward_input", (2, 9, 36), dict()),
+    ("conv_backward_input", (2, 9, 36), dict(groups=2)),
+    ("conv_backward_input", (2, 9, 36), dict(strides=2)),
+    ("conv_backward_input", (2, 9, 36), dict(strides=2, padding=1)),
+    ("conv_backward_input", (2, 9, 36), dict(strides=3, padding=1)),
+    ("conv_backward_input", (2, 9, 36), dict(dilation_rate=2)),
+]
+
+
+def _transposing(strides=1, padding="valid", dilation_rate=1):
+    return strides, padding, None, dilation_rate
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+@pytest.mark.parametrize("second", [False, True])
+def test_one_kernel_keeps_packs_for_several_geometries(precision, second, isa):
+    kernels.set_precision(precision)
+    kernel, packs = normal((3, 16, 36), "f4"), kernels.Packs()
+    for name, shape, options in (PACKED[::-1] if second else PACKED) * 2:
+        x, arguments = normal(shape, "f4", 1), ()
+        if name == "conv_backward_input":
+            groups, given = options.get("groups", 1), {key: value for key, value in options.items() if key != "groups"}
+            made, _ = kernels.conv_transpose_geometry(shape, kernel.shape, *_transposing(**given), groups)
+            arguments = (made, normal(made[-1:], "f4", 2))
+        expected = getattr(reference, name)(x, kernel, *arguments, **options)
+        found = getattr(kernels, name)(x, kernel, *arguments, packs=packs, **options)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-4)
+
+
 X, KERNEL = (1, 8, 8, 4), (3, 3, 4, 6)
 ERRORS = [
     (ValueError, "x must have 3 or 4 or 5 dimensions", (8, 4), KERNEL, {}),
@@ -289,6 +326,8 @@ def test_dtypes_must_be_floats_and_agree():
 def test_gradients_check_the_shape_of_dy():
     with pytest.raises(ValueError, match=r"dy must have the output's shape, \(1, 6, 6, 6\); got \(1, 6, 6, 5\)"):
         kernels.conv_backward_input(np.zeros((1, 6, 6, 5), "f4"), np.zeros(KERNEL, "f4"), X)
+    with pytest.raises(ValueError, match="bias must have one entry a channel"):
+        kernels.conv_backward_input(np.zeros((1, 6, 6, 6), "f4"), np.zeros(KERNEL, "f4"), X, np.zeros(5, "f4"))
     with pytest.raises(ValueError, match="bias must have one entry a filter"):
         kernels.conv_forward(np.zeros(X, "f4"), np.zeros(KERNEL, "f4"), np.zeros(5, "f4"))
 

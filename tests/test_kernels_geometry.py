@@ -67,7 +67,7 @@ def test_sizes_of_scratch_never_wrap(algorithm, groups, dilation):
     pooled = np.ones(index.shape, "f4")
     runs = [
         lambda: _conv.conv_forward(x, kernel, None, y, window, groups, algorithm),
-        lambda: _conv.conv_backward_input(y, kernel, x, window, groups, algorithm),
+        lambda: _conv.conv_backward_input(y, kernel, None, x, window, groups, algorithm),
         lambda: _conv.conv_backward_kernel(y, x, dkernel, window, groups, algorithm),
     ]
     if algorithm == "direct":

@@ -98,6 +98,40 @@ def test_windows_of_more_than_256_taps(isa):
     check_pool(integers((1, 400, 3), "f4"), 300, strides=7)
 
 
+BINS = covering(
+    rank=(1, 2, 3), first=(1, 2, 5, 7, 12), second=(1, 3, 4, 10), channels=(1, 7, 16, 33, 70),
+    dtype=(np.float32, np.float64),
+)
+
+
+def check_adaptive(x, output_size):
+    """As check_pool."""
+    y, index = kernels.adaptive_max_pool_forward(x, output_size)
+    expected, places = reference.adaptive_max_pool_forward(x, output_size)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(index, places)
+    assert index.dtype == places.dtype
+    dy = integers(y.shape, x.dtype, 1)
+    dx = kernels.adaptive_max_pool_backward(dy, index, x.shape, output_size)
+    np.testing.assert_array_equal(dx, reference.adaptive_max_pool_backward(dy, index, x.shape, output_size))
+    tolerance = {"rtol": 0, "atol": 50 * np.finfo(x.dtype).eps}
+    y = kernels.adaptive_average_pool_forward(x, output_size)
+    np.testing.assert_allclose(y, reference.adaptive_average_pool_forward(x, output_size), **tolerance)
+    dx = kernels.adaptive_average_pool_backward(dy, x.shape, output_size)
+    np.testing.assert_allclose(dx, reference.adaptive_average_pool_backward(dy, x.shape, output_size), **tolerance)
+
+
+@pytest.mark.parametrize("row", BINS, ids=label)
+def test_adaptive_pooling_agrees_with_its_twin(row, isa):
+    """Bins that divide the input and bins that do not, more bins than cells; ties."""
+    output_size = (row["first"], row["second"], 3)[: row["rank"]]
+    check_adaptive(integers((2, *(10, 7, 5)[: row["rank"]], row["channels"]), row["dtype"]), output_size)
+
+
+def test_bins_of_more_than_256_cells(isa):
+    check_adaptive(integers((2, 40, 41, 5), "f4"), 2)
+
+
 @pytest.mark.parametrize("spatial", [(7,), (5, 6), (3, 4, 5), (30, 40), (1,)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_global_pooling_agrees_with_its_twin(spatial, dtype, isa):
@@ -164,6 +198,7 @@ ERRORS = [
     (ValueError, "at least one channel", (1, 8, 8, 0), 2, {}),
     (ValueError, "3 or 4 or 5 dimensions", (8, 8), 2, {}),
     (TypeError, "pool_size must be an integer", (1, 8, 8, 3), 2.0, {}),
+    (ValueError, "'same' or explicit; got 'causal'", (1, 8, 3), 2, {"padding": "causal"}),
 ]
 
 

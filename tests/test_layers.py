@@ -21,6 +21,32 @@ TABLE = [
     (lambda **k: layers.Conv2D(2, 3, padding=((2, 0), (0, 1)), activation="tanh", **k), (1, 4, 4, 1), (1, 4, 3, 2),
      [(3, 3, 1, 2), (2,)]),
     (lambda **k: layers.Conv3D(2, 2, **k), (1, 3, 3, 3, 1), (1, 2, 2, 2, 2), [(2, 2, 2, 1, 2), (2,)]),
+    (lambda **k: layers.Conv1D(3, 3, 2, "causal", dilation_rate=2, **k), (1, 7, 2), (1, 4, 3), [(3, 2, 3), (3,)]),
+    (lambda **k: layers.DepthwiseConv1D(2, padding="causal", depth_multiplier=2, **k), (2, 6, 3), (2, 6, 6),
+     [(2, 3, 2), (6,)]),
+    (lambda **k: layers.DepthwiseConv2D(3, 2, "same", activation="tanh", **k), (2, 5, 4, 3), (2, 3, 2, 3),
+     [(3, 3, 3, 1), (3,)]),
+    (lambda **k: layers.DepthwiseConv3D(2, use_bias=False, **k), (1, 3, 4, 3, 2), (1, 2, 3, 2, 2), [(2, 2, 2, 2, 1)]),
+    (lambda **k: layers.SeparableConv1D(4, 3, padding="causal", **k), (2, 6, 3), (2, 6, 4),
+     [(3, 3, 1), (1, 3, 4), (4,)]),
+    (lambda **k: layers.SeparableConv2D(4, (3, 2), 2, "same", depth_multiplier=2, **k), (1, 5, 4, 3), (1, 3, 2, 4),
+     [(3, 2, 3, 2), (1, 1, 6, 4), (4,)]),
+    (lambda **k: layers.SeparableConv3D(3, 2, use_bias=False, **k), (1, 3, 4, 3, 2), (1, 2, 3, 2, 3),
+     [(2, 2, 2, 2, 1), (1, 1, 1, 2, 3)]),
+    (lambda **k: layers.Conv1DTranspose(3, 2, dilation_rate=2, **k), (2, 4, 2), (2, 6, 3), [(2, 3, 2), (3,)]),
+    (lambda **k: layers.Conv2DTranspose(3, 3, 2, "same", **k), (1, 3, 4, 2), (1, 6, 8, 3), [(3, 3, 3, 2), (3,)]),
+    (lambda **k: layers.Conv2DTranspose(4, (3, 2), (2, 3), output_padding=(0, 1), groups=2, use_bias=False, **k),
+     (1, 3, 4, 2), (1, 7, 12, 4), [(3, 2, 2, 2)]),
+    (lambda **k: layers.Conv2DTranspose(2, 3, padding=1, activation="tanh", **k), (1, 4, 5, 3), (1, 4, 5, 2),
+     [(3, 3, 2, 3), (2,)]),
+    (lambda **k: layers.Conv3DTranspose(2, 2, 2, "valid", None, 1, **k), (1, 2, 3, 2, 2), (1, 5, 7, 5, 2),
+     [(2, 2, 2, 2, 2), (2,)]),
+    (lambda **k: layers.AdaptiveMaxPooling1D(3, **k), (2, 7, 2), (2, 3, 2), []),
+    (lambda **k: layers.AdaptiveMaxPooling2D((3, 2), **k), (1, 5, 4, 2), (1, 3, 2, 2), []),
+    (lambda **k: layers.AdaptiveMaxPooling3D(2, **k), (1, 5, 2, 3, 2), (1, 2, 2, 2, 2), []),
+    (lambda **k: layers.AdaptiveAveragePooling1D(4, **k), (2, 3, 2), (2, 4, 2), []),
+    (lambda **k: layers.AdaptiveAveragePooling2D(3, **k), (1, 5, 7, 2), (1, 3, 3, 2), []),
+    (lambda **k: layers.AdaptiveAveragePooling3D((1, 2, 3), **k), (1, 5, 4, 4, 2), (1, 1, 2, 3, 2), []),
     (lambda **k: layers.MaxPooling1D(**k), (2, 5, 2), (2, 2, 2), []),
     (lambda **k: layers.MaxPooling2D((2, 3), 1, "same", **k), (1, 4, 5, 2), (1, 4, 5, 2), []),
     (lambda **k: layers.MaxPooling3D(2, **k), (1, 4, 2, 3, 1), (1, 2, 1, 1, 1), []),
@@ -339,6 +365,19 @@ ERRORS = [
     (lambda: layers.Conv2D(8, 7)(np.zeros((1, 5, 5, 3))), ValueError, "larger than the padded input"),
     (lambda: layers.MaxPooling2D(7)(np.zeros((1, 5, 5, 3))), ValueError, "larger than the padded input"),
     (lambda: layers.MaxPooling2D(2, padding=1), ValueError, "'valid' or 'same'"),
+    (lambda: layers.MaxPooling1D(2, padding="causal"), ValueError, "'valid' or 'same'"),
+    (lambda: layers.Conv2D(8, 3, padding="causal"), ValueError, "padding must be 'valid', 'same', an int"),
+    (lambda: layers.DepthwiseConv2D(3, depth_multiplier=0), ValueError, "depth_multiplier must be a positive integer"),
+    (lambda: layers.DepthwiseConv2D(3, depthwise_regularizer="l2"), TypeError, "does not support"),
+    (lambda: layers.SeparableConv1D(0, 3), ValueError, "filters must be a positive integer"),
+    (lambda: layers.Conv2DTranspose(8, 3, padding="causal"), ValueError, "padding"),
+    (lambda: layers.Conv1DTranspose(8, 3, padding="causal"), ValueError, "'valid', 'same' or explicit; got 'causal'"),
+    (lambda: layers.Conv2DTranspose(8, 3, 2, output_padding=2), ValueError, r"less than strides, \(2, 2\)"),
+    (lambda: layers.Conv2DTranspose(8, 3, padding=3)(np.zeros((1, 2, 5, 3))), ValueError,
+     "would have -2 cells on spatial axis 0, of 2 cells and a kernel of 3: use less padding"),
+    (lambda: layers.Conv2DTranspose(9, 3, groups=2), ValueError, "multiple of groups"),
+    (lambda: layers.AdaptiveMaxPooling2D((3, 0)), ValueError, "output_size must be between 1"),
+    (lambda: layers.AdaptiveMaxPooling2D(3)(np.zeros((5, 5, 3))), ValueError, "AdaptiveMaxPooling2D expects"),
     (lambda: layers.Dropout(1.5), ValueError, "rate"),
     (lambda: layers.Dropout(0.5, seed=-1), ValueError, "seed"),
     (lambda: layers.ReLU(threshold=-1.0), ValueError, "threshold"),
@@ -354,7 +393,9 @@ def test_errors_say_what_to_do(program, kind, message):
 
 
 def test_a_built_layer_refuses_other_channels():
-    for layer, shape, other in ((layers.Conv2D(2, 3), (1, 5, 5, 3), (1, 5, 5, 4)), (layers.Dense(2), (1, 3), (1, 4))):
+    maps = layers.Conv2D(2, 3), layers.DepthwiseConv2D(3), layers.SeparableConv2D(2, 3), layers.Conv2DTranspose(2, 3)
+    cases = [(layer, (1, 5, 5, 3), (1, 5, 5, 4)) for layer in maps]
+    for layer, shape, other in (*cases, (layers.Dense(2), (1, 3), (1, 4))):
         layer(np.zeros(shape))
         with pytest.raises(ValueError, match=f"{layer.name!r}.*was built for 3"):
             layer(np.zeros(other))
@@ -365,6 +406,8 @@ def test_sizes_may_stay_open():
     assert layer.compute_output_shape((None, None, 7, 1)) == (None, None, 4, 2)
     layer.build((None, None, None, 1))
     assert layer(np.zeros((1, 9, 6, 1))).shape == (1, 5, 3, 2)
+    layer = layers.Conv2DTranspose(2, 3, strides=2, padding="same")
+    assert layer.compute_output_shape((None, None, 7, 1)) == (None, None, 14, 2)
 
 
 def test_aliases():

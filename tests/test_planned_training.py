@@ -27,6 +27,27 @@ STACKS = {
     "3d": ((6, 7, 8, 2), 8, lambda: [
         layers.Conv3D(8, 3, padding="same", activation="relu"), layers.MaxPooling3D(2), layers.Conv3D(8, 3, groups=8),
         layers.GlobalAveragePooling3D(), layers.Activation("softmax")]),
+    "separable": ((17, 18, 3), 7, lambda: [
+        layers.Conv2D(16, 3, strides=2, activation="relu"), layers.DepthwiseConv2D(3, padding="same"),
+        layers.SeparableConv2D(24, 3, depth_multiplier=2), layers.DepthwiseConv2D(3, 2, "same", depth_multiplier=2),
+        layers.AdaptiveMaxPooling2D((2, 3)), layers.AdaptiveAveragePooling2D(1), layers.Flatten(),
+        layers.Dense(7, activation="softmax")]),
+    "transposed": ((8, 9, 3), 4, lambda: [
+        layers.Conv2D(24, 3, strides=2, padding="same", activation="relu"),
+        layers.Conv2DTranspose(20, 3, padding="same", activation="relu"),
+        layers.Conv2DTranspose(16, 3, strides=2, padding="same", activation="relu"),
+        layers.Conv2DTranspose(16, 3, groups=16, use_bias=False), layers.Conv2DTranspose(8, 3, strides=2, groups=2),
+        layers.Conv2DTranspose(2, 4, strides=2), layers.AveragePooling2D(4), layers.Flatten(),
+        layers.Dense(4, activation="softmax")]),
+    "1d and causal": ((40, 3), 3, lambda: [
+        layers.Conv1D(16, 3, padding="causal", dilation_rate=2, activation="relu"),
+        layers.SeparableConv1D(16, 3, padding="causal"), layers.DepthwiseConv1D(3, strides=2, padding="causal"),
+        layers.Conv1DTranspose(18, 5, strides=2, output_padding=1), layers.AdaptiveAveragePooling1D(7),
+        layers.AdaptiveMaxPooling1D(2), layers.Flatten(), layers.Dense(3, activation="softmax")]),
+    "3d relatives": ((4, 5, 6, 2), 8, lambda: [
+        layers.SeparableConv3D(8, 2), layers.DepthwiseConv3D(3, padding="same", activation="relu"),
+        layers.Conv3DTranspose(17, 3, strides=2, padding="same"), layers.AdaptiveMaxPooling3D((3, 4, 5)),
+        layers.AdaptiveAveragePooling3D(2), layers.Flatten(), layers.Dense(8, activation="softmax")]),
     "nested": ((9, 9, 4), 5, lambda: [
         Sequential([layers.Conv2D(16, 3, dilation_rate=2), layers.ReLU()]), layers.Conv2D(5, 1, use_bias=False),
         layers.GlobalMaxPooling2D(), layers.Softmax()]),

@@ -19,6 +19,10 @@ STACKS = {
     "3d": ((6, 7, 8, 2), lambda: [
         layers.Conv3D(8, 3, padding="same", activation="relu"), layers.Conv3D(8, 3, groups=8),
         layers.MaxPooling3D(2), layers.GlobalAveragePooling3D(), layers.Activation("log_softmax")]),
+    "relatives": ((9, 8, 4), lambda: [
+        layers.SeparableConv2D(20, 3, depth_multiplier=2, activation="relu"), layers.DepthwiseConv2D(3, padding="same"),
+        layers.Conv2DTranspose(18, 3, strides=2, padding="same", activation="relu"), layers.Conv2DTranspose(17, 3),
+        layers.Conv2DTranspose(2, 4, 2), layers.AdaptiveMaxPooling2D((3, 5)), layers.AdaptiveAveragePooling2D(2)]),
     "nested": ((9, 9, 4), lambda: [
         Sequential([layers.Conv2D(16, 3, dilation_rate=2), layers.ReLU()]), layers.Conv2D(5, 1, use_bias=False),
         layers.Flatten(), layers.Softmax()]),

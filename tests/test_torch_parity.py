@@ -54,6 +54,49 @@ def test_convolution(row):
     assert_close(c.grad, tb.grad.numpy(), dy.size)
 
 
+TRANSPOSED = covering(
+    rank=(1, 2, 3), stride=(1, 2, 3), dilation=(1, 2), padding=(0, 1), more=(0, 1), groups=(1, 2), channels=(1, 3, 16),
+    filters=(1, 5, 17), taps=(2, 3), dtype=(np.float32, np.float64),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TRANSPOSED, ids=label)
+def test_transposed_convolution(row):
+    rank, more = row["rank"], min(row["more"], row["stride"] - 1)
+    x = normal((2, *(3 + axis for axis in range(rank)), row["channels"] * row["groups"]), row["dtype"])
+    kernel = normal((row["taps"],) * rank + (row["filters"], row["channels"] * row["groups"]), row["dtype"], 1)
+    bias = normal((row["filters"] * row["groups"],), row["dtype"], 2)
+    a, b, c = (Tensor(array, requires_grad=True) for array in (x, kernel, bias))
+    y = ops.conv_transpose(
+        a, b, row["stride"], row["padding"], more, dilation_rate=row["dilation"], groups=row["groups"], bias=c
+    )
+    tx, tk, tb = theirs(x), theirs(kernel, True), torch.tensor(bias, requires_grad=True)
+    transpose = getattr(F, f"conv_transpose{rank}d")
+    expected = transpose(tx, tk, tb, row["stride"], row["padding"], more, row["groups"], row["dilation"])
+    assert_close(y.numpy(), ours(expected), kernel.size)
+    dy = normal(y.shape, row["dtype"], 3)
+    y.backward(dy)
+    expected.backward(theirs(dy).detach())
+    assert_close(a.grad, ours(tx.grad), kernel.size)
+    assert_close(b.grad, ours(tk.grad, True), dy.size)
+    assert_close(c.grad, tb.grad.numpy(), dy.size)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_adaptive_pooling(kind, rank, size):
+    x = normal((2, *(6 + axis for axis in range(rank)), 5), np.float64)
+    a, tx = Tensor(x, requires_grad=True), theirs(x)
+    y = getattr(ops, f"adaptive_{kind}_pool")(a, size)
+    expected = getattr(F, f"adaptive_{kind.replace('average', 'avg')}_pool{rank}d")(tx, size)
+    assert_close(y.numpy(), ours(expected), 10)
+    dy = normal(y.shape, np.float64, 3)
+    y.backward(dy)
+    expected.backward(theirs(dy).detach())
+    assert_close(a.grad, ours(tx.grad), 30)
+
+
 @pytest.mark.parametrize("row", POOL, ids=label)
 @pytest.mark.parametrize("kind", ["max", "average"])
 def test_pooling(row, kind):

@@ -26,6 +26,7 @@ from .conv import (
     conv_backward_kernel,
     conv_forward,
     conv_geometry,
+    conv_transpose_geometry,
     dense_backward_input,
     dense_backward_kernel,
     dense_forward,
@@ -76,6 +77,10 @@ from .norm import (
 )
 from .maps import MAPS, add_into, combine, map_backward, map_forward, reduce, reduce_products
 from .pool import (
+    adaptive_average_pool_backward,
+    adaptive_average_pool_forward,
+    adaptive_max_pool_backward,
+    adaptive_max_pool_forward,
     average_pool_backward,
     average_pool_forward,
     global_average_pool_backward,
@@ -84,6 +89,7 @@ from .pool import (
     global_max_pool_forward,
     max_pool_backward,
     max_pool_forward,
+    pool_geometry,
 )
 from .random import dropout_backward, dropout_forward, random_normal, random_uniform
 from .rows import (

@@ -29,5 +29,6 @@ cdef inline bint inside(const fc_axis* a) noexcept nogil:
 
 cdef ptrdiff_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t columns)
 cdef void contiguous(ptrdiff_t* step, const fc_axis* axis, ptrdiff_t pixel)
-cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs)
+cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs,
+                        ptrdiff_t offset=*)
 cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1

@@ -6,6 +6,7 @@ of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.
 How the work is cut depends on shapes alone, never on the number of threads.
 """
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
@@ -119,16 +120,20 @@ cdef int samples_as_columns(fc_conv* job, ptrdiff_t block) except -1:
     return 0
 
 
-cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs):
+cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs,
+                        ptrdiff_t offset=0):
     """Packs the weights and the bias, or takes what `packs` (or None) keeps of them; the Blocks, which must outlive the
-    job."""
+    job. `offset` is that of the pack's first weight in the kernel."""
+    pack.groups, pack.channels, pack.filters = job.groups, job.channels, job.filters
+    # All that says which weights are packed, and how: one kernel may serve convolutions of several geometries.
+    key = None if packs is None else (
+        <size_t>tiles, offset, PyBytes_FromStringAndSize(<char*>&pack.groups, <char*>(pack + 1) - <char*>&pack.groups))
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes
     cdef ptrdiff_t depth = pack.taps[0] * pack.taps[1] * pack.taps[2] * job.channels
-    cdef tuple found = None if packs is None else packs.get(<size_t>tiles)
+    cdef tuple found = None if packs is None else packs.get(key)
     cdef bint ready = found is not None
     if not ready:
         found = Block(product(job.groups, lanes, depth, itemsize)), Block(product(job.groups, lanes, itemsize))
-    pack.groups, pack.channels, pack.filters = job.groups, job.channels, job.filters
     job.packed = pack.packed = (<Block>found[0]).data
     job.packed_bias = pack.packed_bias = (<Block>found[1]).data
     if ready:
@@ -136,11 +141,12 @@ cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrd
     run(tiles.conv_pack, pack, sizeof(fc_pack), job.groups * blocks(lanes, tiles.panel),
         <double>PACK_WORK * job.groups * lanes * depth)
     if packs is not None:
-        packs.keep(<size_t>tiles, found, product(job.groups, lanes, depth + 1, itemsize))
+        packs.keep(key, found, product(job.groups, lanes, depth + 1, itemsize))
     return found
 
 
-cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs=None) except -1:
+cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs=None,
+                    ptrdiff_t offset=0) except -1:
     """Packs the weights and convolves; both jobs are filled but for the packed buffers and the cut into tiles."""
     cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes
     cdef ptrdiff_t depth = pack.taps[0] * pack.taps[1] * pack.taps[2] * job.channels
@@ -151,7 +157,7 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     cdef size_t scratch = 0
     contiguous(job.x_step, axis, job.groups * job.channels)
     samples_as_columns(job, tiles.block)
-    packed = pack_weights(tiles, pack, job, itemsize, packs)
+    packed = pack_weights(tiles, pack, job, itemsize, packs, offset)
 
     job.far = tiles.panel * itemsize % LINE == 0 and is_far(
         job.y, outputs * job.groups * job.filters * itemsize, job.filters * itemsize)
@@ -247,7 +253,8 @@ cdef Phase phase_of(const fc_axis* a, ptrdiff_t first):
     return p
 
 
-cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, dx, const fc_axis* axis, ptrdiff_t batch) except -1:
+cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, bias, dx, const fc_axis* axis,
+                                ptrdiff_t batch) except -1:
     """dx for few channels: dy times the kernel with (tap, channel) as its lanes, added up."""
     cdef ptrdiff_t itemsize = dy.itemsize, filters = kernel.shape[-1], channels = kernel.shape[-2], taps = taps_of(axis)
     cdef ptrdiff_t lanes = blocks(taps * channels, tiles.lanes) * tiles.lanes
@@ -265,6 +272,7 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, dx, const fc_
 
     job.dy, job.packed, job.zeros, job.dx = address(dy), packed.data, zeros.data, address(dx, True)
     job.channels, job.filters = channels, filters
+    job.bias = NULL if bias is None else address(bias)
     # Blocks of dx make enough tiles, but dy at their edges is multiplied again: none is smaller than some windows.
     cdef ptrdiff_t high = (axis[1].taps - 1) * axis[1].dilation + 1, wide = (axis[2].taps - 1) * axis[2].dilation + 1
     cdef ptrdiff_t cuts = max(1, min(blocks(TILES, batch), axis[1].input // (2 * high)))
@@ -277,8 +285,9 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, dx, const fc_
                product(job.block, lanes, itemsize))
 
 
-def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
-    """dx = the gradient of x: for each phase of the strides, dy convolved with the flipped, transposed kernel."""
+def conv_backward_input(dy, kernel, bias, dx, window, ptrdiff_t groups, algorithm, packs=None):
+    """dx = the gradient of x: for each phase of the strides, dy convolved with the flipped, transposed kernel; plus the
+    bias, which may be None. `packs` keeps the packed weights of direct tiles."""
     cdef const fc_tiles* tiles = tiles_of(dy)
     cdef fc_axis axis[3]
     cdef Phase phase[3]
@@ -298,10 +307,10 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
     job.x = address(dy)
     cdef ptrdiff_t batch = read_axes(axis, window, dy.shape[0])
     if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:
-        scatter_backward_input(tiles, dy, kernel, dx, axis, batch)
+        scatter_backward_input(tiles, dy, kernel, bias, dx, axis, batch)
         return
     job.groups, job.channels, job.filters = groups, filters // groups, channels
-    pack.bias = NULL
+    pack.bias = NULL if bias is None else address(bias)
     pack.filter_step, pack.channel_step, pack.group_step = filters, 1, filters // groups
     step = channels * filters
     dx_step[3] = channels * groups
@@ -331,7 +340,8 @@ def conv_backward_input(dy, kernel, dx, window, ptrdiff_t groups, algorithm):
                         pack.taps[i] = job.axis[i].taps = i != 0
                         job.axis[i].start = 0
                 if algorithm not in GROUPED:
-                    run_packed(tiles, &pack, &job, itemsize)
+                    offset = <const char*>pack.weights - weights
+                    run_packed(tiles, &pack, &job, itemsize, packs, offset)
                     continue
                 if algorithm == "depthwise" and axis[0].stride == axis[1].stride == axis[2].stride == 1:
                     run_depthwise(tiles, &pack, &job)

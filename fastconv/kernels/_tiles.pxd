@@ -64,6 +64,7 @@ cdef extern from "tiles.h" nogil:
         const void* dy
         const void* packed
         const void* zeros
+        const void* bias
         void* dx
         fc_axis axis[3]
         ptrdiff_t channels, filters

@@ -62,7 +62,8 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
     cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles)
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
     cdef ptrdiff_t size = product(points, plane(tiles, job.channels, job.filters), itemsize)
-    cdef Block transformed = None if packs is None else packs.get((<size_t>tiles, outputs))
+    key = <size_t>tiles, outputs, job.channel_step  # the step tells a flipped kernel
+    cdef Block transformed = None if packs is None else packs.get(key)
     cdef bint ready = transformed is not None
     if not ready:
         transformed = Block(size)
@@ -71,7 +72,7 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
         run(tiles.winograd_weights, job, sizeof(fc_winograd),
             blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS), 16.0 * points * job.channels * lanes)
         if packs is not None:
-            packs.keep((<size_t>tiles, outputs), transformed, size)
+            packs.keep(key, transformed, size)
 
     cdef ptrdiff_t most = BUDGET // product(points, job.channels + lanes, itemsize)
     cdef ptrdiff_t count = blocks(all, max(most, 4 * tiles.block))
@@ -106,14 +107,15 @@ def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=F
     run_winograd(tiles_of(x), &job, outputs, x.itemsize, packs)
 
 
-def winograd_backward_input(dy, kernel, dx, window, outputs):
-    """dx = dy convolved with the flipped, transposed kernel."""
+def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None):
+    """dx = dy convolved with the flipped, transposed kernel, plus the bias, which may be None. `packs` as above."""
     cdef fc_winograd job
     cdef fc_axis axis
     cdef int i
     cdef ptrdiff_t step
     cdef const char* weights = <const char*>address(kernel)
-    job.x, job.y, job.bias, job.index = address(dy), address(dx, True), NULL, NULL
+    job.x, job.y, job.index = address(dy), address(dx, True), NULL
+    job.bias = NULL if bias is None else address(bias)
     job.batch, job.channels, job.filters = dy.shape[0], kernel.shape[-1], kernel.shape[-2]
     job.channel_step, job.filter_step = 1, job.channels
     job.relu = False
@@ -127,7 +129,7 @@ def winograd_backward_input(dy, kernel, dx, window, outputs):
         step *= axis.taps
         job.pool[i] = 0
     job.weights = weights
-    run_winograd(tiles_of(dy), &job, outputs, dy.itemsize)
+    run_winograd(tiles_of(dy), &job, outputs, dy.itemsize, packs)
 
 
 def winograd_backward_kernel(dy, x, dkernel, window, outputs):

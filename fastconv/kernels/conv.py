@@ -17,7 +17,7 @@ from . import _conv, _tiles, _winograd
 from .algorithms import PASSES, Problem, choose
 from .arrays import checked, empty, same_shape
 from .geometry import Window, cached, per_axis
-from .rows import relu_forward
+from .rows import bias_forward, relu_forward
 from .unfold import fold, unfold
 
 RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
@@ -52,24 +52,31 @@ def conv_forward(
 
 
 def conv_backward_input(
-    dy, kernel, input_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None,
+    dy, kernel, input_shape, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None,
+    packs=None,
 ):  # fmt: skip
-    """dx, of input_shape (N, *spatial, C): the gradient of x, given y's."""
+    """dx, of input_shape (N, *spatial, C): the gradient of x, given y's; plus bias (C,) where given, which makes it a
+    transposed convolution. `packs` as conv_forward's."""
     dy = checked("dy", dy, RANKS)
     kernel = checked("kernel", kernel, dy.ndim, like=dy)
     input_shape = _shape("input_shape", input_shape, dy.ndim)
     window, groups = conv_geometry(input_shape, kernel.shape, strides, padding, dilation_rate, groups)
     same_shape("dy", dy, (input_shape[0], *window.output, kernel.shape[-1]), "the output's shape")
-    choice = _choose("backward_input", window, input_shape, kernel.shape, groups, algorithm)
+    if bias is not None:
+        bias = checked("bias", bias, 1, like=dy)
+        same_shape("bias", bias, input_shape[-1:], "one entry a channel")
+    choice = _choose("backward_input", window, input_shape, kernel.shape, groups, algorithm, packs is not None)
     if not input_shape[0]:
         return empty(input_shape, dy.dtype)
     compact = window.compact
     dx = empty((input_shape[0], *compact.input, input_shape[-1]), dy.dtype)
+    start = bias if compact is window else None  # cells that are folded together would have it several times
     if choice.outputs:
-        _winograd.winograd_backward_input(dy, kernel, dx, compact, choice.outputs)
+        _winograd.winograd_backward_input(dy, kernel, start, dx, compact, choice.outputs, packs)
     else:
-        _conv.conv_backward_input(dy, kernel, dx, compact, groups, choice.name)
-    return fold(dx, window)
+        _conv.conv_backward_input(dy, kernel, start, dx, compact, groups, choice.name, packs)
+    dx = fold(dx, window)
+    return dx if start is bias else bias_forward(dx, bias)
 
 
 def conv_backward_kernel(
@@ -132,8 +139,8 @@ def dense_backward_kernel(dy, x):
     return conv_backward_kernel(_pixels(dy), _pixels(x), (1, x.shape[-1], dy.shape[-1]))[0]
 
 
-def _choose(kind, window, x_shape, kernel_shape, groups, algorithm):
-    return choose(Problem(kind, window.compact, x_shape[0], x_shape[-1], kernel_shape[-1], groups), algorithm)
+def _choose(kind, window, x_shape, kernel_shape, groups, algorithm, packed=False):
+    return choose(Problem(kind, window.compact, x_shape[0], x_shape[-1], kernel_shape[-1], groups), algorithm, packed)
 
 
 def _pixels(x):
@@ -146,6 +153,23 @@ def _shape(name, shape, ndim) -> tuple[int, ...]:
     if not hasattr(shape, "__len__") or len(shape) != ndim:
         raise ValueError(f"{name} must have {ndim} entries; got {shape!r}.")
     return per_axis(name, shape, ndim, low=0)
+
+
+@cached
+def conv_transpose_geometry(x_shape, kernel_shape, strides, padding, output_padding, dilation_rate, groups):
+    """The output's shape of a transposed convolution of x with kernel (*taps, C / groups, K), K being x's channels, and
+    the Window of the convolution whose backward pass it is; raises ValueError where the shapes do not fit."""
+    per_group, filters = kernel_shape[-2:]
+    groups = per_axis("groups", groups, 1)[0]
+    if x_shape[-1] != filters or filters < 1 or per_group < 1:
+        raise ValueError(
+            f"x has {x_shape[-1]} channels and kernel has shape {tuple(kernel_shape)}: its last axis must be x's "
+            "channels and the one before the output's, of a group; none may be 0."
+        )
+    if filters % groups:
+        raise ValueError(f"x has {filters} channels; they must be a multiple of groups, {groups}.")
+    window = Window.transposed(x_shape[1:-1], kernel_shape[:-2], strides, padding, output_padding, dilation_rate)
+    return (x_shape[0], *window.input, per_group * groups), window
 
 
 @cached

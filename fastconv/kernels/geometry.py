@@ -7,6 +7,9 @@ they are made: a Window that exists is one that the kernels may run.
 With `e = (kernel - 1) * dilation + 1`, an axis has `output = (low + input + high - e) // stride + 1`, and tap `t`
 of output `o` reads input `o * stride + t * dilation - low`. Padding adds at most 2**31 - 1 cells to an axis; so all of
 these numbers fit 64 bits. Their products over the axes need not: see `product` in _memory.pxd.
+
+An axis of stride 0, for pooling alone, has bins: output `o` reads the inputs from `o * input // output` up to
+`ceil((o + 1) * input / output)`; `kernel` is the largest bin.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, wraps
+from math import gcd
 
 _LIMIT = 2**31 - 1
 REACH = 8  # times the cells that there are, past which windows reach far
@@ -61,7 +65,8 @@ class Window:
 
         `input` and `kernel` are tuples of one length (1, 2 or 3); `strides` and `dilation_rate` an int or one int an
         axis; `padding` is "valid" (none), "same" (Keras' rule: `output = ceil(input / stride)`, the odd cell at the
-        end), an int for every side, or one `(low, high)` pair an axis. Raises ValueError or TypeError otherwise.
+        end), "causal" (one axis only: all of "same"'s cells at the start, so that no output reads what comes after
+        it), an int for every side, or one `(low, high)` pair an axis. Raises ValueError or TypeError otherwise.
         """
         rank = len(input)
         return _window(
@@ -71,6 +76,31 @@ class Window:
             _padding(padding, rank),
             per_axis("dilation_rate", dilation_rate, rank),
         )
+
+    @staticmethod
+    def transposed(input, kernel, strides=1, padding="valid", output_padding=None, dilation_rate=1) -> Window:
+        """The window whose backward pass is the transposed convolution of these sizes: its `output` is `input`, and its
+        `input` what the transposed convolution makes, of which each side's `padding` is cut off.
+
+        By Keras' rules: "valid" makes `(input - 1) * stride + max(e, stride)` cells and "same" `input * stride`; with
+        an `output_padding`, at the end and less than the stride, they are `(input - 1) * stride + e + output_padding` and
+        `(input - 1) * stride + e % 2 + output_padding`. Explicit paddings make
+        `(input - 1) * stride + e - low - high + output_padding`, where None is 0.
+        """
+        rank = len(input)
+        return _transposed(
+            tuple(input),
+            per_axis("kernel_size", kernel, rank),
+            per_axis("strides", strides, rank),
+            _padding(padding, rank),
+            None if output_padding is None else per_axis("output_padding", output_padding, rank, low=0),
+            per_axis("dilation_rate", dilation_rate, rank),
+        )
+
+    @staticmethod
+    def bins(input, output) -> Window:
+        """The window of adaptive pooling: `output` bins an axis, of equal sizes or of sizes that differ by one cell."""
+        return _bins(tuple(input), per_axis("output_size", output, len(input)))
 
     @cached_property
     def compact(self) -> Window:
@@ -136,27 +166,28 @@ def _integer(value) -> int:
 
 def _padding(padding, rank: int):
     if isinstance(padding, str):
-        if padding.lower() in ("valid", "same"):
+        if padding.lower() in ("valid", "same") or padding.lower() == "causal" and rank == 1:
             return padding.lower()
     elif not hasattr(padding, "__len__"):
         return tuple((p, p) for p in per_axis("padding", padding, rank, low=0))
     elif len(padding) == rank and all(hasattr(pair, "__len__") and len(pair) == 2 for pair in padding):
         return tuple(per_axis("padding", pair, 2, low=0) for pair in padding)
+    causal = " 'causal'," if rank == 1 else ""
     raise ValueError(
-        f"padding must be 'valid', 'same', an int for every side, or {rank} (low, high) pairs, one a spatial axis; "
-        f"got {padding!r}."
+        f"padding must be 'valid', 'same',{causal} an int for every side, or {rank} (low, high) pairs, one a spatial "
+        f"axis; got {padding!r}."
     )
 
 
 @lru_cache(maxsize=4096)
 def _window(input, kernel, strides, padding, dilation) -> Window:
-    for axis, size in enumerate(input):
-        if size < 1:
-            raise ValueError(f"The input has {size} cells on spatial axis {axis}; at least 1 is needed.")
-    extents = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
+    _check_cells(input)
+    extents = _extents(kernel, dilation)
     asked = padding
     if padding == "valid":
         padding = ((0, 0),) * len(input)
+    elif padding == "causal":
+        padding = ((extents[0] - 1, 0),)
     elif padding == "same":
         padding = tuple(_same(n, e, s) for n, e, s in zip(input, extents, strides))
     output = []
@@ -175,13 +206,70 @@ def _window(input, kernel, strides, padding, dilation) -> Window:
     steps = [min(s, n + e) if o == 1 else s for s, n, e, o in zip(strides, input, extents, output)]
     gaps = [d if taps > 1 else 1 for d, taps in zip(dilation, kernel)]
     starts = [-low for low, _ in padding]
-    axes = (1, 1, 1, 1, 1, 0) * (3 - len(input)) + sum(zip(input, output, kernel, steps, gaps, starts), ())
-    return Window(input, kernel, strides, padding, dilation, tuple(output), axes)
+    return Window(input, kernel, strides, padding, dilation, tuple(output), _axes(input, output, kernel, steps, gaps, starts))
+
+
+@lru_cache(maxsize=4096)
+def _transposed(input, kernel, strides, padding, output_padding, dilation) -> Window:
+    _check_cells(input)
+    if padding == "causal":
+        raise ValueError("padding of a transposed convolution must be 'valid', 'same' or explicit; got 'causal'.")
+    added = (None,) * len(input) if output_padding is None else output_padding
+    if any(more is not None and more >= stride for more, stride in zip(added, strides)):
+        raise ValueError(f"output_padding must be less than strides, {strides}, on each axis; got {output_padding}.")
+    made, cuts = [], []
+    for axis, (size, extent, stride, more) in enumerate(zip(input, _extents(kernel, dilation), strides, added)):
+        low, high = _cut(extent, stride, padding, more) if isinstance(padding, str) else padding[axis]
+        if not isinstance(padding, str):
+            high -= more or 0
+        made.append((size - 1) * stride + extent - low - high)
+        cuts.append((low, max(high, 0)))  # cells added at the end are read by no window
+        if made[-1] < 1:
+            raise ValueError(
+                f"The transposed convolution would have {made[-1]} cells on spatial axis {axis}, of {size} cells and a "
+                f"kernel of {kernel[axis]}: use less padding, a larger output_padding or a larger kernel."
+            )
+    return _window(tuple(made), kernel, strides, tuple(cuts), dilation)
+
+
+def _cut(extent: int, stride: int, padding: str, more) -> tuple[int, int]:
+    """The cells that a transposed convolution cuts off at the start and at the end (negative: adds), as Keras."""
+    if padding == "valid":
+        return 0, -(max(stride - extent, 0) if more is None else more)
+    # Of the 2 * (extent - 1) cells around each cell's own:
+    kept = stride + extent - 2 if more is None else extent + extent % 2 - 2 + more
+    low = max(extent - 1 - (kept + 1) // 2, 0)
+    return low, 2 * (extent - 1) - kept - low
+
+
+@lru_cache(maxsize=4096)
+def _bins(input, output) -> Window:
+    _check_cells(input)
+    pairs = list(zip(input, output))
+    kernel = tuple((size + count - gcd(size, count) - 1) // count + 1 for size, count in pairs)
+    strides = tuple(0 if size % count else size // count for size, count in pairs)
+    ones, zeros = (1,) * len(input), (0,) * len(input)
+    axes = _axes(input, output, kernel, strides, ones, zeros)
+    return Window(input, kernel, strides, tuple(zip(zeros, zeros)), ones, output, axes)
+
+
+def _axes(*fields) -> tuple[int, ...]:
+    return (1, 1, 1, 1, 1, 0) * (3 - len(fields[0])) + sum(zip(*fields), ())
+
+
+def _check_cells(input) -> None:
+    for axis, size in enumerate(input):
+        if size < 1:
+            raise ValueError(f"The input has {size} cells on spatial axis {axis}; at least 1 is needed.")
+
+
+def _extents(kernel, dilation) -> tuple[int, ...]:
+    return tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation))
 
 
 def _too_much(padding, axis: int, added: int, taps: int, extent: int) -> str:
     cause, fix = "", "less padding"
-    if padding == "same":
+    if padding in ("same", "causal"):
         cause, fix = f", whose window of size {taps} is dilated to {extent}", "a smaller dilation_rate"
     return (
         f"padding={padding!r} adds {added} cells to spatial axis {axis}{cause}; at most {_LIMIT} can be added. "

@@ -24,50 +24,41 @@ def max_pool_forward(x, pool_size, *, strides=None, padding="valid"):
     index is uint8 for windows of up to 256 taps, else int32.
     """
     x = checked("x", x, RANKS)
-    return _max_forward(x, _window(x.shape, pool_size, strides, padding))
+    return _max_forward(x, pool_geometry(x.shape, pool_size, strides, padding))
 
 
 def max_pool_backward(dy, index, input_shape, pool_size, *, strides=None, padding="valid"):
     """dx, of input_shape: each window's gradient goes to the cell that won it."""
     dy = checked("dy", dy, RANKS)
     input_shape = _shape("input_shape", input_shape, dy.ndim)
-    return _max_backward(dy, index, input_shape, _window(input_shape, pool_size, strides, padding))
+    return _max_backward(dy, index, input_shape, pool_geometry(input_shape, pool_size, strides, padding))
 
 
 def average_pool_forward(x, pool_size, *, strides=None, padding="valid"):
     """y: the mean of each window's real cells."""
     x = checked("x", x, RANKS)
-    window = _window(x.shape, pool_size, strides, padding)
-    y = empty((x.shape[0], *window.output, x.shape[-1]), x.dtype)
-    if y.size:
-        _pool.average_pool_forward(x, y, window)
-    return y
+    return _average_forward(x, pool_geometry(x.shape, pool_size, strides, padding))
 
 
 def average_pool_backward(dy, input_shape, pool_size, *, strides=None, padding="valid"):
     """dx, of input_shape: each window's gradient is shared evenly by its real cells."""
     dy = checked("dy", dy, RANKS)
     input_shape = _shape("input_shape", input_shape, dy.ndim)
-    window = _window(input_shape, pool_size, strides, padding)
-    same_shape("dy", dy, (input_shape[0], *window.output, input_shape[-1]), "the output's shape")
-    dx = empty(input_shape, dy.dtype)
-    if dx.size:
-        _pool.average_pool_backward(dy, dx, window)
-    return dx
+    return _average_backward(dy, input_shape, pool_geometry(input_shape, pool_size, strides, padding))
 
 
 def global_max_pool_forward(x):
     """(y, index): the maxima over all spatial axes, (N, C), and their flat spatial positions, with
     the dtype of max_pool_forward's index."""
     x = checked("x", x, RANKS)
-    y, index = _max_forward(x, _window(x.shape, x.shape[1:-1], None, "valid"))
+    y, index = _max_forward(x, pool_geometry(x.shape, x.shape[1:-1], None, "valid"))
     return _flat(y), _flat(index)
 
 
 def global_max_pool_backward(dy, index, input_shape):
     """dx, of input_shape, from dy and index of shape (N, C)."""
     dy, spread, shape = _spread(dy, input_shape)
-    window = _window(shape, shape[1:-1], None, "valid")
+    window = pool_geometry(shape, shape[1:-1], None, "valid")
     same_shape("index", index, dy.shape, "dy's shape")
     return _max_backward(spread, index.reshape(spread.shape), shape, window)
 
@@ -82,6 +73,48 @@ def global_average_pool_backward(dy, input_shape):
     """dx, of input_shape, from dy of shape (N, C)."""
     _, spread, shape = _spread(dy, input_shape)
     return average_pool_backward(spread, shape, shape[1:-1])
+
+
+def adaptive_max_pool_forward(x, output_size):
+    """(y, index): the maxima of output_size bins an axis (see Window.bins), and the cell that won each, counted from
+    its bin's first in C order over the largest bin."""
+    x = checked("x", x, RANKS)
+    return _max_forward(x, _bins(x.shape, output_size))
+
+
+def adaptive_max_pool_backward(dy, index, input_shape, output_size):
+    """dx, of input_shape: each bin's gradient goes to the cell that won it."""
+    dy = checked("dy", dy, RANKS)
+    input_shape = _shape("input_shape", input_shape, dy.ndim)
+    return _max_backward(dy, index, input_shape, _bins(input_shape, output_size))
+
+
+def adaptive_average_pool_forward(x, output_size):
+    """y: the means of output_size bins an axis."""
+    x = checked("x", x, RANKS)
+    return _average_forward(x, _bins(x.shape, output_size))
+
+
+def adaptive_average_pool_backward(dy, input_shape, output_size):
+    """dx, of input_shape: each bin's gradient is shared evenly by its cells."""
+    dy = checked("dy", dy, RANKS)
+    input_shape = _shape("input_shape", input_shape, dy.ndim)
+    return _average_backward(dy, input_shape, _bins(input_shape, output_size))
+
+
+def _average_forward(x, window):
+    y = empty((x.shape[0], *window.output, x.shape[-1]), x.dtype)
+    if y.size:
+        _pool.average_pool_forward(x, y, window)
+    return y
+
+
+def _average_backward(dy, input_shape, window):
+    same_shape("dy", dy, (input_shape[0], *window.output, input_shape[-1]), "the output's shape")
+    dx = empty(input_shape, dy.dtype)
+    if dx.size:
+        _pool.average_pool_backward(dy, dx, window)
+    return dx
 
 
 def _max_forward(x, window):
@@ -108,18 +141,37 @@ def _index_dtype(window):
 
 
 @cached
-def _window(shape, pool_size, strides, padding) -> Window:
+def _bins(shape, output_size) -> Window:
+    _check_channels(shape)
+    window = Window.bins(shape[1:-1], output_size)
+    _check_cells("a bin", window.kernel)
+    return window
+
+
+@cached
+def pool_geometry(shape, pool_size, strides, padding) -> Window:
+    """The Window of pooling an array of this shape; raises ValueError where they do not fit."""
     rank = len(shape) - 2
-    if shape[-1] < 1:
-        raise ValueError(f"x must have at least one channel; got shape {tuple(shape)}.")
+    _check_channels(shape)
     pool_size = per_axis("pool_size", pool_size, rank)
-    if math.prod(pool_size) >= 2**31:
-        raise ValueError(f"pool_size must cover fewer than 2**31 cells; got {pool_size}.")
+    if isinstance(padding, str) and padding.lower() == "causal":
+        raise ValueError("padding of a pool must be 'valid', 'same' or explicit; got 'causal'.")
+    _check_cells("pool_size", pool_size)
     window = Window.of(shape[1:-1], pool_size, pool_size if strides is None else strides, padding)
     for size, pair in zip(window.kernel, window.padding):
         if max(pair) >= size:
             raise ValueError(f"padding must be narrower than pool_size; got {padding!r} with {pool_size}.")
     return window
+
+
+def _check_channels(shape):
+    if shape[-1] < 1:
+        raise ValueError(f"x must have at least one channel; got shape {tuple(shape)}.")
+
+
+def _check_cells(name, sizes):
+    if math.prod(sizes) >= 2**31:
+        raise ValueError(f"{name} must cover fewer than 2**31 cells; got {sizes}.")
 
 
 def _flat(array):

@@ -34,14 +34,18 @@ def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_r
     return y.astype(x.dtype)
 
 
-def conv_backward_input(dy, kernel, input_shape, *, strides=1, padding="valid", dilation_rate=1, groups=None):
-    """dy (N, *O, K), kernel (*taps, C/groups, K) -> dx of input_shape (N, *I, C)."""
+def conv_backward_input(
+    dy, kernel, input_shape, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None
+):
+    """dy (N, *O, K), kernel (*taps, C/groups, K), bias (C,) -> dx of input_shape (N, *I, C)."""
     window = Window.of(input_shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
     dx = np.zeros(input_shape)
     wide, weights = dy.astype(np.float64), kernel.astype(np.float64)
     for tap, read, write in _taps(window):
         for c, k in _groups(input_shape[-1], kernel.shape, groups):
             dx[read + c] += wide[write + k] @ weights[tap + ALL + k].T
+    if bias is not None:
+        dx += bias
     return dx.astype(dy.dtype)
 
 
@@ -159,6 +163,48 @@ def average_pool_backward(dy, input_shape, pool_size, *, strides=None, padding="
     shares = dy / _real_cells(window)
     for _, read, write in _taps(window):
         dx[read] += shares[write]
+    return dx.astype(dy.dtype)
+
+
+def adaptive_max_pool_forward(x, output_size):
+    """x (N, *I, C) -> y (N, *output_size, C) and the winning cell of each bin, counted in C order over the largest
+    bin."""
+    bins = Window.bins(x.shape[1:-1], output_size)
+    y = np.empty((len(x), *bins.output, x.shape[-1]), x.dtype)
+    index = np.empty(y.shape, np.uint8 if np.prod(bins.kernel) <= 256 else np.int32)
+    for o, cells in _bins(bins):
+        y[(slice(None), *o)], place = global_max_pool_forward(x[cells])
+        taps = np.unravel_index(place, x[cells].shape[1:-1])
+        index[(slice(None), *o)] = np.ravel_multi_index(taps, bins.kernel)
+    return y, index
+
+
+def adaptive_max_pool_backward(dy, index, input_shape, output_size):
+    """dy and index (N, *output_size, C) -> dx of input_shape: each gradient goes to the cell that won."""
+    bins = Window.bins(input_shape[1:-1], output_size)
+    dx = np.zeros(input_shape)
+    for o, cells in _bins(bins):
+        part = dx[cells]
+        taps = np.unravel_index(index[(slice(None), *o)], bins.kernel)
+        place = np.ravel_multi_index(taps, part.shape[1:-1])
+        part += global_max_pool_backward(dy[(slice(None), *o)], place, part.shape)
+    return dx.astype(dy.dtype)
+
+
+def adaptive_average_pool_forward(x, output_size):
+    """x (N, *I, C) -> y (N, *output_size, C): the mean of each bin."""
+    bins = Window.bins(x.shape[1:-1], output_size)
+    y = np.empty((len(x), *bins.output, x.shape[-1]), x.dtype)
+    for o, cells in _bins(bins):
+        y[(slice(None), *o)] = global_average_pool_forward(x[cells])
+    return y
+
+
+def adaptive_average_pool_backward(dy, input_shape, output_size):
+    """dy (N, *output_size, C) -> dx of input_shape: each gradient is shared equally by its bin's cells."""
+    dx = np.zeros(input_shape)
+    for o, cells in _bins(Window.bins(input_shape[1:-1], output_size)):
+        dx[cells] += global_average_pool_backward(dy[(slice(None), *o)].astype(np.float64), dx[cells].shape)
     return dx.astype(dy.dtype)
 
 
@@ -419,6 +465,13 @@ def _taps(window):
             read.append(slice(0) if empty else slice(start, start + (count - 1) * stride + 1, stride))
             write.append(slice(0) if empty else slice(first, stop))
         yield tap, tuple(read), tuple(write)
+
+
+def _bins(window):
+    """Each output of adaptive pooling and the index of the cells in its bin."""
+    for o in np.ndindex(window.output):
+        sizes = list(zip(o, window.input, window.output))
+        yield o, (slice(None), *[slice(i * n // m, -(-(i + 1) * n // m)) for i, n, m in sizes])
 
 
 def _live(window, axis):

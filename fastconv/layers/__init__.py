@@ -8,6 +8,14 @@ from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU,
 from fastconv.layers.base import Layer
 from fastconv.layers.convolutional import Conv1D, Conv2D, Conv3D
 from fastconv.layers.core import Dense, Input, InputLayer
+from fastconv.layers.depthwise import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    DepthwiseConv3D,
+    SeparableConv1D,
+    SeparableConv2D,
+    SeparableConv3D,
+)
 from fastconv.layers.merging import (
     Add,
     Average,
@@ -34,6 +42,12 @@ from fastconv.layers.normalization import (
     UnitNormalization,
 )
 from fastconv.layers.pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,
@@ -73,6 +87,7 @@ from fastconv.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fastconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from fastconv.registry import Registry
 
 CLASSES = (
@@ -84,10 +99,16 @@ CLASSES = (
     Minimum, Concatenate, Dot, BatchNormalization, LayerNormalization, GroupNormalization, RMSNormalization,
     UnitNormalization, Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, GaussianNoise, GaussianDropout,
     AlphaDropout, Rescaling, Normalization,
+    DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D, SeparableConv1D, SeparableConv2D, SeparableConv3D,
+    Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, AdaptiveAveragePooling1D, AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
 )  # fmt: skip
 
 # Keras' shorter names for the same classes.
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D

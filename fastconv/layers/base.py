@@ -31,7 +31,8 @@ from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
     "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint", "alpha_regularizer",
-    "alpha_constraint", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
+    "alpha_constraint", "depthwise_regularizer", "pointwise_regularizer", "depthwise_constraint", "pointwise_constraint",
+    "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
 ))  # fmt: skip
 _counts: dict[str, itertools.count] = {}
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers

@@ -1,7 +1,8 @@
 """Convolution layers: Conv is the one definition, Conv1D, Conv2D and Conv3D are its names for a rank.
 
 They own a kernel `(*kernel_size, channels / groups, filters)` and a bias `(filters,)`, and know shapes; ops.conv
-computes. Contract: channels last, `(batch, *spatial, channels)` in, `(batch, *output, filters)` out.
+computes. Convolution is what the families share, those of depthwise.py and transposed.py too. Contract: channels last,
+`(batch, *spatial, channels)` in, `(batch, *output, filters)` out.
 """
 
 from __future__ import annotations
@@ -11,41 +12,33 @@ from fastconv.kernels.geometry import per_axis
 from fastconv.layers.spatial import Spatial, positive
 
 
-class Conv(Spatial):
-    """Convolution over `rank` spatial axes.
+class Convolution(Spatial):
+    """Base class of all layers that convolve: their common arguments, weights and checks.
 
-    Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` ("valid", "same", an int
-    for every side, or one (low, high) pair an axis), `data_format` (None or "channels_last"), `dilation_rate`,
-    `groups`, `activation`, `use_bias`, `kernel_initializer`, `bias_initializer`. Sizes are an int or one int an axis.
+    A subclass calls `_set_convolution`, and gives `_weights_for(channels)`, (name, shape, initializer) of each weight
+    but the bias, and `_filters(channels)`, the number of output channels.
     """
 
-    def __init__(
-        self, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1, groups=1,
-        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", **kwargs,
-    ):  # fmt: skip
-        super().__init__(**kwargs)
-        self.filters = positive(filters, "filters", self)
-        self.groups = positive(groups, "groups", self)
-        if self.filters % self.groups:
-            raise ValueError(
-                f"{type(self).__name__}: filters must be a multiple of groups; got {filters} and {groups}."
-            )
+    groups = 1
+
+    def _set_convolution(
+        self, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
+    ):
         self.kernel_size = per_axis("kernel_size", kernel_size, self.rank)
         self.dilation_rate = per_axis("dilation_rate", dilation_rate, self.rank)
         self._set_window(strides, padding, data_format)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel = self.bias = None
+        self.bias = None
 
     def build(self, input_shape):
         self.check_input(input_shape)
-        channels = input_shape[-1] // self.groups
-        kernel_shape = (*self.kernel_size, channels, self.filters)
-        self.kernel = self.add_weight(kernel_shape, self.kernel_initializer, name="kernel")
+        channels = input_shape[-1]
+        for name, shape, initializer in self._weights_for(channels):
+            setattr(self, name, self.add_weight(shape, initializer, name=name))
         if self.use_bias:
-            self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias")
+            self.bias = self.add_weight((self._filters(channels),), self.bias_initializer, name="bias")
 
     def check_input(self, shape):
         super().check_input(shape)
@@ -57,11 +50,51 @@ class Conv(Spatial):
                 f"{type(self).__name__}: the channels must be a positive multiple of groups={self.groups}; got "
                 f"{channels} in the input shape {shape}."
             )
-        if self.built and channels != self.kernel.shape[-2] * self.groups:
+        if self.built and channels != self._build_shape[-1]:
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) was built for {self.kernel.shape[-2] * self.groups} "
-                f"channels; got {channels} in the input shape {shape}."
+                f"Layer {self.name!r} ({type(self).__name__}) was built for {self._build_shape[-1]} channels; got "
+                f"{channels} in the input shape {shape}."
             )
+
+    def compute_output_shape(self, input_shape):
+        self.check_input(input_shape)
+        return (input_shape[0], *self._output_sizes(input_shape), self._filters(input_shape[-1]))
+
+
+class Conv(Convolution):
+    """Convolution over `rank` spatial axes.
+
+    Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` ("valid", "same", "causal"
+    for one spatial axis, an int for every side, or one (low, high) pair an axis), `data_format` (None or
+    "channels_last"), `dilation_rate`, `groups`, `activation`, `use_bias`, `kernel_initializer`, `bias_initializer`.
+    Sizes are an int or one int an axis.
+    """
+
+    def __init__(
+        self, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1, groups=1,
+        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self._set_filters(filters, groups)
+        self._set_convolution(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
+        )
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.kernel = None
+
+    def _set_filters(self, filters, groups):
+        self.filters = positive(filters, "filters", self)
+        self.groups = positive(groups, "groups", self)
+        if self.filters % self.groups:
+            raise ValueError(
+                f"{type(self).__name__}: filters must be a multiple of groups; got {filters} and {groups}."
+            )
+
+    def _weights_for(self, channels):
+        return [("kernel", (*self.kernel_size, channels // self.groups, self.filters), self.kernel_initializer)]
+
+    def _filters(self, channels):
+        return self.filters
 
     def call(self, inputs):
         y = ops.conv(
@@ -69,10 +102,6 @@ class Conv(Spatial):
             bias=self.bias,
         )  # fmt: skip
         return self.activation(y)
-
-    def compute_output_shape(self, input_shape):
-        self.check_input(input_shape)
-        return (input_shape[0], *self._output_sizes(input_shape), self.filters)
 
 
 class Conv1D(Conv):

@@ -1,4 +1,4 @@
-"""Pooling layers: windowed and global, maximum and average; one definition a family, the ranks are names.
+"""Pooling layers: windowed, adaptive and global, maximum and average; one definition a family, the ranks are names.
 
 They have no weights; ops.max_pool and its siblings compute. Contract: channels last, as in convolutional.py.
 """
@@ -17,7 +17,7 @@ class Pooling(Spatial):
     def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, **kwargs):
         super().__init__(**kwargs)
         self.pool_size = per_axis("pool_size", pool_size, self.rank)
-        if not isinstance(padding, str):
+        if not isinstance(padding, str) or padding.lower() == "causal":
             raise ValueError(f"{type(self).__name__}: padding must be 'valid' or 'same'; got {padding!r}.")
         self._set_window(self.pool_size if strides is None else strides, padding, data_format)
         self.implied = {"pool_size": None, "strides": self.pool_size}
@@ -40,6 +40,36 @@ class AveragePooling(Pooling):
     """The mean of each window; padded cells do not count."""
 
     _op = staticmethod(ops.average_pool)
+
+
+class AdaptivePooling(Spatial):
+    """As many outputs an axis as asked for, whatever the input's size: `output_size`, an int or one an axis, as in
+    Keras. Each pools a bin of about `input / output_size` cells; see ops.adaptive_max_pool."""
+
+    def __init__(self, output_size, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = per_axis("output_size", output_size, self.rank)
+        check_data_format(data_format, self)
+        self.data_format = data_format
+
+    def call(self, inputs):
+        return type(self)._op(inputs, self.output_size)
+
+    def compute_output_shape(self, input_shape):
+        self.check_input(input_shape)
+        return (input_shape[0], *self.output_size, input_shape[-1])
+
+
+class AdaptiveMaxPooling(AdaptivePooling):
+    """The largest value of each bin."""
+
+    _op = staticmethod(ops.adaptive_max_pool)
+
+
+class AdaptiveAveragePooling(AdaptivePooling):
+    """The mean of each bin."""
+
+    _op = staticmethod(ops.adaptive_average_pool)
 
 
 class GlobalPooling(Spatial):
@@ -141,5 +171,41 @@ class GlobalAveragePooling2D(GlobalAveragePooling):
 
 class GlobalAveragePooling3D(GlobalAveragePooling):
     """Mean over the voxels of `(batch, depth, height, width, channels)`."""
+
+    rank = 3
+
+
+class AdaptiveMaxPooling1D(AdaptiveMaxPooling):
+    """Maximum over bins of `(batch, steps, channels)`; arguments as AdaptivePooling."""
+
+    rank = 1
+
+
+class AdaptiveMaxPooling2D(AdaptiveMaxPooling):
+    """Maximum over bins of `(batch, height, width, channels)`; arguments as AdaptivePooling."""
+
+    rank = 2
+
+
+class AdaptiveMaxPooling3D(AdaptiveMaxPooling):
+    """Maximum over bins of `(batch, depth, height, width, channels)`; arguments as AdaptivePooling."""
+
+    rank = 3
+
+
+class AdaptiveAveragePooling1D(AdaptiveAveragePooling):
+    """Mean over bins of `(batch, steps, channels)`; arguments as AdaptivePooling."""
+
+    rank = 1
+
+
+class AdaptiveAveragePooling2D(AdaptiveAveragePooling):
+    """Mean over bins of `(batch, height, width, channels)`; arguments as AdaptivePooling."""
+
+    rank = 2
+
+
+class AdaptiveAveragePooling3D(AdaptiveAveragePooling):
+    """Mean over bins of `(batch, depth, height, width, channels)`; arguments as AdaptivePooling."""
 
     rank = 3

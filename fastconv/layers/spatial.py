@@ -40,17 +40,18 @@ class Spatial(Layer):
         elif hasattr(padding, "__len__"):  # pairs, which may come from JSON or an array
             padding = tuple(tuple(map(int, pair)) if hasattr(pair, "__len__") else pair for pair in padding)
         self.padding = padding
-        self._window((_OPEN,) * self.rank)  # wrong arguments fail here, not at the first input
+        self._sizes((_OPEN,) * self.rank)  # wrong arguments fail here, not at the first input
 
-    def _window(self, sizes) -> Window:
+    def _sizes(self, sizes) -> tuple:
+        """The output's sizes for known sizes of the input."""
         size = getattr(self, "kernel_size", None) or self.pool_size
-        return Window.of(sizes, size, self.strides, self.padding, self.dilation_rate)
+        return Window.of(sizes, size, self.strides, self.padding, self.dilation_rate).output
 
     def _output_sizes(self, shape) -> tuple:
         """Spatial output sizes of an input's shape; None where the input's is None."""
         spatial = shape[1:-1]
         try:
-            output = self._window(tuple(_OPEN if size is None else size for size in spatial)).output
+            output = self._sizes(tuple(_OPEN if size is None else size for size in spatial))
         except ValueError as error:
             raise ValueError(
                 f"Layer {self.name!r} ({type(self).__name__}) cannot take the input shape {tuple(shape)}: {error}"

@@ -32,7 +32,7 @@ from .activations import (
     tanh,
     tanh_shrink,
 )
-from .conv import conv
+from .conv import conv, conv_transpose, depthwise_conv, separable_conv
 from .conv_pool import conv_pool
 from .copying import flip, pad, repeat, tile, upsample
 from .dropout import dropout
@@ -80,7 +80,14 @@ from .normalization import (
     normalize,
     rms_normalization,
 )
-from .pooling import average_pool, global_average_pool, global_max_pool, max_pool
+from .pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
 from .reductions import max, mean, min, std, sum, var
 from .shaping import (
     broadcast_to,
@@ -98,6 +105,8 @@ from .shaping import (
 
 __all__ = [
     "abs",
+    "adaptive_average_pool",
+    "adaptive_max_pool",
     "add",
     "average_pool",
     "batch_norm",
@@ -111,8 +120,10 @@ __all__ = [
     "concatenate",
     "conv",
     "conv_pool",
+    "conv_transpose",
     "convert_to_tensor",
     "dense",
+    "depthwise_conv",
     "divide",
     "dropout",
     "elu",
@@ -161,6 +172,7 @@ __all__ = [
     "rms_normalization",
     "rsqrt",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "slice",

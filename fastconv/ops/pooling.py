@@ -1,4 +1,4 @@
-"""Max and average pooling over windows or over all positions, for 1, 2 or 3 spatial axes.
+"""Max and average pooling over windows, over bins of any number or over all positions, for 1, 2 or 3 spatial axes.
 
 Not here: what a window is (kernels.geometry).
 Contract: channels last. Padding is no cell: it never wins a maximum and is not counted in an average. The first of
@@ -17,8 +17,7 @@ class Pool(Op):
 
     @staticmethod
     def shape(x, *, pool_size, strides=None, padding="valid"):
-        strides = pool_size if strides is None else strides
-        return (*with_sizes(x, lambda sizes: kernels.Window.of(sizes, pool_size, strides, padding).output), x[-1])
+        return (*with_sizes(x, lambda s: kernels.pool_geometry((1, *s, 1), pool_size, strides, padding).output), x[-1])
 
 
 class MaxPool(Pool):
@@ -38,6 +37,35 @@ class AveragePool(Pool):
 
     def backward(self, dy):
         return kernels.average_pool_backward(dy, self.shape, self.pool_size, **self.geometry)
+
+
+class AdaptivePool(Op):
+    kernels = True
+
+    @staticmethod
+    def shape(x, *, output_size):
+        if len(x) not in (3, 4, 5):
+            raise ValueError(f"adaptive pooling takes inputs (N, *spatial, C) of 1 to 3 spatial axes; got shape {x}.")
+        return (x[0], *kernels.Window.bins((1,) * (len(x) - 2), output_size).output, x[-1])
+
+
+class AdaptiveMaxPool(AdaptivePool):
+    def forward(self, x, *, output_size):
+        self.shape, self.output_size = x.shape, output_size
+        y, self.index = kernels.adaptive_max_pool_forward(x, output_size)
+        return y
+
+    def backward(self, dy):
+        return kernels.adaptive_max_pool_backward(dy, self.index, self.shape, self.output_size)
+
+
+class AdaptiveAveragePool(AdaptivePool):
+    def forward(self, x, *, output_size):
+        self.shape, self.output_size = x.shape, output_size
+        return kernels.adaptive_average_pool_forward(x, output_size)
+
+    def backward(self, dy):
+        return kernels.adaptive_average_pool_backward(dy, self.shape, self.output_size)
 
 
 class GlobalPool(Op):
@@ -70,7 +98,7 @@ class GlobalAveragePool(GlobalPool):
 def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
     """inputs (N, *spatial, C) -> (N, *output, C): the greatest cell of each window.
 
-    `pool_size` and `strides` (default: pool_size): an int or one an axis. `padding` as in `conv`.
+    `pool_size` and `strides` (default: pool_size): an int or one an axis. `padding` as in `conv`, but not "causal".
     """
     check_data_format(data_format)
     return MaxPool.apply(inputs, pool_size=pool_size, strides=strides, padding=padding)
@@ -80,6 +108,22 @@ def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=N
     """inputs (N, *spatial, C) -> (N, *output, C): the mean of each window's real cells; arguments as `max_pool`."""
     check_data_format(data_format)
     return AveragePool.apply(inputs, pool_size=pool_size, strides=strides, padding=padding)
+
+
+def adaptive_max_pool(inputs, output_size, data_format=None):
+    """inputs (N, *spatial, C) -> (N, *output_size, C): the greatest cell of each bin.
+
+    `output_size`: an int or one an axis. Bin i of an axis of n cells goes from cell i * n // output_size up to
+    ceil((i + 1) * n / output_size): bins may share a cell.
+    """
+    check_data_format(data_format)
+    return AdaptiveMaxPool.apply(inputs, output_size=output_size)
+
+
+def adaptive_average_pool(inputs, output_size, data_format=None):
+    """inputs (N, *spatial, C) -> (N, *output_size, C): the mean of each bin; bins as `adaptive_max_pool`'s."""
+    check_data_format(data_format)
+    return AdaptiveAveragePool.apply(inputs, output_size=output_size)
 
 
 def global_max_pool(inputs):

@@ -45,6 +45,17 @@ FC_INLINE void add_row(const fc_axis *W, ptrdiff_t C, reach w, const real *restr
     }
 }
 
+/* dx[run] = what the products are added to: the bias, or zeros. */
+FC_INLINE void start_row(const real *bias, ptrdiff_t C, ptrdiff_t pixels, real *restrict dx)
+{
+    if (!bias) {
+        memset(dx, 0, pixels * C * sizeof(real));
+        return;
+    }
+    for (ptrdiff_t p = 0; p < pixels; p++)
+        for (ptrdiff_t c = 0; c < C; c++) dx[p * C + c] = bias[c];
+}
+
 void FC_NAME(conv_scatter)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_scatter *j = job;
@@ -62,7 +73,7 @@ void FC_NAME(conv_scatter)(const void *job, ptrdiff_t index, void *scratch)
 
     for (ptrdiff_t d = 0; d < D->input; d++)
         for (ptrdiff_t h = row; h < row_end; h++)
-            memset(dx_n + d * dx_depth + h * dx_row + column * C, 0, (column_end - column) * C * sizeof(real));
+            start_row(j->bias, C, column_end - column, dx_n + d * dx_depth + h * dx_row + column * C);
 
     for (ptrdiff_t od = 0; od < D->output; od++)
         for (ptrdiff_t oh = first_reaching(H, row); oh < last_reaching(H, row_end); oh++) {

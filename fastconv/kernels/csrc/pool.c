@@ -57,21 +57,32 @@ typedef struct {
     ptrdiff_t at, first, last;
 } taps;
 
-FC_INLINE taps window_taps(const fc_axis *a, ptrdiff_t o)
+/* Cells of an axis without a stride are cut into bins, which may share a cell with their neighbours. Loops over single
+ * cells exist for STRIDED axes alone too, since the question would cost them a fifth of their time. */
+enum { STRIDED, ANY };
+FC_INLINE int has_bins(const int kind, const fc_axis *a) { return kind == ANY && !a->stride; }
+
+FC_INLINE ptrdiff_t first_cell(const int kind, const fc_axis *a, ptrdiff_t o)
 {
-    const ptrdiff_t at = o * a->stride + a->start;
+    return has_bins(kind, a) ? o * a->input / a->output : o * a->stride + a->start;
+}
+FC_INLINE taps taps_inside(const int kind, const fc_axis *a, ptrdiff_t o)
+{
+    const ptrdiff_t at = first_cell(kind, a, o);
+    if (has_bins(kind, a)) return (taps){at, 0, blocks((o + 1) * a->input, a->output) - at};
     return (taps){at, max_(-at, 0), min_(a->taps, a->input - at)};
 }
-FC_INLINE ptrdiff_t cells(const fc_axis *a, ptrdiff_t o)
+FC_INLINE taps window_taps(const fc_axis *a, ptrdiff_t o) { return taps_inside(ANY, a, o); }
+FC_INLINE ptrdiff_t cells(const int kind, const fc_axis *a, ptrdiff_t o)
 {
-    const taps t = window_taps(a, o);
+    const taps t = taps_inside(kind, a, o);
     return t.last - t.first;
 }
 
 /* Past the last of the windows from `o` on that have the same taps inside as `o`. */
 FC_INLINE ptrdiff_t alike(const fc_axis *a, ptrdiff_t o)
 {
-    if (cells(a, o) < a->taps) return o + 1;
+    if (!a->stride || cells(ANY, a, o) < a->taps) return o + 1;
     return min_((a->input - a->taps - a->start) / a->stride + 1, a->output);
 }
 
@@ -80,8 +91,9 @@ typedef struct {
     ptrdiff_t first, last;
 } windows;
 
-FC_INLINE windows windows_over(const fc_axis *a, ptrdiff_t i)
+FC_INLINE windows windows_over(const int kind, const fc_axis *a, ptrdiff_t i)
 {
+    if (has_bins(kind, a)) return (windows){i * a->output / a->input, blocks((i + 1) * a->output, a->input)};
     const ptrdiff_t at = i - a->start - a->taps + 1;
     return (windows){at > 0 ? blocks(at, a->stride) : 0, min_((i - a->start) / a->stride + 1, a->output)};
 }
@@ -90,6 +102,11 @@ FC_INLINE int overlapping(const fc_pool *j)
 {
     return j->axis[0].stride < j->axis[0].taps || j->axis[1].stride < j->axis[1].taps
         || j->axis[2].stride < j->axis[2].taps;
+}
+
+FC_INLINE int kind_of(const fc_pool *j)
+{
+    return j->axis[0].stride && j->axis[1].stride && j->axis[2].stride ? STRIDED : ANY;
 }
 
 /* A row of the array that is written: its sample and its place on the axes of depth and height. */
@@ -234,17 +251,17 @@ FC_INLINE void average_spread_row(const int far, const fc_axis *W, ptrdiff_t C, 
 }
 
 /* Cell `i` of a row from the windows `w` of each of the rows of windows `d`, `h` over it. */
-FC_INLINE void average_gather(const fc_pool *j, const real *dy_n, windows d, windows h, windows w, real *dx, int vectors,
-                              ptrdiff_t lanes)
+FC_INLINE void average_gather(const int kind, const fc_pool *j, const real *dy_n, windows d, windows h, windows w,
+                              real *dx, int vectors, ptrdiff_t lanes)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     vec sum[WIDE] = {{0}};
     for (ptrdiff_t od = d.first; od < d.last; od++)
         for (ptrdiff_t oh = h.first; oh < h.last; oh++) {
             const real *dy = dy_n + ((od * H->output + oh) * W->output + w.first) * j->channels;
-            const ptrdiff_t rows = cells(D, od) * cells(H, oh);
+            const ptrdiff_t rows = cells(kind, D, od) * cells(kind, H, oh);
             for (ptrdiff_t ow = w.first; ow < w.last; ow++, dy += j->channels) {
-                const real share = 1 / (real)(rows * cells(W, ow));
+                const real share = 1 / (real)(rows * cells(kind, W, ow));
                 FC_UNROLL(4)
                 for (int v = 0; v < vectors; v++) sum[v] += load_part(dy + v * LANES, lanes) * share;
             }
@@ -253,30 +270,38 @@ FC_INLINE void average_gather(const fc_pool *j, const real *dy_n, windows d, win
     for (int v = 0; v < vectors; v++) store_part(dx + v * LANES, sum[v], lanes);
 }
 
+FC_INLINE void average_gather_row(const int kind, const fc_pool *j, const real *dy_n, windows d, windows h, real *dx)
+{
+    const ptrdiff_t C = j->channels;
+    for (ptrdiff_t iw = 0; iw < j->axis[2].input; iw++, dx += C) {
+        const windows w = windows_over(kind, &j->axis[2], iw);
+#define WINDOW(c, vectors, lanes) average_gather(kind, j, dy_n + (c), d, h, w, dx + (c), vectors, lanes)
+        FOR_CHANNELS(C, WINDOW);
+#undef WINDOW
+    }
+}
+
 static void average_backward_row(const fc_pool *j, ptrdiff_t row)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     const ptrdiff_t C = j->channels;
     const place i = place_of(row, D->input, H->input);
-    const windows d = windows_over(D, i.d), h = windows_over(H, i.h);
+    const windows d = windows_over(ANY, D, i.d), h = windows_over(ANY, H, i.h);
     const real *dy_n = (const real *)j->x + i.n * D->output * H->output * W->output * C;
     real *dx = (real *)j->y + row * W->input * C;
     if (d.first >= d.last || h.first >= h.last) {
         zeros(dx, W->input * C);
     } else if (!overlapping(j)) {
         const real *dy = dy_n + (d.first * H->output + h.first) * W->output * C;
-        const ptrdiff_t rows = cells(D, d.first) * cells(H, h.first);
+        const ptrdiff_t rows = cells(ANY, D, d.first) * cells(ANY, H, h.first);
         if (j->far)
             average_spread_row(1, W, C, rows, dy, dx);
         else
             average_spread_row(0, W, C, rows, dy, dx);
+    } else if (kind_of(j) == STRIDED) {
+        average_gather_row(STRIDED, j, dy_n, d, h, dx);
     } else {
-        for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
-            const windows w = windows_over(W, iw);
-#define WINDOW(c, vectors, lanes) average_gather(j, dy_n + (c), d, h, w, dx + (c), vectors, lanes)
-            FOR_CHANNELS(C, WINDOW);
-#undef WINDOW
-        }
+        average_gather_row(ANY, j, dy_n, d, h, dx);
     }
 }
 

@@ -136,9 +136,10 @@ FC_INLINE void MAX_NAME(max_spread_row)(const int far, const fc_axis *W, ptrdiff
     zeros(dx_row + done * C, (W->input - done) * C);
 }
 
-/* Cell (id, ih, iw) from the windows over it. */
-FC_INLINE void MAX_NAME(max_gather)(const fc_pool *j, const real *dy_n, const INDEX *index_n, windows d, windows h,
-                                    windows w, const ptrdiff_t tap_0[3], real *dx, int vectors, ptrdiff_t lanes)
+/* Cell `i` (depth, height, width) from the windows over it. */
+FC_INLINE void MAX_NAME(max_gather)(const int kind, const fc_pool *j, const real *dy_n, const INDEX *index_n,
+                                    windows d, windows h, windows w, const ptrdiff_t i[3], real *dx, int vectors,
+                                    ptrdiff_t lanes)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     vec sum[WIDE] = {{0}};
@@ -147,9 +148,10 @@ FC_INLINE void MAX_NAME(max_gather)(const fc_pool *j, const real *dy_n, const IN
             const ptrdiff_t at = ((od * H->output + oh) * W->output + w.first) * j->channels;
             const real *dy = dy_n + at;
             const INDEX *index = index_n + at;
-            ptrdiff_t tap = ((tap_0[0] - od * D->stride) * H->taps + tap_0[1] - oh * H->stride) * W->taps + tap_0[2]
-                          - w.first * W->stride;
-            for (ptrdiff_t ow = w.first; ow < w.last; ow++, tap -= W->stride, dy += j->channels, index += j->channels) {
+            const ptrdiff_t td = i[0] - first_cell(kind, D, od), th = i[1] - first_cell(kind, H, oh);
+            const ptrdiff_t row = (td * H->taps + th) * W->taps + i[2];
+            for (ptrdiff_t ow = w.first; ow < w.last; ow++, dy += j->channels, index += j->channels) {
+                const ptrdiff_t tap = row - first_cell(kind, W, ow);
                 FC_UNROLL(4)
                 for (int v = 0; v < vectors; v++) {
                     const ivec mine = MAX_NAME(winners)(index + v * LANES, lanes) == (lane)tap;
@@ -161,36 +163,44 @@ FC_INLINE void MAX_NAME(max_gather)(const fc_pool *j, const real *dy_n, const IN
     for (int v = 0; v < vectors; v++) store_part(dx + v * LANES, sum[v], lanes);
 }
 
+FC_INLINE void MAX_NAME(max_gather_row)(const int kind, const fc_pool *j, const real *dy_n, const INDEX *index_n,
+                                        windows d, windows h, place at, real *dx)
+{
+    const ptrdiff_t C = j->channels;
+    for (ptrdiff_t iw = 0; iw < j->axis[2].input; iw++, dx += C) {
+        const windows w = windows_over(kind, &j->axis[2], iw);
+        const ptrdiff_t cell[3] = {at.d, at.h, iw};
+#define WINDOW(c, vectors, lanes)                                                                                    \
+    MAX_NAME(max_gather)(kind, j, dy_n + (c), index_n + (c), d, h, w, cell, dx + (c), vectors, lanes)
+        FOR_CHANNELS(C, WINDOW);
+#undef WINDOW
+    }
+}
+
 static void MAX_NAME(max_backward_row)(const fc_pool *j, ptrdiff_t row)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     const ptrdiff_t C = j->channels;
     const place i = place_of(row, D->input, H->input);
-    const windows d = windows_over(D, i.d), h = windows_over(H, i.h);
+    const windows d = windows_over(ANY, D, i.d), h = windows_over(ANY, H, i.h);
     const ptrdiff_t sample = i.n * D->output * H->output * W->output * C;
     const real *dy_n = (const real *)j->x + sample;
     const INDEX *index_n = (const INDEX *)j->index + sample;
     real *dx = (real *)j->y + row * W->input * C;
-    ptrdiff_t tap_0[3] = {i.d - D->start, i.h - H->start}; /* the tap on this cell of a window 0 */
     if (d.first >= d.last || h.first >= h.last) {
         zeros(dx, W->input * C);
     } else if (!overlapping(j)) {
         const ptrdiff_t at = (d.first * H->output + h.first) * W->output * C;
-        const ptrdiff_t td = tap_0[0] - d.first * D->stride, th = tap_0[1] - h.first * H->stride;
+        const ptrdiff_t td = i.d - first_cell(ANY, D, d.first), th = i.h - first_cell(ANY, H, h.first);
         const lane here = (lane)((td * H->taps + th) * W->taps);
         if (j->far)
             MAX_NAME(max_spread_row)(1, W, C, here, dy_n + at, index_n + at, dx);
         else
             MAX_NAME(max_spread_row)(0, W, C, here, dy_n + at, index_n + at, dx);
+    } else if (kind_of(j) == STRIDED) {
+        MAX_NAME(max_gather_row)(STRIDED, j, dy_n, index_n, d, h, i, dx);
     } else {
-        for (ptrdiff_t iw = 0; iw < W->input; iw++, dx += C) {
-            const windows w = windows_over(W, iw);
-            tap_0[2] = iw - W->start;
-#define WINDOW(c, vectors, lanes)                                                                                    \
-    MAX_NAME(max_gather)(j, dy_n + (c), index_n + (c), d, h, w, tap_0, dx + (c), vectors, lanes)
-            FOR_CHANNELS(C, WINDOW);
-#undef WINDOW
-        }
+        MAX_NAME(max_gather_row)(ANY, j, dy_n, index_n, d, h, i, dx);
     }
 }
 

@@ -82,6 +82,7 @@ typedef struct {
  * Tiles: batch * row blocks * column blocks of dx. */
 typedef struct {
     const void *dy, *packed, *zeros; /* zeros: one a lane */
+    const void *bias;                /* of the channels; may be NULL */
     void *dx;
     fc_axis axis[3];
     ptrdiff_t channels, filters;
@@ -188,7 +189,8 @@ typedef struct {
     ptrdiff_t maps, row, zeros, sums, data;  /* bytes from scratch to maps, rows of dy and of zeros, sums, rows of x */
 } fc_grouped_kernel;
 
-/* Pooling. Tiles: blocks of `rows` of the batch * depth * height rows of the array that is written. */
+/* Pooling; an axis of stride 0 has bins (kernels/geometry.py). Tiles: blocks of `rows` of the batch * depth * height rows
+ * of the array that is written. */
 typedef struct {
     const void *x; /* forward: the input; backward: dy */
     void *y;       /* forward: the output; backward: dx */

@@ -1,0 +1,121 @@
+"""Depthwise and separable convolution layers, where each channel has filters of its own; the ranks are names.
+
+A DepthwiseConv owns a kernel `(*kernel_size, channels, depth_multiplier)` and a bias; a SeparableConv such a
+depthwise_kernel, a pointwise_kernel `(*ones, channels * depth_multiplier, filters)` and a bias. ops.depthwise_conv and
+ops.separable_conv compute. Contract: channels last, as in convolutional.py.
+"""
+
+from __future__ import annotations
+
+from fastconv import initializers, ops
+from fastconv.layers.convolutional import Convolution
+from fastconv.layers.spatial import positive
+
+
+class DepthwiseConv(Convolution):
+    """Convolution of each channel by `depth_multiplier` filters of its own, whose outputs stand together.
+
+    Other arguments, as in Keras: `kernel_size`, `strides`, `padding` (as Conv's), `data_format` (None or
+    "channels_last"), `dilation_rate`, `activation`, `use_bias`, `depthwise_initializer`, `bias_initializer`.
+    """
+
+    def __init__(
+        self, kernel_size, strides=1, padding="valid", depth_multiplier=1, data_format=None, dilation_rate=1,
+        activation=None, use_bias=True, depthwise_initializer="glorot_uniform", bias_initializer="zeros", **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.depth_multiplier = positive(depth_multiplier, "depth_multiplier", self)
+        self._set_convolution(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
+        )
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.kernel = None
+
+    def _weights_for(self, channels):
+        return [("kernel", (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer)]
+
+    def _filters(self, channels):
+        return channels * self.depth_multiplier
+
+    def call(self, inputs):
+        y = ops.depthwise_conv(
+            inputs, self.kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, bias=self.bias
+        )
+        return self.activation(y)
+
+
+class SeparableConv(Convolution):
+    """Depthwise convolution, then a convolution of one cell over the channels: Conv with far fewer weights.
+
+    Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` (as Conv's), `data_format`
+    (None or "channels_last"), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, `depthwise_initializer`,
+    `pointwise_initializer`, `bias_initializer`.
+    """
+
+    def __init__(
+        self, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1, depth_multiplier=1,
+        activation=None, use_bias=True, depthwise_initializer="glorot_uniform", pointwise_initializer="glorot_uniform",
+        bias_initializer="zeros", **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.filters = positive(filters, "filters", self)
+        self.depth_multiplier = positive(depth_multiplier, "depth_multiplier", self)
+        self._set_convolution(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
+        )
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.pointwise_initializer = initializers.get(pointwise_initializer)
+        self.depthwise_kernel = self.pointwise_kernel = None
+
+    def _weights_for(self, channels):
+        wide = channels * self.depth_multiplier
+        return [
+            ("depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer),
+            ("pointwise_kernel", (*(1,) * self.rank, wide, self.filters), self.pointwise_initializer),
+        ]
+
+    def _filters(self, channels):
+        return self.filters
+
+    def call(self, inputs):
+        y = ops.separable_conv(
+            inputs, self.depthwise_kernel, self.pointwise_kernel, self.strides, self.padding,
+            dilation_rate=self.dilation_rate, bias=self.bias,
+        )  # fmt: skip
+        return self.activation(y)
+
+
+class DepthwiseConv1D(DepthwiseConv):
+    """Depthwise convolution of `(batch, steps, channels)`; arguments as DepthwiseConv."""
+
+    rank = 1
+
+
+class DepthwiseConv2D(DepthwiseConv):
+    """Depthwise convolution of `(batch, height, width, channels)`; arguments as DepthwiseConv."""
+
+    rank = 2
+
+
+class DepthwiseConv3D(DepthwiseConv):
+    """Depthwise convolution of `(batch, depth, height, width, channels)`; arguments as DepthwiseConv."""
+
+    rank = 3
+
+
+class SeparableConv1D(SeparableConv):
+    """Separable convolution of `(batch, steps, channels)`; arguments as SeparableConv."""
+
+    rank = 1
+
+
+class SeparableConv2D(SeparableConv):
+    """Separable convolution of `(batch, height, width, channels)`; arguments as SeparableConv."""
+
+    rank = 2
+
+
+class SeparableConv3D(SeparableConv):
+    """Separable convolution of `(batch, depth, height, width, channels)`; arguments as SeparableConv."""
+
+    rank = 3
