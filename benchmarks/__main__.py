@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from . import report, startup, suites, targets
+from . import competing, report, startup, suites, targets
 from .contestants import CONTESTANTS, OURS
 from .results import Results
 
@@ -91,6 +91,10 @@ def begin(arguments, settings, results):
     report.startup(results)
 
 
+def beside_others(arguments, settings, results):
+    competing.main(settings.rounds)
+
+
 def mnist99(arguments, settings, results):
     suites.mnist99(settings, results, arguments.seeds)
     report.mnist99(results)
@@ -117,6 +121,7 @@ def _parser():
         ("train", network, "the tutorial network's training step and epoch"),
         ("infer", network, "the tutorial network's inference at batch 1 and 100"),
         ("startup", begin, "import time, sizes, memory while training"),
+        ("competing", beside_others, "training while other programs want the processors"),
         ("mnist99", mnist99, "seconds of `fastconv train mnist --preset fast`"),
         ("table", everything, "everything, and the table of what must be reached"),
     ):

@@ -51,6 +51,8 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     """x from `threshold` to `max_value`, max_value above, negative_slope * (x - threshold) below."""
     if not (negative_slope or threshold) and max_value is None:
         return ops.relu(x)
+    if not (negative_slope or threshold):
+        return ops.clipped_relu(x, max_value)
     y = ops.threshold(x, threshold, 0.0) if threshold else ops.relu(x)
     if max_value is not None:
         y = ops.clip(y, 0, max_value)

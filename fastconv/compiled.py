@@ -20,8 +20,9 @@ class Objective:
         self._loss = map_leaves(lambda given: given if given is None else losses.get(given), loss)
         self._weights = loss_weights
         self._metrics = _map_metrics(metrics)
-        self.names, self._row, self._pairs = (), None, None
-        _check_names([m.name for m in _all_metrics(self._metrics)], isinstance(loss, (list, tuple, dict)))
+        self.names, self._row = (), None
+        self._all = [metric for metric in flatten(self._metrics) if metric is not None]
+        _check_names([metric.name for metric in self._all], isinstance(loss, (list, tuple, dict)))
 
     @property
     def loss(self):
@@ -31,7 +32,7 @@ class Objective:
     @property
     def metrics(self) -> list:
         """All Metric objects."""
-        return _all_metrics(self._metrics)
+        return list(self._all)
 
     @property
     def name(self) -> str:
@@ -39,14 +40,14 @@ class Objective:
 
     def _resolve(self, names):
         """One (loss or None, weight, metrics) for each output."""
-        if self._row is not None and self.names == names:
+        if self._row is not None and (names is self.names or list(self.names) == list(names)):
             return self._row
         found = _for_outputs(self._loss, names, "loss", alone=True)
         weights = [1.0] * len(names) if self._weights is None else _for_outputs(self._weights, names, "loss_weights")
         lists = _for_outputs(self._metrics, names, "metrics") if len(names) > 1 and self._metrics else [self._metrics]
         lists = [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in lists]
         lists += [[]] * (len(names) - len(lists))
-        self.names = tuple(names)
+        self.names = names
         self._row = list(zip(found, [float(weight) for weight in weights], lists))
         return self._row
 
@@ -88,7 +89,7 @@ class Objective:
     def logs(self, parts) -> dict:
         """Names and values of the outputs' losses and of the metrics."""
         if self._row is None or len(self._row) == 1:
-            return {metric.name: metric.result() for metric in self.metrics}
+            return {metric.name: metric.result() for metric in self._all}
         with_loss = [name for name, (loss, _, _) in zip(self.names, self._row) if loss is not None]
         logs = {f"{name}_loss": value for name, value in zip(with_loss, parts)}
         for name, (_, _, found) in zip(self.names, self._row):
@@ -96,7 +97,7 @@ class Objective:
         return logs
 
     def reset(self):
-        for metric in self.metrics:
+        for metric in self._all:
             metric.reset_state()
 
     def get_config(self) -> dict:
@@ -132,10 +133,6 @@ def _map_entries(function, config):
     if isinstance(config, list):
         return [_map_entries(function, entry) for entry in config]
     return None if config is None else function(config)
-
-
-def _all_metrics(nest):
-    return [metric for metric in flatten(nest) if metric is not None]
 
 
 def _check_names(names, several):

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from .kernels.geometry import per_axis
 from .ops.activations import Relu
-from .ops.conv import Conv
+from .ops.conv import Conv, DepthwiseConv
 from .ops.conv_pool import ConvPool
 from .ops.elementwise import Add
-from .ops.fused import AddRelu, BatchNormAct, BatchNormInferenceAct, ConvNorm, ConvRelu
+from .ops.fused import AddRelu, BatchNormAct, BatchNormInferenceAct, ConvNorm, ConvRelu, DepthwiseConvNorm
 from .ops.normalization import BatchNorm, BatchNormInference
 from .ops.pooling import MaxPool
 from .symbolic import Call
@@ -46,7 +46,8 @@ def _conv_relu(conv, relu):
 def _conv_norm(conv, norm, *relu):
     if norm.inputs[0] is not conv.output:
         return None
-    return ConvNorm, (*conv.inputs, *norm.inputs[1:]), {**conv.attributes, **norm.attributes, "relu": bool(relu)}
+    op = ConvNorm if conv.op is Conv else DepthwiseConvNorm
+    return op, (*conv.inputs, *norm.inputs[1:]), {**conv.attributes, **norm.attributes, "relu": bool(relu)}
 
 
 def _norm_act(norm, *rest):
@@ -77,6 +78,8 @@ PATTERNS = (  # those that begin alike: the longest first
     Pattern((Conv, MaxPool), _conv_pool),
     Pattern((Conv, BatchNormInference, Relu), _conv_norm, frozen=True),
     Pattern((Conv, BatchNormInference), _conv_norm, frozen=True),
+    Pattern((DepthwiseConv, BatchNormInference, Relu), _conv_norm, frozen=True),
+    Pattern((DepthwiseConv, BatchNormInference), _conv_norm, frozen=True),
     Pattern((Conv, Relu), _conv_relu),
     Pattern((BatchNorm, Add, Relu), _norm_act),
     Pattern((BatchNorm, Add), _norm_act),

@@ -7,25 +7,28 @@ dicts by their keys' order.
 from __future__ import annotations
 
 
+_NESTS = (list, tuple, dict)
+
+
 def flatten(structure) -> list:
     """The leaves."""
-    if isinstance(structure, dict):
-        structure = list(structure.values())
-    if isinstance(structure, (list, tuple)):
-        return [leaf for part in structure for leaf in flatten(part)]
-    return [structure]
+    if not isinstance(structure, _NESTS):  # the usual case
+        return [structure]
+    return [leaf for part in (structure.values() if isinstance(structure, dict) else structure) for leaf in flatten(part)]
 
 
 def pack(structure, leaves):
-    """`structure` with these leaves instead of its own."""
+    """`structure` with the leaves of this list instead of its own."""
+    if not isinstance(structure, _NESTS):
+        return leaves[0]
     return _pack(structure, iter(leaves))
 
 
 def map_leaves(function, structure):
     """`structure` with `function(leaf)` for each leaf."""
-    if not isinstance(structure, (dict, list, tuple)):
+    if not isinstance(structure, _NESTS):
         return function(structure)
-    return pack(structure, map(function, flatten(structure)))
+    return pack(structure, list(map(function, flatten(structure))))
 
 
 def _pack(structure, leaves):

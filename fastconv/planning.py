@@ -25,6 +25,7 @@ from fastconv.tensor import Tensor, is_recording, no_grad, wrap
 
 PLANS = 8  # shapes that one model keeps recordings for
 MEMORY = 1 << 30  # bytes that all of them may take before the oldest ones go; one is always kept
+SMALL = 1 << 14  # bytes
 _recording = threading.Lock()  # one recording is made at a time
 
 
@@ -48,7 +49,7 @@ class Planner:
         leaves = flatten(inputs)
         taped = is_recording()
         key = (training, taped, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
-        entry = self._entry(model, key, lambda: _Call(model, inputs, training, taped))
+        entry = self.entries.get(key) or self._new_entry(key, _Call(model, inputs, training, taped))
         program = entry.drawn()
         if program is None:
             return None
@@ -66,10 +67,11 @@ class Planner:
         where it has to run eagerly. The losses are Trainer.losses' as floats; the gradients' memory is good until the
         next step."""
         objective = model._trainer.objective
-        x = map_leaves(lambda leaf: model._convert(leaf).data, x)
+        if type(x) is not np.ndarray or x.dtype is not model._dtype:
+            x = map_leaves(lambda leaf: model._convert(leaf).data, x)
         leaves, targets = flatten(x), objective.targets(y, model.output_names, model._dtype)
         key = ("step", *[(a.shape, a.dtype.char) for a in (*leaves, *targets)], *map(id, weights))
-        entry = self._entry(model, key, lambda: _TrainingStep(model, x, targets, weights))
+        entry = self.entries.get(key) or self._new_entry(key, _TrainingStep(model, x, targets, weights))
         program = entry.drawn()
         if program is None:
             return None
@@ -93,14 +95,10 @@ class Planner:
         """One paragraph a shape: what runs for it and why."""
         return "\n".join(entry.explain() for entry in list(self.entries.values())) or "Nothing was called yet."
 
-    def _entry(self, model, key, make):
-        entry = self.entries.get(key)
-        if entry is None:
-            entry = make()
-            for old in list(self.entries)[: 1 - 4 * PLANS or None]:
-                self.entries.pop(old, None)
-            self.entries[key] = entry
-            entry.planner = self
+    def _new_entry(self, key, entry):
+        for old in list(self.entries)[: 1 - 4 * PLANS or None]:
+            self.entries.pop(old, None)
+        self.entries[key], entry.planner = entry, self
         return entry
 
     def trim(self, newest, recording):
@@ -137,7 +135,7 @@ class _Entry:
         return self.program
 
     def _holds(self):
-        return self.version == kernels.version() and all(map(_unchanged, self.containers))
+        return self.version == kernels.version() and (not self.containers or all(map(_unchanged, self.containers)))
 
     def _redraw(self):
         version, settings = kernels.version(), kernels.settings_version()
@@ -163,7 +161,9 @@ class _Entry:
 
     def recorded(self, program):
         """A Recording of the program, made now if it is time; or None."""
-        versions = None if self.gradient is not None else [parameter.version for parameter in program.parameters]
+        versions = None
+        if self.gradient is None:
+            versions = [parameter.version for parameter in program.parameters]
         if versions != self.versions:
             self.recording, self.versions, self.uses = None, versions, 0
         recording = self.recording
@@ -198,7 +198,8 @@ class _Entry:
     @staticmethod
     def replay(recording, arrays):
         """The outputs on new arrays; None while another thread is at it."""
-        results = [kernels.empty(array.shape, array.dtype) for array in recording.outputs]
+        # A small array costs NumPy less than the allocator.
+        results = [(np.empty if array.nbytes < SMALL else kernels.empty)(array.shape, array.dtype) for array in recording.outputs]
         arrays = [array if array.flags.c_contiguous else np.ascontiguousarray(array) for array in arrays]
         if not recording.replay(arrays, results):
             return None
@@ -208,8 +209,7 @@ class _Entry:
 
     def packed(self, outputs):
         """The outputs in the structure that the model gives them in; a softmax's knows its logits."""
-        count = len(flatten(self.structure))
-        leaves, extra = outputs[:count], outputs[count:]
+        leaves, extra = outputs[: self.count], outputs[self.count :]
         for (place, name, axis), logits in zip(self.logits, extra):
             if isinstance(leaves[place], Tensor) and leaves[place]._logits is None:
                 leaves[place]._logits = (name, logits, axis)
@@ -218,7 +218,7 @@ class _Entry:
     def note_outputs(self, output):
         """The leaves of a drawn output, then the logits of those that have some."""
         leaves = flatten(output)
-        self.structure = output
+        self.structure, self.count = output, len(leaves)
         known = [(i, leaf._logits) for i, leaf in enumerate(leaves) if leaf._logits]
         self.logits = [(i, name, axis) for i, (name, _, axis) in known]
         return leaves + [logits for _, (_, logits, _) in known]

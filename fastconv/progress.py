@@ -29,6 +29,7 @@ class Progress:
         self._lines = verbose == 2 or (verbose == 1 and not _on_terminal())
         self._bars = verbose == 1 and not self._lines
         self._bar = None
+        self.shows = self._lines or self._bars
 
     def begin(self, title: str, steps: int) -> None:
         self._title, self._start, self._last = title, time.perf_counter(), 0.0

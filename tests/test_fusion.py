@@ -175,3 +175,17 @@ def test_a_norm_that_nobody_trains_is_folded_into_the_convolution(rank, bias, re
             expected = function(tensor.Tensor(x))[0].data
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
         state[2].assign(state[2].numpy() * 2)  # what was folded is folded anew
+
+
+def test_a_norm_is_folded_into_a_depthwise_convolution():
+    x, state = normal((2, 9, 8, 6), np.float32, 1), [tensor.Parameter(np.abs(normal((12,), np.float32, i)) + 0.5) for i in range(4)]
+    kernel = tensor.Parameter(normal((3, 3, 6, 2), np.float32, 2))
+
+    def function(inputs):
+        return [ops.relu(norm(ops.depthwise_conv(inputs, kernel, strides=2, padding="same"), state, training=False))]
+
+    program = Program(function, [KerasTensor(x.shape, x.dtype)])
+    assert [step.op.__name__ for step in program.steps] == ["DepthwiseConvNorm"]
+    with tensor.no_grad():
+        expected = function(tensor.Tensor(x))[0].data
+    np.testing.assert_allclose(program.run([x])[0][0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())

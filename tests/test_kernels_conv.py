@@ -138,6 +138,7 @@ SPECIAL = {
     "small images, strided past the kernel": ((8, 7, 7, 17), (2, 2, 17, 16), {"padding": 3, "strides": 3}),
     "small images, dilated": ((6, 7, 6, 16), (3, 3, 16, 19), {"padding": 3, "dilation_rate": 3}),
     "small images, 1D": ((14, 7, 40), (5, 40, 16), {"padding": "same"}),
+    "windows far past the input": ((2, 9, 5, 3), (3, 2, 3, 4), {"dilation_rate": (200, 1), "padding": ((200, 400), (0, 1))}),
     "a long reduction": ((2, 6, 6, 130), (3, 3, 130, 70), {"padding": "same"}),
 }
 

@@ -38,9 +38,30 @@ cdef extern from * nogil:
     #else
     #define FC_COMPILER "unknown"
     #endif
+    /* Seconds of a clock that only goes forward, and how often this process lost a processor to another one. */
+    #if defined(__unix__) || defined(__APPLE__)
+    #include <sys/resource.h>
+    #include <time.h>
+    static double fc_seconds(void)
+    {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
+    static long fc_preemptions(void)
+    {
+        struct rusage usage;
+        return getrusage(RUSAGE_SELF, &usage) ? 0 : usage.ru_nivcsw;
+    }
+    #else
+    static double fc_seconds(void) { return 0; }
+    static long fc_preemptions(void) { return 0; }
+    #endif
     """
     int FC_OPENMP
     const char* FC_COMPILER
+    double fc_seconds()
+    long fc_preemptions()
     int omp_get_num_procs()
     int omp_get_num_places()
     int omp_get_place_num_procs(int place)
@@ -59,9 +80,45 @@ cdef unsigned long changes = 0  # of what decides which operations and tiles a c
 cdef unsigned long settings = 0  # of what decides the tiles
 cdef Plan recording = None
 cdef unsigned long recorder = 0  # the thread that records
+# Where other programs want the processors, threads that wait for one another lose far more than they gain: each wait may
+# take a slice of somebody else's time. So long as this process is preempted PREEMPTIONS times a second while it shares
+# work, it goes on with one thread, and tries several again after a pause, which doubles from PAUSE to LONGEST.
+cdef double WINDOW = 0.02, PREEMPTIONS = 150, PAUSE = 0.05, LONGEST = 0.8
+cdef double alone_until = 0, pause = 0.05, window_start = 0
+cdef long preemptions = 0
+
 cdef int threads = 1
 cdef bint threads_used = False  # by this process or the one it was forked from
 cdef bint forked = False
+
+
+cdef int team_now(double work, ptrdiff_t most):
+    """How many threads share this much work, `most` at most."""
+    if work < SERIAL_WORK or forked or not FC_OPENMP or threads == 1:
+        return 1
+    global alone_until, window_start, preemptions
+    if alone_until > 0:
+        if fc_seconds() < alone_until:
+            return 1
+        alone_until, window_start, preemptions = 0, fc_seconds(), fc_preemptions()
+    return <int>min(<ptrdiff_t>threads, most)
+
+
+cdef void note_competition():
+    """After work that was shared: whether others compete for the processors."""
+    global alone_until, pause, window_start, preemptions
+    cdef double now = fc_seconds(), seconds = now - window_start
+    cdef long before = preemptions
+    if seconds < WINDOW:
+        return
+    window_start, preemptions = now, fc_preemptions()
+    if seconds > 2 * LONGEST:
+        return  # most of the time was spent elsewhere
+    if preemptions - before > PREEMPTIONS * seconds:
+        alone_until = now + pause
+        pause = min(2 * pause, LONGEST)
+    else:
+        pause = PAUSE
 
 
 cdef const fc_tiles* tiles_of(array) except NULL:
@@ -97,7 +154,7 @@ cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, doubl
     `work` is the whole job's FLOPs, roughly; small jobs stay on one thread. `flush` flushes denormals to zero.
     """
     global threads_used
-    cdef int team = 1 if work < SERIAL_WORK or forked or not FC_OPENMP else <int>min(<ptrdiff_t>threads, count)
+    cdef int team = team_now(work, count)
     cdef ptrdiff_t i
     cdef unsigned before = 0
     cdef Block block
@@ -125,6 +182,7 @@ cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, doubl
             tile(job, i, room + threadid() * scratch)
         if flush:
             fc_flush_leave(before)
+    note_competition()
     return 0
 
 cdef struct Step:
@@ -230,7 +288,7 @@ cdef class Plan:
             return False
         self.busy = True  # the interpreter's lock is held since it was asked
         cdef int first = 0, before
-        cdef int team = 1 if self.work < SERIAL_WORK or forked or not FC_OPENMP else threads
+        cdef int team = team_now(self.work, threads)
         cdef Block scratch
         try:
             scratch = Block(product(self.scratch, team))
@@ -240,6 +298,8 @@ cdef class Plan:
                 first = before
                 function()
             self.run_steps(first, self.number, team, scratch.data)
+            if team > 1:
+                note_competition()
             copy_arrays(results, outputs)
         finally:
             self.busy = False

@@ -94,6 +94,7 @@ COMBINES = {
     "divide": np.divide,
     "maximum": np.maximum,
     "minimum": np.minimum,
+    "add_relu": lambda a, b: np.where(a + b <= 0, 0, a + b),
     "negative_product": lambda a, b: -(a * b),
     "maximum_share": lambda a, b: _extremum_share(a, b, np.greater),
     "minimum_share": lambda a, b: _extremum_share(a, b, np.less),

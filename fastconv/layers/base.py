@@ -30,9 +30,9 @@ from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _NOT_BUILT = frozenset((
     "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
+    "depthwise_regularizer", "pointwise_regularizer", "depthwise_constraint", "pointwise_constraint",
     "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint", "alpha_regularizer",
-    "alpha_constraint", "depthwise_regularizer", "pointwise_regularizer", "depthwise_constraint", "pointwise_constraint",
-    "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
+    "alpha_constraint", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
 ))  # fmt: skip
 _counts: dict[str, itertools.count] = {}
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
@@ -342,10 +342,11 @@ class Layer:
             weights = self._weights, self._fixed_weights
             holders = [
                 value for name, value in list(vars(self).items())  # no thread sets another while `list` runs
-                if (isinstance(value, Layer) or (isinstance(value, (list, tuple, dict)) and name not in _NO_LAYERS))
-                and not any(value is own for own in weights)
+                if _may_hold_layers(value) and name not in _NO_LAYERS and not any(value is own for own in weights)
             ]  # fmt: skip
             self._holders = version, holders
+        if not holders:  # the usual case
+            return []
         found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Layer)}
         return list(found.values())
 
@@ -424,6 +425,13 @@ class Layer:
         if self._build_shape is None:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
+
+
+def _may_hold_layers(value) -> bool:
+    """Whether an attribute is a layer, or a container of some; lists and dicts may get theirs later."""
+    if isinstance(value, tuple):
+        return any(isinstance(item, Layer) for item in flatten(value))
+    return isinstance(value, (Layer, list, dict))
 
 
 def is_shape(value) -> bool:

@@ -140,6 +140,11 @@ class Model(Layer):
             vars(self)["_output_names"] = known
         return known
 
+    @property
+    def takes_one(self) -> bool:
+        """Whether the model takes one input, not a nest."""
+        return self._graph is None or isinstance(self._graph.inputs, KerasTensor)
+
     def arrange(self, inputs):
         """`inputs` in the structure of the graph's: dicts by name, single values in or out of their list."""
         if self.graph is None:
@@ -170,10 +175,11 @@ class Model(Layer):
     # Calling
 
     def __call__(self, inputs, *args, training=None, **kwargs):
-        inputs = self.prepare(self.arrange(inputs))
+        if not (type(inputs) in _ARRAYS and self.takes_one):
+            inputs = self.arrange(inputs)
+        inputs = self.prepare(inputs)
         if not args and not kwargs and not self._trainer.run_eagerly:
-            leaves = flatten(inputs)
-            if not any(leaf.symbolic for leaf in leaves):
+            if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
                 output = self._planner.call(self, inputs, in_training(training))
                 if output is not None:
                     return output
@@ -407,6 +413,9 @@ class Model(Layer):
     def __repr__(self):
         shapes = f", {self.input_shape} -> {self.output_shape}" if self.built else ", not built"
         return f"<{type(self).__name__} {self.name!r}: {len(self.layers)} layers{shapes}>"
+
+
+_ARRAYS = (np.ndarray, Tensor)
 
 
 def one_input(inputs):

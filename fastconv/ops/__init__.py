@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..tensor import Tensor
 from . import image  # noqa: F401: keras.ops.image
 from .activations import (
+    clipped_relu,
     elu,
     gelu,
     hard_sigmoid,
@@ -117,6 +118,7 @@ __all__ = [
     "categorical_crossentropy",
     "celu",
     "clip",
+    "clipped_relu",
     "concatenate",
     "conv",
     "conv_pool",

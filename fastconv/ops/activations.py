@@ -25,7 +25,7 @@ class Relu(Op):
         return kernels.relu_backward(dy, self.y)
 
 
-class Relu6(Map):
+class ClippedRelu(Map):
     function = "clipped_relu"
 
 
@@ -121,9 +121,14 @@ def relu(x):
     return Relu.apply(x)
 
 
+def clipped_relu(x, max_value):
+    """x limited to 0 <= x <= max_value."""
+    return ClippedRelu.apply(x, most=float(max_value))
+
+
 def relu6(x):
     """x limited to 0 <= x <= 6."""
-    return Relu6.apply(x, most=6.0)
+    return clipped_relu(x, 6)
 
 
 def leaky_relu(x, negative_slope=0.2):

@@ -42,19 +42,19 @@ class DepthwiseConv(Conv):
                 f"a depthwise kernel of shape {kernel} is for {kernel[-2]} channels, its axis before the last; got inputs "
                 f"of shape {x}."
             )
-        return Conv.shape(x, _grouped(kernel), bias, **geometry)
+        return Conv.shape(x, grouped_kernel(kernel), bias, **geometry)
 
     def forward(self, x, kernel, bias, **geometry):
         self.shape(x.shape, kernel.shape, None if bias is None else bias.shape, **geometry)
         self.kernel_shape = kernel.shape
-        return super().forward(x, kernel.reshape(_grouped(kernel.shape)), bias, **geometry)
+        return super().forward(x, kernel.reshape(grouped_kernel(kernel.shape)), bias, **geometry)
 
     def backward(self, dy):
         dx, dkernel, dbias = super().backward(dy)
         return dx, None if dkernel is None else dkernel.reshape(self.kernel_shape), dbias
 
 
-def _grouped(kernel):
+def grouped_kernel(kernel):
     return (*kernel[:-2], 1, kernel[-2] * kernel[-1])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .. import kernels
 from ..tensor import Op, Parameter
-from .conv import Conv
+from .conv import Conv, DepthwiseConv, grouped_kernel
 from .normalization import BatchNorm, BatchNormInference
 
 
@@ -32,7 +32,13 @@ class ConvNorm(Conv):
     def shape(x, kernel, bias, gamma, beta, mean, variance, *, epsilon, relu, **geometry):
         return Conv.shape(x, kernel, bias, **geometry)
 
+    @staticmethod
+    def arrange(kernel):
+        """The kernel as the kernels take it."""
+        return kernel
+
     def forward(self, x, kernel, bias, gamma, beta, mean, variance, *, epsilon, relu, **geometry):
+        kernel = self.arrange(kernel)
         folded = self.packs.get("folded") if self.packs else None
         if folded is None:
             scale, shift = kernels.batch_norm_fold(gamma, beta, mean, variance, epsilon)
@@ -46,6 +52,16 @@ class ConvNorm(Conv):
     def take_packs(self, inputs):
         if all(value is None or isinstance(value, Parameter) for value in inputs[1:]) and not any(self.needs[1:]):
             self.packs = inputs[1].packs(*inputs[2:])
+
+
+class DepthwiseConvNorm(ConvNorm):
+    @staticmethod
+    def shape(x, kernel, bias, gamma, beta, mean, variance, *, epsilon, relu, **geometry):
+        return DepthwiseConv.shape(x, kernel, bias, **geometry)
+
+    @staticmethod
+    def arrange(kernel):
+        return kernel.reshape(grouped_kernel(kernel.shape))
 
 
 class BatchNormAct(BatchNorm):
