@@ -141,8 +141,9 @@ class VarianceScaling(_Scaled):
     _uniform = property(lambda self: self.distribution == "uniform")
 
     def _choose(self, name, allowed):
-        if getattr(self, name) not in allowed:
-            raise ValueError(f"VarianceScaling: {name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}.")
+        value = getattr(self, name)
+        if value not in allowed:
+            raise ValueError(f"VarianceScaling: {name} must be one of {', '.join(allowed)}; got {value!r}.")
 
     def _scale(self, fan_in, fan_out):
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]

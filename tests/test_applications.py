@@ -15,11 +15,12 @@ from fastconv.models import load_model
 from fastconv.utils import set_random_seed
 from test_programs import check_recorded
 
-# What Keras 3 counts, of networks with their top for 1,000 classes. ResNet18's and ResNet34's are torchvision's, 11,689,512
-# and 21,797,672, and the moving statistics, which torchvision does not count.
+# What Keras 3 counts, of networks with their top for 1,000 classes. ResNet18's and ResNet34's are torchvision's, and the
+# moving statistics, which torchvision does not count.
 COUNTS = {
-    "VGG16": 138_357_544, "VGG19": 143_667_240, "ResNet50": 25_636_712, "ResNet50V2": 25_613_800, "MobileNet": 4_253_864,
-    "MobileNetV2": 3_538_984, "MobileNetV3Small": 2_554_968, "MobileNetV3Large": 5_507_432, "DenseNet121": 8_062_504,
+    "VGG16": 138_357_544, "VGG19": 143_667_240, "ResNet50": 25_636_712, "ResNet50V2": 25_613_800,
+    "MobileNet": 4_253_864, "MobileNetV2": 3_538_984, "MobileNetV3Small": 2_554_968, "MobileNetV3Large": 5_507_432,
+    "DenseNet121": 8_062_504,
     "EfficientNetB0": 5_330_571, "InceptionV3": 23_851_784, "Xception": 22_910_480,
     "ResNet18": 11_689_512 + 9_600, "ResNet34": 21_797_672 + 17_024,
 }  # fmt: skip
@@ -164,9 +165,9 @@ def test_preprocess_input(mode, expected):
 
 
 def test_each_family_preprocesses_as_keras():
-    modes = {"vgg16": "caffe", "vgg19": "caffe", "resnet": "caffe", "resnet50": "caffe", "resnet_v2": "tf", "mobilenet": "tf",
-             "mobilenet_v2": "tf", "mobilenet_v3": None, "densenet": "torch", "efficientnet": None, "inception_v3": "tf",
-             "xception": "tf"}  # fmt: skip
+    modes = dict.fromkeys(("vgg16", "vgg19", "resnet", "resnet50"), "caffe") | {"densenet": "torch"}
+    modes |= dict.fromkeys(("resnet_v2", "mobilenet", "mobilenet_v2", "inception_v3", "xception"), "tf")
+    modes |= dict.fromkeys(("mobilenet_v3", "efficientnet"))
     for name, mode in modes.items():
         expected = PIXELS if mode is None else imagenet_utils.preprocess_input(PIXELS, mode=mode)
         np.testing.assert_array_equal(getattr(applications, name).preprocess_input(PIXELS), expected)
@@ -174,12 +175,13 @@ def test_each_family_preprocesses_as_keras():
 
 def test_decode_predictions(tmp_path):
     scores = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])
-    (tmp_path / "index.json").write_text(json.dumps({str(i): [f"n{i}", name] for i, name in enumerate(("a", "b", "c"))}))
+    (tmp_path / "index.json").write_text(json.dumps({str(i): [f"n{i}", name] for i, name in enumerate("abc")}))
     decoded = applications.resnet.decode_predictions(scores, top=2, class_index=tmp_path / "index.json")
     assert decoded == [[("n1", "b", 0.6), ("n2", "c", 0.3)], [("n0", "a", 0.5), ("n2", "c", 0.3)]]
     assert imagenet_utils.decode_predictions(scores[:1], 1, ["a", "b", "c"]) == [[("1", "b", 0.6)]]
     (tmp_path / "bad.json").write_text("[1, 2]")
-    for index, message in ((None, "downloads nothing"), (["a"], "3 classes"), (tmp_path / "bad.json", "not of the form")):
+    wrong = (None, "downloads nothing"), (["a"], "3 classes"), (tmp_path / "bad.json", "not of the form")
+    for index, message in wrong:
         with pytest.raises(ValueError, match=message):
             imagenet_utils.decode_predictions(scores, class_index=index)
 
@@ -193,7 +195,7 @@ def test_variance_scaling(distribution):
 
 
 @pytest.mark.parametrize("call, error, message", [
-    (lambda: applications.ResNet50(weights="imagenet"), ValueError, "resnet50: weights must be None.*downloads no weights"),
+    (lambda: applications.ResNet50(weights="imagenet"), ValueError, "resnet50: weights.*downloads no weights"),
     (lambda: applications.TCN((5, 2), weights="missing.safetensors"), ValueError, "path of a file.*missing"),
     (lambda: applications.VGG16(input_shape=(16, 16, 3)), ValueError, "at least 32x32"),
     (lambda: applications.VGG16(input_shape=(None, None, 3)), ValueError, "needs known sizes"),

@@ -173,7 +173,9 @@ def test_two_inputs_and_two_outputs(by_name):
     images, labels, _ = patches(128)
     facts = np.random.default_rng(1).random((128, 4), dtype="float32")
     x, y = [images, facts], [labels, facts.sum(axis=1, keepdims=True)]
-    how = {"loss": ["sparse_categorical_crossentropy", "mse"], "loss_weights": [1.0, 0.5], "metrics": [["accuracy"], []]}
+    how = {
+        "loss": ["sparse_categorical_crossentropy", "mse"], "loss_weights": [1.0, 0.5], "metrics": [["accuracy"], []],
+    }  # fmt: skip
     if by_name:
         x, y = dict(zip(("image", "facts"), x)), dict(zip(("side", "total"), y))
         how = {name: dict(zip(("side", "total"), entry)) for name, entry in how.items()}

@@ -56,8 +56,8 @@ def drawn(weights, name):
     if weights == "imagenet":
         hint = " fastconv downloads no weights: train the network, or convert weights you have, and save them once."
     raise ValueError(
-        f"{name}: weights must be None, for weights drawn at random, or the path of a file that model.save_weights wrote; "
-        f"got {weights!r}.{hint}"
+        f"{name}: weights must be None, for weights drawn at random, or the path of a file that model.save_weights "
+        f"wrote; got {weights!r}.{hint}"
     )
 
 
@@ -73,7 +73,8 @@ def _input(name, tensor, shape, fixed, size, least):
     """The tensor of pictures to start from."""
     if tensor is not None:
         if not isinstance(tensor, KerasTensor):
-            raise TypeError(f"{name}: input_tensor must be what fastconv.Input or a layer gave; got {type(tensor).__name__}.")
+            kind = type(tensor).__name__
+            raise TypeError(f"{name}: input_tensor must be what fastconv.Input or a layer gave; got {kind}.")
         given = tensor.shape[1:]
         if shape is not None and tuple(shape) != given:
             raise ValueError(f"{name}: input_tensor is of shape {given}, and input_shape is {tuple(shape)}: give one.")

@@ -90,9 +90,8 @@ def _features(x):
 
 def _top(x, classes, activation):
     x = Dropout(0.2, name="top_dropout")(GlobalAveragePooling2D(name="avg_pool")(x))
-    return Dense(
-        classes, activation=activation, kernel_initializer=VarianceScaling(1 / 3, "fan_out", "uniform"), name="predictions"
-    )(x)
+    kernels = VarianceScaling(1 / 3, "fan_out", "uniform")
+    return Dense(classes, activation=activation, kernel_initializer=kernels, name="predictions")(x)
 
 
 def EfficientNetB0(
@@ -101,5 +100,6 @@ def EfficientNetB0(
 ):  # fmt: skip
     """The smallest EfficientNet; arguments as Keras', `weights` None or a file's path. 5,330,571 weights."""
     return network(
-        _features, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, top=_top
-    )
+        _features, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation,
+        top=_top,
+    )  # fmt: skip

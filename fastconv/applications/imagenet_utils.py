@@ -47,7 +47,7 @@ def preprocess_input(x, data_format=None, mode="caffe"):
 
 
 def decode_predictions(preds, top=5, class_index=None):
-    """For each row of `preds` (samples, classes), a list of its `top` highest: (identifier, name, score), highest first.
+    """For each row of `preds` (samples, classes), a list of its `top` highest scores: (identifier, name, score).
 
     `class_index` says what the classes are called: the path of a JSON file in the form of Keras'
     imagenet_class_index.json, `{"0": ["n01440764", "tench"], ...}`, or a list of names. None raises ValueError, since
@@ -67,8 +67,8 @@ def _names(class_index) -> list:
     """(identifier, name) of each class."""
     if class_index is None:
         raise ValueError(
-            "decode_predictions needs the names of the classes, and fastconv downloads nothing: give class_index, the path "
-            "of Keras' imagenet_class_index.json, or a list of names."
+            "decode_predictions needs the names of the classes, and fastconv downloads nothing: give class_index, the "
+            "path of Keras' imagenet_class_index.json, or a list of names."
         )
     if isinstance(class_index, (list, tuple)):
         return [(str(i), str(name)) for i, name in enumerate(class_index)]
@@ -80,14 +80,12 @@ def _names(class_index) -> list:
         raise ValueError(f'{class_index}: not of the form {{"0": ["n01440764", "tench"], ...}} ({error!r}).') from error
 
 
-_preprocess = preprocess_input  # `scaled` makes functions of the same name
-
-
 def scaled(mode):
-    """`preprocess_input(x, data_format=None)` of this mode; None gives pictures as they are, for networks that scale."""
+    """`preprocess_input(x, data_format=None)` of this mode; None: pictures as they are, for networks that scale."""
 
-    def preprocess_input(x, data_format=None):
+    def preprocess(x, data_format=None):
         """Pictures, RGB from 0 to 255, as this network takes them; see imagenet_utils.preprocess_input."""
-        return x if mode is None else _preprocess(x, data_format, mode)
+        return x if mode is None else preprocess_input(x, data_format, mode)
 
-    return preprocess_input
+    preprocess.__name__ = preprocess.__qualname__ = "preprocess_input"
+    return preprocess

@@ -48,7 +48,8 @@ def MobileNet(
     input_shape=None, alpha=1.0, depth_multiplier=1, dropout=0.001, include_top=True, weights=None, input_tensor=None,
     pooling=None, classes=1000, classifier_activation="softmax", name=None,
 ):  # fmt: skip
-    """MobileNet with `alpha` times the filters; arguments as Keras', `weights` None or a file's path. 4,253,864 weights."""
+    """MobileNet with `alpha` times the filters; arguments as Keras', `weights` None or a file's path. 4,253,864
+    weights."""
 
     def draw(x):
         x = Conv2D(int(32 * alpha), 3, strides=2, padding="same", use_bias=False, name="conv1")(x)

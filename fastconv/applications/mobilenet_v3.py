@@ -106,21 +106,23 @@ def _mobilenet(
 
 def MobileNetV3Small(
     input_shape=None, alpha=1.0, minimalistic=False, include_top=True, weights=None, input_tensor=None, classes=1000,
-    pooling=None, dropout_rate=0.2, classifier_activation="softmax", include_preprocessing=True, name="MobileNetV3Small",
+    pooling=None, dropout_rate=0.2, classifier_activation="softmax", include_preprocessing=True,
+    name="MobileNetV3Small",
 ):  # fmt: skip
     """The small MobileNetV3; arguments as Keras', `weights` None or a file's path. 2,554,968 weights."""
     return _mobilenet(
-        SMALL, 1024, input_shape, alpha, minimalistic, include_top, weights, input_tensor, classes, pooling, dropout_rate,
-        classifier_activation, include_preprocessing, name,
+        SMALL, 1024, input_shape, alpha, minimalistic, include_top, weights, input_tensor, classes, pooling,
+        dropout_rate, classifier_activation, include_preprocessing, name,
     )  # fmt: skip
 
 
 def MobileNetV3Large(
     input_shape=None, alpha=1.0, minimalistic=False, include_top=True, weights=None, input_tensor=None, classes=1000,
-    pooling=None, dropout_rate=0.2, classifier_activation="softmax", include_preprocessing=True, name="MobileNetV3Large",
+    pooling=None, dropout_rate=0.2, classifier_activation="softmax", include_preprocessing=True,
+    name="MobileNetV3Large",
 ):  # fmt: skip
     """The large MobileNetV3; arguments as Keras', `weights` None or a file's path. 5,507,432 weights."""
     return _mobilenet(
-        LARGE, 1280, input_shape, alpha, minimalistic, include_top, weights, input_tensor, classes, pooling, dropout_rate,
-        classifier_activation, include_preprocessing, name,
+        LARGE, 1280, input_shape, alpha, minimalistic, include_top, weights, input_tensor, classes, pooling,
+        dropout_rate, classifier_activation, include_preprocessing, name,
     )  # fmt: skip

@@ -1,5 +1,5 @@
-"""ResNet (He et al., 2015): blocks that add to their input. ResNet50 is Keras'; ResNet18 and ResNet34 have blocks of two
-3x3 convolutions, which Keras lacks, with names in its style.
+"""ResNet (He et al., 2015): blocks that add to their input. ResNet50 is Keras'; ResNet18 and ResNet34, which Keras lacks,
+have blocks of two 3x3 convolutions, and names in its style.
 
 Contract: Keras' arguments and, for ResNet50, its layer names and weights.
 """
@@ -43,12 +43,13 @@ def bottleneck(x, filters, strides, widen, name):
 
 def basic(x, filters, strides, widen, name):
     """Two 3x3 convolutions; with `widen` and another shape, a convolution on the shortcut too."""
-    shortcut, use_bias = x, {"use_bias": False}
+    shortcut = x
     if widen and (strides > 1 or x.shape[-1] != filters):
-        shortcut = normed(Conv2D(filters, 1, strides=strides, name=f"{name}_0_conv", **use_bias)(x), f"{name}_0", False)
+        shortcut = Conv2D(filters, 1, strides=strides, use_bias=False, name=f"{name}_0_conv")(x)
+        shortcut = normed(shortcut, f"{name}_0", False)
     x = ZeroPadding2D(1, name=f"{name}_1_pad")(x)
-    x = normed(Conv2D(filters, 3, strides=strides, name=f"{name}_1_conv", **use_bias)(x), f"{name}_1")
-    x = normed(Conv2D(filters, 3, padding="same", name=f"{name}_2_conv", **use_bias)(x), f"{name}_2", False)
+    x = normed(Conv2D(filters, 3, strides=strides, use_bias=False, name=f"{name}_1_conv")(x), f"{name}_1")
+    x = normed(Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}_2_conv")(x), f"{name}_2", False)
     return Activation("relu", name=f"{name}_out")(Add(name=f"{name}_add")([shortcut, x]))
 
 

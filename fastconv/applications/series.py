@@ -1,7 +1,7 @@
 """Networks for time series `(steps, channels)`; Keras has none.
 
-ResNet1D is the residual network of Wang, Yan and Oates (2017), TCN the temporal convolutional network of Bai, Kolter and
-Koltun (2018). Contract: series of any length, also open; one output a class for each series.
+ResNet1D is the residual network of Wang, Yan and Oates (2017), TCN the temporal convolutional network of Bai, Kolter
+and Koltun (2018). Contract: series of any length, also open; one output a class for each series.
 """
 
 from fastconv.applications.building import drawn, finished
@@ -19,9 +19,7 @@ from fastconv.layers import (
 __all__ = ["TCN", "ResNet1D"]
 
 
-def ResNet1D(
-    input_shape, classes=2, filters=64, weights=None, classifier_activation="softmax", name="resnet1d"
-):
+def ResNet1D(input_shape, classes=2, filters=64, weights=None, classifier_activation="softmax", name="resnet1d"):
     """Three residual blocks of convolutions over 8, 5 and 3 steps, with `filters` and then twice as many channels.
 
     `input_shape` is (steps, channels), steps None for open lengths; `weights` is None or a file's path.

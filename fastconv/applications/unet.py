@@ -24,8 +24,9 @@ _LAYERS = {2: (Conv2D, MaxPooling2D, Conv2DTranspose), 3: (Conv3D, MaxPooling3D,
 
 
 def UNet2D(
-    input_shape=(256, 256, 1), classes=2, filters=32, depth=4, weights=None, classifier_activation="softmax", name="unet2d"
-):
+    input_shape=(256, 256, 1), classes=2, filters=32, depth=4, weights=None, classifier_activation="softmax",
+    name="unet2d",
+):  # fmt: skip
     """U-Net of pictures `(height, width, channels)`, whose sizes are multiples of 2**depth, or None.
 
     `filters` are those at full size, doubled at each of the `depth` halvings; `weights` is None or a file's path. With

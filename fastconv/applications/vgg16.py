@@ -39,4 +39,5 @@ def VGG16(
     classifier_activation="softmax", name="vgg16",
 ):  # fmt: skip
     """VGG with 16 layers of weights; arguments as Keras', `weights` None or a file's path. 138,357,544 weights."""
-    return vgg((2, 2, 3, 3, 3), name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+    options = include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation
+    return vgg((2, 2, 3, 3, 3), name, *options)

@@ -13,4 +13,5 @@ def VGG19(
     classifier_activation="softmax", name="vgg19",
 ):  # fmt: skip
     """VGG with 19 layers of weights; arguments as Keras', `weights` None or a file's path. 143,667,240 weights."""
-    return vgg((2, 2, 4, 4, 4), name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+    options = include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation
+    return vgg((2, 2, 4, 4, 4), name, *options)

@@ -58,8 +58,8 @@ def Xception(
     include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
     classifier_activation="softmax", name="xception",
 ):  # fmt: skip
-    """Xception, for pictures of 299x299, at least 71x71; arguments as Keras', `weights` None or a file's path. 22,910,480
-    weights."""
+    """Xception, for pictures of 299x299, at least 71x71; arguments as Keras', `weights` None or a file's path.
+    22,910,480 weights."""
     return network(
         _features, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation,
         size=299, least=71, pool_names=(None, None),
