@@ -15,8 +15,8 @@ from fastconv.models import load_model
 from fastconv.utils import set_random_seed
 from test_programs import check_recorded
 
-# What Keras 3 counts, of networks with their top for 1,000 classes. ResNet18's and ResNet34's are torchvision's, and the
-# moving statistics, which torchvision does not count.
+# What Keras 3 counts, of networks with their top for 1,000 classes. ResNet18's and ResNet34's are torchvision's, and
+# the moving statistics, which torchvision does not count.
 COUNTS = {
     "VGG16": 138_357_544, "VGG19": 143_667_240, "ResNet50": 25_636_712, "ResNet50V2": 25_613_800,
     "MobileNet": 4_253_864, "MobileNetV2": 3_538_984, "MobileNetV3Small": 2_554_968, "MobileNetV3Large": 5_507_432,

@@ -1,5 +1,5 @@
-"""ResNet (He et al., 2015): blocks that add to their input. ResNet50 is Keras'; ResNet18 and ResNet34, which Keras lacks,
-have blocks of two 3x3 convolutions, and names in its style.
+"""ResNet (He et al., 2015): blocks that add to their input. ResNet50 is Keras'; ResNet18 and ResNet34, which Keras
+lacks, have blocks of two 3x3 convolutions, and names in its style.
 
 Contract: Keras' arguments and, for ResNet50, its layer names and weights.
 """
