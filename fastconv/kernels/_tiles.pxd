@@ -265,6 +265,28 @@ cdef extern from "tiles.h" nogil:
         double scale, shift, most
         int32_t threshold
 
+    enum:
+        FC_FEW
+
+    ctypedef struct fc_stack:
+        ptrdiff_t count, a_step, b_step
+
+    ctypedef struct fc_product:
+        const void* a
+        const void* b
+        const void* bias
+        void* y
+        fc_stack stack[FC_AXES]
+        ptrdiff_t axes, rows, columns, depth, a_step, b_step, y_row, y_column
+        ptrdiff_t row_pieces, column_pieces, slices, block, chunk, packed, a_copy
+        int a_by_rows, b_by_rows, pack, far
+
+    ctypedef struct fc_product_sum:
+        const void* x
+        const void* bias
+        void* y
+        ptrdiff_t rows, columns, slices, y_row, y_column
+
     ctypedef struct fc_tiles:
         const char* isa
         ptrdiff_t lanes, panel, block
@@ -284,6 +306,11 @@ cdef extern from "tiles.h" nogil:
         fc_tile* winograd_transform
         fc_tile* winograd_multiply
         fc_tile* winograd_reduce
+        fc_tile* product_tiles
+        fc_tile* product_stream
+        fc_tile* product_dots
+        fc_tile* product_turn
+        fc_tile* product_sum
         fc_tile* depthwise_forward
         fc_tile* grouped_forward
         fc_tile* grouped_backward_kernel

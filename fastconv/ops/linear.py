@@ -23,7 +23,7 @@ def check_product(a, b):
 
 
 class Dense(Op):
-    kernels = weights = True
+    kernels = True
 
     @staticmethod
     def shape(x, kernel, bias=None):
@@ -33,7 +33,7 @@ class Dense(Op):
 
     def forward(self, x, kernel, bias):
         self.x, self.kernel = x, kernel
-        return kernels.dense_forward(x, kernel, bias, self.packs)
+        return kernels.dense_forward(x, kernel, bias)
 
     def backward(self, dy):
         dx = kernels.dense_backward_input(dy, self.kernel) if self.needs[0] else None

@@ -1,0 +1,399 @@
+/* dense.c: matrix products y = a b (+ bias), and stacks of them: dense layers, matmul and their gradients.
+ *
+ * Four ways. product_tiles: register tiles of up to BLOCK rows x PANEL columns, for everything. product_stream: few rows,
+ * which take b row by row as it lies, at the memory's rate. product_dots: both sides lie along the depth, one of them is
+ * short. product_sum adds up what slices of the depth gave, in their order. _dense.pyx chooses and cuts.
+ */
+#include "far.h"
+#include "shuffle.h"
+
+/* Where matrix number `m` of a stack starts in a and b. */
+typedef struct {
+    const real *a, *b;
+} operands;
+
+FC_INLINE operands operands_of(const fc_product *j, ptrdiff_t m)
+{
+    operands found = {j->a, j->b};
+    for (ptrdiff_t axis = j->axes - 1; axis >= 0; axis--) {
+        const fc_stack *s = &j->stack[axis];
+        found.a += m % s->count * s->a_step;
+        found.b += m % s->count * s->b_step;
+        m /= s->count;
+    }
+    return found;
+}
+
+/* Piece i of `count` things in `pieces`, which differ by one at most: its first, and one past its last with i + 1. */
+FC_INLINE ptrdiff_t piece(ptrdiff_t count, ptrdiff_t pieces, ptrdiff_t i)
+{
+    return count / pieces * i + min_(i, count % pieces);
+}
+
+/* ---- register tiles ---- */
+
+/* What the register tiles of a block share. */
+typedef struct {
+    ptrdiff_t a_step, b_step, y_row, depth;
+    int first, far; /* first: start from the bias, not from y */
+} block_job;
+
+/* `valid` columns. by_rows: a's rows are a_step apart and run along the depth; else its columns are, and run along the
+ * rows. */
+FC_INLINE void register_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int by_rows, const block_job *k,
+                             const real *restrict a, const real *restrict b, const real *restrict bias, real *restrict y,
+                             ptrdiff_t valid)
+{
+    const ptrdiff_t step = k->a_step, b_step = k->b_step, last = valid - (vectors - 1) * LANES;
+    vec acc[BLOCK][VECTORS];
+    if (!k->first) {
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < height; m++)
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++)
+                acc[m][v] = load_part(y + m * k->y_row + v * LANES, v < vectors - 1 ? LANES : last);
+    } else {
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) {
+            const vec start = bias ? load_part(bias + v * LANES, v < vectors - 1 ? LANES : last) : (vec){0};
+            FC_UNROLL(16)
+            for (ptrdiff_t m = 0; m < height; m++) acc[m][v] = start;
+        }
+    }
+    for (ptrdiff_t t = k->depth; t > 0; t--, b += b_step, a += by_rows ? 1 : step) {
+        vec b_t[VECTORS];
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++) b_t[v] = load(b + v * LANES);
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < height; m++) {
+            const real a_m = a[by_rows ? m * step : m];
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += a_m * b_t[v];
+        }
+    }
+    if (k->far) {
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < height; m++)
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++) store_far(y + m * k->y_row + v * LANES, acc[m][v]);
+        return;
+    }
+    FC_UNROLL(16)
+    for (ptrdiff_t m = 0; m < height; m++)
+        FC_UNROLL(2)
+        for (ptrdiff_t v = 0; v < vectors; v++)
+            store_part(y + m * k->y_row + v * LANES, acc[m][v], v < vectors - 1 ? LANES : last);
+}
+
+typedef void tile_function(const block_job *, const real *, const real *, const real *, real *, ptrdiff_t, int);
+
+#define TILE(height, vectors)                                                                                        \
+    static void tile_##height##x##vectors(const block_job *k, const real *a, const real *b, const real *bias, real *y, \
+                                          ptrdiff_t valid, int by_rows)                                              \
+    {                                                                                                                \
+        if (by_rows)                                                                                                 \
+            register_tile(height, vectors, 1, k, a, b, bias, y, valid);                                              \
+        else                                                                                                         \
+            register_tile(height, vectors, 0, k, a, b, bias, y, valid);                                              \
+    }
+#include "tile_table.h"
+
+/* `depth` rows of `columns` values of b, the first of them here, as panels; the last is filled up to whole vectors. */
+static void pack_rows(const real *restrict b, ptrdiff_t b_step, ptrdiff_t depth, ptrdiff_t columns, real *restrict packed)
+{
+    for (ptrdiff_t t = 0; t < depth; t++, b += b_step) {
+        ptrdiff_t n = 0;
+        real *to = packed + t * PANEL;
+        for (; n + PANEL <= columns; n += PANEL, to += depth * PANEL) {
+            FC_UNROLL(2)
+            for (int v = 0; v < VECTORS; v++) store(to + v * LANES, load(b + n + v * LANES));
+        }
+        if (n == columns) continue;
+        const ptrdiff_t rest = columns - n, width = blocks(rest, LANES) * LANES;
+        to = packed + n * depth + t * width;
+        for (ptrdiff_t v = 0; v < width; v += LANES) store(to + v, load_part(b + n + v, min_(rest - v, LANES)));
+    }
+}
+
+/* The same of a b whose columns lie along the depth, b_step apart. */
+static void pack_columns(const real *restrict b, ptrdiff_t b_step, ptrdiff_t depth, ptrdiff_t columns,
+                         real *restrict packed)
+{
+    for (ptrdiff_t n = 0; n < columns; n += LANES) {
+        const ptrdiff_t panel = n / PANEL * PANEL, width = min_(blocks(columns - panel, LANES) * LANES, PANEL);
+        real *to = packed + panel * depth + (n - panel);
+        const ptrdiff_t valid = min_(columns - n, LANES);
+        for (ptrdiff_t t = 0; t < depth; t += LANES) {
+            const ptrdiff_t rest = min_(depth - t, LANES);
+            vec v[LANES];
+            if (valid == LANES && rest == LANES) {
+                FC_UNROLL(16)
+                for (int k = 0; k < LANES; k++) v[k] = load(b + (n + k) * b_step + t);
+                transpose_vectors(v);
+                FC_UNROLL(16)
+                for (int k = 0; k < LANES; k++) store(to + (t + k) * width, v[k]);
+                continue;
+            }
+            for (int k = 0; k < LANES; k++) v[k] = k < valid ? load_part(b + (n + k) * b_step + t, rest) : (vec){0};
+            transpose_vectors(v);
+            for (ptrdiff_t k = 0; k < rest; k++) store(to + (t + k) * width, v[k]);
+        }
+    }
+}
+
+/* Runs of `count` values to runs `step` apart, whole vectors each. */
+static void copy_runs(const real *restrict from, ptrdiff_t from_step, ptrdiff_t runs, ptrdiff_t count, real *restrict to,
+                      ptrdiff_t step)
+{
+    for (ptrdiff_t r = 0; r < runs; r++)
+        for (ptrdiff_t i = 0; i < count; i += LANES)
+            store(to + r * step + i, load_part(from + r * from_step + i, min_(count - i, LANES)));
+}
+
+void FC_NAME(product_tiles)(const void *job, ptrdiff_t index, void *scratch)
+{
+    const fc_product *j = job;
+    const ptrdiff_t nc = index % j->column_pieces, mr = (index /= j->column_pieces) % j->row_pieces;
+    const ptrdiff_t s = (index /= j->row_pieces) % j->slices, matrix = index / j->slices;
+    const operands o = operands_of(j, matrix);
+    const ptrdiff_t row = piece(j->rows, j->row_pieces, mr), rows = piece(j->rows, j->row_pieces, mr + 1) - row;
+    const ptrdiff_t panels = blocks(j->columns, PANEL), left = piece(panels, j->column_pieces, nc) * PANEL;
+    const ptrdiff_t right = min_(piece(panels, j->column_pieces, nc + 1) * PANEL, j->columns);
+    const ptrdiff_t start = piece(j->depth, j->slices, s), end = piece(j->depth, j->slices, s + 1);
+    const ptrdiff_t pieces = blocks(rows, BLOCK), a_copy = j->a_copy;
+    const ptrdiff_t a_row = j->a_by_rows ? j->a_step : 1, a_depth = j->a_by_rows ? 1 : j->a_step;
+    real *packed = scratch, *copy = packed + j->packed;
+    real *y = (real *)j->y + (matrix * j->slices + s) * j->rows * j->columns + row * j->columns;
+    block_job k = {.y_row = j->columns, .first = 1, .far = j->far};
+
+    for (ptrdiff_t t = start; k.first || t < end; t += k.depth, k.first = 0) {
+        k.depth = min_(end - t, j->block);
+        const real *a = o.a + row * a_row + t * a_depth;
+        k.a_step = j->a_step;
+        if (a_copy) {
+            if (j->a_by_rows)
+                copy_runs(a, j->a_step, rows, k.depth, copy, a_copy);
+            else
+                copy_runs(a, j->a_step, k.depth, rows, copy, a_copy);
+            a = copy, k.a_step = a_copy;
+        }
+        for (ptrdiff_t n = left; n < right; n += j->chunk) {
+            const ptrdiff_t columns = min_(j->chunk, right - n), whole = columns / PANEL * PANEL;
+            const real *b = o.b + t * j->b_step + n;
+            if (!j->b_by_rows)
+                pack_columns(o.b + n * j->b_step + t, j->b_step, k.depth, columns, packed);
+            else if (j->pack)
+                pack_rows(b, j->b_step, k.depth, columns, packed);
+            else if (whole < columns)
+                pack_rows(b + whole, j->b_step, k.depth, columns - whole, packed + whole * k.depth);
+            const int in_place = j->b_by_rows && !j->pack;
+            for (ptrdiff_t i = 0; i < pieces; i++) {
+                const ptrdiff_t m = piece(rows, pieces, i), height = piece(rows, pieces, i + 1) - m;
+                const real *a_m = a + m * (j->a_by_rows ? k.a_step : 1);
+                for (ptrdiff_t p = 0; p < columns; p += PANEL) {
+                    const ptrdiff_t valid = min_(columns - p, PANEL), vectors = blocks(valid, LANES);
+                    const int here = in_place && valid == PANEL;
+                    k.b_step = here ? j->b_step : vectors * LANES;
+                    tile_functions[height - 1][vectors - 1](
+                        &k, a_m, here ? b + p : packed + p * k.depth, j->bias ? (const real *)j->bias + n + p : NULL,
+                        y + m * k.y_row + n + p, valid, j->a_by_rows);
+                }
+            }
+        }
+    }
+    if (k.far) far_done();
+}
+
+/* ---- few rows ---- */
+
+enum { FEW = FC_FEW, TURNS = FC_BYTES == 64 ? 16 : 8 }; /* TURNS: values of a in registers */
+
+/* y += a b over `turns` rows of b. */
+FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const fc_product *j, const real *restrict a,
+                      ptrdiff_t a_row, ptrdiff_t a_step, const real *restrict b, real *restrict y, ptrdiff_t columns)
+{
+    real a_t[FEW][8];
+    FC_UNROLL(4)
+    for (ptrdiff_t r = 0; r < rows; r++)
+        FC_UNROLL(8)
+        for (ptrdiff_t t = 0; t < turns; t++) a_t[r][t] = a[r * a_row + t * a_step];
+    ptrdiff_t n = 0;
+    for (; n + LANES <= columns; n += LANES) {
+        vec sum[FEW];
+        FC_UNROLL(4)
+        for (ptrdiff_t r = 0; r < rows; r++) sum[r] = load(y + r * j->columns + n);
+        FC_UNROLL(8)
+        for (ptrdiff_t t = 0; t < turns; t++) {
+            const vec b_t = load(b + t * j->b_step + n);
+            FC_UNROLL(4)
+            for (ptrdiff_t r = 0; r < rows; r++) sum[r] += a_t[r][t] * b_t;
+        }
+        FC_UNROLL(4)
+        for (ptrdiff_t r = 0; r < rows; r++) store(y + r * j->columns + n, sum[r]);
+    }
+    if (n == columns) return;
+    vec sum[FEW];
+    FC_UNROLL(4)
+    for (ptrdiff_t r = 0; r < rows; r++) sum[r] = load_part(y + r * j->columns + n, columns - n);
+    FC_UNROLL(8)
+    for (ptrdiff_t t = 0; t < turns; t++) {
+        const vec b_t = load_part(b + t * j->b_step + n, columns - n);
+        FC_UNROLL(4)
+        for (ptrdiff_t r = 0; r < rows; r++) sum[r] += a_t[r][t] * b_t;
+    }
+    FC_UNROLL(4)
+    for (ptrdiff_t r = 0; r < rows; r++) store_part(y + r * j->columns + n, sum[r], columns - n);
+}
+
+FC_INLINE void stream_all(const ptrdiff_t rows, const fc_product *j, const real *a, const real *b, real *y,
+                          ptrdiff_t columns, ptrdiff_t depth)
+{
+    const ptrdiff_t a_row = j->a_by_rows ? j->a_step : 1, a_step = j->a_by_rows ? 1 : j->a_step;
+    const ptrdiff_t turns = rows > 2 ? TURNS / 4 : TURNS / 2;
+    for (; depth >= turns; depth -= turns, a += turns * a_step, b += turns * j->b_step)
+        stream(rows, turns, j, a, a_row, a_step, b, y, columns);
+    for (; depth > 0; depth--, a += a_step, b += j->b_step) stream(rows, 1, j, a, a_row, a_step, b, y, columns);
+}
+
+void FC_NAME(product_stream)(const void *job, ptrdiff_t index, void *scratch)
+{
+    (void)scratch;
+    const fc_product *j = job;
+    const ptrdiff_t nc = index % j->column_pieces, s = (index /= j->column_pieces) % j->slices, matrix = index / j->slices;
+    const operands o = operands_of(j, matrix);
+    const ptrdiff_t panels = blocks(j->columns, PANEL), left = piece(panels, j->column_pieces, nc) * PANEL;
+    const ptrdiff_t columns = min_(piece(panels, j->column_pieces, nc + 1) * PANEL, j->columns) - left;
+    const ptrdiff_t t = piece(j->depth, j->slices, s), depth = piece(j->depth, j->slices, s + 1) - t;
+    real *y = (real *)j->y + (matrix * j->slices + s) * j->rows * j->columns + left;
+    const real *a = o.a + t * (j->a_by_rows ? 1 : j->a_step), *b = o.b + t * j->b_step + left;
+
+    for (ptrdiff_t r = 0; r < j->rows; r++)
+        if (j->bias)
+            memcpy(y + r * j->columns, (const real *)j->bias + left, columns * sizeof(real));
+        else
+            memset(y + r * j->columns, 0, columns * sizeof(real));
+    switch (j->rows) {
+    case 1: stream_all(1, j, a, b, y, columns, depth); break;
+    case 2: stream_all(2, j, a, b, y, columns, depth); break;
+    case 3: stream_all(3, j, a, b, y, columns, depth); break;
+    default: stream_all(4, j, a, b, y, columns, depth);
+    }
+}
+
+/* y (rows, columns), y_row and y_column apart, of the slices' sums. */
+void FC_NAME(product_sum)(const void *job, ptrdiff_t matrix, void *scratch)
+{
+    (void)scratch;
+    const fc_product_sum *j = job;
+    const ptrdiff_t size = j->rows * j->columns;
+    const real *restrict from = (const real *)j->x + matrix * j->slices * size;
+    real *restrict y = (real *)j->y + matrix * size;
+    for (ptrdiff_t r = 0; r < j->rows; r++, from += j->columns, y += j->y_row) {
+        ptrdiff_t n = 0;
+        for (; n < j->columns; n += LANES) {
+            const ptrdiff_t lanes = min_(j->columns - n, LANES);
+            vec sum = j->bias ? load_part((const real *)j->bias + n, lanes) : (vec){0};
+            for (ptrdiff_t s = 0; s < j->slices; s++) sum += load_part(from + s * size + n, lanes);
+            if (j->y_column == 1)
+                store_part(y + n, sum, lanes);
+            else
+                for (ptrdiff_t i = 0; i < lanes; i++) y[(n + i) * j->y_column] = sum[i];
+        }
+    }
+}
+
+/* ---- sums along the depth ---- */
+
+#define EVEN(i, n, d) (2 * (i) + (d))
+
+/* Lane i: the sum of vector i's lanes. */
+FC_INLINE vec sums_of(vec v[LANES])
+{
+    FC_UNROLL(4)
+    for (int n = LANES; n > 1; n /= 2)
+        FC_UNROLL(8)
+        for (int i = 0; i < n / 2; i++)
+            v[i] = FC_PICK(ivec, v[2 * i], v[2 * i + 1], FC_EACH_LANE(EVEN, 0))
+                 + FC_PICK(ivec, v[2 * i], v[2 * i + 1], FC_EACH_LANE(EVEN, 1));
+    return v[0];
+}
+
+/* The products of LANES / few rows of a with `few` columns of b. */
+FC_INLINE void dots(const ptrdiff_t few, const fc_product *j, const real *restrict a, const real *restrict b,
+                    const real *restrict bias, real *restrict y)
+{
+    const ptrdiff_t many = LANES / few, depth = j->depth, a_step = j->a_step, b_step = j->b_step;
+    vec acc[LANES], b_t[4];
+    FC_UNROLL(16)
+    for (int i = 0; i < LANES; i++) acc[i] = (vec){0};
+    for (ptrdiff_t t = 0; t < depth; t += LANES) {
+        const ptrdiff_t lanes = min_(depth - t, LANES);
+        if (lanes == LANES) {
+            FC_UNROLL(4)
+            for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load(b + n * b_step + t);
+            FC_UNROLL(16)
+            for (ptrdiff_t m = 0; m < many; m++) {
+                const vec a_t = load(a + m * a_step + t);
+                FC_UNROLL(4)
+                for (ptrdiff_t n = 0; n < few; n++) acc[m * few + n] += a_t * b_t[n];
+            }
+        } else {
+            FC_UNROLL(4)
+            for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load_part(b + n * b_step + t, lanes);
+            FC_UNROLL(16)
+            for (ptrdiff_t m = 0; m < many; m++) {
+                const vec a_t = load_part(a + m * a_step + t, lanes);
+                FC_UNROLL(4)
+                for (ptrdiff_t n = 0; n < few; n++) acc[m * few + n] += a_t * b_t[n];
+            }
+        }
+    }
+    const vec sum = sums_of(acc);
+    FC_UNROLL(16)
+    for (ptrdiff_t i = 0; i < LANES; i++)
+        y[i / few * j->y_row + i % few * j->y_column] = sum[i] + (bias ? bias[i % few] : 0);
+}
+
+/* A piece's last LANES rows start early enough to be whole: it has as many at least. */
+void FC_NAME(product_dots)(const void *job, ptrdiff_t index, void *scratch)
+{
+    (void)scratch;
+    const fc_product *j = job;
+    const ptrdiff_t p = index % j->row_pieces, matrix = index / j->row_pieces;
+    const operands o = operands_of(j, matrix);
+    const ptrdiff_t end = piece(j->rows, j->row_pieces, p + 1);
+    for (ptrdiff_t r = piece(j->rows, j->row_pieces, p); r < end; r += LANES) {
+        const ptrdiff_t row = min_(r, end - LANES);
+        for (ptrdiff_t n = 0, few; n < j->columns; n += few) {
+            const ptrdiff_t left = j->columns - n;
+            few = LANES >= 4 && left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            const real *b = o.b + n * j->b_step, *bias = j->bias ? (const real *)j->bias + n : NULL;
+            for (ptrdiff_t m = row; m < row + LANES; m += LANES / few) {
+                const real *a = o.a + m * j->a_step;
+                real *y = (real *)j->y + matrix * j->rows * j->columns + m * j->y_row + n * j->y_column;
+                if (few == 4)
+                    dots(4, j, a, b, bias, y);
+                else if (few == 2)
+                    dots(2, j, a, b, bias, y);
+                else
+                    dots(1, j, a, b, bias, y);
+            }
+        }
+    }
+}
+
+/* b's few columns, laid along the depth, for product_dots. Tiles: one a matrix. */
+void FC_NAME(product_turn)(const void *job, ptrdiff_t matrix, void *scratch)
+{
+    const fc_product *j = job;
+    const real *b = operands_of(j, matrix).b;
+    real *y = (real *)j->y + matrix * j->depth * j->columns;
+    (void)scratch;
+    for (ptrdiff_t t = 0; t < j->depth; t += LANES) {
+        const ptrdiff_t valid = min_(j->depth - t, LANES);
+        vec v[LANES];
+        for (int k = 0; k < LANES; k++) v[k] = k < valid ? load_part(b + (t + k) * j->b_step, j->columns) : (vec){0};
+        transpose_vectors(v);
+        for (ptrdiff_t n = 0; n < j->columns; n++) store_part(y + n * j->depth + t, v[n], valid);
+    }
+}
