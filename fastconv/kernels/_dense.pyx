@@ -1,16 +1,21 @@
 # cython: language_level=3, cdivision=True
-"""Matrix products: chooses the tiles of csrc/dense.c, fills their job and cuts it.
+"""Matrix products: chooses the tiles of csrc/dense.c, fills their job, cuts it, and makes the result.
 
-Arrays must be C-contiguous, aligned and of one dtype: kernels/dense.py sees to that. How the work is cut depends on
-shapes alone, never on the number of threads.
+`forward`, `backward_input` and `backward_kernel` take any arguments, and return None unless these are arrays that C can
+read as they are and whose shapes fit: small products take less time than Python's checks, which come after
+(kernels/dense.py). How the work is cut depends on shapes alone, never on the number of threads.
 """
 
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uintptr_t
+
+from numpy import dtype, ndarray
 
 from ._conv cimport blocks
 from ._memory cimport Block
 from ._tiles cimport (
-    FC_AXES, FC_FEW, MEMORY_WORK, address, fc_product, fc_product_sum, fc_stack, fc_tiles, is_far, run, tiles_of,
+    FC_AXES, FC_FEW, MEMORY_WORK, address, fc_product, fc_product_sum, fc_stack, fc_tile, fc_tiles, is_far, run, tiles_for,
 )  # fmt: skip
 
 cdef enum:
@@ -19,7 +24,14 @@ cdef enum:
     DEPTH = 256               # of a block, so that a panel stays in the first cache
     SLAB = 64 * 1024          # elements of packed b, which stay in the second cache
     STREAM_BYTES = 128 * 1024 # of b in a tile, at least
+    LARGE = 256 * 1024        # bytes of b that are better read in long runs
+    TURN = 5                  # what it costs to turn a vector round, in products of vectors
+    SUMS = 50                 # and to add up the lanes of as many vectors as one has
 
+cdef object FLOAT32 = dtype("float32"), FLOAT64 = dtype("float64"), ARRAY = ndarray
+
+
+# ---- which way ----
 
 cdef void swap(fc_product* job):
     """Writes the transposed result: the operands change places."""
@@ -30,158 +42,255 @@ cdef void swap(fc_product* job):
     job.rows, job.columns = job.columns, job.rows
     job.a_step, job.b_step = job.b_step, job.a_step
     job.a_by_rows, job.b_by_rows = not job.b_by_rows, not job.a_by_rows
-    job.y_row, job.y_column = job.y_column, job.y_row
 
 
-cdef int multiply(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, ptrdiff_t itemsize) except -1:
-    """Runs the job, which is filled but for the cut, in the way that suits its shape."""
-    cdef ptrdiff_t lanes = tiles.lanes
-    cdef bint both = job.a_by_rows and not job.b_by_rows  # lie along the depth
+cdef int multiply(fc_product* job, ptrdiff_t matrices, bint wide) except -1:
+    """Runs the job, which is filled but for the cut, the way that costs least; `wide`: it is in float64.
+
+    Costs count products of vectors, of one matrix."""
+    cdef const fc_tiles* tiles = tiles_for(wide)
+    cdef ptrdiff_t lanes = tiles.lanes, few = min(job.rows, job.columns)
     cdef double work = 2.0 * matrices * job.rows * job.columns * job.depth
-    job.y_row, job.y_column = job.columns, 1
+    cdef double strips = blocks(job.columns, lanes), depth = blocks(job.depth, lanes) * lanes
+    cdef double as_tiles = strips * job.depth * job.rows, as_dots = <double>job.rows * job.columns / lanes * (depth + SUMS)
     job.row_pieces = job.column_pieces = job.slices = 1
-    if both and job.depth >= lanes and max(job.rows, job.columns) >= lanes and min(job.rows, job.columns) <= lanes:
-        if job.rows < job.columns:
+    job.y_row, job.y_column = job.columns, 1
+    if job.a_by_rows and not job.b_by_rows:
+        if few <= 2 * lanes and 4 * max(job.rows, job.columns) >= lanes and as_dots < as_tiles + TURN * strips * depth:
+            if job.rows < job.columns:
+                swap(job)
+                job.y_row, job.y_column = 1, job.rows
+            return run_dots(tiles, job, matrices, wide, work)
+    elif job.a_by_rows:
+        if matrices == 1 and job.columns <= 2 * lanes and 4 * job.rows >= lanes and job.rows > FC_FEW \
+                and as_dots + (TURN + 1) * strips * depth * (job.columns > 1) < as_tiles:
+            return run_turned(tiles, job, wide, work)
+        if job.rows <= FC_FEW:
+            return run_stream(tiles, job, matrices, wide, work)
+    else:
+        if job.rows <= FC_FEW:
+            return run_stream(tiles, job, matrices, wide, work)
+        as_dots = blocks(job.rows, lanes) * <double>job.columns * (job.depth + TURN)  # the transposed result
+        if job.columns <= FC_FEW or as_dots < 0.9 * as_tiles:
             swap(job)
-        return run_dots(tiles, job, matrices, work)
-    if job.a_by_rows and job.b_by_rows and job.columns <= max(lanes // 4, 1) and job.rows >= lanes and job.depth >= lanes:
-        return run_turned(tiles, job, matrices, itemsize, work)
-    if job.b_by_rows and job.rows <= FC_FEW:
-        return run_stream(tiles, job, matrices, itemsize, work)
-    if not job.a_by_rows and job.columns <= FC_FEW:
-        swap(job)
-        return run_stream(tiles, job, matrices, itemsize, work)
-    return run_tiles(tiles, job, matrices, itemsize, work)
+            job.y_column = 0
+            return (run_stream if job.rows <= FC_FEW else run_tiles)(tiles, job, matrices, wide, work)
+    return run_tiles(tiles, job, matrices, wide, work)
 
+
+# ---- how it is cut ----
 
 cdef ptrdiff_t pieces_of(double work, ptrdiff_t matrices, double least):
-    """How many pieces each matrix is cut into so that they have this much work at least."""
-    cdef double pieces = min(work / least, <double>TILES) / matrices
-    return max(1, <ptrdiff_t>pieces)
+    """How many pieces each matrix is cut into, so that they have this much work at least."""
+    return max(1, <ptrdiff_t>(min(work / least, <double>TILES) / matrices))
 
 
-cdef int run_dots(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, double work) except -1:
-    job.row_pieces = min(pieces_of(max(work, 10.0 * matrices * job.rows * job.depth), matrices, TILE_WORK), job.rows // tiles.lanes)
-    return run(tiles.product_dots, job, sizeof(fc_product), matrices * job.row_pieces, max(work, 10.0 * matrices * job.rows * job.depth))
+cdef bint collides(ptrdiff_t step):
+    """Whether places that lie this many bytes apart crowd one set of a cache."""
+    return step % 4096 == 0
 
 
-cdef int run_turned(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, ptrdiff_t itemsize, double work) except -1:
-    """Few columns: the same with b's laid along the depth first."""
+cdef ptrdiff_t apart(ptrdiff_t count):
+    """Elements from one run of `count` to the next, so that they do not."""
+    return (blocks(count, 16) | 1) * 16
+
+
+cdef int run_dots(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, bint wide, double work) except -1:
+    """Both operands lie along the depth: rows of a, one after another, times few columns."""
+    cdef size_t itemsize = 8 if wide else 4
+    work = max(work, <double>MEMORY_WORK * matrices * job.rows * job.depth)
+    job.row_pieces = max(1, min(pieces_of(work, matrices, TILE_WORK), job.rows // max(tiles.lanes, 4)))
+    job.a_copy = apart(job.depth) if collides(job.b_step * itemsize) and job.columns > 1 else 0
+    return run(tiles.product_dots, job, sizeof(fc_product), matrices * job.row_pieces, work, False,
+               job.columns * job.a_copy * itemsize)
+
+
+cdef int run_turned(const fc_tiles* tiles, fc_product* job, bint wide, double work) except -1:
+    """The same where b's few columns are laid along the depth first."""
     cdef fc_product turn = job[0]
-    cdef Block turned
-    cdef ptrdiff_t i
+    cdef Block turned = None
     if job.columns > 1:
-        for i in range(job.axes):
-            turn.axes = 0
-        turned = Block(job.columns * job.depth * itemsize)
-        turn.y = turned.data
-        run(tiles.product_turn, &turn, sizeof(fc_product), 1, MEMORY_WORK * job.columns * job.depth)
-        job.b = turned.data
+        turned = Block(job.columns * job.depth * (8 if wide else 4))
+        job.b = turn.y = turned.data
+        turn.block = 256
+        run(tiles.product_turn, &turn, sizeof(fc_product), blocks(job.depth, turn.block), MEMORY_WORK * job.columns * job.depth)
     job.b_step, job.b_by_rows = job.depth, False
-    return run_dots(tiles, job, matrices, work)
+    return run_dots(tiles, job, 1, wide, work)
 
 
-cdef int run_sliced(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, ptrdiff_t itemsize, double work,
-                    bint stream, size_t scratch) except -1:
-    """Runs the job, and adds up its slices where it has several, or where its result is to be transposed."""
-    cdef ptrdiff_t size = job.rows * job.columns, count = matrices * job.slices * job.row_pieces * job.column_pieces
-    cdef fc_product_sum total
-    cdef Block sums
-    if job.slices == 1 and job.y_column == 1:
-        return run(tiles.product_stream if stream else tiles.product_tiles, job, sizeof(fc_product), count, work, False, scratch)
-    sums = Block(matrices * job.slices * size * itemsize)
-    total.x, total.y, total.bias = sums.data, job.y, job.bias
-    total.rows, total.columns, total.slices = job.rows, job.columns, job.slices
-    total.y_row, total.y_column = job.y_row, job.y_column
-    job.y, job.bias = sums.data, NULL
-    run(tiles.product_stream if stream else tiles.product_tiles, job, sizeof(fc_product), count, work, False, scratch)
-    return run(tiles.product_sum, &total, sizeof(fc_product_sum), matrices, MEMORY_WORK * matrices * job.slices * size)
-
-
-cdef int run_stream(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, ptrdiff_t itemsize, double work) except -1:
+cdef int run_stream(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, bint wide, double work) except -1:
     """Few rows: pieces of the columns that are long runs of memory, and slices of the depth."""
-    cdef ptrdiff_t size = job.columns * job.depth * itemsize, wide
-    work = max(work, 10.0 * matrices * job.columns * job.depth)
+    cdef ptrdiff_t itemsize = 8 if wide else 4, size = job.columns * job.depth * itemsize
     cdef ptrdiff_t pieces = pieces_of(<double>matrices * size, matrices, STREAM_BYTES)
-    wide = 4096 if size > (8 << 20) else 1024
-    job.column_pieces = max(1, min(pieces, job.columns * itemsize // wide))
+    work = max(work, <double>MEMORY_WORK * matrices * job.columns * job.depth)
+    job.column_pieces = max(1, min(pieces, job.columns * itemsize // (16384 if size > 32 * LARGE else 1024)))
     job.slices = max(1, min(pieces // job.column_pieces, job.depth // 64))
-    return run_sliced(tiles, job, matrices, itemsize, work, True, 0)
+    return run_slices(tiles.product_stream, tiles, job, matrices, itemsize, work, 0)
 
 
-cdef int run_tiles(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, ptrdiff_t itemsize, double work) except -1:
-    cdef ptrdiff_t pieces = pieces_of(work, matrices, TILE_WORK), panel = tiles.panel, block = tiles.block
+cdef void cut(fc_product* job, const fc_tiles* tiles, ptrdiff_t pieces, ptrdiff_t least):
+    """Halves the longest side until there are so many pieces, of at least `least` register tiles each way."""
     cdef ptrdiff_t rows, columns, high, wide
-    cdef ptrdiff_t least = 8
     while job.row_pieces * job.column_pieces * job.slices < pieces:
         rows, columns = job.rows // job.row_pieces, job.columns // job.column_pieces
-        high, wide = blocks(rows, block), blocks(columns, panel)
-        if wide >= least and columns >= rows:
+        high, wide = rows // (2 * tiles.block), columns // (2 * tiles.panel)
+        if wide >= least and (columns >= rows or high < least):
             job.column_pieces *= 2
         elif high >= least:
             job.row_pieces *= 2
-        elif wide >= least:
-            job.column_pieces *= 2
-        elif job.depth // job.slices >= 4 * DEPTH:
+        elif job.depth // job.slices >= 4 * DEPTH and job.slices < 8:
             job.slices *= 2
-        elif least > 2:
-            least = least // 2
         else:
             break
-    rows, columns = blocks(job.rows, job.row_pieces), blocks(blocks(job.columns, panel), job.column_pieces) * panel
-    cdef ptrdiff_t depth = blocks(job.depth, job.slices)
-    job.block = max(1, blocks(depth, blocks(max(depth, 1), DEPTH)))
+
+
+cdef int run_tiles(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, bint wide, double work) except -1:
+    """Register tiles, in large pieces, which copy less, where there are enough of them."""
+    cdef ptrdiff_t panel = tiles.panel, itemsize = 8 if wide else 4, rows, columns, depth, runs, length
+    cut(job, tiles, pieces_of(work, matrices, 4 * TILE_WORK), 8)
+    cut(job, tiles, min(pieces_of(work, matrices, TILE_WORK), 8), 4)
+    cut(job, tiles, min(pieces_of(work, matrices, TILE_WORK), 4), 1)
+    rows, depth = blocks(job.rows, job.row_pieces), blocks(job.depth, job.slices)
+    columns = blocks(blocks(job.columns, panel), job.column_pieces) * panel
+    job.block = max(1, blocks(depth, blocks(max(depth, 1), DEPTH if rows > 2 * tiles.block else DEPTH // 4)))
     job.chunk = max(panel, min(columns, SLAB // job.block // panel * panel))
-    job.pack = rows > block and columns > panel and job.columns * itemsize >= 512
-    cdef bint packs = job.pack or not job.b_by_rows
-    job.packed = job.block * (job.chunk if packs or True else panel)
-    cdef ptrdiff_t run_ = job.block if job.a_by_rows else rows, runs = rows if job.a_by_rows else job.block
-    if job.a_step * itemsize % 1024 == 0 and columns > 2 * panel and runs > 8:
-        job.a_copy = (blocks(run_, 16) | 1) * 16
-    else:
-        job.a_copy = 0
-    job.far = depth <= job.block and job.slices == 1 and is_far(job.y, matrices * job.rows * job.columns * itemsize, job.columns * itemsize)
-    return run_sliced(tiles, job, matrices, itemsize, work, False, (job.packed + runs * job.a_copy) * itemsize)
+    job.pack = columns > panel and (rows > tiles.block or collides(job.b_step * itemsize) or columns * depth * itemsize > LARGE)
+    job.packed = job.block * job.chunk
+    runs, length = (rows, job.block) if job.a_by_rows else (job.block, rows)
+    job.a_copy = 0
+    if runs > 8 and (collides(job.a_step * itemsize) or columns >= 8 * panel and collides(2 * job.a_step * itemsize)):
+        job.a_copy = apart(length)
+    job.far = (depth <= job.block and job.slices == 1 and job.y_column == 1
+               and is_far(job.y, matrices * job.rows * job.columns * itemsize, job.columns * itemsize))
+    return run_slices(tiles.product_tiles, tiles, job, matrices, itemsize, work, (job.packed + runs * job.a_copy) * itemsize)
 
 
-cdef int fill(fc_product* job, a, b, y, bias, tuple stack) except -1:
-    """The operands; returns nothing about them but where they are. `stack`: (count, a_step, b_step) an axis."""
-    cdef ptrdiff_t i = 0
-    job.y = address(y, True)
-    job.a = address(a) if a.size else job.y
-    job.b = address(b) if b.size else job.y
-    job.bias = NULL if bias is None else address(bias)
+cdef int run_slices(fc_tile* tile, const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, ptrdiff_t itemsize, double work,
+                    size_t scratch) except -1:
+    """Runs the job; adds up its slices where it has several, and turns its result where y_column is 0."""
+    cdef ptrdiff_t size = job.rows * job.columns, count = matrices * job.slices * job.row_pieces * job.column_pieces
+    cdef fc_product_sum total
+    cdef Block sums
+    if job.slices == 1 and job.y_column:
+        return run(tile, job, sizeof(fc_product), count, work, False, scratch)
+    sums = Block(matrices * job.slices * size * itemsize)
+    total = fc_product_sum(sums.data, job.bias, job.y, job.rows, job.columns, job.slices, not job.y_column)
+    job.y, job.bias = sums.data, NULL
+    run(tile, job, sizeof(fc_product), count, work, False, scratch)
+    return run(tiles.product_sum, &total, sizeof(fc_product_sum), matrices, MEMORY_WORK * matrices * job.slices * size)
+
+
+# ---- operands and results ----
+
+cdef class Operand:
+    """An array that C can read as it is: its memory, held, and its last axis and the product of the others."""
+    cdef Py_buffer buffer
+    cdef bint held, wide
+    cdef ptrdiff_t rows, columns
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.buffer)
+
+
+cdef Operand operand(array):
+    """None where `array` is none, or is empty."""
+    cdef Operand found
+    if type(array) is not ARRAY:
+        return None
+    found = Operand.__new__(Operand)
+    try:
+        PyObject_GetBuffer(array, &found.buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    except (BufferError, ValueError):
+        return None
+    found.held = True
+    cdef Py_buffer* buffer = &found.buffer
+    if buffer.ndim < 1 or buffer.len == 0 or not (buffer.format[0] == c"f" or buffer.format[0] == c"d") or buffer.format[1] \
+            or <uintptr_t>buffer.buf % <size_t>buffer.itemsize:
+        return None
+    found.wide = buffer.itemsize == 8
+    found.columns = buffer.shape[buffer.ndim - 1]
+    found.rows = buffer.len // buffer.itemsize // found.columns
+    return found
+
+
+cdef result(fc_product* job, shape, ptrdiff_t matrices, bint wide):
+    """Runs the job on a new array of this shape."""
+    cdef double size = <double>matrices * job.rows * job.columns
+    if size >= <double>(1 << 56):
+        return None
+    cdef Block block = Block(matrices * job.rows * job.columns * (8 if wide else 4))
+    job.y = block.data
+    multiply(job, matrices, wide)
+    return ndarray(shape, FLOAT64 if wide else FLOAT32, block)
+
+
+cdef tuple with_last(array, ptrdiff_t last):
+    """The shape of `array` with another last axis."""
+    cdef tuple shape = array.shape
+    return (shape[0], last) if len(shape) == 2 else (*shape[:-1], last)
+
+
+def forward(x, w, bias):
+    """y (..., K) = x (..., C) w (C, K) + bias (K,), or None."""
+    cdef Operand a = operand(x), b = operand(w), c = None
+    cdef fc_product job
+    if a is None or b is None or b.buffer.ndim != 2 or a.wide != b.wide or a.columns != b.rows:
+        return None
+    job.bias = NULL
+    if bias is not None:
+        c = operand(bias)
+        if c is None or c.wide != a.wide or c.buffer.ndim != 1 or c.columns != b.columns:
+            return None
+        job.bias = c.buffer.buf
+    job.a, job.b, job.axes = a.buffer.buf, b.buffer.buf, 0
+    job.rows, job.columns, job.depth = a.rows, b.columns, a.columns
+    job.a_step, job.a_by_rows, job.b_step, job.b_by_rows = a.columns, True, b.columns, True
+    return result(&job, with_last(x, b.columns), 1, a.wide)
+
+
+def backward_input(dy, w):
+    """dx (..., C) = dy (..., K) times the transpose of w (C, K), or None."""
+    cdef Operand a = operand(dy), b = operand(w)
+    cdef fc_product job
+    if a is None or b is None or b.buffer.ndim != 2 or a.wide != b.wide or a.columns != b.columns:
+        return None
+    job.a, job.b, job.bias, job.axes = a.buffer.buf, b.buffer.buf, NULL, 0
+    job.rows, job.columns, job.depth = a.rows, b.rows, a.columns
+    job.a_step, job.a_by_rows, job.b_step, job.b_by_rows = a.columns, True, b.columns, False
+    return result(&job, with_last(dy, b.rows), 1, a.wide)
+
+
+def backward_kernel(dy, x):
+    """dw (C, K) = the transpose of x (..., C) times dy (..., K), or None."""
+    cdef Operand a = operand(x), b = operand(dy)
+    cdef fc_product job
+    cdef ptrdiff_t i
+    if a is None or b is None or a.buffer.ndim != b.buffer.ndim or a.wide != b.wide:
+        return None
+    for i in range(a.buffer.ndim - 1):
+        if a.buffer.shape[i] != b.buffer.shape[i]:
+            return None
+    job.a, job.b, job.bias, job.axes = a.buffer.buf, b.buffer.buf, NULL, 0
+    job.rows, job.columns, job.depth = a.columns, b.columns, a.rows
+    job.a_step, job.a_by_rows, job.b_step, job.b_by_rows = a.columns, False, b.columns, True
+    return result(&job, (a.columns, b.columns), 1, a.wide)
+
+
+def stacked(a, b, bint a_by_rows, bint b_by_rows, tuple shape, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, list stack):
+    """Matrices of this shape, the products of those of a and b, which C can read as they are. Along each axis
+    (count, a_step, b_step) of the stack, a's and b's matrices lie so many elements apart."""
+    cdef fc_product job
+    cdef ptrdiff_t matrices = 1
     job.axes = 0
-    for axis in stack:
+    for count, a_step, b_step in stack:
         if job.axes == FC_AXES:
             raise ValueError(f"At most {FC_AXES} axes can stack matrices.")
-        job.stack[job.axes] = fc_stack(axis[0], axis[1], axis[2])
+        job.stack[job.axes] = fc_stack(count, a_step, b_step)
         job.axes += 1
-    return 0
-
-
-def forward(x, w, bias, y, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, tuple stack=(), ptrdiff_t matrices=1):
-    """y (rows, columns) = x (rows, depth) w (depth, columns) + bias (columns)."""
-    cdef fc_product job
-    fill(&job, x, w, y, bias, stack)
+        matrices *= count
+    job.a, job.b, job.bias = address(a), address(b), NULL
     job.rows, job.columns, job.depth = rows, columns, depth
-    job.a_step, job.a_by_rows, job.b_step, job.b_by_rows = depth, True, columns, True
-    multiply(tiles_of(y), &job, matrices, y.itemsize)
-
-
-def backward_input(dy, w, dx, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, tuple stack=(), ptrdiff_t matrices=1):
-    """dx (rows, columns) = dy (rows, depth) times the transpose of w (columns, depth)."""
-    cdef fc_product job
-    fill(&job, dy, w, dx, None, stack)
-    job.rows, job.columns, job.depth = rows, columns, depth
-    job.a_step, job.a_by_rows, job.b_step, job.b_by_rows = depth, True, depth, False
-    multiply(tiles_of(dx), &job, matrices, dx.itemsize)
-
-
-def backward_kernel(dy, x, dw, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, tuple stack=(), ptrdiff_t matrices=1):
-    """dw (rows, columns) = the transpose of x (depth, rows) times dy (depth, columns)."""
-    cdef fc_product job
-    fill(&job, x, dy, dw, None, stack)
-    job.rows, job.columns, job.depth = rows, columns, depth
-    job.a_step, job.a_by_rows, job.b_step, job.b_by_rows = rows, False, columns, True
-    multiply(tiles_of(dw), &job, matrices, dw.itemsize)
+    job.a_step, job.a_by_rows = depth if a_by_rows else rows, a_by_rows
+    job.b_step, job.b_by_rows = columns if b_by_rows else depth, b_by_rows
+    return result(&job, shape, matrices, a.itemsize == 8)

@@ -285,7 +285,8 @@ cdef extern from "tiles.h" nogil:
         const void* x
         const void* bias
         void* y
-        ptrdiff_t rows, columns, slices, y_row, y_column
+        ptrdiff_t rows, columns, slices
+        int turned
 
     ctypedef struct fc_tiles:
         const char* isa
@@ -374,6 +375,7 @@ cdef enum:
 cdef enum:
     LINE = 64  # bytes of the caches'
 
+cdef const fc_tiles* tiles_for(bint real_double) except NULL
 cdef const fc_tiles* tiles_of(array) except NULL
 cdef bint is_far(const void* data, ptrdiff_t size, ptrdiff_t pixel)
 cdef void* address(array, bint writable=*) except NULL

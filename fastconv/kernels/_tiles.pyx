@@ -64,9 +64,14 @@ cdef bint threads_used = False  # by this process or the one it was forked from
 cdef bint forked = False
 
 
+cdef const fc_tiles* tiles_for(bint real_double) except NULL:
+    """The chosen instruction set's tiles."""
+    return fc_table(level, real_double)
+
+
 cdef const fc_tiles* tiles_of(array) except NULL:
-    """The chosen instruction set's tiles for this array's dtype."""
-    return fc_table(level, array.dtype.char == "d")
+    """The same for this array's dtype."""
+    return tiles_for(array.dtype.char == "d")
 
 
 cdef void* address(array, bint writable=False) except NULL:

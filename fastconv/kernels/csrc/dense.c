@@ -38,6 +38,13 @@ typedef struct {
     int first, far; /* first: start from the bias, not from y */
 } block_job;
 
+/* Keeps a sum in its register from one turn of a loop to the next, where GCC would move it around. */
+#if defined(__x86_64__) && !defined(__clang__) && (FC_BYTES < 64 || defined(__AVX512F__))
+#define HOLD(v) __asm__("" : "+v"(v))
+#else
+#define HOLD(v) (void)0
+#endif
+
 /* `valid` columns. by_rows: a's rows are a_step apart and run along the depth; else its columns are, and run along the
  * rows. */
 FC_INLINE void register_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int by_rows, const block_job *k,
@@ -70,6 +77,10 @@ FC_INLINE void register_tile(const ptrdiff_t height, const ptrdiff_t vectors, co
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += a_m * b_t[v];
         }
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < height; m++)
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++) HOLD(acc[m][v]);
     }
     if (k->far) {
         FC_UNROLL(16)
@@ -98,6 +109,8 @@ typedef void tile_function(const block_job *, const real *, const real *, const 
     }
 #include "tile_table.h"
 
+enum { AHEAD = 8 }; /* rows of b that are asked for before they are used: what is far takes as long */
+
 /* `depth` rows of `columns` values of b, the first of them here, as panels; the last is filled up to whole vectors. */
 static void pack_rows(const real *restrict b, ptrdiff_t b_step, ptrdiff_t depth, ptrdiff_t columns, real *restrict packed)
 {
@@ -106,7 +119,10 @@ static void pack_rows(const real *restrict b, ptrdiff_t b_step, ptrdiff_t depth,
         real *to = packed + t * PANEL;
         for (; n + PANEL <= columns; n += PANEL, to += depth * PANEL) {
             FC_UNROLL(2)
-            for (int v = 0; v < VECTORS; v++) store(to + v * LANES, load(b + n + v * LANES));
+            for (int v = 0; v < VECTORS; v++) {
+                __builtin_prefetch(b + AHEAD * b_step + n + v * LANES, 0, 2);
+                store(to + v * LANES, load(b + n + v * LANES));
+            }
         }
         if (n == columns) continue;
         const ptrdiff_t rest = columns - n, width = blocks(rest, LANES) * LANES;
@@ -128,7 +144,10 @@ static void pack_columns(const real *restrict b, ptrdiff_t b_step, ptrdiff_t dep
             vec v[LANES];
             if (valid == LANES && rest == LANES) {
                 FC_UNROLL(16)
-                for (int k = 0; k < LANES; k++) v[k] = load(b + (n + k) * b_step + t);
+                for (int k = 0; k < LANES; k++) {
+                    __builtin_prefetch(b + (n + k + LANES) * b_step + t, 0, 2);
+                    v[k] = load(b + (n + k) * b_step + t);
+                }
                 transpose_vectors(v);
                 FC_UNROLL(16)
                 for (int k = 0; k < LANES; k++) store(to + (t + k) * width, v[k]);
@@ -224,6 +243,7 @@ FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const fc_prod
         for (ptrdiff_t r = 0; r < rows; r++) sum[r] = load(y + r * j->columns + n);
         FC_UNROLL(8)
         for (ptrdiff_t t = 0; t < turns; t++) {
+            __builtin_prefetch(b + (t + turns) * j->b_step + n, 0, 2);
             const vec b_t = load(b + t * j->b_step + n);
             FC_UNROLL(4)
             for (ptrdiff_t r = 0; r < rows; r++) sum[r] += a_t[r][t] * b_t;
@@ -280,24 +300,35 @@ void FC_NAME(product_stream)(const void *job, ptrdiff_t index, void *scratch)
     }
 }
 
-/* y (rows, columns), y_row and y_column apart, of the slices' sums. */
+/* The sum over the slices of `lanes` values that begin at `from`. */
+FC_INLINE vec sum_slices(const real *from, ptrdiff_t slices, ptrdiff_t size, ptrdiff_t lanes)
+{
+    vec sum = load_part(from, lanes);
+    for (ptrdiff_t s = 1; s < slices; s++) sum += load_part(from + s * size, lanes);
+    return sum;
+}
+
 void FC_NAME(product_sum)(const void *job, ptrdiff_t matrix, void *scratch)
 {
     (void)scratch;
     const fc_product_sum *j = job;
     const ptrdiff_t size = j->rows * j->columns;
-    const real *restrict from = (const real *)j->x + matrix * j->slices * size;
-    real *restrict y = (real *)j->y + matrix * size;
-    for (ptrdiff_t r = 0; r < j->rows; r++, from += j->columns, y += j->y_row) {
-        ptrdiff_t n = 0;
-        for (; n < j->columns; n += LANES) {
-            const ptrdiff_t lanes = min_(j->columns - n, LANES);
-            vec sum = j->bias ? load_part((const real *)j->bias + n, lanes) : (vec){0};
-            for (ptrdiff_t s = 0; s < j->slices; s++) sum += load_part(from + s * size + n, lanes);
-            if (j->y_column == 1)
-                store_part(y + n, sum, lanes);
-            else
-                for (ptrdiff_t i = 0; i < lanes; i++) y[(n + i) * j->y_column] = sum[i];
+    const real *from = (const real *)j->x + matrix * j->slices * size;
+    real *y = (real *)j->y + matrix * size;
+    for (ptrdiff_t n = 0; n < j->columns; n += LANES) {
+        const ptrdiff_t lanes = min_(j->columns - n, LANES);
+        if (!j->turned) {
+            const vec bias = j->bias ? load_part((const real *)j->bias + n, lanes) : (vec){0};
+            for (ptrdiff_t r = 0; r < j->rows; r++)
+                store_part(y + r * j->columns + n, bias + sum_slices(from + r * j->columns + n, j->slices, size, lanes), lanes);
+            continue;
+        }
+        for (ptrdiff_t r = 0; r < j->rows; r += LANES) {
+            const ptrdiff_t valid = min_(j->rows - r, LANES);
+            vec v[LANES] = {{0}};
+            for (ptrdiff_t k = 0; k < valid; k++) v[k] = sum_slices(from + (r + k) * j->columns + n, j->slices, size, lanes);
+            transpose_vectors(v);
+            for (ptrdiff_t k = 0; k < lanes; k++) store_part(y + (n + k) * j->rows + r, v[k], valid);
         }
     }
 }
@@ -318,82 +349,97 @@ FC_INLINE vec sums_of(vec v[LANES])
     return v[0];
 }
 
-/* The products of LANES / few rows of a with `few` columns of b. */
+enum { MANY = LANES >= 4 ? LANES / 4 : 1 }; /* rows of a at a time, and columns of b at most: LANES sums */
+
+/* The products of MANY rows of a with `few` columns of b; each is the sum of LANES / MANY / few lanes. */
 FC_INLINE void dots(const ptrdiff_t few, const fc_product *j, const real *restrict a, const real *restrict b,
                     const real *restrict bias, real *restrict y)
 {
-    const ptrdiff_t many = LANES / few, depth = j->depth, a_step = j->a_step, b_step = j->b_step;
+    const ptrdiff_t turns = LANES / MANY / few, depth = j->depth, a_step = j->a_step, b_step = j->b_step;
     vec acc[LANES], b_t[4];
     FC_UNROLL(16)
     for (int i = 0; i < LANES; i++) acc[i] = (vec){0};
-    for (ptrdiff_t t = 0; t < depth; t += LANES) {
-        const ptrdiff_t lanes = min_(depth - t, LANES);
-        if (lanes == LANES) {
+    ptrdiff_t t = 0;
+    for (; t + turns * LANES <= depth; t += turns * LANES)
+        FC_UNROLL(4)
+        for (ptrdiff_t u = 0; u < turns; u++) {
             FC_UNROLL(4)
-            for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load(b + n * b_step + t);
-            FC_UNROLL(16)
-            for (ptrdiff_t m = 0; m < many; m++) {
-                const vec a_t = load(a + m * a_step + t);
-                FC_UNROLL(4)
-                for (ptrdiff_t n = 0; n < few; n++) acc[m * few + n] += a_t * b_t[n];
-            }
-        } else {
+            for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load(b + n * b_step + t + u * LANES);
             FC_UNROLL(4)
-            for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load_part(b + n * b_step + t, lanes);
-            FC_UNROLL(16)
-            for (ptrdiff_t m = 0; m < many; m++) {
-                const vec a_t = load_part(a + m * a_step + t, lanes);
+            for (ptrdiff_t m = 0; m < MANY; m++) {
+                __builtin_prefetch(a + (m + MANY) * a_step + t + u * LANES, 0, 2);
+                const vec a_t = load(a + m * a_step + t + u * LANES);
                 FC_UNROLL(4)
-                for (ptrdiff_t n = 0; n < few; n++) acc[m * few + n] += a_t * b_t[n];
+                for (ptrdiff_t n = 0; n < few; n++) acc[(m * few + n) * turns + u] += a_t * b_t[n];
             }
         }
+    for (; t < depth; t += LANES) {
+        const ptrdiff_t lanes = min_(depth - t, LANES);
+        FC_UNROLL(4)
+        for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load_part(b + n * b_step + t, lanes);
+        FC_UNROLL(4)
+        for (ptrdiff_t m = 0; m < MANY; m++) {
+            const vec a_t = load_part(a + m * a_step + t, lanes);
+            FC_UNROLL(4)
+            for (ptrdiff_t n = 0; n < few; n++) acc[(m * few + n) * turns] += a_t * b_t[n];
+        }
     }
-    const vec sum = sums_of(acc);
-    FC_UNROLL(16)
-    for (ptrdiff_t i = 0; i < LANES; i++)
-        y[i / few * j->y_row + i % few * j->y_column] = sum[i] + (bias ? bias[i % few] : 0);
+    const vec sums = sums_of(acc);
+    FC_UNROLL(4)
+    for (ptrdiff_t m = 0; m < MANY; m++)
+        FC_UNROLL(4)
+        for (ptrdiff_t n = 0; n < few; n++) {
+            real sum = bias ? bias[n] : 0;
+            FC_UNROLL(4)
+            for (ptrdiff_t u = 0; u < turns; u++) sum += sums[(m * few + n) * turns + u];
+            y[m * j->y_row + n * j->y_column] = sum;
+        }
 }
 
-/* A piece's last LANES rows start early enough to be whole: it has as many at least. */
+/* A piece's last MANY rows start early enough to be whole: it has as many at least. */
 void FC_NAME(product_dots)(const void *job, ptrdiff_t index, void *scratch)
 {
-    (void)scratch;
     const fc_product *j = job;
     const ptrdiff_t p = index % j->row_pieces, matrix = index / j->row_pieces;
-    const operands o = operands_of(j, matrix);
+    operands o = operands_of(j, matrix);
     const ptrdiff_t end = piece(j->rows, j->row_pieces, p + 1);
-    for (ptrdiff_t r = piece(j->rows, j->row_pieces, p); r < end; r += LANES) {
-        const ptrdiff_t row = min_(r, end - LANES);
+    fc_product k = *j;
+    if (j->a_copy) {
+        copy_runs(o.b, j->b_step, j->columns, j->depth, scratch, j->a_copy);
+        o.b = scratch, k.b_step = j->a_copy;
+    }
+    for (ptrdiff_t r = piece(j->rows, j->row_pieces, p); r < end; r += MANY) {
+        const ptrdiff_t row = min_(r, end - MANY);
+        const real *a = o.a + row * j->a_step;
         for (ptrdiff_t n = 0, few; n < j->columns; n += few) {
             const ptrdiff_t left = j->columns - n;
-            few = LANES >= 4 && left >= 4 ? 4 : left >= 2 ? 2 : 1;
-            const real *b = o.b + n * j->b_step, *bias = j->bias ? (const real *)j->bias + n : NULL;
-            for (ptrdiff_t m = row; m < row + LANES; m += LANES / few) {
-                const real *a = o.a + m * j->a_step;
-                real *y = (real *)j->y + matrix * j->rows * j->columns + m * j->y_row + n * j->y_column;
-                if (few == 4)
-                    dots(4, j, a, b, bias, y);
-                else if (few == 2)
-                    dots(2, j, a, b, bias, y);
-                else
-                    dots(1, j, a, b, bias, y);
-            }
+            const real *b = o.b + n * k.b_step, *bias = j->bias ? (const real *)j->bias + n : NULL;
+            real *y = (real *)j->y + matrix * j->rows * j->columns + row * j->y_row + n * j->y_column;
+            few = left >= 4 && LANES >= 4 ? 4 : left >= 2 ? 2 : 1;
+            if (few == 4)
+                dots(4, &k, a, b, bias, y);
+            else if (few == 2)
+                dots(2, &k, a, b, bias, y);
+            else
+                dots(1, &k, a, b, bias, y);
         }
     }
 }
 
-/* b's few columns, laid along the depth, for product_dots. Tiles: one a matrix. */
-void FC_NAME(product_turn)(const void *job, ptrdiff_t matrix, void *scratch)
+/* b's few columns, laid along the depth. */
+void FC_NAME(product_turn)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_product *j = job;
-    const real *b = operands_of(j, matrix).b;
-    real *y = (real *)j->y + matrix * j->depth * j->columns;
+    const real *b = j->b;
     (void)scratch;
-    for (ptrdiff_t t = 0; t < j->depth; t += LANES) {
+    for (ptrdiff_t t = index * j->block; t < min_(j->depth, (index + 1) * j->block); t += LANES) {
         const ptrdiff_t valid = min_(j->depth - t, LANES);
-        vec v[LANES];
-        for (int k = 0; k < LANES; k++) v[k] = k < valid ? load_part(b + (t + k) * j->b_step, j->columns) : (vec){0};
-        transpose_vectors(v);
-        for (ptrdiff_t n = 0; n < j->columns; n++) store_part(y + n * j->depth + t, v[n], valid);
+        for (ptrdiff_t n = 0; n < j->columns; n += LANES) {
+            const ptrdiff_t lanes = min_(j->columns - n, LANES);
+            vec v[LANES] = {{0}};
+            for (ptrdiff_t k = 0; k < valid; k++) v[k] = load_part(b + (t + k) * j->b_step + n, lanes);
+            transpose_vectors(v);
+            for (ptrdiff_t k = 0; k < lanes; k++) store_part((real *)j->y + (n + k) * j->depth + t, v[k], valid);
+        }
     }
 }

@@ -316,7 +316,8 @@ typedef struct {
  * chunks of `chunk` columns, which it packs into `packed` elements of scratch, with `pack` even where b lies by rows; with
  * a_copy, a is copied into runs that far apart. product_stream: the same tiles, at most FC_FEW rows and one piece of them.
  * product_dots: b by columns, a by rows; y[r * y_row + n * y_column]; tiles: matrices * row_pieces, none below a vector's
- * lanes of rows; no slices. product_turn: y [matrix][column][depth] is b, of less columns than a vector has lanes. */
+ * lanes / 4 of rows; no slices; with a_copy, b is copied. product_turn: y [column][depth] is b, of one matrix; tiles: blocks
+ * of `block` of the depth, a multiple of a vector's lanes. */
 enum { FC_FEW = 4 };
 typedef struct {
     ptrdiff_t count, a_step, b_step;
@@ -330,11 +331,13 @@ typedef struct {
     int a_by_rows, b_by_rows, pack, far; /* far: whether y goes past the caches, see far.h */
 } fc_product;
 
-/* y (rows, columns) = bias + the sum of x [matrix][slice][row][column] over the slices. Tiles: one a matrix. */
+/* y (rows, columns), or if turned (columns, rows) and without bias, = bias + the sum of x [matrix][slice][row][column] over
+ * the slices. Tiles: one a matrix. */
 typedef struct {
     const void *x, *bias;
     void *y;
-    ptrdiff_t rows, columns, slices, y_row, y_column;
+    ptrdiff_t rows, columns, slices;
+    int turned;
 } fc_product_sum;
 
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
