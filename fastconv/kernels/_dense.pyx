@@ -26,7 +26,7 @@ cdef enum:
     STREAM_BYTES = 128 * 1024 # of b in a tile, at least
     LARGE = 256 * 1024        # bytes of b that are better read in long runs
     TURN = 5                  # what it costs to turn a vector round, in products of vectors
-    SUMS = 50                 # and to add up the lanes of as many vectors as one has
+    SUMS = 60                 # and to add up the lanes of as many vectors as one has
 
 cdef object FLOAT32 = dtype("float32"), FLOAT64 = dtype("float64"), ARRAY = ndarray
 
@@ -56,13 +56,13 @@ cdef int multiply(fc_product* job, ptrdiff_t matrices, bint wide) except -1:
     job.row_pieces = job.column_pieces = job.slices = 1
     job.y_row, job.y_column = job.columns, 1
     if job.a_by_rows and not job.b_by_rows:
-        if few <= 2 * lanes and 4 * max(job.rows, job.columns) >= lanes and as_dots < as_tiles + TURN * strips * depth:
+        if few <= 2 * lanes and as_dots < as_tiles + TURN * strips * depth:
             if job.rows < job.columns:
                 swap(job)
                 job.y_row, job.y_column = 1, job.rows
             return run_dots(tiles, job, matrices, wide, work)
     elif job.a_by_rows:
-        if matrices == 1 and job.columns <= 2 * lanes and 4 * job.rows >= lanes and job.rows > FC_FEW \
+        if matrices == 1 and job.columns <= 2 * lanes and job.rows > FC_FEW \
                 and as_dots + (TURN + 1) * strips * depth * (job.columns > 1) < as_tiles:
             return run_turned(tiles, job, wide, work)
         if job.rows <= FC_FEW:
@@ -99,7 +99,7 @@ cdef int run_dots(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, bi
     """Both operands lie along the depth: rows of a, one after another, times few columns."""
     cdef size_t itemsize = 8 if wide else 4
     work = max(work, <double>MEMORY_WORK * matrices * job.rows * job.depth)
-    job.row_pieces = max(1, min(pieces_of(work, matrices, TILE_WORK), job.rows // max(tiles.lanes, 4)))
+    job.row_pieces = min(pieces_of(work, matrices, TILE_WORK), max(1, job.rows // tiles.lanes))
     job.a_copy = apart(job.depth) if collides(job.b_step * itemsize) and job.columns > 1 else 0
     return run(tiles.product_dots, job, sizeof(fc_product), matrices * job.row_pieces, work, False,
                job.columns * job.a_copy * itemsize)
@@ -154,7 +154,10 @@ cdef int run_tiles(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, b
     columns = blocks(blocks(job.columns, panel), job.column_pieces) * panel
     job.block = max(1, blocks(depth, blocks(max(depth, 1), DEPTH if rows > 2 * tiles.block else DEPTH // 4)))
     job.chunk = max(panel, min(columns, SLAB // job.block // panel * panel))
-    job.pack = columns > panel and (rows > tiles.block or collides(job.b_step * itemsize) or columns * depth * itemsize > LARGE)
+    if columns <= panel:
+        job.pack = job.columns % tiles.lanes > 0 and 16 * blocks(rows, tiles.block) > job.depth
+    else:
+        job.pack = rows > tiles.block or collides(job.b_step * itemsize) or columns * depth * itemsize > LARGE
     job.packed = job.block * job.chunk
     runs, length = (rows, job.block) if job.a_by_rows else (job.block, rows)
     job.a_copy = 0

@@ -153,9 +153,12 @@ static void pack_columns(const real *restrict b, ptrdiff_t b_step, ptrdiff_t dep
                 for (int k = 0; k < LANES; k++) store(to + (t + k) * width, v[k]);
                 continue;
             }
+            FC_UNROLL(16)
             for (int k = 0; k < LANES; k++) v[k] = k < valid ? load_part(b + (n + k) * b_step + t, rest) : (vec){0};
             transpose_vectors(v);
-            for (ptrdiff_t k = 0; k < rest; k++) store(to + (t + k) * width, v[k]);
+            FC_UNROLL(16)
+            for (ptrdiff_t k = 0; k < LANES; k++)
+                if (k < rest) store(to + (t + k) * width, v[k]);
         }
     }
 }
@@ -203,19 +206,29 @@ void FC_NAME(product_tiles)(const void *job, ptrdiff_t index, void *scratch)
                 pack_columns(o.b + n * j->b_step + t, j->b_step, k.depth, columns, packed);
             else if (j->pack)
                 pack_rows(b, j->b_step, k.depth, columns, packed);
-            else if (whole < columns)
-                pack_rows(b + whole, j->b_step, k.depth, columns - whole, packed + whole * k.depth);
             const int in_place = j->b_by_rows && !j->pack;
+            /* Of the last panel whole vectors are loaded, past its columns; not of the rows where that would leave b. */
+            const ptrdiff_t beyond = blocks(blocks(columns - whole, LANES) * LANES - (columns - whole), j->b_step);
+            const ptrdiff_t safe = in_place ? max_(min_(k.depth, j->depth - t - beyond), 0) : k.depth;
+            if (safe < k.depth) pack_rows(b + whole + safe * j->b_step, j->b_step, k.depth - safe, columns - whole, packed);
             for (ptrdiff_t i = 0; i < pieces; i++) {
                 const ptrdiff_t m = piece(rows, pieces, i), height = piece(rows, pieces, i + 1) - m;
                 const real *a_m = a + m * (j->a_by_rows ? k.a_step : 1);
                 for (ptrdiff_t p = 0; p < columns; p += PANEL) {
                     const ptrdiff_t valid = min_(columns - p, PANEL), vectors = blocks(valid, LANES);
-                    const int here = in_place && valid == PANEL;
-                    k.b_step = here ? j->b_step : vectors * LANES;
-                    tile_functions[height - 1][vectors - 1](
-                        &k, a_m, here ? b + p : packed + p * k.depth, j->bias ? (const real *)j->bias + n + p : NULL,
-                        y + m * k.y_row + n + p, valid, j->a_by_rows);
+                    const real *bias = j->bias ? (const real *)j->bias + n + p : NULL;
+                    real *y_m = y + m * k.y_row + n + p;
+                    tile_function *tile = tile_functions[height - 1][vectors - 1];
+                    k.b_step = in_place ? j->b_step : vectors * LANES;
+                    if (safe == k.depth || p < whole) {
+                        tile(&k, a_m, in_place ? b + p : packed + p * k.depth, bias, y_m, valid, j->a_by_rows);
+                        continue;
+                    }
+                    block_job rest = k;
+                    rest.depth = safe;
+                    tile(&rest, a_m, b + p, bias, y_m, valid, j->a_by_rows);
+                    rest.depth = k.depth - safe, rest.first = 0, rest.b_step = vectors * LANES;
+                    tile(&rest, a_m + safe * (j->a_by_rows ? 1 : k.a_step), packed, NULL, y_m, valid, j->a_by_rows);
                 }
             }
         }
@@ -227,9 +240,10 @@ void FC_NAME(product_tiles)(const void *job, ptrdiff_t index, void *scratch)
 
 enum { FEW = FC_FEW, TURNS = FC_BYTES == 64 ? 16 : 8 }; /* TURNS: values of a in registers */
 
-/* y += a b over `turns` rows of b. */
+/* y += a b over `turns` rows of b; with `first`, y = bias + a b. */
 FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const fc_product *j, const real *restrict a,
-                      ptrdiff_t a_row, ptrdiff_t a_step, const real *restrict b, real *restrict y, ptrdiff_t columns)
+                      ptrdiff_t a_row, ptrdiff_t a_step, const real *restrict b, const real *restrict bias,
+                      real *restrict y, ptrdiff_t columns, int first)
 {
     real a_t[FEW][8];
     FC_UNROLL(4)
@@ -240,7 +254,8 @@ FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const fc_prod
     for (; n + LANES <= columns; n += LANES) {
         vec sum[FEW];
         FC_UNROLL(4)
-        for (ptrdiff_t r = 0; r < rows; r++) sum[r] = load(y + r * j->columns + n);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            sum[r] = !first ? load(y + r * j->columns + n) : bias ? load(bias + n) : (vec){0};
         FC_UNROLL(8)
         for (ptrdiff_t t = 0; t < turns; t++) {
             __builtin_prefetch(b + (t + turns) * j->b_step + n, 0, 2);
@@ -254,25 +269,34 @@ FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const fc_prod
     if (n == columns) return;
     vec sum[FEW];
     FC_UNROLL(4)
-    for (ptrdiff_t r = 0; r < rows; r++) sum[r] = load_part(y + r * j->columns + n, columns - n);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        sum[r] = !first ? load_some(y + r * j->columns + n, columns - n)
+               : bias   ? load_some(bias + n, columns - n)
+                        : (vec){0};
     FC_UNROLL(8)
     for (ptrdiff_t t = 0; t < turns; t++) {
-        const vec b_t = load_part(b + t * j->b_step + n, columns - n);
+        const vec b_t = load_some(b + t * j->b_step + n, columns - n);
         FC_UNROLL(4)
         for (ptrdiff_t r = 0; r < rows; r++) sum[r] += a_t[r][t] * b_t;
     }
     FC_UNROLL(4)
-    for (ptrdiff_t r = 0; r < rows; r++) store_part(y + r * j->columns + n, sum[r], columns - n);
+    for (ptrdiff_t r = 0; r < rows; r++) store_some(y + r * j->columns + n, sum[r], columns - n);
 }
 
-FC_INLINE void stream_all(const ptrdiff_t rows, const fc_product *j, const real *a, const real *b, real *y,
-                          ptrdiff_t columns, ptrdiff_t depth)
+FC_INLINE void stream_all(const ptrdiff_t rows, const fc_product *j, const real *a, const real *b, const real *bias,
+                          real *y, ptrdiff_t columns, ptrdiff_t depth)
 {
     const ptrdiff_t a_row = j->a_by_rows ? j->a_step : 1, a_step = j->a_by_rows ? 1 : j->a_step;
-    const ptrdiff_t turns = rows > 2 ? TURNS / 4 : TURNS / 2;
-    for (; depth >= turns; depth -= turns, a += turns * a_step, b += turns * j->b_step)
-        stream(rows, turns, j, a, a_row, a_step, b, y, columns);
-    for (; depth > 0; depth--, a += a_step, b += j->b_step) stream(rows, 1, j, a, a_row, a_step, b, y, columns);
+    const ptrdiff_t most = rows > 2 ? TURNS / 4 : TURNS / 2;
+    for (ptrdiff_t t = 0, turns; t < depth || t == 0; t += turns, a += turns * a_step, b += turns * j->b_step) {
+        turns = depth - t >= most ? most : min_(depth - t, 2);
+        if (turns == most)
+            stream(rows, most, j, a, a_row, a_step, b, bias, y, columns, t == 0);
+        else if (turns == 2)
+            stream(rows, 2, j, a, a_row, a_step, b, bias, y, columns, t == 0);
+        else
+            stream(rows, 1, j, a, a_row, a_step, b, bias, y, columns, t == 0);
+    }
 }
 
 void FC_NAME(product_stream)(const void *job, ptrdiff_t index, void *scratch)
@@ -287,16 +311,12 @@ void FC_NAME(product_stream)(const void *job, ptrdiff_t index, void *scratch)
     real *y = (real *)j->y + (matrix * j->slices + s) * j->rows * j->columns + left;
     const real *a = o.a + t * (j->a_by_rows ? 1 : j->a_step), *b = o.b + t * j->b_step + left;
 
-    for (ptrdiff_t r = 0; r < j->rows; r++)
-        if (j->bias)
-            memcpy(y + r * j->columns, (const real *)j->bias + left, columns * sizeof(real));
-        else
-            memset(y + r * j->columns, 0, columns * sizeof(real));
+    const real *bias = j->bias ? (const real *)j->bias + left : NULL;
     switch (j->rows) {
-    case 1: stream_all(1, j, a, b, y, columns, depth); break;
-    case 2: stream_all(2, j, a, b, y, columns, depth); break;
-    case 3: stream_all(3, j, a, b, y, columns, depth); break;
-    default: stream_all(4, j, a, b, y, columns, depth);
+    case 1: stream_all(1, j, a, b, bias, y, columns, depth); break;
+    case 2: stream_all(2, j, a, b, bias, y, columns, depth); break;
+    case 3: stream_all(3, j, a, b, bias, y, columns, depth); break;
+    default: stream_all(4, j, a, b, bias, y, columns, depth);
     }
 }
 
@@ -335,94 +355,131 @@ void FC_NAME(product_sum)(const void *job, ptrdiff_t matrix, void *scratch)
 
 /* ---- sums along the depth ---- */
 
-#define EVEN(i, n, d) (2 * (i) + (d))
+/* Half of the sums: lanes of vectors 2 i and 2 i + 1, by pairs of units of `d` lanes. In a quarter of 16 bytes shuffles
+ * cost least, so units of single lanes come first, and then keep their place in a quarter. */
+enum { QUARTER = 16 / sizeof(real) };
+#define FC_IN(i, n, d) ((i) % (2 * (d)) < (d) ? (i) - (i) % (2 * (d)) + (i) % (d) : (n) + (i) - (i) % (2 * (d)) + (i) % (d))
+#define FC_IN_HIGH(i, n, d) (FC_IN(i, n, d) + (d))
+#define FC_OF(i, n, d) (2 * ((i) - (i) % QUARTER) + (i) % QUARTER)
+#define FC_OF_HIGH(i, n, d) (FC_OF(i, n, d) + QUARTER)
+#define HALVE(low, high, count, d)                                                                                   \
+    FC_UNROLL(8)                                                                                                     \
+    for (int i = 0; i < (count); i++)                                                                                \
+        v[i] = FC_PICK(ivec, v[2 * i], v[2 * i + 1], FC_EACH_LANE(low, d))                                           \
+             + FC_PICK(ivec, v[2 * i], v[2 * i + 1], FC_EACH_LANE(high, d));
 
 /* Lane i: the sum of vector i's lanes. */
 FC_INLINE vec sums_of(vec v[LANES])
 {
-    FC_UNROLL(4)
-    for (int n = LANES; n > 1; n /= 2)
-        FC_UNROLL(8)
-        for (int i = 0; i < n / 2; i++)
-            v[i] = FC_PICK(ivec, v[2 * i], v[2 * i + 1], FC_EACH_LANE(EVEN, 0))
-                 + FC_PICK(ivec, v[2 * i], v[2 * i + 1], FC_EACH_LANE(EVEN, 1));
+    enum { TWO = QUARTER > 2 ? 2 : 1 };
+    HALVE(FC_IN, FC_IN_HIGH, LANES / 2, 1)
+    if (QUARTER > 2) { HALVE(FC_IN, FC_IN_HIGH, LANES / 4, TWO) }
+    if (LANES / QUARTER > 1) { HALVE(FC_OF, FC_OF_HIGH, LANES / QUARTER / 2, 1) }
+    if (LANES / QUARTER > 2) { HALVE(FC_OF, FC_OF_HIGH, LANES / QUARTER / 4, 1) }
     return v[0];
 }
 
-enum { MANY = LANES >= 4 ? LANES / 4 : 1 }; /* rows of a at a time, and columns of b at most: LANES sums */
+enum { MANY = LANES / 2 }; /* rows of a at a time */
 
-/* The products of MANY rows of a with `few` columns of b; each is the sum of LANES / MANY / few lanes. */
-FC_INLINE void dots(const ptrdiff_t few, const fc_product *j, const real *restrict a, const real *restrict b,
-                    const real *restrict bias, real *restrict y)
+/* The products of `many` rows of a with `few` columns of b; each is the sum of `turns` lanes. many * few * turns: as many as
+ * a vector's lanes, or less. */
+FC_INLINE void dots(const ptrdiff_t many, const ptrdiff_t few, const ptrdiff_t turns, const fc_product *j,
+                    const real *restrict a, const real *restrict b, const real *restrict bias, real *restrict y)
 {
-    const ptrdiff_t turns = LANES / MANY / few, depth = j->depth, a_step = j->a_step, b_step = j->b_step;
+    const ptrdiff_t depth = j->depth, a_step = j->a_step, b_step = j->b_step;
     vec acc[LANES], b_t[4];
     FC_UNROLL(16)
     for (int i = 0; i < LANES; i++) acc[i] = (vec){0};
     ptrdiff_t t = 0;
     for (; t + turns * LANES <= depth; t += turns * LANES)
-        FC_UNROLL(4)
+        FC_UNROLL(8)
         for (ptrdiff_t u = 0; u < turns; u++) {
             FC_UNROLL(4)
             for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load(b + n * b_step + t + u * LANES);
-            FC_UNROLL(4)
-            for (ptrdiff_t m = 0; m < MANY; m++) {
-                __builtin_prefetch(a + (m + MANY) * a_step + t + u * LANES, 0, 2);
+            FC_UNROLL(8)
+            for (ptrdiff_t m = 0; m < many; m++) {
+                if (many > 1) __builtin_prefetch(a + (m + MANY) * a_step + t + u * LANES, 0, 2);
                 const vec a_t = load(a + m * a_step + t + u * LANES);
                 FC_UNROLL(4)
                 for (ptrdiff_t n = 0; n < few; n++) acc[(m * few + n) * turns + u] += a_t * b_t[n];
             }
         }
-    for (; t < depth; t += LANES) {
-        const ptrdiff_t lanes = min_(depth - t, LANES);
+    for (; turns > 1 && t + LANES <= depth; t += LANES)
+        FC_UNROLL(8)
+        for (ptrdiff_t m = 0; m < many; m++) {
+            const vec a_t = load(a + m * a_step + t);
+            FC_UNROLL(4)
+            for (ptrdiff_t n = 0; n < few; n++) acc[(m * few + n) * turns] += a_t * load(b + n * b_step + t);
+        }
+    if (t < depth) {
         FC_UNROLL(4)
-        for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load_part(b + n * b_step + t, lanes);
-        FC_UNROLL(4)
-        for (ptrdiff_t m = 0; m < MANY; m++) {
-            const vec a_t = load_part(a + m * a_step + t, lanes);
+        for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load_some(b + n * b_step + t, depth - t);
+        FC_UNROLL(8)
+        for (ptrdiff_t m = 0; m < many; m++) {
+            const vec a_t = load_some(a + m * a_step + t, depth - t);
             FC_UNROLL(4)
             for (ptrdiff_t n = 0; n < few; n++) acc[(m * few + n) * turns] += a_t * b_t[n];
         }
     }
     const vec sums = sums_of(acc);
-    FC_UNROLL(4)
-    for (ptrdiff_t m = 0; m < MANY; m++)
+    if (turns == 1 && many * few == LANES && j->y_column == 1 && j->y_row == few && !bias) {
+        store(y, sums);
+        return;
+    }
+    real sum[LANES];
+    store(sum, sums);
+    FC_UNROLL(8)
+    for (ptrdiff_t m = 0; m < many; m++)
         FC_UNROLL(4)
         for (ptrdiff_t n = 0; n < few; n++) {
-            real sum = bias ? bias[n] : 0;
-            FC_UNROLL(4)
-            for (ptrdiff_t u = 0; u < turns; u++) sum += sums[(m * few + n) * turns + u];
-            y[m * j->y_row + n * j->y_column] = sum;
+            real total = bias ? bias[n] : 0;
+            FC_UNROLL(8)
+            for (ptrdiff_t u = 0; u < turns; u++) total += sum[(m * few + n) * turns + u];
+            y[m * j->y_row + n * j->y_column] = total;
         }
 }
 
-/* A piece's last MANY rows start early enough to be whole: it has as many at least. */
+#define DOTS(name, many, few, turns)                                                                                 \
+    static void name(const fc_product *j, const real *a, const real *b, const real *bias, real *y)                   \
+    {                                                                                                                \
+        dots(many, few, turns, j, a, b, bias, y);                                                                    \
+    }
+typedef void dots_function(const fc_product *, const real *, const real *, const real *, real *);
+DOTS(dots_1, MANY, 1, 2) DOTS(dots_2, MANY, 2, 1) DOTS(dots_3, MANY / 2, 3, 1) DOTS(dots_4, MANY / 2, 4, 1)
+DOTS(dots_1_1, 1, 1, LANES < 8 ? LANES : 8) DOTS(dots_1_4, 1, 4, LANES / 4)
+
+/* `rows` rows of a, MANY or fewer, times b's columns. */
+FC_INLINE void dots_block(const fc_product *j, ptrdiff_t rows, const real *a, const real *b, real *y)
+{
+    static dots_function *const functions[4] = {dots_1, dots_2, dots_3, dots_4};
+    const int four = LANES >= 4, whole = rows == MANY;
+    for (ptrdiff_t n = 0, few, step; n < j->columns; n += few) {
+        few = min_(j->columns - n, four ? 4 : 2);
+        if (!whole && few < 4) few = 1;
+        step = !whole ? 1 : few > 2 ? MANY / 2 : MANY;
+        dots_function *function = whole ? functions[few - 1] : few == 4 ? dots_1_4 : dots_1_1;
+        for (ptrdiff_t m = 0; m < rows; m += step)
+            function(j, a + m * j->a_step, b + n * j->b_step, j->bias ? (const real *)j->bias + n : NULL,
+                     y + m * j->y_row + n * j->y_column);
+    }
+}
+
+/* A piece's last MANY rows, where it has as many, start early enough to be whole. */
 void FC_NAME(product_dots)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_product *j = job;
     const ptrdiff_t p = index % j->row_pieces, matrix = index / j->row_pieces;
+    const ptrdiff_t first = piece(j->rows, j->row_pieces, p), end = piece(j->rows, j->row_pieces, p + 1);
     operands o = operands_of(j, matrix);
-    const ptrdiff_t end = piece(j->rows, j->row_pieces, p + 1);
     fc_product k = *j;
     if (j->a_copy) {
         copy_runs(o.b, j->b_step, j->columns, j->depth, scratch, j->a_copy);
         o.b = scratch, k.b_step = j->a_copy;
     }
-    for (ptrdiff_t r = piece(j->rows, j->row_pieces, p); r < end; r += MANY) {
-        const ptrdiff_t row = min_(r, end - MANY);
-        const real *a = o.a + row * j->a_step;
-        for (ptrdiff_t n = 0, few; n < j->columns; n += few) {
-            const ptrdiff_t left = j->columns - n;
-            const real *b = o.b + n * k.b_step, *bias = j->bias ? (const real *)j->bias + n : NULL;
-            real *y = (real *)j->y + matrix * j->rows * j->columns + row * j->y_row + n * j->y_column;
-            few = left >= 4 && LANES >= 4 ? 4 : left >= 2 ? 2 : 1;
-            if (few == 4)
-                dots(4, &k, a, b, bias, y);
-            else if (few == 2)
-                dots(2, &k, a, b, bias, y);
-            else
-                dots(1, &k, a, b, bias, y);
-        }
+    for (ptrdiff_t r = first; r < end; r += MANY) {
+        const ptrdiff_t row = max_(min_(r, end - MANY), first);
+        dots_block(&k, min_(end - first, MANY), o.a + row * j->a_step, o.b,
+                   (real *)j->y + matrix * j->rows * j->columns + row * j->y_row);
     }
 }
 
@@ -436,10 +493,13 @@ void FC_NAME(product_turn)(const void *job, ptrdiff_t index, void *scratch)
         const ptrdiff_t valid = min_(j->depth - t, LANES);
         for (ptrdiff_t n = 0; n < j->columns; n += LANES) {
             const ptrdiff_t lanes = min_(j->columns - n, LANES);
-            vec v[LANES] = {{0}};
-            for (ptrdiff_t k = 0; k < valid; k++) v[k] = load_part(b + (t + k) * j->b_step + n, lanes);
+            vec v[LANES];
+            FC_UNROLL(16)
+            for (int k = 0; k < LANES; k++) v[k] = k < valid ? load_part(b + (t + k) * j->b_step + n, lanes) : (vec){0};
             transpose_vectors(v);
-            for (ptrdiff_t k = 0; k < lanes; k++) store_part((real *)j->y + (n + k) * j->depth + t, v[k], valid);
+            FC_UNROLL(16)
+            for (int k = 0; k < LANES; k++)
+                if (k < lanes) store_part((real *)j->y + (n + k) * j->depth + t, v[k], valid);
         }
     }
 }

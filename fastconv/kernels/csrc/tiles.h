@@ -315,8 +315,7 @@ typedef struct {
  * product_tiles: tiles: matrices * slices * row_pieces * column_pieces; it takes the depth in blocks of `block`, and b in
  * chunks of `chunk` columns, which it packs into `packed` elements of scratch, with `pack` even where b lies by rows; with
  * a_copy, a is copied into runs that far apart. product_stream: the same tiles, at most FC_FEW rows and one piece of them.
- * product_dots: b by columns, a by rows; y[r * y_row + n * y_column]; tiles: matrices * row_pieces, none below a vector's
- * lanes / 4 of rows; no slices; with a_copy, b is copied. product_turn: y [column][depth] is b, of one matrix; tiles: blocks
+ * product_dots: b by columns, a by rows; y[r * y_row + n * y_column]; tiles: matrices * row_pieces; no slices; with a_copy, b is copied. product_turn: y [column][depth] is b, of one matrix; tiles: blocks
  * of `block` of the depth, a multiple of a vector's lanes. */
 enum { FC_FEW = 4 };
 typedef struct {
