@@ -24,9 +24,10 @@ cdef enum:
     DEPTH = 256               # of a block, so that a panel stays in the first cache
     SLAB = 64 * 1024          # elements of packed b, which stay in the second cache
     STREAM_BYTES = 128 * 1024 # of b in a tile, at least
-    LARGE = 256 * 1024        # bytes of b that are better read in long runs
+    LARGE = 256 * 1024        # bytes that the second cache does not surely hold
     TURN = 5                  # what it costs to turn a vector round, in products of vectors
     SUMS = 60                 # and to add up the lanes of as many vectors as one has
+    RUN = 1000                # and of running one more kind of tiles
 
 cdef object FLOAT32 = dtype("float32"), FLOAT64 = dtype("float64"), ARRAY = ndarray
 
@@ -51,8 +52,14 @@ cdef int multiply(fc_product* job, ptrdiff_t matrices, bint wide) except -1:
     cdef const fc_tiles* tiles = tiles_for(wide)
     cdef ptrdiff_t lanes = tiles.lanes, few = min(job.rows, job.columns)
     cdef double work = 2.0 * matrices * job.rows * job.columns * job.depth
-    cdef double strips = blocks(job.columns, lanes), depth = blocks(job.depth, lanes) * lanes
-    cdef double as_tiles = strips * job.depth * job.rows, as_dots = <double>job.rows * job.columns / lanes * (depth + SUMS)
+    cdef double as_turned, strips = blocks(job.columns, lanes), depth = blocks(job.depth, lanes) * lanes
+    cdef double as_tiles = strips * job.depth * max(job.rows, <ptrdiff_t>FC_FEW), as_dots = <double>job.rows * job.columns / lanes * (depth + SUMS)
+    if job.rows == 1:  # an operand that lies both ways goes the better one
+        job.a_step, job.a_by_rows = job.depth, True
+    if job.columns == 1:
+        job.b_step, job.b_by_rows = job.depth, False
+    if job.depth == 1:
+        job.b_step, job.b_by_rows = job.columns, True
     job.row_pieces = job.column_pieces = job.slices = 1
     job.y_row, job.y_column = job.columns, 1
     if job.a_by_rows and not job.b_by_rows:
@@ -62,19 +69,16 @@ cdef int multiply(fc_product* job, ptrdiff_t matrices, bint wide) except -1:
                 job.y_row, job.y_column = 1, job.rows
             return run_dots(tiles, job, matrices, wide, work)
     elif job.a_by_rows:
-        if matrices == 1 and job.columns <= 2 * lanes and job.rows > FC_FEW \
-                and as_dots + (TURN + 1) * strips * depth * (job.columns > 1) < as_tiles:
+        if matrices == 1 and job.columns <= 2 * lanes and as_dots + (TURN + 1) * strips * depth + RUN < as_tiles:
             return run_turned(tiles, job, wide, work)
-        if job.rows <= FC_FEW:
-            return run_stream(tiles, job, matrices, wide, work)
     else:
-        if job.rows <= FC_FEW:
-            return run_stream(tiles, job, matrices, wide, work)
-        as_dots = blocks(job.rows, lanes) * <double>job.columns * (job.depth + TURN)  # the transposed result
-        if job.columns <= FC_FEW or as_dots < 0.9 * as_tiles:
+        as_turned = blocks(job.rows, lanes) * <double>max(job.columns, <ptrdiff_t>FC_FEW) * (job.depth + 2 * TURN)
+        if job.columns == 1 or as_turned + RUN < as_tiles:
             swap(job)
-            job.y_column = 0
-            return (run_stream if job.rows <= FC_FEW else run_tiles)(tiles, job, matrices, wide, work)
+            job.y_column = job.rows == 1
+    few = job.columns if job.rows == 1 else 0
+    if job.b_by_rows and (few > 2 * lanes or job.rows <= FC_FEW and is_large(job.columns * job.depth, wide)):
+        return run_stream(tiles, job, matrices, wide, work)
     return run_tiles(tiles, job, matrices, wide, work)
 
 
@@ -83,6 +87,11 @@ cdef int multiply(fc_product* job, ptrdiff_t matrices, bint wide) except -1:
 cdef ptrdiff_t pieces_of(double work, ptrdiff_t matrices, double least):
     """How many pieces each matrix is cut into, so that they have this much work at least."""
     return max(1, <ptrdiff_t>(min(work / least, <double>TILES) / matrices))
+
+
+cdef bint is_large(ptrdiff_t size, bint wide):
+    """Whether so many elements are not at hand, so that long runs of them are better, asked for early."""
+    return size * (8 if wide else 4) > LARGE
 
 
 cdef bint collides(ptrdiff_t step):
@@ -100,6 +109,7 @@ cdef int run_dots(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, bi
     cdef size_t itemsize = 8 if wide else 4
     work = max(work, <double>MEMORY_WORK * matrices * job.rows * job.depth)
     job.row_pieces = min(pieces_of(work, matrices, TILE_WORK), max(1, job.rows // tiles.lanes))
+    job.ask = is_large(job.rows * job.depth // 16, wide)
     job.a_copy = apart(job.depth) if collides(job.b_step * itemsize) and job.columns > 1 else 0
     return run(tiles.product_dots, job, sizeof(fc_product), matrices * job.row_pieces, work, False,
                job.columns * job.a_copy * itemsize)
@@ -108,12 +118,11 @@ cdef int run_dots(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, bi
 cdef int run_turned(const fc_tiles* tiles, fc_product* job, bint wide, double work) except -1:
     """The same where b's few columns are laid along the depth first."""
     cdef fc_product turn = job[0]
-    cdef Block turned = None
-    if job.columns > 1:
-        turned = Block(job.columns * job.depth * (8 if wide else 4))
-        job.b = turn.y = turned.data
-        turn.block = 256
-        run(tiles.product_turn, &turn, sizeof(fc_product), blocks(job.depth, turn.block), MEMORY_WORK * job.columns * job.depth)
+    cdef Block turned
+    turned = Block(job.columns * job.depth * (8 if wide else 4))
+    job.b = turn.y = turned.data
+    turn.block = 256
+    run(tiles.product_turn, &turn, sizeof(fc_product), blocks(job.depth, turn.block), MEMORY_WORK * job.columns * job.depth)
     job.b_step, job.b_by_rows = job.depth, False
     return run_dots(tiles, job, 1, wide, work)
 
@@ -123,6 +132,7 @@ cdef int run_stream(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, 
     cdef ptrdiff_t itemsize = 8 if wide else 4, size = job.columns * job.depth * itemsize
     cdef ptrdiff_t pieces = pieces_of(<double>matrices * size, matrices, STREAM_BYTES)
     work = max(work, <double>MEMORY_WORK * matrices * job.columns * job.depth)
+    job.ask = is_large(job.columns * job.depth // 16, wide)
     job.column_pieces = max(1, min(pieces, job.columns * itemsize // (16384 if size > 32 * LARGE else 1024)))
     job.slices = max(1, min(pieces // job.column_pieces, job.depth // 64))
     return run_slices(tiles.product_stream, tiles, job, matrices, itemsize, work, 0)
@@ -157,7 +167,8 @@ cdef int run_tiles(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, b
     if columns <= panel:
         job.pack = job.columns % tiles.lanes > 0 and 16 * blocks(rows, tiles.block) > job.depth
     else:
-        job.pack = rows > tiles.block or collides(job.b_step * itemsize) or columns * depth * itemsize > LARGE
+        job.pack = (rows > 2 * tiles.block or collides(job.b_step * itemsize)
+                    or job.b_step * itemsize >= 1024 and is_large(columns * depth, wide))
     job.packed = job.block * job.chunk
     runs, length = (rows, job.block) if job.a_by_rows else (job.block, rows)
     job.a_copy = 0

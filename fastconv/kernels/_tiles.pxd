@@ -279,7 +279,7 @@ cdef extern from "tiles.h" nogil:
         fc_stack stack[FC_AXES]
         ptrdiff_t axes, rows, columns, depth, a_step, b_step, y_row, y_column
         ptrdiff_t row_pieces, column_pieces, slices, block, chunk, packed, a_copy
-        int a_by_rows, b_by_rows, pack, far
+        int a_by_rows, b_by_rows, pack, far, ask
 
     ctypedef struct fc_product_sum:
         const void* x

@@ -32,6 +32,8 @@ FC_INLINE ptrdiff_t piece(ptrdiff_t count, ptrdiff_t pieces, ptrdiff_t i)
 
 /* ---- register tiles ---- */
 
+enum { AHEAD = 8 }; /* rows of b that are asked for before they are used */
+
 /* What the register tiles of a block share. */
 typedef struct {
     ptrdiff_t a_step, b_step, y_row, depth;
@@ -70,7 +72,10 @@ FC_INLINE void register_tile(const ptrdiff_t height, const ptrdiff_t vectors, co
     for (ptrdiff_t t = k->depth; t > 0; t--, b += b_step, a += by_rows ? 1 : step) {
         vec b_t[VECTORS];
         FC_UNROLL(2)
-        for (ptrdiff_t v = 0; v < vectors; v++) b_t[v] = load(b + v * LANES);
+        for (ptrdiff_t v = 0; v < vectors; v++) {
+            __builtin_prefetch(b + AHEAD * b_step + v * LANES, 0, 3);
+            b_t[v] = load(b + v * LANES);
+        }
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < height; m++) {
             const real a_m = a[by_rows ? m * step : m];
@@ -108,8 +113,6 @@ typedef void tile_function(const block_job *, const real *, const real *, const 
             register_tile(height, vectors, 0, k, a, b, bias, y, valid);                                              \
     }
 #include "tile_table.h"
-
-enum { AHEAD = 8 }; /* rows of b that are asked for before they are used: what is far takes as long */
 
 /* `depth` rows of `columns` values of b, the first of them here, as panels; the last is filled up to whole vectors. */
 static void pack_rows(const real *restrict b, ptrdiff_t b_step, ptrdiff_t depth, ptrdiff_t columns, real *restrict packed)
@@ -156,8 +159,12 @@ static void pack_columns(const real *restrict b, ptrdiff_t b_step, ptrdiff_t dep
             FC_UNROLL(16)
             for (int k = 0; k < LANES; k++) v[k] = k < valid ? load_part(b + (n + k) * b_step + t, rest) : (vec){0};
             transpose_vectors(v);
+            FC_UNROLL(4)
+            for (ptrdiff_t k = 0; k < min_(LANES, 4); k++)
+                if (k < rest) store(to + (t + k) * width, v[k]);
+            if (rest <= 4) continue;
             FC_UNROLL(16)
-            for (ptrdiff_t k = 0; k < LANES; k++)
+            for (ptrdiff_t k = 4; k < LANES; k++)
                 if (k < rest) store(to + (t + k) * width, v[k]);
         }
     }
@@ -241,7 +248,7 @@ void FC_NAME(product_tiles)(const void *job, ptrdiff_t index, void *scratch)
 enum { FEW = FC_FEW, TURNS = FC_BYTES == 64 ? 16 : 8 }; /* TURNS: values of a in registers */
 
 /* y += a b over `turns` rows of b; with `first`, y = bias + a b. */
-FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const fc_product *j, const real *restrict a,
+FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const int ask, const fc_product *j, const real *restrict a,
                       ptrdiff_t a_row, ptrdiff_t a_step, const real *restrict b, const real *restrict bias,
                       real *restrict y, ptrdiff_t columns, int first)
 {
@@ -258,7 +265,7 @@ FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const fc_prod
             sum[r] = !first ? load(y + r * j->columns + n) : bias ? load(bias + n) : (vec){0};
         FC_UNROLL(8)
         for (ptrdiff_t t = 0; t < turns; t++) {
-            __builtin_prefetch(b + (t + turns) * j->b_step + n, 0, 2);
+            if (ask) __builtin_prefetch(b + (t + turns) * j->b_step + n, 0, 2);
             const vec b_t = load(b + t * j->b_step + n);
             FC_UNROLL(4)
             for (ptrdiff_t r = 0; r < rows; r++) sum[r] += a_t[r][t] * b_t;
@@ -267,20 +274,26 @@ FC_INLINE void stream(const ptrdiff_t rows, const ptrdiff_t turns, const fc_prod
         for (ptrdiff_t r = 0; r < rows; r++) store(y + r * j->columns + n, sum[r]);
     }
     if (n == columns) return;
-    vec sum[FEW];
+    vec sum[FEW], odd[FEW]; /* few columns wait for their own sums: two of them */
     FC_UNROLL(4)
-    for (ptrdiff_t r = 0; r < rows; r++)
+    for (ptrdiff_t r = 0; r < rows; r++) {
         sum[r] = !first ? load_some(y + r * j->columns + n, columns - n)
                : bias   ? load_some(bias + n, columns - n)
                         : (vec){0};
+        odd[r] = (vec){0};
+    }
     FC_UNROLL(8)
     for (ptrdiff_t t = 0; t < turns; t++) {
         const vec b_t = load_some(b + t * j->b_step + n, columns - n);
         FC_UNROLL(4)
-        for (ptrdiff_t r = 0; r < rows; r++) sum[r] += a_t[r][t] * b_t;
+        for (ptrdiff_t r = 0; r < rows; r++)
+            if (t % 2)
+                odd[r] += a_t[r][t] * b_t;
+            else
+                sum[r] += a_t[r][t] * b_t;
     }
     FC_UNROLL(4)
-    for (ptrdiff_t r = 0; r < rows; r++) store_some(y + r * j->columns + n, sum[r], columns - n);
+    for (ptrdiff_t r = 0; r < rows; r++) store_some(y + r * j->columns + n, sum[r] + odd[r], columns - n);
 }
 
 FC_INLINE void stream_all(const ptrdiff_t rows, const fc_product *j, const real *a, const real *b, const real *bias,
@@ -290,12 +303,14 @@ FC_INLINE void stream_all(const ptrdiff_t rows, const fc_product *j, const real 
     const ptrdiff_t most = rows > 2 ? TURNS / 4 : TURNS / 2;
     for (ptrdiff_t t = 0, turns; t < depth || t == 0; t += turns, a += turns * a_step, b += turns * j->b_step) {
         turns = depth - t >= most ? most : min_(depth - t, 2);
-        if (turns == most)
-            stream(rows, most, j, a, a_row, a_step, b, bias, y, columns, t == 0);
+        if (turns == most && j->ask)
+            stream(rows, most, 1, j, a, a_row, a_step, b, bias, y, columns, t == 0);
+        else if (turns == most)
+            stream(rows, most, 0, j, a, a_row, a_step, b, bias, y, columns, t == 0);
         else if (turns == 2)
-            stream(rows, 2, j, a, a_row, a_step, b, bias, y, columns, t == 0);
+            stream(rows, 2, 0, j, a, a_row, a_step, b, bias, y, columns, t == 0);
         else
-            stream(rows, 1, j, a, a_row, a_step, b, bias, y, columns, t == 0);
+            stream(rows, 1, 0, j, a, a_row, a_step, b, bias, y, columns, t == 0);
     }
 }
 
@@ -383,7 +398,7 @@ enum { MANY = LANES / 2 }; /* rows of a at a time */
 
 /* The products of `many` rows of a with `few` columns of b; each is the sum of `turns` lanes. many * few * turns: as many as
  * a vector's lanes, or less. */
-FC_INLINE void dots(const ptrdiff_t many, const ptrdiff_t few, const ptrdiff_t turns, const fc_product *j,
+FC_INLINE void dots(const ptrdiff_t many, const ptrdiff_t few, const ptrdiff_t turns, const int ask, const fc_product *j,
                     const real *restrict a, const real *restrict b, const real *restrict bias, real *restrict y)
 {
     const ptrdiff_t depth = j->depth, a_step = j->a_step, b_step = j->b_step;
@@ -398,7 +413,7 @@ FC_INLINE void dots(const ptrdiff_t many, const ptrdiff_t few, const ptrdiff_t t
             for (ptrdiff_t n = 0; n < few; n++) b_t[n] = load(b + n * b_step + t + u * LANES);
             FC_UNROLL(8)
             for (ptrdiff_t m = 0; m < many; m++) {
-                if (many > 1) __builtin_prefetch(a + (m + MANY) * a_step + t + u * LANES, 0, 2);
+                if (ask) __builtin_prefetch(a + (m + MANY) * a_step + t + u * LANES, 0, 2);
                 const vec a_t = load(a + m * a_step + t + u * LANES);
                 FC_UNROLL(4)
                 for (ptrdiff_t n = 0; n < few; n++) acc[(m * few + n) * turns + u] += a_t * b_t[n];
@@ -439,25 +454,28 @@ FC_INLINE void dots(const ptrdiff_t many, const ptrdiff_t few, const ptrdiff_t t
         }
 }
 
-#define DOTS(name, many, few, turns)                                                                                 \
+typedef void dots_function(const fc_product *, const real *, const real *, const real *, real *);
+#define DOTS(name, many, few, turns, ask)                                                                            \
     static void name(const fc_product *j, const real *a, const real *b, const real *bias, real *y)                   \
     {                                                                                                                \
-        dots(many, few, turns, j, a, b, bias, y);                                                                    \
+        dots(many, few, turns, ask, j, a, b, bias, y);                                                               \
     }
-typedef void dots_function(const fc_product *, const real *, const real *, const real *, real *);
-DOTS(dots_1, MANY, 1, 2) DOTS(dots_2, MANY, 2, 1) DOTS(dots_3, MANY / 2, 3, 1) DOTS(dots_4, MANY / 2, 4, 1)
-DOTS(dots_1_1, 1, 1, LANES < 8 ? LANES : 8) DOTS(dots_1_4, 1, 4, LANES / 4)
+#define DOTS_OF(many, few, turns) DOTS(dots_##few, many, few, turns, 0) DOTS(dots_##few##_ask, many, few, turns, 1)
+DOTS_OF(MANY, 1, 2) DOTS_OF(MANY, 2, 1) DOTS_OF(MANY / 2, 3, 1) DOTS_OF(MANY / 2, 4, 1)
+DOTS(dots_1_1, 1, 1, LANES < 8 ? LANES : 8, 0) DOTS(dots_1_4, 1, 4, LANES / 4, 0)
 
 /* `rows` rows of a, MANY or fewer, times b's columns. */
 FC_INLINE void dots_block(const fc_product *j, ptrdiff_t rows, const real *a, const real *b, real *y)
 {
-    static dots_function *const functions[4] = {dots_1, dots_2, dots_3, dots_4};
+    static dots_function *const functions[2][4] = {
+        {dots_1, dots_2, dots_3, dots_4}, {dots_1_ask, dots_2_ask, dots_3_ask, dots_4_ask}
+    };
     const int four = LANES >= 4, whole = rows == MANY;
     for (ptrdiff_t n = 0, few, step; n < j->columns; n += few) {
         few = min_(j->columns - n, four ? 4 : 2);
         if (!whole && few < 4) few = 1;
         step = !whole ? 1 : few > 2 ? MANY / 2 : MANY;
-        dots_function *function = whole ? functions[few - 1] : few == 4 ? dots_1_4 : dots_1_1;
+        dots_function *function = whole ? functions[j->ask && n == 0][few - 1] : few == 4 ? dots_1_4 : dots_1_1;
         for (ptrdiff_t m = 0; m < rows; m += step)
             function(j, a + m * j->a_step, b + n * j->b_step, j->bias ? (const real *)j->bias + n : NULL,
                      y + m * j->y_row + n * j->y_column);

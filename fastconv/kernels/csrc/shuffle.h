@@ -56,7 +56,7 @@
     }
 FC_INLINE void transpose_vectors(vec v[LANES])
 {
-    FC_EXCHANGE(1) FC_EXCHANGE(2) FC_EXCHANGE(4) FC_EXCHANGE(8)
+    FC_EXCHANGE(8) FC_EXCHANGE(4) FC_EXCHANGE(2) FC_EXCHANGE(1) /* so: the first vectors alone take fewer */
 }
 
 #endif

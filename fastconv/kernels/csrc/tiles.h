@@ -315,8 +315,9 @@ typedef struct {
  * product_tiles: tiles: matrices * slices * row_pieces * column_pieces; it takes the depth in blocks of `block`, and b in
  * chunks of `chunk` columns, which it packs into `packed` elements of scratch, with `pack` even where b lies by rows; with
  * a_copy, a is copied into runs that far apart. product_stream: the same tiles, at most FC_FEW rows and one piece of them.
- * product_dots: b by columns, a by rows; y[r * y_row + n * y_column]; tiles: matrices * row_pieces; no slices; with a_copy, b is copied. product_turn: y [column][depth] is b, of one matrix; tiles: blocks
- * of `block` of the depth, a multiple of a vector's lanes. */
+ * product_dots: b by columns, a by rows; y[r * y_row + n * y_column]; tiles: matrices * row_pieces; no slices; with a_copy,
+ * b is copied. With `ask`, these two ask for what comes next of the long operand. product_turn: y [column][depth] is b, of
+ * one matrix; tiles: blocks of `block` of the depth, a multiple of a vector's lanes. */
 enum { FC_FEW = 4 };
 typedef struct {
     ptrdiff_t count, a_step, b_step;
@@ -327,7 +328,7 @@ typedef struct {
     fc_stack stack[FC_AXES];
     ptrdiff_t axes, rows, columns, depth, a_step, b_step, y_row, y_column;
     ptrdiff_t row_pieces, column_pieces, slices, block, chunk, packed, a_copy;
-    int a_by_rows, b_by_rows, pack, far; /* far: whether y goes past the caches, see far.h */
+    int a_by_rows, b_by_rows, pack, far, ask; /* far: whether y goes past the caches, see far.h */
 } fc_product;
 
 /* y (rows, columns), or if turned (columns, rows) and without bias, = bias + the sum of x [matrix][slice][row][column] over
