@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers_ops import DTYPES, Row, check_grad, check_layouts, check_nan, check_op, values
+from helpers_ops import DTYPES, Row, check_grad, check_layouts, check_nan, check_op, check_planned, inputs_of, values
 
 import fastconv
 from fastconv import Tensor, ops
@@ -159,6 +159,12 @@ def test_batch_of_zero(op):
     x = Tensor(np.zeros((0, 3), "float32"), requires_grad=True)
     op(x).sum().backward()
     assert op(x).shape == x.grad.shape == (0, 3)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.op in (ops.matmul, ops.dense)], ids=lambda row: row.name)
+def test_products_are_planned(row):
+    others = [values(*shape, seed=5 + i) for i, shape in enumerate(row.shapes)]
+    check_planned(lambda *x: row.op(*map(ops.relu, x)), inputs_of(row), others)
 
 
 def test_matmul_of_an_empty_stack():

@@ -90,9 +90,9 @@ FC_INLINE void store(real *p, vec v) { *(vec *)p = v; }
 /* Fewer elements than a vector has, by halves: a copy of constant size is an instruction. */
 FC_INLINE void copy_few(const real *x, real *y, ptrdiff_t count)
 {
-    if (count & 8) memcpy(y, x, 8 * sizeof(real)), x += 8, y += 8;
-    if (count & 4) memcpy(y, x, 4 * sizeof(real)), x += 4, y += 4;
-    if (count & 2) memcpy(y, x, 2 * sizeof(real)), x += 2, y += 2;
+    if (LANES > 8 && count & 8) memcpy(y, x, 8 * sizeof(real)), x += 8, y += 8;
+    if (LANES > 4 && count & 4) memcpy(y, x, 4 * sizeof(real)), x += 4, y += 4;
+    if (LANES > 2 && count & 2) memcpy(y, x, 2 * sizeof(real)), x += 2, y += 2;
     if (count & 1) *y = *x;
 }
 
