@@ -27,12 +27,17 @@ from .conv import (
     conv_forward,
     conv_geometry,
     conv_transpose_geometry,
-    dense_backward_input,
-    dense_backward_kernel,
-    dense_forward,
     explain,
 )
 from .conv_pool import conv_pool_backward_bias, conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
+from .dense import (
+    dense_backward_input,
+    dense_backward_kernel,
+    dense_forward,
+    matmul_backward_a,
+    matmul_backward_b,
+    matmul_forward,
+)
 from .geometry import Window
 from .packs import Packs
 from .moves import (

@@ -88,6 +88,28 @@ def dense_backward_kernel(dy, x):
     return (_rows(x.astype(np.float64)).T @ _rows(dy.astype(np.float64))).astype(dy.dtype)
 
 
+def matmul_forward(a, b):
+    """a (..., M, C), b (..., C, K) -> y (..., M, K)."""
+    return (a.astype(np.float64) @ b.astype(np.float64)).astype(a.dtype)
+
+
+def matmul_backward_a(dy, b, shape):
+    """dy (..., M, K), b (..., C, K) -> da of shape (..., M, C)."""
+    return _summed_to(dy.astype(np.float64) @ b.astype(np.float64).swapaxes(-1, -2), shape).astype(dy.dtype)
+
+
+def matmul_backward_b(dy, a, shape):
+    """dy (..., M, K), a (..., M, C) -> db of shape (..., C, K)."""
+    return _summed_to(a.astype(np.float64).swapaxes(-1, -2) @ dy.astype(np.float64), shape).astype(dy.dtype)
+
+
+def _summed_to(gradient, shape):
+    """Over the axes along which an array of this shape was broadcast."""
+    new = gradient.ndim - len(shape)
+    axes = [axis for axis in range(gradient.ndim) if axis < new or shape[axis - new] == 1]
+    return gradient.sum(axis=tuple(axes)).reshape(shape)
+
+
 # -------------------------------------------------------------------------------------------------------- pooling
 
 def max_pool_forward(x, pool_size, *, strides=None, padding="valid"):
