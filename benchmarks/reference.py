@@ -12,7 +12,7 @@ from .checks import TRAINING_STEPS
 
 def write(path, suite, task):
     """The reference of one task as the file `path`; returns the names of its passes."""
-    results = {"conv": _conv, "pool": _pool, "train": _train, "infer": _infer}[suite](task)
+    results = {"conv": _conv, "pool": _pool, "dense": _dense, "train": _train, "infer": _infer}[suite](task)
     keyed = {f"{what}.{i}": array for what, arrays in results.items() for i, array in enumerate(arrays)}
     np.savez(path, **keyed)
     return list(results)
@@ -42,6 +42,17 @@ def _pool(task):
     else:
         y, dx = reference.average_pool_forward(x, 2), reference.average_pool_backward(dy, x.shape, 2)
     return {"forward": [y], "backward": [dx], "both": [y, dx]}
+
+
+def _dense(task):
+    from fastconv.kernels import reference
+
+    x, kernel, dy = data.dense(shapes.DENSES[task], 0)
+    return {
+        "forward": [reference.dense_forward(x, kernel)],
+        "input": [reference.dense_backward_input(dy, kernel)],
+        "kernel": [reference.dense_backward_kernel(dy, x)],
+    }
 
 
 def _train(task):
