@@ -10,7 +10,7 @@ import numpy as np
 
 from . import ROOT, networks, shapes
 
-RING = 3  # inputs of a convolution or pooling
+RING = 3  # inputs of a kernel
 DIGITS = ROOT / "fastconv" / "datasets" / "mnist_mini.npz"
 
 
@@ -18,6 +18,11 @@ def conv(shape, i):
     """(x, kernel, dy) number i of a shapes.Conv."""
     generator = _generator(shape.name, i)
     return tuple(_uniform(generator, size) for size in (shape.x_shape, shape.kernel_shape, shape.y_shape))
+
+
+def dense(shape, i):
+    """(x, kernel, dy) number i of a shapes.Dense."""
+    return conv(shape, i)
 
 
 def pool(shape, i):

@@ -88,7 +88,8 @@ class Process:
 
 def _environment(contestant, threads):
     counts = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    return {**os.environ, **counts, **contestant.variables}
+    variables = {**os.environ, **counts, **contestant.variables}
+    return {name: value for name, value in variables.items() if value is not None}
 
 
 def _pin(threads):

@@ -44,6 +44,17 @@ def _pool(task):
     return {"forward": [y], "backward": [dx], "both": [y, dx]}
 
 
+def _dense(task):
+    from fastconv.kernels import reference
+
+    x, kernel, dy = data.dense(shapes.DENSES[task], 0)
+    return {
+        "forward": [reference.dense_forward(x, kernel)],
+        "input": [reference.dense_backward_input(dy, kernel)],
+        "kernel": [reference.dense_backward_kernel(dy, x)],
+    }
+
+
 def _train(task):
     weights = _wide(data.weights())
     ring = data.batches(shapes.BATCH)
@@ -113,6 +124,6 @@ def _network_inference(task):
 
 
 FUNCTIONS = {
-    "conv": _conv, "pool": _pool, "train": _train, "infer": _infer, "networks-train": _network_training,
+    "conv": _conv, "pool": _pool, "dense": _dense, "train": _train, "infer": _infer, "networks-train": _network_training,
     "networks-infer": _network_inference,
 }  # fmt: skip

@@ -6,7 +6,7 @@ losses are printed like wins; a time whose result was wrong is never printed, it
 
 from .contestants import CONTESTANTS, NETWORKS, OURS, TORCH_FORMATS
 from .results import geomean
-from .shapes import EPOCH_STEPS, PASSES
+from .shapes import DENSE_PASSES, EPOCH_STEPS, PASSES
 
 
 def machine(results):
@@ -55,6 +55,26 @@ def kernels(suite, results):
     table(headers, lines)
     for what in PASSES:
         _summary(what, [row for row in rows if row.what == what and row.has(OURS) and row.best(TORCH_FORMATS)])
+    _failures(rows)
+
+
+def dense(results):
+    """One line a shape and pass, and the ratios to each peer."""
+    rows = results.suite("dense")
+    names = _present(rows)
+    peers = [name for name in names if name != OURS]
+    labels = [CONTESTANTS[name].label for name in peers]
+    headers = ["rows x channels x filters", "pass", *(f"{CONTESTANTS[name].label} us" for name in names), "GFLOP/s", "% peak"]
+    headers += [cell for label in labels for cell in (f"{label}/ours", "rounds")]
+    lines = []
+    for row in rows:
+        times = [f"{1e6 * row.time(name):.1f}" if row.has(name) else _milliseconds(row, name) for name in names]
+        ratios = [cell for name in peers for cell in _ratio(row, [name])]
+        lines.append([row.name, row.what, *times, *_rates(row, results.peak), *ratios])
+    table(headers, lines)
+    for name, label in zip(peers, labels):
+        for what in DENSE_PASSES:
+            _summary(what, [row for row in rows if row.what == what and row.has(OURS) and row.has(name)], [name], label)
     _failures(rows)
 
 
@@ -182,12 +202,12 @@ def _range(low, high):
     return f"{low:.2f}..{high:.2f}"
 
 
-def _summary(what, rows):
+def _summary(what, rows, peers=TORCH_FORMATS, label="PyTorch's better format"):
     if rows:
-        ratios = {row.name: row.ratio(TORCH_FORMATS) for row in rows}
+        ratios = {row.name: row.ratio(peers) for row in rows}
         worst = min(ratios, key=ratios.get)
         losses = sum(ratio < 1 for ratio in ratios.values())
-        print(f"{what:<8}  PyTorch's better format / ours: geometric mean {geomean(ratios.values()):.2f}, "
+        print(f"{what:<8}  {label} / ours: geometric mean {geomean(ratios.values()):.2f}, "
               f"worst {ratios[worst]:.2f} ({worst}), slower in {losses} of {len(ratios)}")  # fmt: skip
 
 

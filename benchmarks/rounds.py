@@ -117,5 +117,5 @@ def progress(text):
 def _flops(suite, task, what):
     if suite.startswith("networks"):
         return networks.NETWORKS[task].flops(what)
-    table = {"conv": shapes.CONVS, "pool": shapes.POOLS}.get(suite, {})
+    table = {"conv": shapes.CONVS, "pool": shapes.POOLS, "dense": shapes.DENSES}.get(suite, {})
     return table[task].flops(what) if task in table else 0

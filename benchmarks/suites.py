@@ -20,6 +20,7 @@ from .rounds import Field, progress
 TASKS = {
     "conv": list(shapes.CONVS),
     "pool": list(shapes.POOLS),
+    "dense": list(shapes.DENSES),
     "train": ["tutorial"],
     "infer": list(shapes.INFERENCE_BATCHES),
 }

@@ -1,4 +1,4 @@
-"""fastconv itself: kernels on plain arrays for convolution and pooling, the public models for the networks.
+"""fastconv itself: kernels on plain arrays for convolution, pooling and dense layers, the public models for the networks.
 
 Contract: see adapters/__init__.py. Option `precision`: "fast" or "exact", for fastconv.set_precision. Weights of a
 convolution are plain arrays, so nothing is cached between calls.
@@ -69,6 +69,20 @@ class Adapter:
             return y, *backward(i, index)
 
         return {"forward": (forward, _same), "backward": (backward, _same), "both": (both, _same)}
+
+    def dense(self, shape, ring):
+        def forward(i):
+            return kernels.dense_forward(*ring[i % len(ring)][:2])
+
+        def input_gradient(i):
+            _, kernel, dy = ring[i % len(ring)]
+            return kernels.dense_backward_input(dy, kernel)
+
+        def kernel_gradient(i):
+            x, _, dy = ring[i % len(ring)]
+            return kernels.dense_backward_kernel(dy, x)
+
+        return {"forward": (forward, _tuple), "input": (input_gradient, _tuple), "kernel": (kernel_gradient, _tuple)}
 
     def training(self, weights):
         return Training(fastconv, network(fastconv, weights))

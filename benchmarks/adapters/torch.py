@@ -86,6 +86,32 @@ class Adapter:
 
         return {"forward": (forward, arrays), "backward": (backward, arrays), "both": (both, arrays)}
 
+    def dense(self, shape, ring):
+        """Linear and what its gradients are; its weight is (filters, channels)."""
+        if self.channels_last:
+            raise NotImplementedError("a dense layer has no memory format")
+        native = [(torch.from_numpy(x), torch.from_numpy(kernel.T.copy()), torch.from_numpy(dy)) for x, kernel, dy in ring]
+
+        @torch.no_grad()
+        def forward(i):
+            return F.linear(*native[i % len(native)][:2])
+
+        @torch.no_grad()
+        def input_gradient(i):
+            _, weight, dy = native[i % len(native)]
+            return dy.mm(weight)
+
+        @torch.no_grad()
+        def kernel_gradient(i):
+            x, _, dy = native[i % len(native)]
+            return dy.t().mm(x)
+
+        return {
+            "forward": (forward, lambda y: (y.numpy(),)),
+            "input": (input_gradient, lambda dx: (dx.numpy(),)),
+            "kernel": (kernel_gradient, lambda dweight: (dweight.numpy().T,)),
+        }
+
     def training(self, weights):
         return Training(self, self._network(weights))
 
