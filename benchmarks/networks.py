@@ -75,7 +75,8 @@ class Network(NamedTuple):
 
     def flops(self, what):
         """Of a training step ("step") or of inference ("batch N"), computed directly; a step counts as three passes."""
-        forward = 2 * sum(layer.multiply_adds(*self.before(layer)[:1]) for layer in self.layers.values() if layer.inputs)
+        computing = (layer for layer in self.layers.values() if layer.inputs)
+        forward = 2 * sum(layer.multiply_adds(self.before(layer)[0]) for layer in computing)
         return 3 * self.batch * forward if what == "step" else int(what.split()[-1]) * forward
 
 
