@@ -86,7 +86,8 @@ def network_weights(network):
     """{layer: {role: array}} of a networks.Network, in Keras' order: He uniform kernels, the rest near its default."""
     arrays = {}
     for layer in network.layers.values():
-        for role, shape in layer.weights(*network.before(layer)[:1]).items() if layer.inputs else ():
+        shapes_of = layer.weights(network.before(layer)[0]) if layer.inputs else {}
+        for role, shape in shapes_of.items():
             array = _uniform(_generator(f"{network.name} {layer.name} {role}", 0), shape)
             array *= np.float32(math.sqrt(6 / math.prod(shape[:-1])) if role == "kernel" else 0.1)
             array += np.float32(role in ("gamma", "variance"))

@@ -15,7 +15,7 @@ import tempfile
 from . import ROOT
 from .contestants import interpreter
 
-START_TIMEOUT, ANSWER_TIMEOUT = 120, 300  # seconds
+START_TIMEOUT, ANSWER_TIMEOUT = 120, 900  # seconds; compilers take minutes for a whole network
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

@@ -106,9 +106,11 @@ def network(network, results):
         lines = []
         for name in sorted(filter(row.has, row.seconds), key=row.time):
             times = [1e3 * seconds for seconds in row.times(name)]
-            lines.append([CONTESTANTS[name].label, f"{1e3 * row.time(name):.2f}", f"{min(times):.2f}..{max(times):.2f}",
-                          f"{1e-9 * row.flops / row.time(name):.0f}", *_memory(row, name), *_ratio(row, [name])])  # fmt: skip
-        table([_title(network, row.what), "ms", "rounds", "GFLOP/s", "peak MB", "growth MB", "its/ours", "rounds"], lines)
+            line = [CONTESTANTS[name].label, f"{1e3 * row.time(name):.2f}", f"{min(times):.2f}..{max(times):.2f}"]
+            line.append(f"{1e-9 * row.flops / row.time(name):.0f}")
+            lines.append(line + _memory(row, name) + _ratio(row, [name]))
+        headers = ["ms", "rounds", "GFLOP/s", "peak MB", "growth MB", "its/ours", "rounds"]
+        table([_title(network, row.what), *headers], lines)
     _failures(rows)
 
 
@@ -131,7 +133,7 @@ def networks(results):
         worst = min(ratios, key=ratios.get)
         print(f"{what:<8}  best peer / ours: geometric mean {geomean(ratios.values()):.2f}, worst {ratios[worst]:.2f} "
               f"({worst}), slower in {sum(ratio < 1 for ratio in ratios.values())} of {len(ratios)}")  # fmt: skip
-    print("\npeak: the process's, above its data; growth: above the loaded framework, both without making the network\n")
+    print("\npeak: the process's, above its data; growth: above the loaded framework, while running, not making it\n")
 
 
 def limits(results):

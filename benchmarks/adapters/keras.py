@@ -1,4 +1,4 @@
-"""Keras on TensorFlow or JAX (KERAS_BACKEND chooses): the tutorial's network and whole ones, as Keras' users write them.
+"""Keras on TensorFlow or JAX (KERAS_BACKEND chooses): the tutorial's network and whole ones, as its users write.
 
 Contract: see adapters/__init__.py. The step is train_on_batch (compiled by Keras: tf.function, jax.jit), the epoch is
 fit, a call is predict_on_batch, which is Keras' quickest compiled way to one batch.

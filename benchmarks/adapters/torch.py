@@ -157,7 +157,7 @@ class Adapter:
         module = Walk(network, weights)
         if self.channels_last:
             module = module.to(memory_format=FORMATS[network.rank + 2])
-        return torch.compile(module) if self.compile else module
+        return torch.compile(module, dynamic=False) if self.compile else module
 
     def read(self, result):
         for tensor in result if isinstance(result, tuple) else (result,):

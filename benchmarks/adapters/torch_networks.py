@@ -98,8 +98,8 @@ def _part(network, layer):
 def _fill(part, network, layer, own):
     """The weights, in PyTorch's order of axes."""
     if layer.kind == "norm":
-        for name, role in (("weight", "gamma"), ("bias", "beta"), ("running_mean", "mean"), ("running_var", "variance")):
-            getattr(part, name).copy_(torch.from_numpy(own[role]))
+        for tensor, array in zip((part.weight, part.bias, part.running_mean, part.running_var), own.values()):
+            tensor.copy_(torch.from_numpy(array))
     elif own:
         conv = getattr(part, "conv", part)
         conv.weight.copy_(torch.from_numpy(data.kernel_channels_first(network, layer, own["kernel"])))
