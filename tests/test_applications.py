@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from test_programs import check_recorded
 
 from fastconv import Input, Model, Tensor, applications, layers
 from fastconv.applications import imagenet_utils
@@ -13,7 +14,6 @@ from fastconv.initializers import VarianceScaling
 from fastconv.layers.base import uninitialized_weights
 from fastconv.models import load_model
 from fastconv.utils import set_random_seed
-from test_programs import check_recorded
 
 # What Keras 3 counts, of networks with their top for 1,000 classes. ResNet18's and ResNet34's are torchvision's, and
 # the moving statistics, which torchvision does not count.

@@ -108,7 +108,7 @@ def explain(
     x_shape = _shape("x_shape", x_shape, len(kernel_shape))
     window, groups = conv_geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups)
     found = {kind: _choose(kind, window, x_shape, kernel_shape, groups, None).name for kind in PASSES}
-    rows, columns = _tiles.register_tile(dtype == "float64" or dtype == float)
+    rows, columns = _tiles.register_tile(dtype in ("float64", float))
     return found | {"isa": _tiles.build_info()["isa"], "register_tile": f"{rows} x {columns}"}
 
 
