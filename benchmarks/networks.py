@@ -278,7 +278,7 @@ NETWORKS = {network.name: network for network in (
     Network("vgg16-32", 32, 0.01, (2.49264045, 2.89824991), vgg16()),
     Network("resnet18-32", 32, 0.01, (2.34859411, 2.58999941), resnet18(32)),
     Network("resnet18-224", 8, 0.01, (2.92832847, 1.99835797), resnet18(224), large=True),
-    Network("mobilenetv2-96", 32, 0.01, (2.39774119, 2.60656539), mobilenetv2()),
+    Network("mobilenetv2-96", 32, 0.004, (2.39774119, 2.62431666), mobilenetv2()),
     Network("densenet-bc-40", 32, 0.05, (2.39915297, 2.38270428), densenet_bc40()),
     Network("unet2d-128", 8, 0.1, (2.77943471, 2.74521532), unet(128, 2, 16, 1), dense_labels=True),
     Network("unet3d-32", 4, 0.1, (2.68910657, 2.66049647), unet(32, 3, 8, 1), dense_labels=True),
