@@ -47,7 +47,7 @@ def linear(x):
     return x
 
 
-def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
+def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):  # noqa: F811
     """x from `threshold` to `max_value`, max_value above, negative_slope * (x - threshold) below."""
     if not (negative_slope or threshold) and max_value is None:
         return ops.relu(x)
