@@ -20,7 +20,7 @@ KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
 TILES = ["conv_forward.c", "conv_scatter.c", "conv_backward_kernel.c", "conv_pool.c", "conv_pool_back.c", "depthwise.c",
          "grouped.c", "grouped_kernel.c", "winograd.c", "winograd_kernel.c", "pool.c", "rows.c", "norm.c",
-         "norm_rows.c", "update.c", "maps.c", "combine.c", "reduce.c",
+         "norm_rows.c", "update.c", "maps.c", "combine.c", "reduce.c", "dense.c",
          "moves.c", "resize.c", "random.c", "table.c"]  # fmt: skip
 HEADERS = ["tiles.h", "vector.h", "window.h", "tile_table.h", "pool_max.h", "pool_window.h", "winograd.h",
            "winograd_tiles.h", "grouped.h", "exp.h", "functions.h", "maps.h", "bytes.h", "ahead.h", "far.h", "shuffle.h"]  # fmt: skip
@@ -145,7 +145,7 @@ def extension(name, **options):
     return Extension(f"fastconv.kernels.{name}", [source], include_dirs=[CSRC], depends=depends, **options)
 
 
-MODULES = ("_memory", "_tiles", "_conv", "_conv_pool", "_grouped", "_winograd", "_pool", "_rows", "_maps", "_norm", "_moves", "_random")
+MODULES = ("_memory", "_tiles", "_conv", "_conv_pool", "_grouped", "_winograd", "_pool", "_rows", "_maps", "_norm", "_moves", "_random", "_dense")
 
 setup(
     ext_modules=[extension(name) for name in MODULES],

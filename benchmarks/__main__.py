@@ -81,9 +81,21 @@ def kernels(arguments, settings, results):
     report.kernels(arguments.command, results)
 
 
+def dense(arguments, settings, results):
+    suites.run("dense", settings, results)
+    report.dense(results)
+
+
 def network(arguments, settings, results):
     suites.run(arguments.command, settings, results)
     report.contestants(arguments.command, results)
+
+
+def networks(arguments, settings, results):
+    """Each network is reported as it ends, and all of them in one table at the end."""
+    for network in suites.networks(settings, results, arguments.quick):
+        report.network(network, results)
+    report.networks(results)
 
 
 def begin(arguments, settings, results):
@@ -101,9 +113,9 @@ def mnist99(arguments, settings, results):
 
 
 def everything(arguments, settings, results):
-    """Every suite, each reported as it ends, and then the table of what must be reached."""
+    """Every suite that a target is set for, each reported as it ends, and then the table of what must be reached."""
     peak(arguments, settings, results)
-    for suite in suites.TASKS:
+    for suite in filter(lambda suite: suite != "dense", suites.TASKS):
         suites.run(suite, settings, results, EXTRA.get(suite, ()))
         (report.kernels if suite in ("conv", "pool") else report.contestants)(suite, results)
     begin(arguments, settings, results)
@@ -118,8 +130,10 @@ def _parser():
         ("peak", peak, "the machine's limits: multiply-adds, copies, fresh pages"),
         ("conv", kernels, "convolution: forward, backward and both"),
         ("pool", kernels, "pooling: forward, backward and both"),
+        ("dense", dense, "matrix products of a dense layer: forward, input's and kernel's gradient"),
         ("train", network, "the tutorial network's training step and epoch"),
         ("infer", network, "the tutorial network's inference at batch 1 and 100"),
+        ("networks", networks, "whole networks: training step, inference at batch 1 and 32, peak memory"),
         ("startup", begin, "import time, sizes, memory while training"),
         ("competing", beside_others, "training while other programs want the processors"),
         ("mnist99", mnist99, "seconds of `fastconv train mnist --preset fast`"),
@@ -145,7 +159,7 @@ def _common_options(command):
     add("--threads", type=_positive, metavar="N", default=len(os.sched_getaffinity(0)),
         help="for every contestant (default: the processors available)")
     add("--rounds", type=_positive, metavar="N", help="interleaved rounds (default: 9)")
-    add("--quick", action="store_true", help="3 short rounds and one seed: does it work, not how fast is it")
+    add("--quick", action="store_true", help="3 short rounds, one seed, no large network: does it work, not how fast")
     add("--only", type=_pattern, metavar="REGEX", help="only tasks whose name matches")
     add("--peers", type=_peers, metavar="NAME,...", help=f"of {', '.join(sorted(set(CONTESTANTS) - {OURS}))}")
     add("--python", action="append", default=[], type=_python, metavar="NAME=PATH",

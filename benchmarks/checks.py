@@ -11,6 +11,8 @@ import numpy as np
 TOLERANCE = 2e-4  # float32 sums of up to 100,000 terms, Winograd's transforms included
 LOSS_TOLERANCE = 1e-5  # a step moves the loss by about 1e-2, so wrong gradients show
 TRAINING_STEPS = 3  # whose losses are compared
+NETWORK_TOLERANCE = 2e-3  # of logits after up to 40 convolutions
+NETWORK_LOSS_TOLERANCE = 1e-3
 
 
 class Wrong(Exception):
@@ -22,16 +24,16 @@ def passes(expected):
     return list(dict.fromkeys(key.partition(".")[0] for key in expected))
 
 
-def compare(expected, what, run, arrays):
-    """The largest error relative to the root mean square, over all results of pass `what`."""
-    tolerance = TOLERANCE
+def compare(expected, what, run, arrays, network=False):
+    """The largest error relative to the root mean square, over all results of pass `what`; a `network` is deep."""
+    wanted = [value for key, value in expected.items() if key.partition(".")[0] == what]
+    tolerance = NETWORK_TOLERANCE if network else TOLERANCE
     if what == "step":  # each moves the weights: the steps in order are the check
-        results = [np.array([run(i) for i in range(TRAINING_STEPS)])]
-        tolerance = LOSS_TOLERANCE
+        results = [np.array([run(i) for i in range(wanted[0].size)])]
+        tolerance = NETWORK_LOSS_TOLERANCE if network else LOSS_TOLERANCE
     else:
         run(1)
         results = arrays(run(0))
-    wanted = [value for key, value in expected.items() if key.partition(".")[0] == what]
     if len(wanted) != len(results):
         raise Wrong(f"{len(results)} results where {len(wanted)} are expected")
     return max(_error(result, right, tolerance) for result, right in zip(results, wanted))

@@ -17,31 +17,35 @@ class Contestant(NamedTuple):
     suites: tuple[str, ...]
     environment: str  # whose interpreter it shares
     options: dict = {}  # for the adapter
-    variables: dict = {}  # environment variables
+    variables: dict = {}  # environment variables; None: not set
     threads: int | None = None  # None: as many as asked for
     default: bool = True  # takes part unless --peers says otherwise
 
 
 OURS = "fastconv"
+NETWORKS = ("networks-train", "networks-infer")
 TORCH_FORMATS = ("torch", "torch-cl")  # the two memory formats; a comparison takes the better one
 
 CONTESTANTS = {row.name: row for row in (
-    Contestant(OURS, "fastconv", "fastconv", ("conv", "pool", "train", "infer"), OURS),
+    Contestant(OURS, "fastconv", "fastconv", ("conv", "pool", "dense", "train", "infer", *NETWORKS), OURS),
     Contestant("fastconv-exact", "fastconv, exact", "fastconv", ("conv",), OURS,
                options={"precision": "exact"}, default=False),
     Contestant("fastconv-1", "fastconv, 1 thread", "fastconv", ("train",), OURS, threads=1, default=False),
     Contestant("fastconv-avx2", "fastconv, AVX2", "fastconv", ("train",), OURS,
                variables={"FASTCONV_ISA": "avx2"}, default=False),
-    Contestant("torch", "PyTorch", "torch", ("conv", "pool", "train", "infer"), "torch"),
-    Contestant("torch-cl", "PyTorch channels_last", "torch", ("conv", "pool", "train", "infer"), "torch",
+    Contestant("numpy", "NumPy", "numpy", ("dense",), OURS,
+               variables={"OPENBLAS_CORETYPE": None, "OPENBLAS_L2_SIZE": None}),
+    Contestant("torch", "PyTorch", "torch", ("conv", "pool", "dense", "train", "infer", *NETWORKS), "torch"),
+    Contestant("torch-cl", "PyTorch channels_last", "torch", ("conv", "pool", "train", "infer", *NETWORKS), "torch",
                options={"channels_last": True}),
-    Contestant("torch-compile", "PyTorch compiled", "torch", ("train", "infer"), "torch",
+    Contestant("torch-compile", "PyTorch compiled", "torch", ("train", "infer", *NETWORKS), "torch",
                options={"compile": True}, default=False),
-    Contestant("keras-tf", "Keras/TensorFlow", "keras", ("train", "infer"), "keras-tf",
+    Contestant("keras-tf", "Keras/TensorFlow", "keras", ("train", "infer", *NETWORKS), "keras-tf",
                variables={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}),
-    Contestant("keras-jax", "Keras/JAX", "keras", ("train", "infer"), "keras-jax",
+    Contestant("keras-jax", "Keras/JAX", "keras", ("train", "infer", *NETWORKS), "keras-jax",
                variables={"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}),
-    Contestant("onnxruntime", "ONNX Runtime", "onnxruntime", ("infer",), "onnxruntime"),
+    Contestant("onnxruntime", "ONNX Runtime", "onnxruntime", ("infer", NETWORKS[1]), "onnxruntime"),
+    Contestant("openvino", "OpenVINO", "openvino", (NETWORKS[1],), "openvino"),
 )}  # fmt: skip
 
 

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 
-from . import ROOT, shapes
+from . import ROOT, networks, shapes
 
-RING = 3  # inputs of a convolution or pooling
+RING = 3  # inputs of a kernel
 DIGITS = ROOT / "fastconv" / "datasets" / "mnist_mini.npz"
 
 
@@ -18,6 +18,11 @@ def conv(shape, i):
     """(x, kernel, dy) number i of a shapes.Conv."""
     generator = _generator(shape.name, i)
     return tuple(_uniform(generator, size) for size in (shape.x_shape, shape.kernel_shape, shape.y_shape))
+
+
+def dense(shape, i):
+    """(x, kernel, dy) number i of a shapes.Dense."""
+    return conv(shape, i)
 
 
 def pool(shape, i):
@@ -42,7 +47,7 @@ def weights():
 
 def dense_kernel_channels_first(kernel):
     """The dense kernel with its rows in the order of a channels-first flatten, for peers that flatten that way."""
-    return kernel.reshape(*shapes.FEATURES, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
+    return rows_channels_first(kernel, shapes.FEATURES)
 
 
 def batches(size):
@@ -68,6 +73,46 @@ def full_size_digits():
     for start in range(0, count, len(images)):
         many[start : start + len(images)] = images[: count - start]
     return many, np.resize(labels, count)
+
+
+def network_batch(network, size, i):
+    """Batch number i of a networks.Network: (x (size, *input) in [-1, 1), labels (size, *labels_shape) int64)."""
+    generator = _generator(network.name, i)
+    x = _uniform(generator, (size, *network.input.shape))
+    return x, generator.integers(networks.CLASSES, size=(size, *network.labels_shape))
+
+
+def network_weights(network):
+    """{layer: {role: array}} of a networks.Network, in Keras' order: He uniform kernels, the rest near its default."""
+    arrays = {}
+    for layer in network.layers.values():
+        shapes_of = layer.weights(network.before(layer)[0]) if layer.inputs else {}
+        for role, shape in shapes_of.items():
+            array = _uniform(_generator(f"{network.name} {layer.name} {role}", 0), shape)
+            array *= np.float32(math.sqrt(6 / math.prod(shape[:-1])) if role == "kernel" else 0.1)
+            array += np.float32(role in ("gamma", "variance"))
+            arrays.setdefault(layer.name, {})[role] = array
+    return arrays
+
+
+def rows_channels_first(kernel, features):
+    """A dense kernel (features, units) with its rows in the order of a channels-first flatten of `features`
+    (*spatial, channels)."""
+    return np.moveaxis(kernel.reshape(*features, -1), -2, 0).reshape(kernel.shape)
+
+
+def ends(batch):
+    """The first and the last sample, which are what is compared."""
+    return batch[:: max(len(batch) - 1, 1)]
+
+
+def kernel_channels_first(network, layer, kernel):
+    """(*taps, C / groups, K) -> (K, C / groups, *taps), for peers that have channels first; of a dense kernel the rows
+    are in the order in which they flatten."""
+    before = network.before(layer)[0]
+    if before.kind == "flatten":
+        kernel = rows_channels_first(kernel, network.before(before)[0].shape)
+    return np.ascontiguousarray(np.moveaxis(kernel, (-1, -2), (0, 1)))
 
 
 def one_hot(labels):

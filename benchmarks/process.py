@@ -15,7 +15,7 @@ import tempfile
 from . import ROOT
 from .contestants import interpreter
 
-START_TIMEOUT, ANSWER_TIMEOUT = 120, 300  # seconds
+START_TIMEOUT, ANSWER_TIMEOUT = 120, 900  # seconds; compilers take minutes for a whole network
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -88,7 +88,8 @@ class Process:
 
 def _environment(contestant, threads):
     counts = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    return {**os.environ, **counts, **contestant.variables}
+    variables = {**os.environ, **counts, **contestant.variables}
+    return {name: value for name, value in variables.items() if value is not None}
 
 
 def _pin(threads):

@@ -6,13 +6,13 @@ the order in which adapters return them, for input 0 of the ring (for training: 
 
 import numpy as np
 
-from . import data, shapes
+from . import data, network_reference, networks, shapes
 from .checks import TRAINING_STEPS
 
 
 def write(path, suite, task):
     """The reference of one task as the file `path`; returns the names of its passes."""
-    results = {"conv": _conv, "pool": _pool, "train": _train, "infer": _infer}[suite](task)
+    results = FUNCTIONS[suite](task)
     keyed = {f"{what}.{i}": array for what, arrays in results.items() for i, array in enumerate(arrays)}
     np.savez(path, **keyed)
     return list(results)
@@ -42,6 +42,17 @@ def _pool(task):
     else:
         y, dx = reference.average_pool_forward(x, 2), reference.average_pool_backward(dy, x.shape, 2)
     return {"forward": [y], "backward": [dx], "both": [y, dx]}
+
+
+def _dense(task):
+    from fastconv.kernels import reference
+
+    x, kernel, dy = data.dense(shapes.DENSES[task], 0)
+    return {
+        "forward": [reference.dense_forward(x, kernel)],
+        "input": [reference.dense_backward_input(dy, kernel)],
+        "kernel": [reference.dense_backward_kernel(dy, x)],
+    }
 
 
 def _train(task):
@@ -96,3 +107,24 @@ def _step(weights, images, labels):
     for name, gradient in gradients.items():
         weights[name] -= shapes.LEARNING_RATE * gradient
     return loss
+
+
+def _network_training(task):
+    return {"step": [np.array(networks.NETWORKS[task].losses)]}
+
+
+def _network_inference(task):
+    """Of the first and the last sample only: the walk is slow, and samples do not meet in inference. A smaller batch
+    begins with the same samples."""
+    network, largest = networks.NETWORKS[task], max(networks.INFERENCE_BATCHES)
+    x, _ = data.network_batch(network, largest, 0)
+    picks = sorted({0, *(size - 1 for size in networks.INFERENCE_BATCHES)})
+    logits = network_reference.outputs(network, data.network_weights(network), x[picks])
+    ends = {size: data.ends(np.arange(size)) for size in networks.INFERENCE_BATCHES}
+    return {f"batch {size}": [logits[[picks.index(k) for k in chosen]]] for size, chosen in ends.items()}
+
+
+FUNCTIONS = {
+    "conv": _conv, "pool": _pool, "dense": _dense, "train": _train, "infer": _infer, "networks-train": _network_training,
+    "networks-infer": _network_inference,
+}  # fmt: skip

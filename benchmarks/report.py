@@ -4,9 +4,9 @@ Reads results.py, measures nothing. Contract: ratios are the other's time over f
 losses are printed like wins; a time whose result was wrong is never printed, its error is.
 """
 
-from .contestants import CONTESTANTS, OURS, TORCH_FORMATS
+from .contestants import CONTESTANTS, NETWORKS, OURS, TORCH_FORMATS
 from .results import geomean
-from .shapes import EPOCH_STEPS, PASSES
+from .shapes import DENSE_PASSES, EPOCH_STEPS, PASSES
 
 
 def machine(results):
@@ -58,6 +58,26 @@ def kernels(suite, results):
     _failures(rows)
 
 
+def dense(results):
+    """One line a shape and pass, and the ratios to each peer."""
+    rows = results.suite("dense")
+    names = _present(rows)
+    peers = [name for name in names if name != OURS]
+    labels = [CONTESTANTS[name].label for name in peers]
+    headers = ["rows x channels x filters", "pass", *(f"{CONTESTANTS[name].label} us" for name in names), "GFLOP/s", "% peak"]
+    headers += [cell for label in labels for cell in (f"{label}/ours", "rounds")]
+    lines = []
+    for row in rows:
+        times = [f"{1e6 * row.time(name):.1f}" if row.has(name) else _milliseconds(row, name) for name in names]
+        ratios = [cell for name in peers for cell in _ratio(row, [name])]
+        lines.append([row.name, row.what, *times, *_rates(row, results.peak), *ratios])
+    table(headers, lines)
+    for name, label in zip(peers, labels):
+        for what in DENSE_PASSES:
+            _summary(what, [row for row in rows if row.what == what and row.has(OURS) and row.has(name)], [name], label)
+    _failures(rows)
+
+
 def contestants(suite, results):
     """Training or inference: one line a contestant."""
     rows = results.suite(suite)
@@ -77,6 +97,43 @@ def contestants(suite, results):
         print(f"Python's share of fastconv's step (its time outside the compiled kernels): "
               f"{100 * results.habits[OURS]['outside']:.1f} %\n")  # fmt: skip
     _failures(rows)
+
+
+def network(network, results):
+    """One whole network: one line a contestant, with its memory, for training and each batch of inference."""
+    rows = [row for suite in NETWORKS for row in results.suite(suite) if row.name == network.name]
+    for row in rows:
+        lines = []
+        for name in sorted(filter(row.has, row.seconds), key=row.time):
+            times = [1e3 * seconds for seconds in row.times(name)]
+            line = [CONTESTANTS[name].label, f"{1e3 * row.time(name):.2f}", f"{min(times):.2f}..{max(times):.2f}"]
+            line.append(f"{1e-9 * row.flops / row.time(name):.0f}")
+            lines.append(line + _memory(row, name) + _ratio(row, [name]))
+        headers = ["ms", "rounds", "GFLOP/s", "peak MB", "growth MB", "its/ours", "rounds"]
+        table([_title(network, row.what), *headers], lines)
+    _failures(rows)
+
+
+def networks(results):
+    """All networks, against the quickest peer of each; memory against the peer that takes least."""
+    summary = {}
+    lines = []
+    for row in (row for suite in NETWORKS for row in results.suite(suite)):
+        peers = [name for name in row.seconds if name != OURS]
+        best, least = row.best(peers), _leanest(row, peers)
+        if not row.has(OURS) or best is None:
+            continue
+        summary.setdefault(row.what, {})[row.name] = row.ratio(peers)
+        lines.append([f"{row.name} {row.what}", f"{1e3 * row.time(OURS):.2f}", f"{1e3 * row.time(best):.2f}",
+                      CONTESTANTS[best].label, *_ratio(row, peers), _memory(row, OURS)[1], _memory(row, least)[1],
+                      CONTESTANTS[least].label])  # fmt: skip
+    table(["network", "fastconv ms", "best peer ms", "best peer", "its/ours", "rounds", "growth MB", "least peer MB",
+           "least peer"], lines)  # fmt: skip
+    for what, ratios in summary.items():
+        worst = min(ratios, key=ratios.get)
+        print(f"{what:<8}  best peer / ours: geometric mean {geomean(ratios.values()):.2f}, worst {ratios[worst]:.2f} "
+              f"({worst}), slower in {sum(ratio < 1 for ratio in ratios.values())} of {len(ratios)}")  # fmt: skip
+    print("\npeak: the process's, above its data; growth: above the loaded framework, while running, not making it\n")
 
 
 def limits(results):
@@ -147,12 +204,12 @@ def _range(low, high):
     return f"{low:.2f}..{high:.2f}"
 
 
-def _summary(what, rows):
+def _summary(what, rows, peers=TORCH_FORMATS, label="PyTorch's better format"):
     if rows:
-        ratios = {row.name: row.ratio(TORCH_FORMATS) for row in rows}
+        ratios = {row.name: row.ratio(peers) for row in rows}
         worst = min(ratios, key=ratios.get)
         losses = sum(ratio < 1 for ratio in ratios.values())
-        print(f"{what:<8}  PyTorch's better format / ours: geometric mean {geomean(ratios.values()):.2f}, "
+        print(f"{what:<8}  {label} / ours: geometric mean {geomean(ratios.values()):.2f}, "
               f"worst {ratios[worst]:.2f} ({worst}), slower in {losses} of {len(ratios)}")  # fmt: skip
 
 
@@ -162,6 +219,22 @@ def _failures(rows):
             if _is_wrong(row, name):
                 print(f"FAILED {row.name} {row.what}, {CONTESTANTS[name].label}: {row.failed[name]}")
     print()
+
+
+def _title(network, what):
+    return f"{network.name} {what} of {network.batch}" if what == "step" else f"{network.name} {what}"
+
+
+def _memory(row, name):
+    """[peak above the data, growth since the framework and the data were loaded] in MB."""
+    use = row.memory.get(name)
+    return [_megabytes(use["peak"] - use["data"]), _megabytes(use["peak"] - use["loaded"])] if use else ["-", "-"]
+
+
+def _leanest(row, names):
+    """Which of `names` grew least."""
+    grown = {name: row.memory[name]["peak"] - row.memory[name]["loaded"] for name in names if row.has(name)}
+    return min(grown, key=grown.get, default=None)
 
 
 def _megabytes(size):

@@ -23,6 +23,7 @@ class Row:
     seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)  # contestant: one a round
     errors: dict[str, float] = dataclasses.field(default_factory=dict)  # relative to the reference's rms
     failed: dict[str, str] = dataclasses.field(default_factory=dict)  # contestant: why it has no time
+    memory: dict[str, dict] = dataclasses.field(default_factory=dict)  # of a network, contestant: bytes as in worker.py
 
     def time(self, contestant, turn=None):
         """Seconds: the median over rounds, or round `turn`'s. KeyError where it was not timed."""

@@ -10,10 +10,12 @@ import statistics
 import sys
 import tempfile
 
-from . import reference, shapes
+from . import networks, reference, shapes
 from .contestants import CONTESTANTS
 from .process import Dead, Missing, Process
 from .results import Row
+
+LEAST_CALLS = 3  # of a contestant in a round; a step of a whole network may take a second, and one is enough
 
 
 class Field:
@@ -50,6 +52,8 @@ class Field:
                     rows[what].failed[name] = outcome["failed"]
                 else:
                     rows[what].errors[name] = outcome["error"]
+                    if "memory" in outcome:
+                        rows[what].memory[name] = outcome["memory"]
         for turn in range(self.settings.rounds):
             for row in rows.values():
                 self._round(row, turn)
@@ -69,10 +73,11 @@ class Field:
         return answers
 
     def _round(self, row, turn):
+        least = 1 if row.suite.startswith("networks") else LEAST_CALLS
         names = [name for name in row.errors if name not in row.failed]
         for k in range(len(names)):
             name = names[(k + turn) % len(names)]
-            answer = self._ask(name, "time", **{"pass": row.what, "seconds": self.settings.seconds})
+            answer = self._ask(name, "time", what=row.what, seconds=self.settings.seconds, least=least)
             if "failed" in answer:
                 row.failed[name] = answer["failed"]
             else:
@@ -110,5 +115,7 @@ def progress(text):
 
 
 def _flops(suite, task, what):
-    table = {"conv": shapes.CONVS, "pool": shapes.POOLS}.get(suite, {})
+    if suite.startswith("networks"):
+        return networks.NETWORKS[task].flops(what)
+    table = {"conv": shapes.CONVS, "pool": shapes.POOLS, "dense": shapes.DENSES}.get(suite, {})
     return table[task].flops(what) if task in table else 0

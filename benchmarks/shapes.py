@@ -1,11 +1,12 @@
-"""What is measured, as tables: convolution and pooling shapes, and the tutorial's network.
+"""What is measured, as tables: convolution, pooling and dense shapes, and the tutorial's network.
 
-No code runs here. Contract: names are unique within a table and appear in the output as they stand; shapes are
+No code runs here but what draws shapes from a seed. Contract: names are unique within a table and appear in the output as they stand; shapes are
 channels last without the batch (spatial axes, then channels); flops count a fused multiply-add as two and treat
 padding as data.
 """
 
 import math
+import random
 from typing import NamedTuple
 
 
@@ -72,6 +73,27 @@ class Pool(NamedTuple):
         return 0
 
 
+class Dense(NamedTuple):
+    """One dense layer without bias: rows of channels to rows of filters."""
+
+    name: str
+    rows: int
+    channels: int
+    filters: int
+
+    x_shape = property(lambda self: (self.rows, self.channels))
+    kernel_shape = property(lambda self: (self.channels, self.filters))
+    y_shape = property(lambda self: (self.rows, self.filters))
+
+    @property
+    def repeats(self):
+        """Calls that are timed as one: a clock is not read in no time."""
+        return max(1, min(100, 20_000_000 // self.flops("forward")))
+
+    def flops(self, what):
+        return 2 * self.rows * self.channels * self.filters
+
+
 CONVS = {row[0]: Conv(*row) for row in (
     # name, batch, spatial, in_channels, filters, kernel_size, stride, padding, dilation, groups
     ("mnist.conv1", 100, (28, 28), 1, 32, (5, 5), 1, 0, 1, 1),
@@ -113,7 +135,28 @@ POOLS = {row[0]: Pool(*row) for row in (
     ("average.3d", "average", 2, (32, 32, 32), 32),
 )}  # fmt: skip
 
+
+
+def _drawn(count, most):
+    """Shapes with sizes from 1 to 4096, all orders of magnitude alike, and at most this many products."""
+    draw, rows = random.Random(14), []
+    while len(rows) < count:
+        sizes = [round(2 ** draw.uniform(0, 12)) for _ in range(3)]
+        if math.prod(sizes) <= most:
+            rows.append(("x".join(map(str, sizes)), *sizes))
+    return rows
+
+
+DENSES = {row[0]: Dense(*row) for row in (
+    # name, rows, channels, filters
+    ("vgg16.fc1", 1, 25088, 4096),
+    ("vgg16.fc2", 1, 4096, 4096),
+    ("vgg16.fc3", 1, 4096, 1000),
+    *_drawn(60, 2**30),
+)}  # fmt: skip
+
 PASSES = ("forward", "backward", "both")  # of convolution and pooling
+DENSE_PASSES = ("forward", "input", "kernel")
 
 # The tutorial's network: conv 5x5 + ReLU, max-pool 2, conv 5x5 + ReLU, max-pool 2, flatten, dense + softmax.
 IMAGE = (28, 28, 1)

@@ -11,14 +11,16 @@ import tempfile
 
 from fastconv.info import cpu_model
 
+from . import networks as whole
 from . import peak, shapes
-from .contestants import CONTESTANTS, OURS, interpreter
+from .contestants import CONTESTANTS, NETWORKS, OURS, interpreter
 from .results import Results
 from .rounds import Field, progress
 
 TASKS = {
     "conv": list(shapes.CONVS),
     "pool": list(shapes.POOLS),
+    "dense": list(shapes.DENSES),
     "train": ["tutorial"],
     "infer": list(shapes.INFERENCE_BATCHES),
 }
@@ -40,6 +42,27 @@ def run(suite, settings, results, extra=()):
     results.missing |= field.missing
     _measure_peak(settings, results)
     progress("")
+
+
+def networks(settings, results, quick):
+    """Race every network of networks.py in training and in inference; yields each Network when its rows are in.
+
+    A fresh process for each, so that its memory counts alone. torch.compile takes part unless `quick` or --peers says
+    otherwise, as it compiles for minutes.
+    """
+    extra = () if quick or settings.peers is not None else ("torch-compile",)
+    _measure_peak(settings, results)
+    for network in whole.NETWORKS.values():
+        if network.large and quick or settings.only and not settings.only.search(network.name):
+            continue
+        for suite in NETWORKS:
+            with Field(dict.fromkeys([*settings.names(suite), *extra]), settings) as field:
+                results.rows += field.race(suite, network.name)
+            results.versions |= field.versions
+            results.missing |= field.missing
+        progress("")
+        yield network
+    _measure_peak(settings, results)
 
 
 def limits(settings, results):

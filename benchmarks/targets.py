@@ -6,7 +6,8 @@ figure that takes the best of several peers names the ones that were missing, an
 shapes gave is marked as doubtful by a question mark.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from . import report
 from .contestants import CONTESTANTS, OURS, TORCH_FORMATS

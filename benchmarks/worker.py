@@ -2,17 +2,21 @@
 
 It knows no framework (adapters/ do) and compares with no peer. Contract: it first answers {"versions": {...}} or
 {"missing": why}; then each line asks for one thing and gets one answer line:
-  {"do": "prepare", "suite", "task", "reference": path}   -> {pass: {"error": float} | {"failed": why}}
-  {"do": "time", "pass", "seconds"}                       -> {"seconds": [one a call]}
+  {"do": "prepare", "suite", "task", "reference": path}   -> {pass: {"error": float} | {"failed": why}}; of a whole
+                                                             network also "memory": {"data", "loaded", "peak": bytes}
+  {"do": "time", "what": pass, "seconds", "least": calls}      -> {"seconds": [one a call]}
   {"do": "epoch"} -> {"seconds": float}      {"do": "memory"} -> {"data", "loaded", "peak": bytes}
   {"do": "habits"}                           -> {"faults": a step, "outside": share of a step outside the kernels}
 A pass whose result differs from the reference has failed, and cannot be timed. Whatever frameworks print goes to
 stderr. It ends when stdin does, and is killed with its parent.
 """
 
+import contextlib
 import ctypes
+import gc
 import importlib
 import json
+import math
 import os
 import resource
 import signal
@@ -21,10 +25,10 @@ import time
 
 import numpy as np
 
-from . import checks, data, shapes
+from . import checks, data, networks, shapes
 from .contestants import CONTESTANTS
 
-MIN_CALLS, MAX_CALLS = 3, 2000  # in one round
+MAX_CALLS = 2000  # in one round
 PR_SET_PDEATHSIG = 1
 HABIT_STEPS = 30  # to warm up, and then to count over
 LOADED_BYTES = 10_000 * 28 * 28 * 4  # MNIST's test images as float32
@@ -53,38 +57,43 @@ class Worker:
     def __init__(self, adapter):
         self.adapter = adapter
         self.passes = {}
+        self.repeats = 1  # calls that are timed as one
         self.turn = 0  # which input of the ring comes next; never starts over
 
     def prepare(self, suite, task, reference):
-        self.passes = {}  # frees the arrays of the task before
+        self.passes, self.repeats = {}, 1  # frees the arrays of the task before
         with np.load(reference) as file:
             expected = {key: file[key] for key in file}
-        report = {}
+        report, self.memory_before, deep = {}, None, suite.startswith("networks")
         try:
-            passes = getattr(self, "_" + suite)(task)
+            passes = getattr(self, "_" + suite.replace("-", "_"))(task)
         except Exception as error:  # whatever a framework raises for what it cannot do
             return {what: {"failed": _line(error)} for what in checks.passes(expected)}
         for what, (run, arrays) in passes.items():
             try:
-                report[what] = {"error": checks.compare(expected, what, run, arrays)}
+                report[what] = {"error": checks.compare(expected, what, run, arrays, deep)}
+                if self.memory_before:
+                    self.adapter.read(run(self._next()))
+                    report[what]["memory"] = {**self.memory_before, "peak": _memory("VmHWM")}
                 self.passes[what] = run
             except Exception as error:
                 report[what] = {"failed": _line(error)}
         return report
 
-    def time(self, **request):
-        run, read, budget = self.passes[request["pass"]], self.adapter.read, request["seconds"]
-        for _ in range(2):  # wakes the threads and the caches
+    def time(self, what, seconds, least):
+        run, read = self.passes[what], self.adapter.read
+        for _ in range(min(2, least)):  # wakes the threads and the caches
             read(run(self._next()))
         spent = []
         total = 0.0
-        while len(spent) < MIN_CALLS or (total < budget and len(spent) < MAX_CALLS):
-            i = self._next()
+        while len(spent) < least or (total < seconds and len(spent) < MAX_CALLS):
+            turns = [self._next() for _ in range(self.repeats)]
             start = time.perf_counter()
-            result = run(i)
+            for i in turns:
+                result = run(i)
             read(result)
-            spent.append(time.perf_counter() - start)
-            total += spent[-1]
+            spent.append((time.perf_counter() - start) / self.repeats)
+            total += spent[-1] * self.repeats
             del result
         return {"seconds": spent}
 
@@ -139,10 +148,42 @@ class Worker:
         shape = shapes.POOLS[task]
         return self.adapter.pool(shape, [data.pool(shape, i) for i in range(data.RING)])
 
+    def _dense(self, task):
+        shape = shapes.DENSES[task]
+        self.repeats = shape.repeats
+        ring = data.RING if shape.channels * shape.filters < 1 << 25 else 1
+        return self.adapter.dense(shape, [data.dense(shape, i) for i in range(ring)])
+
     def _train(self, task):
         training = self.adapter.training(data.weights())
         ring = [training.batch(*batch) for batch in data.batches(shapes.BATCH)]
         return {"step": (lambda i: training.step(ring[i % len(ring)]), lambda loss: (np.array(loss),))}
+
+    def _networks_train(self, task):
+        network, native = networks.NETWORKS[task], self.adapter.native
+        batches = (data.network_batch(network, network.batch, i) for i in range(data.RING))
+        ring = [(native(x), labels) for x, labels in batches]
+        with self._memory_of_running(network, len(ring) * network.batch):
+            run = self.adapter.network_training(network, data.network_weights(network), ring)
+        return {"step": (run, lambda loss: (np.array(loss),))}
+
+    def _networks_infer(self, task):
+        """Smaller batches first, as the peak of memory never falls."""
+        network, native, sizes = networks.NETWORKS[task], self.adapter.native, networks.INFERENCE_BATCHES
+        rings = {size: [native(data.network_batch(network, size, i)[0]) for i in range(data.RING)] for size in sizes}
+        with self._memory_of_running(network, data.RING * sum(sizes)):
+            call, arrays = self.adapter.network_inference(network, data.network_weights(network))
+        return {f"batch {size}": (_over(ring, call), lambda y: (data.ends(arrays(y)),)) for size, ring in rings.items()}
+
+    @contextlib.contextmanager
+    def _memory_of_running(self, network, samples):
+        """Around the making of a network: its peak does not count, as some make it from a file, some from arrays."""
+        size = 4 * samples * math.prod(network.input.shape)
+        self.memory_before = {"data": size, "loaded": _memory("VmRSS")}
+        yield
+        gc.collect()
+        with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")  # VmHWM starts anew
 
     def _infer(self, task):
         passes = self.adapter.inference(data.weights())

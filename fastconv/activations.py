@@ -9,7 +9,7 @@ any function; `name_of` gives the name back, or None for a function outside the 
 from __future__ import annotations
 
 from fastconv import ops, registry
-from fastconv.ops import (
+from fastconv.ops import (  # noqa: F401 (by name, in TABLE)
     celu,
     elu,
     glu,
@@ -39,7 +39,7 @@ from fastconv.ops import (
     tanh_shrink,
     threshold,
 )
-from fastconv.ops import exp as exponential
+from fastconv.ops import exp as exponential  # noqa: F401
 
 
 def linear(x):
@@ -47,7 +47,7 @@ def linear(x):
     return x
 
 
-def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
+def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):  # noqa: F811
     """x from `threshold` to `max_value`, max_value above, negative_slope * (x - threshold) below."""
     if not (negative_slope or threshold) and max_value is None:
         return ops.relu(x)

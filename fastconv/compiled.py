@@ -10,7 +10,6 @@ import numpy as np
 
 from fastconv import losses, metrics, ops, registry
 from fastconv.nest import flatten, map_leaves
-from fastconv.tensor import Tensor
 
 
 class Objective:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from fastconv import rng
-from fastconv.registry import Configurable, Registry
+from fastconv.registry import Configurable, Registry, checked_number
 
 
 class Initializer(Configurable):
@@ -128,6 +128,33 @@ class HeNormal(HeUniform):
     _uniform = False
 
 
+class VarianceScaling(_Scaled):
+    """Variance `scale / fan`, of the fan that `mode` names ("fan_in", "fan_out", "fan_avg") and the `distribution`
+    "truncated_normal", "untruncated_normal" or "uniform"."""
+
+    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
+        super().__init__(seed)
+        self.scale, self.mode, self.distribution = checked_number(self, "scale", scale), mode, distribution
+        self._choose("mode", ("fan_in", "fan_out", "fan_avg"))
+        self._choose("distribution", ("truncated_normal", "untruncated_normal", "uniform", "normal"))
+
+    _uniform = property(lambda self: self.distribution == "uniform")
+
+    def _choose(self, name, allowed):
+        value = getattr(self, name)
+        if value not in allowed:
+            raise ValueError(f"VarianceScaling: {name} must be one of {', '.join(allowed)}; got {value!r}.")
+
+    def _scale(self, fan_in, fan_out):
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        return self.scale / max(fan, 1)
+
+    def __call__(self, shape, dtype="float32"):
+        if self.distribution != "untruncated_normal":
+            return super().__call__(shape, dtype)
+        return (math.sqrt(self._scale(*fans(shape))) * self._generator().standard_normal(shape)).astype(dtype)
+
+
 def fans(shape) -> tuple[int, int]:
     """(inputs, outputs) that one weight of this shape joins; a kernel is `(*window, inputs, outputs)`."""
     if len(shape) < 2:
@@ -139,7 +166,8 @@ def fans(shape) -> tuple[int, int]:
 
 _REGISTRY = Registry(
     "initializer",
-    (Zeros, Ones, Constant, RandomUniform, RandomNormal, GlorotUniform, GlorotNormal, HeUniform, HeNormal),
+    (Zeros, Ones, Constant, RandomUniform, RandomNormal, GlorotUniform, GlorotNormal, HeUniform, HeNormal,
+     VarianceScaling),
 )
 
 

@@ -6,7 +6,6 @@ dicts by their keys' order.
 
 from __future__ import annotations
 
-
 _NESTS = (list, tuple, dict)
 
 

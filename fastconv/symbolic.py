@@ -14,7 +14,6 @@ import numpy as np
 
 from .tensor import FLOAT32, Op, Parameter, Tensor, _mode, unify
 
-
 next_order = itertools.count(1).__next__  # of what is drawn
 
 

@@ -17,7 +17,7 @@ from fastconv.callbacks import CallbackList, History, Logs
 from fastconv.compiled import Objective
 from fastconv.kernels.geometry import per_axis
 from fastconv.layers.base import cast, numbers
-from fastconv.nest import flatten, map_leaves, pack
+from fastconv.nest import flatten, map_leaves
 from fastconv.progress import Interrupts, Progress
 from fastconv.tensor import no_grad
 

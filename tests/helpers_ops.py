@@ -6,8 +6,7 @@ import numpy as np
 
 from fastconv import Tensor
 from fastconv.program import Program, Recording
-from fastconv.tensor import Parameter
-from fastconv.tensor import Op
+from fastconv.tensor import Op, Parameter
 from fastconv.testing import gradcheck
 
 DTYPES = ("float32", "float64")

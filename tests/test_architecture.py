@@ -29,7 +29,7 @@ CHAIN = [
     {"trainer"},
     {"models"},
     {"saving"},
-    {"datasets", "utils", "info"},
+    {"datasets", "utils", "info", "applications"},
     {"cli"},
     {"__main__"},
 ]

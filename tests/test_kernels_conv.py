@@ -164,14 +164,6 @@ def test_groups_agree_on_every_algorithm_that_claims_them(name, isa):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("leading", [(1,), (100,), (5, 7), ()])
-def test_dense_agrees_with_its_twin(leading, isa):
-    for channels, filters in ((1024, 10), (17, 33), (1, 1)):
-        check_op("dense_forward", (*leading, channels), (channels, filters), (filters,), terms=channels + 1, dtype="f4")
-        check_op("dense_backward_input", (*leading, filters), (channels, filters), terms=filters, dtype="f4")
-        check_op("dense_backward_kernel", (*leading, filters), (*leading, channels), terms=200, dtype="f4")
-
-
 @pytest.mark.parametrize("number", [2, 3, 7])
 def test_bits_do_not_depend_on_the_threads(number, restore_threads):
     for shape, kernel, options in [((9, 28, 28, 3), (5, 5, 3, 33), {}), *SPECIAL.values()]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers_geometry import conv_case, pool_case, try_conv, try_pool
 
-from fastconv import kernels, layers, models
+from fastconv import layers, models
 from fastconv.kernels import _conv, _conv_pool
 
 pytestmark = pytest.mark.usefixtures("exact")

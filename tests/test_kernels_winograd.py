@@ -49,7 +49,6 @@ def polynomial(roots):
 
 def derived(m, r, points):
     """B' (n, n), G (n, r) and A (n, m) of F(m, r) by Toom and Cook, for `points` and infinity."""
-    n = m + r - 1
     b, g, a = [], [], []
     for point in points:
         others = [q for q in points if q != point]

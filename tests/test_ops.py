@@ -268,6 +268,12 @@ def test_batch_of_zero(op):
     assert op(x).shape == x.grad.shape == (0, 3)
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if row.op in (ops.matmul, ops.dense)], ids=lambda row: row.name)
+def test_products_are_planned(row):
+    others = [values(*shape, seed=5 + i) for i, shape in enumerate(row.shapes)]
+    check_planned(lambda *x: row.op(*map(ops.relu, x)), inputs_of(row), others)
+
+
 def test_matmul_of_an_empty_stack():
     a, b = Tensor(np.zeros((0, 2, 3)), True), Tensor(np.zeros((0, 3, 4)), True)
     (a @ b).sum().backward()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers_ops import DTYPES, Row, check_grad, check_layouts, check_nan, check_op, check_planned, inputs_of, values
 
-from fastconv import Tensor, kernels, ops, tensor
+from fastconv import Tensor, ops, tensor
 
 PAIRS = ((1, 0), (0, 2), (2, 1))
 NUMBERS = np.array([[0, -1], [2, 0]])

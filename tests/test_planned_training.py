@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
+import test_planning
 
 from fastconv import callbacks, kernels, layers, losses, ops, optimizers
 from fastconv.models import Sequential
 from fastconv.utils import set_random_seed
-import test_planning
 
 # shape of a sample, classes, layers
 STACKS = {

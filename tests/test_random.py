@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from fastconv import Tensor, kernels, ops, random, rng
+from fastconv import Tensor, ops, random, rng
 from fastconv.program import Program, Recording
 from fastconv.tensor import Parameter
 from fastconv.utils import set_random_seed

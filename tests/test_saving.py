@@ -10,7 +10,7 @@ from helpers import python
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from fastconv import Sequential, layers, losses, modelfile, models, optimizers, rng, saving, tensorfile
+from fastconv import Sequential, layers, losses, modelfile, models, optimizers, rng, tensorfile
 from fastconv.utils import set_random_seed
 
 X = np.random.default_rng(0).standard_normal((8, 6, 6, 2)).astype("float32")

@@ -22,6 +22,7 @@ def case(seed: int, number: int) -> None:
     """One geometry: a pooling if the number is odd."""
     sys.path.insert(0, str(ROOT / "tests"))
     import helpers_geometry as geometry
+
     from fastconv import kernels
 
     rng = random.Random(f"{seed} {number}")

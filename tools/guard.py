@@ -68,6 +68,7 @@ def case(seed: int, number: int) -> None:
     """One case of four kinds: convolution, pooling, rows, an optimizer's step."""
     sys.path.insert(0, str(ROOT / "tests"))
     import helpers_geometry as geometry
+
     from fastconv import kernels
     from fastconv.kernels import conv, conv_pool, pool, rows
 

@@ -1,4 +1,4 @@
-"""fastconv itself: kernels on plain arrays for convolution and pooling, the public Sequential for the network.
+"""fastconv itself: kernels on plain arrays for convolution, pooling and dense layers, the public models for the networks.
 
 Contract: see adapters/__init__.py. Option `precision`: "fast" or "exact", for fastconv.set_precision. Weights of a
 convolution are plain arrays, so nothing is cached between calls.
@@ -15,6 +15,7 @@ import numpy as np
 import fastconv
 from fastconv import kernels
 
+from . import keras_networks
 from .keras import Training, network
 
 
@@ -69,6 +70,20 @@ class Adapter:
 
         return {"forward": (forward, _same), "backward": (backward, _same), "both": (both, _same)}
 
+    def dense(self, shape, ring):
+        def forward(i):
+            return kernels.dense_forward(*ring[i % len(ring)][:2])
+
+        def input_gradient(i):
+            _, kernel, dy = ring[i % len(ring)]
+            return kernels.dense_backward_input(dy, kernel)
+
+        def kernel_gradient(i):
+            x, _, dy = ring[i % len(ring)]
+            return kernels.dense_backward_kernel(dy, x)
+
+        return {"forward": (forward, _tuple), "input": (input_gradient, _tuple), "kernel": (kernel_gradient, _tuple)}
+
     def training(self, weights):
         return Training(fastconv, network(fastconv, weights))
 
@@ -80,6 +95,21 @@ class Adapter:
             return model(images).numpy()
 
         return {"call": call, "predict": lambda images: model.predict(images, batch_size=len(images))}
+
+    def native(self, x):
+        return x
+
+    def network_training(self, network, weights, ring):
+        return keras_networks.training(fastconv, network, weights, ring)
+
+    def network_inference(self, network, weights):
+        model = keras_networks.build(fastconv, network, weights)
+
+        @fastconv.no_grad()
+        def call(x):
+            return model(x).numpy()
+
+        return call, _same
 
     @contextlib.contextmanager
     def kernel_clock(self):

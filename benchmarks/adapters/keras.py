@@ -1,4 +1,4 @@
-"""Keras on TensorFlow or JAX (KERAS_BACKEND chooses): the tutorial's network, as Keras' users write it.
+"""Keras on TensorFlow or JAX (KERAS_BACKEND chooses): the tutorial's network and whole ones, as its users write.
 
 Contract: see adapters/__init__.py. The step is train_on_batch (compiled by Keras: tf.function, jax.jit), the epoch is
 fit, a call is predict_on_batch, which is Keras' quickest compiled way to one batch.
@@ -8,6 +8,7 @@ import importlib
 import os
 
 from .. import data, shapes
+from . import keras_networks
 
 
 class Adapter:
@@ -30,7 +31,19 @@ class Adapter:
             "predict": lambda images: model.predict(images, batch_size=len(images), verbose=0),
         }
 
+    def native(self, x):
+        return x
+
+    def network_training(self, network, weights, ring):
+        return keras_networks.training(self.keras, network, weights, ring)
+
+    def network_inference(self, network, weights):
+        model = keras_networks.build(self.keras, network, weights)
+        return model.predict_on_batch, _same
+
     def read(self, result):
+        if getattr(result, "ndim", 0) > 2:  # a cell's logits
+            result = result[(-1,) * (result.ndim - 2)]
         float(result if isinstance(result, float) else result[-1, -1])
 
 
@@ -74,3 +87,7 @@ def _limit_threads(backend, threads):
         threading.set_inter_op_parallelism_threads(threads)
     elif threads == 1:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+
+
+def _same(value):
+    return value

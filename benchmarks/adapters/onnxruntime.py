@@ -1,14 +1,16 @@
-"""ONNX Runtime: inference of the tutorial's network, as a graph built by hand.
+"""ONNX Runtime: inference of the tutorial's network and of whole ones, as graphs built by hand.
 
 Contract: see adapters/__init__.py; it does not train. The graph is what an exporter would write: channels first, with
 a softmax at the end, and a batch of any size; weights are constants, so the runtime may pack and fuse as it likes.
 """
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from .. import data, shapes
+from . import onnx_networks
 
 
 class Adapter:
@@ -21,8 +23,7 @@ class Adapter:
         return {"onnxruntime": onnxruntime.__version__}
 
     def inference(self, weights):
-        model = _network(weights).SerializeToString()
-        session = onnxruntime.InferenceSession(model, self.options, providers=["CPUExecutionProvider"])
+        session = self._session(_network(weights))
 
         def call(images):
             # one channel: channels first are the same bytes
@@ -30,8 +31,28 @@ class Adapter:
 
         return {"call": call}
 
+    def native(self, x):
+        return channels_first(x)
+
+    def network_inference(self, network, weights):
+        session = self._session(onnx_networks.build(network, weights))
+        return lambda x: session.run(None, {"x": x})[0], channels_last
+
+    def _session(self, model):
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), self.options, providers=["CPUExecutionProvider"]
+        )
+
     def read(self, result):
-        float(result[-1, -1])
+        float(result[(-1,) * result.ndim])
+
+
+def channels_first(array):
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1))
+
+
+def channels_last(array):
+    return np.moveaxis(array, 1, -1)
 
 
 def _network(weights):

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from .. import data, shapes
+from .torch_networks import Walk
 
 aten = torch.ops.aten
 CONVS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -85,6 +86,32 @@ class Adapter:
 
         return {"forward": (forward, arrays), "backward": (backward, arrays), "both": (both, arrays)}
 
+    def dense(self, shape, ring):
+        """Linear and what its gradients are; its weight is (filters, channels)."""
+        if self.channels_last:
+            raise NotImplementedError("a dense layer has no memory format")
+        native = [(torch.from_numpy(x), torch.from_numpy(kernel.T.copy()), torch.from_numpy(dy)) for x, kernel, dy in ring]
+
+        @torch.no_grad()
+        def forward(i):
+            return F.linear(*native[i % len(native)][:2])
+
+        @torch.no_grad()
+        def input_gradient(i):
+            _, weight, dy = native[i % len(native)]
+            return dy.mm(weight)
+
+        @torch.no_grad()
+        def kernel_gradient(i):
+            x, _, dy = native[i % len(native)]
+            return dy.t().mm(x)
+
+        return {
+            "forward": (forward, lambda y: (y.numpy(),)),
+            "input": (input_gradient, lambda dx: (dx.numpy(),)),
+            "kernel": (kernel_gradient, lambda dweight: (dweight.numpy().T,)),
+        }
+
     def training(self, weights):
         return Training(self, self._network(weights))
 
@@ -96,6 +123,41 @@ class Adapter:
             return torch.softmax(network(self.images(images)), dim=1).numpy()
 
         return {"call": call}
+
+    def native(self, x):
+        if self.channels_last and x.ndim == 3:
+            raise NotImplementedError("PyTorch has no channels_last format in 1D")
+        return self._first(x)
+
+    def network_training(self, network, weights, ring):
+        module = self._walk(network, weights).train()
+        optimizer = torch.optim.SGD(module.parameters(), lr=network.learning_rate)
+        ring = [(x, torch.from_numpy(labels)) for x, labels in ring]
+
+        def run(i):
+            x, labels = ring[i % len(ring)]
+            optimizer.zero_grad(set_to_none=True)
+            loss = F.cross_entropy(module(x), labels)
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        return run
+
+    def network_inference(self, network, weights):
+        module = self._walk(network, weights).eval()
+
+        @torch.inference_mode()
+        def call(x):
+            return module(x)
+
+        return call, _last
+
+    def _walk(self, network, weights):
+        module = Walk(network, weights)
+        if self.channels_last:
+            module = module.to(memory_format=FORMATS[network.rank + 2])
+        return torch.compile(module, dynamic=False) if self.compile else module
 
     def read(self, result):
         for tensor in result if isinstance(result, tuple) else (result,):

@@ -15,7 +15,17 @@ _bound_spin = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
 if _bound_spin:
     os.environ["GOMP_SPINCOUNT"] = "20000"
 from ._memory import cached_bytes, empty_cache
-from ._tiles import Plan, build_info, cannot_be_repeated, get_num_threads, note_change, set_num_threads, settings_version, use_isa, version
+from ._tiles import (
+    Plan,
+    build_info,
+    cannot_be_repeated,
+    get_num_threads,
+    note_change,
+    set_num_threads,
+    settings_version,
+    use_isa,
+    version,
+)
 
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]
@@ -27,14 +37,19 @@ from .conv import (
     conv_forward,
     conv_geometry,
     conv_transpose_geometry,
-    dense_backward_input,
-    dense_backward_kernel,
-    dense_forward,
     explain,
 )
 from .conv_pool import conv_pool_backward_bias, conv_pool_backward_input, conv_pool_backward_kernel, conv_pool_forward
+from .dense import (
+    dense_backward_input,
+    dense_backward_kernel,
+    dense_forward,
+    matmul_backward_a,
+    matmul_backward_b,
+    matmul_forward,
+)
 from .geometry import Window
-from .packs import Packs
+from .maps import MAPS, add_into, combine, map_backward, map_forward, reduce, reduce_products
 from .moves import (
     broadcast_backward,
     broadcast_forward,
@@ -75,7 +90,7 @@ from .norm import (
     rms_norm_forward,
     scale_shift_forward,
 )
-from .maps import MAPS, add_into, combine, map_backward, map_forward, reduce, reduce_products
+from .packs import Packs
 from .pool import (
     adaptive_average_pool_backward,
     adaptive_average_pool_forward,

@@ -299,6 +299,29 @@ cdef extern from "tiles.h" nogil:
         double scale, shift, most
         int32_t threshold
 
+    enum:
+        FC_FEW
+
+    ctypedef struct fc_stack:
+        ptrdiff_t count, a_step, b_step
+
+    ctypedef struct fc_product:
+        const void* a
+        const void* b
+        const void* bias
+        void* y
+        fc_stack stack[FC_AXES]
+        ptrdiff_t axes, rows, columns, depth, a_step, b_step, y_row, y_column
+        ptrdiff_t row_pieces, column_pieces, slices, block, chunk, packed, a_copy
+        int a_by_rows, b_by_rows, pack, far, ask
+
+    ctypedef struct fc_product_sum:
+        const void* x
+        const void* bias
+        void* y
+        ptrdiff_t rows, columns, slices
+        int turned
+
     ctypedef struct fc_tiles:
         const char* isa
         ptrdiff_t lanes, panel, block
@@ -318,6 +341,11 @@ cdef extern from "tiles.h" nogil:
         fc_tile* winograd_transform
         fc_tile* winograd_multiply
         fc_tile* winograd_reduce
+        fc_tile* product_tiles
+        fc_tile* product_stream
+        fc_tile* product_dots
+        fc_tile* product_turn
+        fc_tile* product_sum
         fc_tile* depthwise_forward
         fc_tile* grouped_forward
         fc_tile* grouped_backward_kernel
@@ -384,6 +412,7 @@ cdef enum:
 cdef enum:
     LINE = 64  # bytes of the caches'
 
+cdef const fc_tiles* tiles_for(bint real_double) except NULL
 cdef const fc_tiles* tiles_of(array) except NULL
 cdef bint is_far(const void* data, ptrdiff_t size, ptrdiff_t pixel)
 cdef void* address(array, bint writable=*) except NULL

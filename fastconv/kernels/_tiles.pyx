@@ -121,9 +121,14 @@ cdef void note_competition():
         pause = PAUSE
 
 
+cdef const fc_tiles* tiles_for(bint real_double) except NULL:
+    """The chosen instruction set's tiles."""
+    return fc_table(level, real_double)
+
+
 cdef const fc_tiles* tiles_of(array) except NULL:
-    """The chosen instruction set's tiles for this array's dtype."""
-    return fc_table(level, array.dtype.char == "d")
+    """The same for this array's dtype."""
+    return tiles_for(array.dtype.char == "d")
 
 
 cdef void* address(array, bint writable=False) except NULL:

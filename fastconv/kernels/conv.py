@@ -3,15 +3,13 @@
 Shapes: x (N, *spatial, C), kernel (*taps, C / groups, K), y (N, *output, K), channels last; the rank is read from the
 arrays. All functions share `strides`, `padding`, `dilation_rate` (see Window.of) and `groups`, which is read from the
 channels where None. float32 or float64, one dtype a call; the result is a new array of it. Raises TypeError for dtypes
-and ValueError for shapes and sizes. dense_* are the same kernels on (..., C) with a kernel (C, K).
+and ValueError for shapes and sizes.
 
 `algorithm` forces one of algorithms.py ("direct", "winograd", ...), for tests and benchmarks; ValueError where it cannot
 run the shape. `explain` says which one a shape gets.
 """
 
 from __future__ import annotations
-
-import math
 
 from . import _conv, _tiles, _winograd
 from .algorithms import PASSES, Problem, choose
@@ -110,42 +108,12 @@ def explain(
     x_shape = _shape("x_shape", x_shape, len(kernel_shape))
     window, groups = conv_geometry(x_shape, kernel_shape, strides, padding, dilation_rate, groups)
     found = {kind: _choose(kind, window, x_shape, kernel_shape, groups, None).name for kind in PASSES}
-    rows, columns = _tiles.register_tile(dtype == "float64" or dtype == float)
+    rows, columns = _tiles.register_tile(dtype in ("float64", float))
     return found | {"isa": _tiles.build_info()["isa"], "register_tile": f"{rows} x {columns}"}
-
-
-def dense_forward(x, kernel, bias=None, packs=None):
-    """y (..., K) = x (..., C) times kernel (C, K), plus bias (K,) where given; `packs` as conv_forward's."""
-    x = checked("x", x, range(1, 65))
-    kernel = checked("kernel", kernel, 2, like=x)
-    y = conv_forward(_pixels(x), kernel[None], bias, packs=packs)
-    return y.reshape(*x.shape[:-1], kernel.shape[-1])
-
-
-def dense_backward_input(dy, kernel):
-    """dx (..., C), given dy (..., K) and kernel (C, K)."""
-    dy = checked("dy", dy, range(1, 65))
-    kernel = checked("kernel", kernel, 2, like=dy)
-    flat = _pixels(dy)
-    dx = conv_backward_input(flat, kernel[None], (*flat.shape[:2], kernel.shape[0]))
-    return dx.reshape(*dy.shape[:-1], kernel.shape[0])
-
-
-def dense_backward_kernel(dy, x):
-    """dkernel (C, K), given dy (..., K) and x (..., C)."""
-    dy = checked("dy", dy, range(1, 65))
-    x = checked("x", x, dy.ndim, like=dy)
-    same_shape("dy", dy, (*x.shape[:-1], dy.shape[-1]), "x's leading axes")
-    return conv_backward_kernel(_pixels(dy), _pixels(x), (1, x.shape[-1], dy.shape[-1]))[0]
 
 
 def _choose(kind, window, x_shape, kernel_shape, groups, algorithm, packed=False):
     return choose(Problem(kind, window.compact, x_shape[0], x_shape[-1], kernel_shape[-1], groups), algorithm, packed)
-
-
-def _pixels(x):
-    """x (..., C) as the 1D convolution's (batch, 1, C): a dense layer is a convolution of one-pixel images."""
-    return x.reshape(math.prod(x.shape[:-1]), 1, x.shape[-1])
 
 
 @cached

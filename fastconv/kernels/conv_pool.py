@@ -17,7 +17,7 @@ import numpy as np
 from . import _conv_pool, _winograd
 from .algorithms import Problem, choose
 from .arrays import checked, empty, readable, same_shape
-from .conv import RANKS, conv_geometry, _shape, conv_backward_input, conv_backward_kernel, conv_forward
+from .conv import RANKS, _shape, conv_backward_input, conv_backward_kernel, conv_forward, conv_geometry
 from .geometry import Window, cached, per_axis
 from .pool import max_pool_backward, max_pool_forward
 from .rows import relu_forward

@@ -13,8 +13,8 @@ import itertools
 import numpy as np
 
 from .geometry import Window
-from .reference_moves import *  # noqa: F403
 from .reference_maps import add_into, combine, map_backward, map_forward, reduce, reduce_products  # noqa: F401
+from .reference_moves import *  # noqa: F403
 
 ALL = (slice(None),)
 
@@ -86,6 +86,28 @@ def dense_backward_input(dy, kernel):
 def dense_backward_kernel(dy, x):
     """dy (..., K), x (..., C) -> dkernel (C, K)."""
     return (_rows(x.astype(np.float64)).T @ _rows(dy.astype(np.float64))).astype(dy.dtype)
+
+
+def matmul_forward(a, b):
+    """a (..., M, C), b (..., C, K) -> y (..., M, K)."""
+    return (a.astype(np.float64) @ b.astype(np.float64)).astype(a.dtype)
+
+
+def matmul_backward_a(dy, b, shape):
+    """dy (..., M, K), b (..., C, K) -> da of shape (..., M, C)."""
+    return _summed_to(dy.astype(np.float64) @ b.astype(np.float64).swapaxes(-1, -2), shape).astype(dy.dtype)
+
+
+def matmul_backward_b(dy, a, shape):
+    """dy (..., M, K), a (..., M, C) -> db of shape (..., C, K)."""
+    return _summed_to(a.astype(np.float64).swapaxes(-1, -2) @ dy.astype(np.float64), shape).astype(dy.dtype)
+
+
+def _summed_to(gradient, shape):
+    """Over the axes along which an array of this shape was broadcast."""
+    new = gradient.ndim - len(shape)
+    axes = [axis for axis in range(gradient.ndim) if axis < new or shape[axis - new] == 1]
+    return gradient.sum(axis=tuple(axes)).reshape(shape)
 
 
 # -------------------------------------------------------------------------------------------------------- pooling

@@ -6,8 +6,6 @@ that depends on it. Raises TypeError for dtypes and ValueError for shapes.
 
 from __future__ import annotations
 
-import numpy as np
-
 from . import _rows
 from .arrays import as_integers, checked, empty, same_shape
 from .maps import reduce

@@ -12,6 +12,7 @@ import numpy as np
 
 from ._tiles import cannot_be_repeated
 
+
 def unfold(x, window):
     """x (N, *window.input, C) -> (N, *window.compact.input, C)."""
     if window.compact is window:

@@ -8,7 +8,7 @@ takes the dtype of the others. Nothing is converted silently.
 from __future__ import annotations
 
 from ..tensor import Tensor
-from . import image  # noqa: F401: keras.ops.image
+from . import image  # noqa: F401 (keras.ops.image)
 from .activations import (
     clipped_relu,
     elu,

@@ -11,9 +11,9 @@ import numpy as np
 
 from .. import kernels
 from ..tensor import Op, Tensor
-from .activations import logistic
+from .activations import softplus
 from .common import normalize_axis
-from .elementwise import clip, divide, log, multiply, negative, subtract
+from .elementwise import add, clip, divide, log, multiply, negative, subtract
 from .reductions import sum
 from .shaping import check_labels, convert_to_tensor, one_hot
 
@@ -71,16 +71,6 @@ class SparseSoftmaxCrossentropy(SoftmaxCrossentropy):
         return labels.reshape(-1)
 
 
-class SigmoidCrossentropy(Op):
-    def forward(self, logits, target):
-        self.logits, self.target = logits, target
-        loss = np.maximum(logits, 0) - logits * target + np.log1p(np.exp(-np.abs(logits)))
-        return loss.astype(logits.dtype, copy=False)
-
-    def backward(self, dy):
-        return dy * (logistic(self.logits) - self.target), -dy * self.logits
-
-
 def categorical_crossentropy(target, output, from_logits=False, axis=-1):
     """-sum(target * log(output)) over `axis`: output and target (..., K) -> (...).
 
@@ -132,7 +122,8 @@ def binary_crossentropy(target, output, from_logits=False):
         raise ValueError(f"target and output must have one shape; got {target.shape} and {output.shape}.")
     logits = _logits(output, from_logits, "sigmoid", None)
     if logits is not None:
-        return SigmoidCrossentropy.apply(logits, target)
+        # -log(sigmoid(x)) is softplus(-x): neither term is a difference of large numbers.
+        return add(multiply(target, softplus(negative(logits))), multiply(subtract(1.0, target), softplus(logits)))
     output = clip(output, EPSILON, 1 - EPSILON)
     ones = multiply(target, log(output))
     zeros = multiply(subtract(1.0, target), log(subtract(1.0, output)))

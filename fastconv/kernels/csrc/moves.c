@@ -46,15 +46,6 @@ FC_INLINE ptrdiff_t cells(const fc_step *axis, ptrdiff_t axes)
 
 /* ---- copies ---- */
 
-/* Fewer elements than a vector has, by halves: a copy of constant size is an instruction. */
-FC_INLINE void copy_few(const real *x, real *y, ptrdiff_t count)
-{
-    if (count & 8) memcpy(y, x, 8 * sizeof(real)), x += 8, y += 8;
-    if (count & 4) memcpy(y, x, 4 * sizeof(real)), x += 4, y += 4;
-    if (count & 2) memcpy(y, x, 2 * sizeof(real)), x += 2, y += 2;
-    if (count & 1) *y = *x;
-}
-
 /* The last vector of a run starts early enough to be whole. */
 FC_INLINE void copy_run(const int far, const real *x, real *y, ptrdiff_t count)
 {
@@ -81,27 +72,12 @@ FC_INLINE void fill_run(real value, real *y, ptrdiff_t count)
     for (; i < count; i++) y[i] = value;
 }
 
-/* Transposes LANES vectors in registers: step d exchanges the lanes whose number has bit d of one vector with those
- * whose number has it not of the vector d further on. */
-#define LOW(i, n, d) ((i) & (d) ? (n) + (i) - (d) : (i))
-#define HIGH(i, n, d) ((i) & (d) ? (n) + (i) : (i) + (d))
-#define EXCHANGE(d)                                                                                                  \
-    if ((d) < LANES) {                                                                                               \
-        FC_UNROLL(16)                                                                                                \
-        for (int k = 0; k < LANES; k++)                                                                              \
-            if (!(k & (d))) {                                                                                        \
-                const vec a = v[k], b = v[(k + (d)) % LANES];                                                        \
-                v[k] = FC_PICK(ivec, a, b, FC_EACH_LANE(LOW, (d) % LANES));                                          \
-                v[(k + (d)) % LANES] = FC_PICK(ivec, a, b, FC_EACH_LANE(HIGH, (d) % LANES));                         \
-            }                                                                                                        \
-    }
-
 FC_INLINE void transpose_block(const real *x, ptrdiff_t x_step, real *y, ptrdiff_t y_step)
 {
     vec v[LANES];
     FC_UNROLL(16)
     for (int k = 0; k < LANES; k++) v[k] = load(x + k * x_step);
-    EXCHANGE(1) EXCHANGE(2) EXCHANGE(4) EXCHANGE(8)
+    transpose_vectors(v);
     FC_UNROLL(16)
     for (int k = 0; k < LANES; k++) store(y + k * y_step, v[k]);
 }

@@ -40,4 +40,23 @@
 #define FC_PICK(index, a, b, ...) __builtin_shuffle(a, b, (index){__VA_ARGS__})
 #endif
 
+/* Transposes LANES vectors in registers: step d exchanges the lanes whose number has bit d of one vector with those
+ * whose number has it not of the vector d further on. */
+#define FC_LOW(i, n, d) ((i) & (d) ? (n) + (i) - (d) : (i))
+#define FC_HIGH(i, n, d) ((i) & (d) ? (n) + (i) : (i) + (d))
+#define FC_EXCHANGE(d)                                                                                                  \
+    if ((d) < LANES) {                                                                                               \
+        FC_UNROLL(16)                                                                                                \
+        for (int k = 0; k < LANES; k++)                                                                              \
+            if (!(k & (d))) {                                                                                        \
+                const vec a = v[k], b = v[(k + (d)) % LANES];                                                        \
+                v[k] = FC_PICK(ivec, a, b, FC_EACH_LANE(FC_LOW, (d) % LANES));                                          \
+                v[(k + (d)) % LANES] = FC_PICK(ivec, a, b, FC_EACH_LANE(FC_HIGH, (d) % LANES));                         \
+            }                                                                                                        \
+    }
+FC_INLINE void transpose_vectors(vec v[LANES])
+{
+    FC_EXCHANGE(8) FC_EXCHANGE(4) FC_EXCHANGE(2) FC_EXCHANGE(1) /* so: the first vectors alone take fewer */
+}
+
 #endif

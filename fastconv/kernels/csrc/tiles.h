@@ -345,12 +345,45 @@ typedef struct {
     int32_t threshold;         /* dropout keeps numbers of 24 bits from this on, and multiplies them by `scale` */
 } fc_random;
 
+/* A stack of matrix products (dense.c): y (rows, columns) = a (rows, depth) times b (depth, columns) + bias (columns), the
+ * operands of matrix m where the axes of the stack say. Rows of a, with a_by_rows, lie a_step apart and run along the
+ * depth; else those of its transpose do. Rows of b, with b_by_rows, lie b_step apart and run along the columns; else its
+ * columns do, along the depth. With slices of the depth, y is [matrix][slice][row][column].
+ * product_tiles: tiles: matrices * slices * row_pieces * column_pieces; it takes the depth in blocks of `block`, and b in
+ * chunks of `chunk` columns, which it packs into `packed` elements of scratch, with `pack` even where b lies by rows; with
+ * a_copy, a is copied into runs that far apart. product_stream: the same tiles, at most FC_FEW rows and one piece of them.
+ * product_dots: b by columns, a by rows; y[r * y_row + n * y_column]; tiles: matrices * row_pieces; no slices; with a_copy,
+ * b is copied. With `ask`, these two ask for what comes next of the long operand. product_turn: y [column][depth] is b, of
+ * one matrix; tiles: blocks of `block` of the depth, a multiple of a vector's lanes. */
+enum { FC_FEW = 4 };
+typedef struct {
+    ptrdiff_t count, a_step, b_step;
+} fc_stack;
+typedef struct {
+    const void *a, *b, *bias; /* bias: NULL for none */
+    void *y;
+    fc_stack stack[FC_AXES];
+    ptrdiff_t axes, rows, columns, depth, a_step, b_step, y_row, y_column;
+    ptrdiff_t row_pieces, column_pieces, slices, block, chunk, packed, a_copy;
+    int a_by_rows, b_by_rows, pack, far, ask; /* far: whether y goes past the caches, see far.h */
+} fc_product;
+
+/* y (rows, columns), or if turned (columns, rows) and without bias, = bias + the sum of x [matrix][slice][row][column] over
+ * the slices. Tiles: one a matrix. */
+typedef struct {
+    const void *x, *bias;
+    void *y;
+    ptrdiff_t rows, columns, slices;
+    int turned;
+} fc_product_sum;
+
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 #define FC_TILES(X)                                                                                                  \
     X(conv_pack) X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
     X(conv_pool_pack) X(conv_pool_backward_input) X(conv_pool_backward_bias)                                         \
     X(winograd_weights) X(winograd_forward) X(winograd_transform) X(winograd_multiply) X(winograd_reduce)            \
+    X(product_tiles) X(product_stream) X(product_dots) X(product_turn) X(product_sum)                                \
     X(depthwise_forward) X(grouped_forward) X(grouped_backward_kernel)                                               \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
     X(average_pool_forward) X(average_pool_backward)                                                                 \

@@ -106,20 +106,59 @@ FC_INLINE void keep_greater(vec v, ivec number, vec *best, ivec *won)
 FC_INLINE vec load(const real *p) { return *(const vec *)p; }
 FC_INLINE void store(real *p, vec v) { *(vec *)p = v; }
 
-/* The last vector of a row that is no whole number of vectors: only `lanes` elements are touched. */
-FC_INLINE vec load_part(const real *p, ptrdiff_t lanes)
+/* Fewer elements than a vector has, by halves: a copy of constant size is an instruction. */
+FC_INLINE void copy_few(const real *x, real *y, ptrdiff_t count)
 {
-    if (lanes == LANES) return load(p);
+    if (LANES > 8 && count & 8) memcpy(y, x, 8 * sizeof(real)), x += 8, y += 8;
+    if (LANES > 4 && count & 4) memcpy(y, x, 4 * sizeof(real)), x += 4, y += 4;
+    if (LANES > 2 && count & 2) memcpy(y, x, 2 * sizeof(real)), x += 2, y += 2;
+    if (count & 1) *y = *x;
+}
+
+/* The last vector of a row that is no whole number of vectors: only `lanes` elements are touched, which are no more than
+ * it has. Masks are free where they are registers; AVX2's cost stores dearly on some CPUs. */
+#if defined(__AVX512F__) && FC_BYTES == 64 && !defined(__clang__)
+typedef real part_vec __attribute__((vector_size(64)));
+#if FC_DOUBLE
+#define FC_PART(p, v, lanes, name) __builtin_ia32_##name##upd512_mask(p, v, (unsigned char)((1u << (lanes)) - 1))
+#else
+#define FC_PART(p, v, lanes, name) __builtin_ia32_##name##ups512_mask(p, v, (unsigned short)((1u << (lanes)) - 1))
+#endif
+FC_INLINE vec load_some(const real *p, ptrdiff_t lanes) { return (vec)FC_PART(p, (part_vec){0}, lanes, load); }
+FC_INLINE void store_some(real *p, vec v, ptrdiff_t lanes) { FC_PART(p, (part_vec)v, lanes, store); }
+#undef FC_PART
+#else
+FC_INLINE vec load_some(const real *p, ptrdiff_t lanes)
+{
+#if defined(__AVX2__) && FC_BYTES == 32 && !defined(__clang__)
+    typedef real part_vec __attribute__((vector_size(32)));
+#if FC_DOUBLE
+    typedef long long part_mask __attribute__((vector_size(32)));
+    return (vec)__builtin_ia32_maskloadpd256((const part_vec *)p, (part_mask){0, 1, 2, 3} < lanes);
+#else
+    typedef int part_mask __attribute__((vector_size(32)));
+    return (vec)__builtin_ia32_maskloadps256((const part_vec *)p, (part_mask){0, 1, 2, 3, 4, 5, 6, 7} < (int)lanes);
+#endif
+#else
     vec v = {0};
     memcpy(&v, p, lanes * sizeof(real));
     return v;
+#endif
 }
+FC_INLINE void store_some(real *p, vec v, ptrdiff_t lanes)
+{
+    real values[LANES];
+    store(values, v);
+    copy_few(values, p, lanes);
+}
+#endif
+FC_INLINE vec load_part(const real *p, ptrdiff_t lanes) { return lanes == LANES ? load(p) : load_some(p, lanes); }
 FC_INLINE void store_part(real *p, vec v, ptrdiff_t lanes)
 {
     if (lanes == LANES)
         store(p, v);
     else
-        memcpy(p, &v, lanes * sizeof(real));
+        store_some(p, v, lanes);
 }
 
 /* conv_forward.c: a block of outputs to `to`, whose rows and columns are y_step[0] and y_step[1] apart. */
