@@ -25,7 +25,6 @@ from fastconv.tensor import Tensor, is_recording, no_grad, wrap
 
 PLANS = 8  # shapes that one model keeps recordings for
 MEMORY = 1 << 30  # bytes that all of them may take before the oldest ones go; one is always kept
-SMALL = 1 << 14  # bytes
 _recording = threading.Lock()  # one recording is made at a time
 
 
@@ -46,9 +45,12 @@ class Planner:
 
     def call(self, model, inputs, training):
         """The model's outputs for a nest of Tensors, on the tape if it records; None where it has to run eagerly."""
-        leaves = flatten(inputs)
         taped = is_recording()
-        key = (training, taped, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
+        if type(inputs) is Tensor:
+            leaves, key = (inputs,), (training, taped, inputs.data.shape, inputs.data.dtype.char)
+        else:
+            leaves = flatten(inputs)
+            key = (training, taped, *[(leaf.data.shape, leaf.data.dtype.char) for leaf in leaves])
         entry = self.entries.get(key) or self._new_entry(key, _Call(model, inputs, training, taped))
         program = entry.drawn()
         if program is None:
@@ -198,10 +200,9 @@ class _Entry:
     @staticmethod
     def replay(recording, arrays):
         """The outputs on new arrays; None while another thread is at it."""
-        # A small array costs NumPy less than the allocator.
-        results = [(np.empty if array.nbytes < SMALL else kernels.empty)(array.shape, array.dtype) for array in recording.outputs]
+        results = [allocate(shape, dtype) for allocate, shape, dtype in recording.results]
         arrays = [array if array.flags.c_contiguous else np.ascontiguousarray(array) for array in arrays]
-        if not recording.replay(arrays, results):
+        if not recording.plan.replay(recording.targets, arrays, results, recording.outputs):
             return None
         for parameter in recording.program.updated:
             parameter.version += 1
@@ -209,6 +210,8 @@ class _Entry:
 
     def packed(self, outputs):
         """The outputs in the structure that the model gives them in; a softmax's knows its logits."""
+        if len(outputs) == self.count == 1:
+            return pack(self.structure, outputs)
         leaves, extra = outputs[: self.count], outputs[self.count :]
         for (place, name, axis), logits in zip(self.logits, extra):
             if isinstance(leaves[place], Tensor) and leaves[place]._logits is None:
@@ -293,9 +296,11 @@ def _symbol(array):
 
 
 def _containers(model):
-    """(list or dict, its items now) of the attributes by which layers hold others: they may change where they are."""
+    """(list or dict, its items now) of the attributes of users' layers: they may change where they are. Ours do not."""
     found = []
     for layer in model.flatten_layers():
+        if type(layer).__module__.startswith("fastconv."):
+            continue
         for name, value in list(vars(layer).items()):
             if isinstance(value, (list, dict)) and not name.startswith("_"):
                 found.append((value, list(value.values() if isinstance(value, dict) else value)))

@@ -19,6 +19,9 @@ from .tensor import Op, Parameter
 __all__ = ["NoValues", "Program", "Recording"]
 
 
+SMALL = 1 << 14  # bytes
+
+
 class Slot(int):
     """The number of a value of a program: an input, or what a step makes."""
 
@@ -223,6 +226,8 @@ class Recording:
             self.outputs = [self._contiguous(array) for array in self.outputs]
             if self.gradients is not None:
                 self.gradients = [None if g is None else self._contiguous(g) for g in self.gradients]
+        # Of what replays leave; a small array costs NumPy less than the allocator.
+        self.results = [(np.empty if a.nbytes < SMALL else kernels.empty, a.shape, a.dtype) for a in self.outputs]
         del self._boxes
 
     def forward(self, op, arrays, attributes):

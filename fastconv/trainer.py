@@ -105,7 +105,7 @@ class Trainer:
         return results.report(return_dict)
 
     def predict(self, x, batch_size, verbose):
-        batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
+        batch_size = 32 if batch_size is None else _positive("batch_size", batch_size)
         progress = Progress(verbose)
         with Interrupts() as interrupts, no_grad():
             x = self._inputs(x, "predict")

@@ -38,30 +38,25 @@ cdef extern from * nogil:
     #else
     #define FC_COMPILER "unknown"
     #endif
-    /* Seconds of a clock that only goes forward, and how often this process lost a processor to another one. */
+    /* Seconds of a clock that only goes forward, and of this thread on a processor; 0 where there are none. */
     #if defined(__unix__) || defined(__APPLE__)
-    #include <sys/resource.h>
     #include <time.h>
-    static double fc_seconds(void)
+    static double fc_clock(clockid_t clock)
     {
         struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec + now.tv_nsec * 1e-9;
+        return clock_gettime(clock, &now) ? 0 : now.tv_sec + now.tv_nsec * 1e-9;
     }
-    static long fc_preemptions(void)
-    {
-        struct rusage usage;
-        return getrusage(RUSAGE_SELF, &usage) ? 0 : usage.ru_nivcsw;
-    }
+    static double fc_seconds(void) { return fc_clock(CLOCK_MONOTONIC); }
+    static double fc_own_seconds(void) { return fc_clock(CLOCK_THREAD_CPUTIME_ID); }
     #else
     static double fc_seconds(void) { return 0; }
-    static long fc_preemptions(void) { return 0; }
+    static double fc_own_seconds(void) { return 0; }
     #endif
     """
     int FC_OPENMP
     const char* FC_COMPILER
     double fc_seconds()
-    long fc_preemptions()
+    double fc_own_seconds()
     int omp_get_num_procs()
     int omp_get_num_places()
     int omp_get_place_num_procs(int place)
@@ -81,11 +76,13 @@ cdef unsigned long settings = 0  # of what decides the tiles
 cdef Plan recording = None
 cdef unsigned long recorder = 0  # the thread that records
 # Where other programs want the processors, threads that wait for one another lose far more than they gain: each wait may
-# take a slice of somebody else's time. So long as this process is preempted PREEMPTIONS times a second while it shares
-# work, it goes on with one thread, and tries several again after a pause, which doubles from PAUSE to LONGEST.
-cdef double WINDOW = 0.02, PREEMPTIONS = 150, PAUSE = 0.05, LONGEST = 0.8
-cdef double alone_until = 0, pause = 0.05, window_start = 0
-cdef long preemptions = 0
+# take a slice of somebody else's time. A thread that shares work computes or waits awake, so it has a processor nearly all
+# of the time; where it had one for less than OWN of the last WINDOW seconds of such work, the next work is one thread's, and
+# several are tried again after a pause, which doubles from PAUSE to LONGEST seconds. While they are tried, PROBE seconds
+# tell, in the middle of a plan too.
+cdef double WINDOW = 0.02, PROBE = 0.0005, OWN = 0.8, PAUSE = 0.2, LONGEST = 3.2
+cdef double alone_until = 0, pause = 0.2, shared_seconds = 0, own_seconds = 0
+cdef bint probing = True
 
 cdef int threads = 1
 cdef bint threads_used = False  # by this process or the one it was forked from
@@ -96,29 +93,27 @@ cdef int team_now(double work, ptrdiff_t most):
     """How many threads share this much work, `most` at most."""
     if work < SERIAL_WORK or forked or not FC_OPENMP or threads == 1:
         return 1
-    global alone_until, window_start, preemptions
+    global alone_until, probing, shared_seconds, own_seconds
     if alone_until > 0:
         if fc_seconds() < alone_until:
             return 1
-        alone_until, window_start, preemptions = 0, fc_seconds(), fc_preemptions()
+        alone_until, probing, shared_seconds, own_seconds = 0, True, 0, 0
     return <int>min(<ptrdiff_t>threads, most)
 
 
-cdef void note_competition():
-    """After work that was shared: whether others compete for the processors."""
-    global alone_until, pause, window_start, preemptions
-    cdef double now = fc_seconds(), seconds = now - window_start
-    cdef long before = preemptions
-    if seconds < WINDOW:
+cdef void note_sharing(double start, double own_start):
+    """After several threads worked, since these readings of fc_seconds and fc_own_seconds: whether others compete."""
+    global alone_until, pause, probing, shared_seconds, own_seconds
+    shared_seconds += fc_seconds() - start
+    own_seconds += fc_own_seconds() - own_start
+    if shared_seconds < (PROBE if probing else WINDOW):
         return
-    window_start, preemptions = now, fc_preemptions()
-    if seconds > 2 * LONGEST:
-        return  # most of the time was spent elsewhere
-    if preemptions - before > PREEMPTIONS * seconds:
-        alone_until = now + pause
+    if own_seconds < OWN * shared_seconds:
+        alone_until = fc_seconds() + pause
         pause = min(2 * pause, LONGEST)
-    else:
+    elif not probing:
         pause = PAUSE
+    probing, shared_seconds, own_seconds = False, 0, 0
 
 
 cdef const fc_tiles* tiles_for(bint real_double) except NULL:
@@ -180,6 +175,7 @@ cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, doubl
                 fc_flush_leave(before)
         return 0
     threads_used = True
+    cdef double start = fc_seconds(), own_start = fc_own_seconds()
     with nogil, parallel(num_threads=team):
         if flush:
             before = fc_flush_enter()
@@ -187,7 +183,7 @@ cdef int run(fc_tile* tile, const void* job, size_t size, ptrdiff_t count, doubl
             tile(job, i, room + threadid() * scratch)
         if flush:
             fc_flush_leave(before)
-    note_competition()
+    note_sharing(start, own_start)
     return 0
 
 cdef struct Step:
@@ -292,19 +288,25 @@ cdef class Plan:
         if self.busy:
             return False
         self.busy = True  # the interpreter's lock is held since it was asked
-        cdef int first = 0, before
+        cdef int first = 0, before, tried = 0, last = 0
+        cdef double work = 0
         cdef int team = team_now(self.work, threads)
         cdef Block scratch
         try:
             scratch = Block(product(self.scratch, team))
             copy_arrays(targets, sources)
+            if probing and team > 1:  # an eighth of the work tells whether several threads are worth it
+                last = self.calls[0][0] if self.calls else self.number
+                while tried < last and work < self.work / 8:
+                    work += self.steps[tried].work
+                    tried += 1
+                self.run_steps(0, tried, team, scratch.data)
+                first, team = tried, team_now(self.work, team)
             for before, function in self.calls:
                 self.run_steps(first, before, team, scratch.data)
                 first = before
                 function()
             self.run_steps(first, self.number, team, scratch.data)
-            if team > 1:
-                note_competition()
             copy_arrays(results, outputs)
         finally:
             self.busy = False
@@ -323,6 +325,7 @@ cdef class Plan:
                     run_tiles(&self.steps[s], 0, self.steps[s].count, room)
             return
         threads_used = True
+        cdef double start = fc_seconds(), own_start = fc_own_seconds()
         with nogil, parallel(num_threads=team):
             for s in range(first, last):
                 step = &self.steps[s]
@@ -330,6 +333,7 @@ cdef class Plan:
                 for i in prange(pieces, schedule="static", chunksize=1):
                     run_tiles(step, step.count * i // pieces, step.count * (i + 1) // pieces,
                               room + threadid() * self.scratch)
+        note_sharing(start, own_start)
 
 
 cdef int copy_arrays(targets, sources) except -1:

@@ -178,7 +178,7 @@ class Model(Layer):
         if not (type(inputs) in _ARRAYS and self.takes_one):
             inputs = self.arrange(inputs)
         inputs = self.prepare(inputs)
-        if not args and not kwargs and not self._trainer.run_eagerly:
+        if not (args or kwargs or self._trainer.run_eagerly):
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
                 output = self._planner.call(self, inputs, in_training(training))
                 if output is not None:
