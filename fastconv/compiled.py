@@ -18,6 +18,12 @@ class Objective:
     def __init__(self, loss, loss_weights=None, metrics=None):
         self._loss = map_leaves(lambda given: given if given is None else losses.get(given), loss)
         self._weights = loss_weights
+        for weight in flatten(loss_weights) if loss_weights is not None else ():
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+                raise TypeError(
+                    f"compile: loss_weights must be numbers, one an output; got {loss_weights!r}. Metrics go by name: "
+                    "metrics=['accuracy']."
+                )
         self._metrics = _map_metrics(metrics)
         self.names, self._row = (), None
         self._all = [metric for metric in flatten(self._metrics) if metric is not None]

@@ -350,6 +350,7 @@ ERRORS = [
     (lambda: layers.Dense(8, kernel_initializer="glorot"), ValueError, "glorot_?[uU]niform|Glorot"),
     (lambda: layers.Dense(0), ValueError, "units must be a positive integer"),
     (lambda: layers.Dense(1.5), TypeError, "units must be a positive integer"),
+    (lambda: layers.Softmax("last"), TypeError, "axis must be an int"),
     (lambda: layers.Dense(8, dtype="float16"), ValueError, "float32"),
     (lambda: layers.Dense(8, name="a/b"), ValueError, "name"),
     (lambda: layers.Dense(8)(np.zeros(3)), ValueError, "features"),

@@ -118,7 +118,7 @@ def test_a_steady_training_step_touches_no_fresh_page():
         layers.Conv2D(16, 5, activation="relu", input_shape=(28, 28, 1)), layers.MaxPooling2D(2), layers.Flatten(),
         layers.Dense(10, activation="softmax"),
     ])  # fmt: skip
-    model.compile("sgd", "categorical_crossentropy", ["accuracy"])
+    model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
     rng = np.random.default_rng(0)
     x, y = rng.random((1200, 28, 28, 1), np.float32), np.eye(10)[rng.integers(0, 10, 1200)]
     model.fit(x, y, batch_size=40, verbose=0, callbacks=[Count()])

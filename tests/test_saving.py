@@ -36,7 +36,7 @@ def layers_he():
 def trained(optimizer="adam"):
     set_random_seed(0)
     model = network()
-    model.compile(optimizer, losses.CategoricalCrossentropy(), ["acc"])
+    model.compile(optimizer, losses.CategoricalCrossentropy(), metrics=["acc"])
     model.fit(X, Y, batch_size=4, verbose=0)
     return model
 

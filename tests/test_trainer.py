@@ -29,7 +29,7 @@ def compiled(optimizer="sgd", loss="categorical_crossentropy", metrics=("accurac
         layers.Dropout(dropout),
         layers.Dense(3, activation="softmax", name="out"),
     ])  # fmt: skip
-    model.compile(optimizer, loss, list(metrics))
+    model.compile(optimizer, loss, metrics=list(metrics))
     return model
 
 

@@ -49,6 +49,6 @@ def test_with_adam_it_reads_most_digits():
     set_random_seed(0)
     train_images, train_labels, test_images, test_labels = digits(1500, 500)
     model = network()
-    model.compile('adam', 'categorical_crossentropy', ['accuracy'])
+    model.compile('adam', 'categorical_crossentropy', metrics=['accuracy'])
     model.fit(train_images, train_labels, epochs=2, verbose=0)
     assert model.evaluate(test_images, test_labels, verbose=0)[1] > 0.8

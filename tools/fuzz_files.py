@@ -120,7 +120,7 @@ def valid_models(folder) -> list:
         model = Sequential(stack)
         model.build((None, *(model.input_shape or (None, 4))[1:]))
         if optimizer:
-            model.compile(optimizer, "categorical_crossentropy", ["accuracy"])
+            model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
             for weight in model.trainable_weights:
                 model.optimizer.slot_arrays(weight)
         model.save(folder / "valid.safetensors")

@@ -119,7 +119,10 @@ class Softmax(SameShape):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        self.axis = tuple(axis) if hasattr(axis, "__len__") else axis
+        try:
+            self.axis = tuple(map(operator.index, axis)) if hasattr(axis, "__len__") else operator.index(axis)
+        except TypeError:
+            raise TypeError(f"Softmax: axis must be an int or several, such as -1 or (1, 2); got {axis!r}.") from None
 
     def call(self, inputs):
         if not isinstance(self.axis, tuple):

@@ -16,7 +16,7 @@ import numpy as np
 from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
 from fastconv.layers import Layer
-from fastconv.layers.base import in_training
+from fastconv.layers.base import flatten_shapes, in_training, map_shapes
 from fastconv.models.summary import summary
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.planning import Planner
@@ -249,8 +249,6 @@ class Model(Layer):
         programs. `steps_per_execution`, `jit_compile` and `auto_scale_loss` change nothing here. Unknown names raise
         ValueError with near matches.
         """
-        if isinstance(loss_weights, (list, tuple)) and metrics is None and any(isinstance(m, str) for m in loss_weights):
-            loss_weights, metrics = None, loss_weights  # fastconv 0.1 took metrics third
         if weighted_metrics:
             raise ValueError("compile: weighted_metrics are not supported yet; give them as metrics.")
         self._trainer.compile(optimizer, loss, loss_weights, metrics, run_eagerly)
@@ -440,24 +438,3 @@ def _names(structure, kind) -> list[str]:
             name = f"{stem}_{count}"
         names.append(name)
     return names
-
-
-def is_shape(value) -> bool:
-    """Whether `value` is a shape, not a nest of shapes."""
-    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, (int, np.integer)) for size in value)
-
-
-def map_shapes(function, structure):
-    """`structure`, a nest of shapes, with `function(shape)` for each."""
-    if is_shape(structure):
-        return function(tuple(structure))
-    if isinstance(structure, dict):
-        return {key: map_shapes(function, part) for key, part in structure.items()}
-    return type(structure)(map_shapes(function, part) for part in structure)
-
-
-def flatten_shapes(structure) -> list:
-    """The shapes in a nest of shapes."""
-    found = []
-    map_shapes(found.append, structure)
-    return found
