@@ -202,7 +202,7 @@ class _Entry:
         """The outputs on new arrays; None while another thread is at it."""
         results = [allocate(shape, dtype) for allocate, shape, dtype in recording.results]
         arrays = [array if array.flags.c_contiguous else np.ascontiguousarray(array) for array in arrays]
-        if not recording.plan.replay(recording.targets, arrays, results, recording.outputs):
+        if not recording.replay(arrays, results):
             return None
         for parameter in recording.program.updated:
             parameter.version += 1

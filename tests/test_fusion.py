@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import normal
 
-from fastconv import fusion, layers, models, ops, tensor
+from fastconv import fusion, kernels, layers, models, ops, tensor
 from fastconv.ops.conv_pool import ConvPool
 from fastconv.program import Program, Recording
 from fastconv.symbolic import KerasTensor
@@ -189,3 +189,26 @@ def test_a_norm_is_folded_into_a_depthwise_convolution():
     with tensor.no_grad():
         expected = function(tensor.Tensor(x))[0].data
     np.testing.assert_allclose(program.run([x])[0][0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_what_else_reads_a_map_or_takes_it_out_keeps_it():
+    x = tensor.Parameter(normal((2, 5, 6, 8), np.float64, 1))
+    state = [tensor.Parameter(np.abs(normal((8,), np.float64, i)) + 0.5) for i in range(4)]
+
+    def read_twice():
+        y = norm(x, state)
+        return [y * ops.relu(y)]
+
+    def taken_out():
+        y = norm(x, state)
+        return [y, ops.relu(y)]
+
+    for function, expected in ((read_twice, ["BatchNorm", "Relu", "Multiply"]), (taken_out, ["BatchNorm", "Relu"])):
+        assert [step.op.__name__ for step in Program(function, [], [x]).steps] == expected
+
+
+def test_what_is_kept_of_a_weight_stays_where_recorded_runs_point():
+    packs = kernels.Packs()
+    packs.keep("form", "first", 8)
+    packs.keep("form", "second", 8)
+    assert packs.get("form") == "first"

@@ -37,8 +37,3 @@ class Packs:
     def __del__(self):
         global _total
         _total -= self._size
-
-
-def kept_bytes() -> int:
-    """The bytes that all Packs hold."""
-    return _total
