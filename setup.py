@@ -140,12 +140,29 @@ def build_jobs() -> int:
 
 
 def extension(name, **options):
-    depends = [f"{CSRC}/tiles.h", *(f"{KERNELS}/{room}.pxd" for room in ("_memory", "_tiles", "_rows", "_grouped", "_conv"))]
+    depends = [
+        f"{CSRC}/tiles.h",
+        *(f"{KERNELS}/{room}.pxd" for room in ("_memory", "_tiles", "_rows", "_grouped", "_conv")),
+    ]
     source = f"{KERNELS}/{name}.pyx"
     return Extension(f"fastconv.kernels.{name}", [source], include_dirs=[CSRC], depends=depends, **options)
 
 
-MODULES = ("_memory", "_tiles", "_conv", "_conv_pool", "_grouped", "_winograd", "_pool", "_rows", "_maps", "_norm", "_moves", "_random", "_dense")
+MODULES = (
+    "_memory",
+    "_tiles",
+    "_conv",
+    "_conv_pool",
+    "_grouped",
+    "_winograd",
+    "_pool",
+    "_rows",
+    "_maps",
+    "_norm",
+    "_moves",
+    "_random",
+    "_dense",
+)
 
 setup(
     ext_modules=[extension(name) for name in MODULES],

@@ -156,14 +156,25 @@ def _parser():
 
 def _common_options(command):
     add = command.add_argument
-    add("--threads", type=_positive, metavar="N", default=len(os.sched_getaffinity(0)),
-        help="for every contestant (default: the processors available)")
+    add(
+        "--threads",
+        type=_positive,
+        metavar="N",
+        default=len(os.sched_getaffinity(0)),
+        help="for every contestant (default: the processors available)",
+    )
     add("--rounds", type=_positive, metavar="N", help="interleaved rounds (default: 9)")
     add("--quick", action="store_true", help="3 short rounds, one seed, no large network: does it work, not how fast")
     add("--only", type=_pattern, metavar="REGEX", help="only tasks whose name matches")
     add("--peers", type=_peers, metavar="NAME,...", help=f"of {', '.join(sorted(set(CONTESTANTS) - {OURS}))}")
-    add("--python", action="append", default=[], type=_python, metavar="NAME=PATH",
-        help="the interpreter of a contestant's own environment; may be repeated")
+    add(
+        "--python",
+        action="append",
+        default=[],
+        type=_python,
+        metavar="NAME=PATH",
+        help="the interpreter of a contestant's own environment; may be repeated",
+    )
     add("--json", metavar="FILE", help="write every figure to this file")
     add("--chart", metavar="FILE", help="draw a chart as this .png or .svg file (needs matplotlib)")
 

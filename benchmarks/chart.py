@@ -45,13 +45,16 @@ def _paint(results, path, rows, heights, width):
             panel(results, axis)
             axis.spines[["top", "right"]].set_visible(False)
             axis.tick_params(labelsize=8)
-    figure.suptitle("The tutorial's network, and single layers; shorter bars are better where a unit stands", fontsize=10)
+    figure.suptitle(
+        "The tutorial's network, and single layers; shorter bars are better where a unit stands", fontsize=10
+    )
     figure.supxlabel(textwrap.fill(_footer(results), 15 * width), fontsize=7)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
 
 # A panel draws on `axis`, or with None returns its height in inches: 0 where the results lack it.
+
 
 def _conv(results, axis):
     names = list(dict.fromkeys(row.name for row in results.suite("conv")))

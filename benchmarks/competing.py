@@ -42,7 +42,9 @@ BUSY = "while True: pass"
 def step_times(threads: int, trainings: int, seconds: float) -> list[float]:
     """Seconds a step of each of several trainings that run at once."""
     command = [sys.executable, "-c", PROGRAM, str(threads), str(seconds)]
-    running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(trainings)]
+    running = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(trainings)
+    ]
     for process in running:
         process.stdout.readline()
     for process in running:
@@ -54,7 +56,11 @@ def step_times(threads: int, trainings: int, seconds: float) -> list[float]:
 def main(rounds: int = 3, seconds: float = 3.0) -> None:
     """Prints the table."""
     processors = len(os.sched_getaffinity(0))
-    rows = {"idle machine": (0, 1), "beside a busy loop on each processor": (processors, 1), "four trainings at once": (0, 4)}
+    rows = {
+        "idle machine": (0, 1),
+        "beside a busy loop on each processor": (processors, 1),
+        "four trainings at once": (0, 4),
+    }
     found = {name: [] for name in rows}
     for _ in range(rounds):
         for name, (loops, trainings) in rows.items():
@@ -70,4 +76,6 @@ def main(rounds: int = 3, seconds: float = 3.0) -> None:
     for name, pairs in found.items():
         ratios = sorted(many / one for one, many in pairs)
         one, many = (statistics.median(column) * 1e3 for column in zip(*pairs))
-        print(f"{name:40s}  {one:7.1f} ms  {many:6.1f} ms  {statistics.median(ratios):5.2f}  {ratios[0]:.2f}..{ratios[-1]:.2f}")
+        print(
+            f"{name:40s}  {one:7.1f} ms  {many:6.1f} ms  {statistics.median(ratios):5.2f}  {ratios[0]:.2f}..{ratios[-1]:.2f}"
+        )

@@ -64,7 +64,13 @@ def dense(results):
     names = _present(rows)
     peers = [name for name in names if name != OURS]
     labels = [CONTESTANTS[name].label for name in peers]
-    headers = ["rows x channels x filters", "pass", *(f"{CONTESTANTS[name].label} us" for name in names), "GFLOP/s", "% peak"]
+    headers = [
+        "rows x channels x filters",
+        "pass",
+        *(f"{CONTESTANTS[name].label} us" for name in names),
+        "GFLOP/s",
+        "% peak",
+    ]
     headers += [cell for label in labels for cell in (f"{label}/ours", "rounds")]
     lines = []
     for row in rows:

@@ -136,7 +136,6 @@ POOLS = {row[0]: Pool(*row) for row in (
 )}  # fmt: skip
 
 
-
 def _drawn(count, most):
     """Shapes with sizes from 1 to 4096, all orders of magnitude alike, and at most this many products."""
     draw, rows = random.Random(14), []

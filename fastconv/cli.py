@@ -203,10 +203,13 @@ def _train_and_test(model, recipe, optimizer, train, test):
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "The loss is not finite")  # fit's diagnosis
-        model.fit(x, y, batch_size=recipe.batch_size, epochs=recipe.epochs,
-                  callbacks=_schedule(recipe, optimizer, len(x)))
-    print(f"Trained on {len(x):,} digits in {time.perf_counter() - start:.1f} seconds "
-          f"(threads: {fastconv.get_num_threads()})")
+        model.fit(
+            x, y, batch_size=recipe.batch_size, epochs=recipe.epochs, callbacks=_schedule(recipe, optimizer, len(x))
+        )
+    print(
+        f"Trained on {len(x):,} digits in {time.perf_counter() - start:.1f} seconds "
+        f"(threads: {fastconv.get_num_threads()})"
+    )
     loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
     if not math.isfinite(loss):
         raise UserWarning("The loss of the test digits is not finite: the learning rate is probably too high.")
@@ -245,6 +248,7 @@ def _write_history(path, history):
 
 # Arguments
 
+
 class _Parser(argparse.ArgumentParser):
     """argparse, but a bad argument is one line: the usage is what --help is for."""
 
@@ -259,18 +263,26 @@ class _Parser(argparse.ArgumentParser):
 def _parser():
     from fastconv import __version__
 
-    parser = _Parser(prog="fastconv", allow_abbrev=False,
-                     description="Convolutional neural networks on the CPU.")
+    parser = _Parser(prog="fastconv", allow_abbrev=False, description="Convolutional neural networks on the CPU.")
     parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="{train,info}")
 
-    command = commands.add_parser("train", help="train a CNN on handwritten digits", allow_abbrev=False,
-                                  description="Train a small CNN on handwritten digits and test it.",
-                                  epilog=_recipes_text())
+    command = commands.add_parser(
+        "train",
+        help="train a CNN on handwritten digits",
+        allow_abbrev=False,
+        description="Train a small CNN on handwritten digits and test it.",
+        epilog=_recipes_text(),
+    )
     command.set_defaults(run=train, parser=command)
     add = command.add_argument
-    add("data", nargs="?", default="mnist-mini", choices=list(DEFAULT_RECIPES),
-        help="5,000 digits that ship with fastconv (default), or all 70,000")
+    add(
+        "data",
+        nargs="?",
+        default="mnist-mini",
+        choices=list(DEFAULT_RECIPES),
+        help="5,000 digits that ship with fastconv (default), or all 70,000",
+    )
     add("--preset", choices=list(PRESETS), help=_presets_text())
     add("--epochs", type=_at_least(1), metavar="N", help="passes over the training digits")
     add("--batch-size", type=_at_least(1), metavar="N", help="digits a training step")
@@ -281,8 +293,9 @@ def _parser():
     add("--save", metavar="PATH", help="write the trained model to this .safetensors file")
     add("--history", metavar="PATH.csv", help="write loss and accuracy of each epoch to this file")
 
-    command = commands.add_parser("info", help="print what a bug report needs", allow_abbrev=False,
-                                  description="Print what a bug report needs.")
+    command = commands.add_parser(
+        "info", help="print what a bug report needs", allow_abbrev=False, description="Print what a bug report needs."
+    )
     command.set_defaults(run=info, parser=command)
     return parser
 
@@ -300,8 +313,10 @@ def _recipes_text():
 def _recipe_text(recipe):
     rate = {None: "at", "falling": "falling towards 0 from", "one-cycle": "in one cycle up to"}[recipe.schedule]
     network = "" if recipe.network == "tutorial" else "a smaller network, "
-    return (f"{network}{recipe.optimizer} {rate} {recipe.learning_rate}, batches of {recipe.batch_size}, "
-            f"{recipe.epochs} epochs")
+    return (
+        f"{network}{recipe.optimizer} {rate} {recipe.learning_rate}, batches of {recipe.batch_size}, "
+        f"{recipe.epochs} epochs"
+    )
 
 
 def _whole_number(text):
@@ -317,6 +332,7 @@ def _at_least(minimum):
         if value < minimum:
             raise argparse.ArgumentTypeError(f"must be at least {minimum}; got {value}")
         return value
+
     return convert
 
 

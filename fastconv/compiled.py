@@ -72,7 +72,10 @@ class Objective:
     def targets(self, y, names, dtype):
         """The targets as arrays in the form that each loss takes, checked as far as the outputs need not be known."""
         row = self._resolve(names)
-        return [np.asarray(t) if loss is None else loss.target_array(t, dtype) for (loss, _, _), t in zip(row, self._each(y))]
+        return [
+            np.asarray(t) if loss is None else loss.target_array(t, dtype)
+            for (loss, _, _), t in zip(row, self._each(y))
+        ]
 
     def check(self, targets, outputs):
         """Raises what the losses say of targets whose values do not fit outputs of these shapes."""
@@ -128,7 +131,9 @@ def _map_metrics(given):
         return []
     if not isinstance(given, (list, tuple, dict)):
         given = [given]
-    return map_leaves(lambda entry: None if entry is None else metrics.get(entry), list(given) if isinstance(given, tuple) else given)
+    return map_leaves(
+        lambda entry: None if entry is None else metrics.get(entry), list(given) if isinstance(given, tuple) else given
+    )
 
 
 def _map_entries(function, config):

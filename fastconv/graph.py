@@ -120,7 +120,6 @@ class Graph:
                 values.update(zip(map(id, flatten(node.outputs)), results))
         return pack(self.outputs, [values[id(tensor)] for tensor in flatten(self.outputs)])
 
-
     def __reduce__(self):
         """Without recursion from tensor to node to tensor, which deep graphs would not survive."""
         numbers, tensors = {}, []

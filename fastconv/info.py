@@ -28,7 +28,7 @@ def report():
         "OpenMP": build["openmp"] or "none (built without OpenMP: kernels run on one thread)",
         "compiler": build["compiler"],
         "environment": " ".join(f"{name}={os.environ[name]}" for name in ENVIRONMENT if name in os.environ)
-                       or "none of " + ", ".join(ENVIRONMENT),
+        or "none of " + ", ".join(ENVIRONMENT),
     }
     width = max(map(len, rows)) + 1
     return "\n".join(f"{name + ':':<{width}} {value}" for name, value in rows.items())

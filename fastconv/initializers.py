@@ -166,8 +166,18 @@ def fans(shape) -> tuple[int, int]:
 
 _REGISTRY = Registry(
     "initializer",
-    (Zeros, Ones, Constant, RandomUniform, RandomNormal, GlorotUniform, GlorotNormal, HeUniform, HeNormal,
-     VarianceScaling),
+    (
+        Zeros,
+        Ones,
+        Constant,
+        RandomUniform,
+        RandomNormal,
+        GlorotUniform,
+        GlorotNormal,
+        HeUniform,
+        HeNormal,
+        VarianceScaling,
+    ),
 )
 
 

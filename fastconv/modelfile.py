@@ -48,7 +48,9 @@ def load_model(path, build, custom_objects=None, compile=True):
     """
     with tensorfile.opened(path) as saved:
         if "model" not in saved.facts:
-            raise ValueError(f"{path} holds weights only: build the model, then call model.load_weights({str(path)!r}).")
+            raise ValueError(
+                f"{path} holds weights only: build the model, then call model.load_weights({str(path)!r})."
+            )
         try:
             with uninitialized_weights(saved.size):
                 config = json.loads(saved.facts["model"])
@@ -101,8 +103,9 @@ def _check_target(model, path, overwrite):
 
 # Names
 
+
 def weight_names(model) -> dict:
-    """"conv2d/kernel" to Parameter. A layer with an automatic name counts by its class within the model, so that
+    """ "conv2d/kernel" to Parameter. A layer with an automatic name counts by its class within the model, so that
     the names do not depend on what was made before; a layer that the user named keeps its name."""
     names = {}
     taken, counts = {layer.name for layer in model.layers if not _automatic(layer)}, {}
@@ -135,6 +138,7 @@ def _layer_names(layer) -> dict:
 
 
 # Compile settings
+
 
 def _compile_config(model) -> dict:
     return {
@@ -169,6 +173,7 @@ def _optimizer_tensors(model) -> dict:
 
 
 # Files
+
 
 def _tensors(model) -> dict:
     return {name: weight.data for name, weight in weight_names(model).items()}

@@ -13,7 +13,9 @@ def flatten(structure) -> list:
     """The leaves."""
     if not isinstance(structure, _NESTS):  # the usual case
         return [structure]
-    return [leaf for part in (structure.values() if isinstance(structure, dict) else structure) for leaf in flatten(part)]
+    return [
+        leaf for part in (structure.values() if isinstance(structure, dict) else structure) for leaf in flatten(part)
+    ]
 
 
 def pack(structure, leaves):

@@ -174,7 +174,9 @@ class _Entry:
         self.uses += 1
         if self.uses < 2 or not self.planner.records or _recording.locked():
             return None
-        with _recording:  # not acquire(), after which a Ctrl-C could come before `try`: CPython lets none in between here
+        with (
+            _recording
+        ):  # not acquire(), after which a Ctrl-C could come before `try`: CPython lets none in between here
             again, _ = self._drawing()
             if again is None or not again.same(program):
                 self.program, self.reason = None, "it computes something else from call to call"
@@ -191,7 +193,9 @@ class _Entry:
         try:
             with np.errstate(all="ignore"), no_grad():
                 if any(step.op.weights and not any(step.needs[1:3]) for step in program.steps):
-                    program.run(arrays)  # what is kept of weights that stay must be there, and not be the plan's to write
+                    program.run(
+                        arrays
+                    )  # what is kept of weights that stay must be there, and not be the plan's to write
                 return Recording(program, arrays, self.gradient)
         finally:
             for state, array in zip(states, saved):
@@ -288,7 +292,11 @@ class _TrainingStep(_Entry):
         """The gradients, on arrays that are good until the next step or, where the optimizer may keep them, for ever."""
         found = recording.gradients
         # A subclass may keep what it is given.
-        return found if vars(type(optimizer)).get("done_with_gradients") else [None if g is None else g.copy() for g in found]
+        return (
+            found
+            if vars(type(optimizer)).get("done_with_gradients")
+            else [None if g is None else g.copy() for g in found]
+        )
 
 
 def _symbol(array):
@@ -320,4 +328,6 @@ def _line(error):
     if not frames:
         return "fastconv"
     frame = frames[-1]
-    return f"{frame.filename}:{frame.lineno} ({(frame.line or linecache.getline(frame.filename, frame.lineno)).strip()})"
+    return (
+        f"{frame.filename}:{frame.lineno} ({(frame.line or linecache.getline(frame.filename, frame.lineno)).strip()})"
+    )

@@ -58,9 +58,13 @@ class Program:
         self.outputs = [self._argument(tensor) for tensor in outputs]
         self.shapes = {self._argument(call.output): call.output.shape for call in calls}
         self.steps = self._steps(calls)
-        self.parameters = list({id(a): a for step in self.steps for a in step.arguments if isinstance(a, Parameter)}.values())
+        self.parameters = list(
+            {id(a): a for step in self.steps for a in step.arguments if isinstance(a, Parameter)}.values()
+        )
         self.updated = [step.arguments[place] for step in self.steps for place in step.op.updates]
-        self.sources = [value for step in self.steps for value in step.attributes.values() if isinstance(value, SeedGenerator)]
+        self.sources = [
+            value for step in self.steps for value in step.attributes.values() if isinstance(value, SeedGenerator)
+        ]
         del self._numbers
 
     def _argument(self, value):

@@ -282,7 +282,9 @@ class Op:
     stateful = False  # whether it computes something else each time, such as random numbers
     weights = False  # whether inputs 1 and 2 are a kernel and a bias, of which kernels keep what they make: `packs`
     packs = None
-    kernels = False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
+    kernels = (
+        False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
+    )
     updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
 
     needs: tuple[bool, ...]
@@ -356,6 +358,7 @@ class Op:
 
 
 # ----------------------------------------------------------------------------------------------- walking the tape
+
 
 def _walk(root, gradient):
     """Bring `gradient` from `root` (an Op or a leaf) to the leaves; nothing is stored if an Op fails."""
@@ -444,6 +447,7 @@ def _arrays(values):
 
 
 # --------------------------------------------------------------------------------------------- arrays at the edge
+
 
 def _new_array(data, dtype):
     """The array of a new Tensor."""

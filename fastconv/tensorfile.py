@@ -121,6 +121,7 @@ def _checksum_of(facts) -> int:
 
 # Headers
 
+
 def _header(file) -> dict:
     """The JSON object before the tensors; the file stands behind it."""
     size, length = os.fstat(file.fileno()).st_size, int.from_bytes(file.read(8), "little")

@@ -46,7 +46,9 @@ class Trainer:
         self.optimizer, self.objective, self.stop_training = optimizer, objective, False
         kernels.note_change()
 
-    def fit(self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, initial_epoch):
+    def fit(
+        self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, initial_epoch
+    ):
         self._check_compiled("fit")
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         epochs = _positive("epochs", epochs)

@@ -36,8 +36,10 @@ def to_categorical(x, num_classes=None):
     elif not isinstance(num_classes, Integral) or num_classes < 1:
         raise ValueError(f"num_classes must be a whole number of at least 1; got {num_classes!r}.")
     if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
-        raise ValueError(f"to_categorical expects labels from 0 to {num_classes - 1} (num_classes - 1); "
-                         f"x ranges from {labels.min()} to {labels.max()}.")
+        raise ValueError(
+            f"to_categorical expects labels from 0 to {num_classes - 1} (num_classes - 1); "
+            f"x ranges from {labels.min()} to {labels.max()}."
+        )
     categorical = np.zeros((labels.size, num_classes))
     categorical[np.arange(labels.size), labels.ravel().astype(np.int64)] = 1
     return categorical.reshape(*labels.shape, num_classes)

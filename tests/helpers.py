@@ -35,7 +35,9 @@ def largest(array) -> float:
 def check_op(name, *arguments, terms, dtype, **options):
     """Compares kernels.`name` with its twin. A tuple among the arguments is an array's shape, others are passed on."""
     for make, exact in ((integers, True), (normal, False)):
-        values = [make(a, dtype, i) if isinstance(a, tuple) else getattr(a, "value", a) for i, a in enumerate(arguments)]
+        values = [
+            make(a, dtype, i) if isinstance(a, tuple) else getattr(a, "value", a) for i, a in enumerate(arguments)
+        ]
         result = getattr(kernels, name)(*values, **options)
         expected = getattr(reference, name)(*values, **options)
         assert result.dtype == expected.dtype and result.shape == expected.shape

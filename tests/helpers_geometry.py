@@ -19,8 +19,19 @@ from fastconv.kernels import Window, algorithms, reference
 
 EDGES = (2**15, 2**16, 2**31, 2**32, 2**62, 2**63)
 MOST = 3000  # cells of an output that are computed
-SAYS = re.compile(r"padding|strides|dilation_rate|kernel_size|pool_size|window|shape|too (large|big)|memory|allocate|dimension")
-CHANNELS = ((1, 1, 1), (3, 2, 1), (1, 18, 1), (16, 17, 1), (5, 5, 5), (4, 8, 2), (6, 3, 3), (34, 34, 1))  # in, out, groups
+SAYS = re.compile(
+    r"padding|strides|dilation_rate|kernel_size|pool_size|window|shape|too (large|big)|memory|allocate|dimension"
+)
+CHANNELS = (
+    (1, 1, 1),
+    (3, 2, 1),
+    (1, 18, 1),
+    (16, 17, 1),
+    (5, 5, 5),
+    (4, 8, 2),
+    (6, 3, 3),
+    (34, 34, 1),
+)  # in, out, groups
 
 
 def near_edge(rng, most=2**63):
@@ -33,7 +44,13 @@ def near_edge(rng, most=2**63):
 def number(rng, small=3):
     """Small, large, or, one time in fifty, no legal argument any more."""
     draw = rng.random()
-    return rng.randint(1, small) if draw < 0.5 else near_edge(rng) if draw < 0.52 else min(near_edge(rng, 2**31), 2**31 - 1)
+    return (
+        rng.randint(1, small)
+        if draw < 0.5
+        else near_edge(rng)
+        if draw < 0.52
+        else min(near_edge(rng, 2**31), 2**31 - 1)
+    )
 
 
 def axis(rng, taps, far):
@@ -96,7 +113,10 @@ def refuses(run):
 def same(name, *arguments, tolerance=0.0, algorithm=None, **options):
     """kernels.`name` gives its twin's results (an array or several), which are returned."""
     forced = {} if algorithm is None else {"algorithm": algorithm}
-    result, expected = getattr(kernels, name)(*arguments, **options, **forced), getattr(reference, name)(*arguments, **options)
+    result, expected = (
+        getattr(kernels, name)(*arguments, **options, **forced),
+        getattr(reference, name)(*arguments, **options),
+    )
     for ours, twin in zip(*[(r if isinstance(r, tuple) else (r,)) for r in (result, expected)]):
         assert ours.shape == twin.shape and ours.dtype == twin.dtype
         np.testing.assert_allclose(ours, twin, rtol=0, atol=tolerance, err_msg=f"{name} {algorithm} {options}")

@@ -82,6 +82,8 @@ def check_planned(op, arrays, others, python=False):
     assert recording.replay([], found)
     for ours, eager in zip([*found, *recording.gradients], expected):
         np.testing.assert_array_equal(ours, eager)
+
+
 def check_shapes(row, monkeypatch):
     """Every Op that the row runs says its result's shape, also where the first axis is open."""
     apply, seen = Op.apply.__func__, []

@@ -45,10 +45,18 @@ def test_every_algorithm_runs_what_it_claims(edge, dtype, isa):
     _, y = names("forward", x, kernel, options)
     for make in (integers, normal):
         a, w, dy = make(x, dtype, 1), make(kernel, dtype, 2), make(y, dtype, 3)
-        for kind, arguments in (("forward", (a, w)), ("backward_input", (dy, w, x)), ("backward_kernel", (dy, a, kernel))):
+        for kind, arguments in (
+            ("forward", (a, w)),
+            ("backward_input", (dy, w, x)),
+            ("backward_kernel", (dy, a, kernel)),
+        ):
             expected = getattr(reference, f"conv_{kind}")(*arguments, **options)
             taps = np.prod(kernel[:-2])
-            terms = {"forward": taps * kernel[-2], "backward_input": taps * kernel[-1], "backward_kernel": np.prod(y[:-1])}
+            terms = {
+                "forward": taps * kernel[-2],
+                "backward_input": taps * kernel[-1],
+                "backward_kernel": np.prod(y[:-1]),
+            }
             factors = [np.sqrt(np.mean(array.astype(np.float64) ** 2)) for array in arguments[:2] if array.size]
             scale = np.sqrt(terms[kind]) * np.prod(factors)  # a result's root mean square, were it no padding
             for name in names(kind, x, kernel, options)[0]:

@@ -67,10 +67,14 @@ def test_imports_go_down_the_chain(name):
     assert not above, f"{name} imports {above} from above it"
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if room_of(name) in ("tensor", "ops", "layers", "models", "trainer")])
+@pytest.mark.parametrize(
+    "name", [name for name in FILES if room_of(name) in ("tensor", "ops", "layers", "models", "trainer")]
+)
 def test_the_training_path_multiplies_in_our_kernels_only(name):
     tree = ast.parse(FILES[name].read_text())
-    products = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)]
+    products = [
+        node.lineno for node in ast.walk(tree) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)
+    ]
     called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
               and isinstance(node.value, ast.Name) and node.value.id in ("np", "numpy")}  # fmt: skip
     assert not products and not called & FORBIDDEN

@@ -45,7 +45,9 @@ def press_at(monkeypatch):
             step(*arguments)
             if next(count) == number:
                 signal.raise_signal(signal.SIGINT)
+
         monkeypatch.setattr(kernels, "adam_step", adam_step)
+
     return set_up
 
 
@@ -62,6 +64,7 @@ def assert_ends(capsys, arguments, code, match):
 
 
 # What it does
+
 
 def test_default_recipe_reaches_97_percent(capsys):
     assert main(["train"]) == 0
@@ -83,6 +86,7 @@ def test_fast_preset_cycles_once_over_its_steps(few_digits, monkeypatch):
     def fit(model, x, y, batch_size, epochs, **_):
         optimizers.append(model.optimizer)
         raise KeyboardInterrupt
+
     monkeypatch.setattr(fastconv.Sequential, "fit", fit)
     main(["train", "--preset", "fast", "--epochs", "3", "--batch-size", "30", "--learning-rate", "0.01"])
     schedule = optimizers[0].get_config()["learning_rate"]
@@ -119,20 +123,24 @@ def test_one_seed_gives_one_run(few_digits, capsys, tmp_path):
     assert histories[0] == histories[1] != histories[2]
 
 
-@pytest.mark.parametrize("arguments, expected", [
-    ("--preset tutorial", ("SGD", 0.01, 100, 5)),
-    ("--preset tutorial --epochs 2 --batch-size 7", ("SGD", 0.01, 7, 2)),
-    ("--preset tutorial --optimizer adam", ("Adam", 0.001, 100, 5)),  # not SGD's learning rate
-    ("--preset tutorial --learning-rate 0.5", ("SGD", 0.5, 100, 5)),
-    ("--learning-rate 0.25", ("Adam", 0.25, 32, 8)),
-    ("--optimizer sgd --learning-rate 2e-1 --epochs 3 --batch-size 10", ("SGD", 0.2, 10, 3)),
-])
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        ("--preset tutorial", ("SGD", 0.01, 100, 5)),
+        ("--preset tutorial --epochs 2 --batch-size 7", ("SGD", 0.01, 7, 2)),
+        ("--preset tutorial --optimizer adam", ("Adam", 0.001, 100, 5)),  # not SGD's learning rate
+        ("--preset tutorial --learning-rate 0.5", ("SGD", 0.5, 100, 5)),
+        ("--learning-rate 0.25", ("Adam", 0.25, 32, 8)),
+        ("--optimizer sgd --learning-rate 2e-1 --epochs 3 --batch-size 10", ("SGD", 0.2, 10, 3)),
+    ],
+)
 def test_what_is_given_overrides_the_preset(few_digits, monkeypatch, arguments, expected):
     seen = []
 
     def fit(model, x, y, batch_size, epochs, **_):
         seen.append((type(model.optimizer).__name__, model.optimizer.learning_rate, batch_size, epochs))
         raise KeyboardInterrupt
+
     monkeypatch.setattr(fastconv.Sequential, "fit", fit)
     main(["train", *arguments.split()])
     assert seen[0][0] == expected[0] and seen[0][1:] == pytest.approx(expected[1:])
@@ -172,31 +180,35 @@ def test_python_m():
 
 # How it refuses
 
-@pytest.mark.parametrize("arguments, match", [
-    ("train --epochs 0", "^fastconv train: argument --epochs: must be at least 1; got 0$"),
-    ("train --epochs 2.5", "whole number; got '2.5'"),
-    ("train --epochs", "--epochs: expected one argument"),
-    ("train --batch-size -3", "--batch-size: must be at least 1; got -3"),
-    ("train --threads 0", "--threads: must be at least 1"),
-    ("train --seed -1", "--seed: must be from 0"),
-    ("train --seed 4294967296", "--seed: must be from 0"),
-    ("train --learning-rate 0", "--learning-rate: must be a number above 0"),
-    ("train --learning-rate nan", "--learning-rate: must be a number above 0"),
-    ("train --learning-rate inf", "--learning-rate: must be a number above 0"),
-    ("train --learning-rate fast", "got 'fast'"),
-    ("train --optimizer adma", "--optimizer: .*adma.*Did you mean .Adam"),
-    ("train --preset article", "--preset: invalid choice: 'article'"),
-    ("train cifar", "invalid choice: 'cifar'"),
-    ("train --epocs=3", "unrecognized arguments: --epocs=3"),
-    ("train --save nowhere/model.safetensors", "--save: the folder 'nowhere' does not exist"),
-    ("train --save .", "--save: must name a file"),
-    ("train --save model.h5", "--save: writes safetensors"),
-    ("train --history nowhere/h.csv", "--history: the folder 'nowhere' does not exist"),
-    ("train --save a --history a", "--history: must not be the file of --save"),
-    ("trian", "invalid choice: 'trian'"),
-    ("--vresion", "unrecognized arguments"),
-    ("info --all", "unrecognized arguments: --all"),
-])
+
+@pytest.mark.parametrize(
+    "arguments, match",
+    [
+        ("train --epochs 0", "^fastconv train: argument --epochs: must be at least 1; got 0$"),
+        ("train --epochs 2.5", "whole number; got '2.5'"),
+        ("train --epochs", "--epochs: expected one argument"),
+        ("train --batch-size -3", "--batch-size: must be at least 1; got -3"),
+        ("train --threads 0", "--threads: must be at least 1"),
+        ("train --seed -1", "--seed: must be from 0"),
+        ("train --seed 4294967296", "--seed: must be from 0"),
+        ("train --learning-rate 0", "--learning-rate: must be a number above 0"),
+        ("train --learning-rate nan", "--learning-rate: must be a number above 0"),
+        ("train --learning-rate inf", "--learning-rate: must be a number above 0"),
+        ("train --learning-rate fast", "got 'fast'"),
+        ("train --optimizer adma", "--optimizer: .*adma.*Did you mean .Adam"),
+        ("train --preset article", "--preset: invalid choice: 'article'"),
+        ("train cifar", "invalid choice: 'cifar'"),
+        ("train --epocs=3", "unrecognized arguments: --epocs=3"),
+        ("train --save nowhere/model.safetensors", "--save: the folder 'nowhere' does not exist"),
+        ("train --save .", "--save: must name a file"),
+        ("train --save model.h5", "--save: writes safetensors"),
+        ("train --history nowhere/h.csv", "--history: the folder 'nowhere' does not exist"),
+        ("train --save a --history a", "--history: must not be the file of --save"),
+        ("trian", "invalid choice: 'trian'"),
+        ("--vresion", "unrecognized arguments"),
+        ("info --all", "unrecognized arguments: --all"),
+    ],
+)
 def test_bad_argument_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, arguments, match):
     monkeypatch.chdir(tmp_path)
     assert_ends(capsys, arguments, 2, match)
@@ -216,6 +228,7 @@ def test_damaged_data_is_one_line_and_code_1(capsys, no_mnist, monkeypatch, tmp_
 def test_interrupt_is_one_line_and_code_130(capsys, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
+
     monkeypatch.setattr(mnist, "load_data", interrupt)
     assert_ends(capsys, "train mnist", 130, "^fastconv: interrupted$")
 
@@ -237,6 +250,7 @@ def test_ctrl_c_in_training_keeps_what_there_is(few_digits, press_at, capsys, tm
 def test_untrained_weights_replace_no_file(few_digits, monkeypatch, capsys, tmp_path):
     def fit(*_, **__):
         raise KeyboardInterrupt
+
     path = tmp_path / "digits.safetensors"
     path.write_text("the good one")
     monkeypatch.setattr(fastconv.Sequential, "fit", fit)
@@ -285,13 +299,16 @@ def test_ctrl_c_in_training_ends_it():
 
 @pytest.mark.parametrize("module", ["numpy", "fastconv.kernels", "fastconv.kernels.conv", "fastconv.info"])
 def test_ctrl_c_while_modules_load_is_one_line(module):
-    with command("info", before=f"""
+    with command(
+        "info",
+        before=f"""
 class Press:
     def find_spec(self, name, *rest):
         if name == {module!r}:
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Press())
-""") as process:
+""",
+    ) as process:
         assert process.communicate(timeout=60) == ("", "fastconv: interrupted\n") and process.returncode == 130
 
 
@@ -332,6 +349,7 @@ def test_without_any_output_it_works():
 def test_model_that_cannot_be_written_is_one_line_and_code_1(few_digits, capsys, monkeypatch):
     def full(*_):
         raise OSError("no space left on device")
+
     monkeypatch.setattr(fastconv.Sequential, "save", full)
     assert main(["train", "--epochs", "1", "--save", "never.safetensors"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "fastconv train: no space left on device"

@@ -22,8 +22,12 @@ from fastconv.datasets import _files, mnist, mnist_mini
 
 SHAPES = {"x_train": (6, 28, 28), "y_train": (6,), "x_test": (3, 28, 28), "y_test": (3,)}
 ARRAYS = {key: np.random.default_rng(0).integers(0, 10, shape, np.uint8) for key, shape in SHAPES.items()}
-IDX_NAMES = {"x_train": "train-images-idx3-ubyte", "y_train": "train-labels-idx1-ubyte",
-             "x_test": "t10k-images-idx3-ubyte", "y_test": "t10k-labels-idx1-ubyte"}
+IDX_NAMES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
 
 
 def idx(array):
@@ -128,10 +132,11 @@ def synthetic_mnist(monkeypatch, tmp_path):
 @pytest.fixture
 def server(monkeypatch):
     with Server() as server:
-        checksums = {"mnist.npz": hashlib.sha256(NPZ).hexdigest(),
-                     **{name + ".gz": hashlib.sha256(content).hexdigest() for name, content in IDX.items()}}
-        mirrors = tuple(tuple(_files.Source(server.url(name), checksums[name]) for name in names)
-                        for names in MIRRORS)
+        checksums = {
+            "mnist.npz": hashlib.sha256(NPZ).hexdigest(),
+            **{name + ".gz": hashlib.sha256(content).hexdigest() for name, content in IDX.items()},
+        }
+        mirrors = tuple(tuple(_files.Source(server.url(name), checksums[name]) for name in names) for names in MIRRORS)
         monkeypatch.setattr(mnist, "DATASET", mnist.DATASET._replace(mirrors=mirrors))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
@@ -151,6 +156,7 @@ def data_dir(monkeypatch, tmp_path):
         for name, content in files.items():
             (root / name).write_bytes(content)
         return root
+
     return fill
 
 
@@ -160,6 +166,7 @@ def cached():
 
 
 # What ships
+
 
 def test_mnist_mini_is_complete():
     (x_train, y_train), (x_test, y_test) = mnist_mini.load_data()
@@ -177,14 +184,19 @@ def test_mnist_mini_arrays_are_the_callers_own():
 
 # FASTCONV_DATA_DIR
 
-@pytest.mark.parametrize("files", [
-    {"mnist/" + name: content for name, content in IDX_GZ.items()},
-    {"mnist/" + name: content for name, content in IDX.items()},
-    {"mnist/" + name: content for name, content in zip(IDX_GZ, IDX.values())},  # .gz that a browser unpacked
-    {"mnist.npz": NPZ},
-    {"mnist/mnist.npz": NPZ},
-    {"mnist.npz": npz(save=np.savez)},
-], ids=["gz", "plain", "misnamed", "npz", "folder npz", "uncompressed npz"])
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"mnist/" + name: content for name, content in IDX_GZ.items()},
+        {"mnist/" + name: content for name, content in IDX.items()},
+        {"mnist/" + name: content for name, content in zip(IDX_GZ, IDX.values())},  # .gz that a browser unpacked
+        {"mnist.npz": NPZ},
+        {"mnist/mnist.npz": NPZ},
+        {"mnist.npz": npz(save=np.savez)},
+    ],
+    ids=["gz", "plain", "misnamed", "npz", "folder npz", "uncompressed npz"],
+)
 def test_data_dir(data_dir, files):
     data_dir(files)
     assert_loads()
@@ -217,20 +229,23 @@ HOSTILE_HEADERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("files, named, match", [
-    (with_bad(X_NAME, IDX[X_NAME][:-1]), X_NAME, "must have 4,720 bytes"),
-    (with_bad(X_NAME, IDX[X_NAME] + b"\0"), X_NAME, "is longer"),
-    (with_bad(X_NAME, b""), X_NAME, "nothing"),
-    (with_bad(X_NAME, b"<html>Forbidden</html>"), X_NAME, "begins with 3c68746d6c"),
-    (with_bad(X_NAME, idx(ARRAYS["x_test"])), X_NAME, "IDX file of uint8"),
-    (with_bad(X_NAME, bytes(2 << 20)), X_NAME, "at most"),
-    (with_bad(X_NAME + ".gz", IDX_GZ[X_NAME + ".gz"][:-9]), X_NAME, "damaged gzip"),
-    (with_bad(X_NAME + ".gz", b"\x1f\x8b" + b"?" * 40), X_NAME, "damaged gzip"),
-    (with_bad(X_NAME + ".gz", gzip.compress(bytes(20 << 20))), X_NAME, "IDX file"),
-    (with_bad(X_NAME + ".gz", gzip.compress(IDX[X_NAME] + bytes(20 << 20))), X_NAME, "is longer"),
-    (with_bad(Y_NAME, idx(np.array([1, 10, 0], np.uint8))), Y_NAME, "labels from 0 to 9; got 10"),
-    ({"mnist/" + X_NAME: IDX[X_NAME]}, IDX_NAMES["y_train"], "only a part of mnist"),
-])
+@pytest.mark.parametrize(
+    "files, named, match",
+    [
+        (with_bad(X_NAME, IDX[X_NAME][:-1]), X_NAME, "must have 4,720 bytes"),
+        (with_bad(X_NAME, IDX[X_NAME] + b"\0"), X_NAME, "is longer"),
+        (with_bad(X_NAME, b""), X_NAME, "nothing"),
+        (with_bad(X_NAME, b"<html>Forbidden</html>"), X_NAME, "begins with 3c68746d6c"),
+        (with_bad(X_NAME, idx(ARRAYS["x_test"])), X_NAME, "IDX file of uint8"),
+        (with_bad(X_NAME, bytes(2 << 20)), X_NAME, "at most"),
+        (with_bad(X_NAME + ".gz", IDX_GZ[X_NAME + ".gz"][:-9]), X_NAME, "damaged gzip"),
+        (with_bad(X_NAME + ".gz", b"\x1f\x8b" + b"?" * 40), X_NAME, "damaged gzip"),
+        (with_bad(X_NAME + ".gz", gzip.compress(bytes(20 << 20))), X_NAME, "IDX file"),
+        (with_bad(X_NAME + ".gz", gzip.compress(IDX[X_NAME] + bytes(20 << 20))), X_NAME, "is longer"),
+        (with_bad(Y_NAME, idx(np.array([1, 10, 0], np.uint8))), Y_NAME, "labels from 0 to 9; got 10"),
+        ({"mnist/" + X_NAME: IDX[X_NAME]}, IDX_NAMES["y_train"], "only a part of mnist"),
+    ],
+)
 def test_data_dir_refuses_idx(data_dir, files, named, match):
     root = data_dir(files)
     with pytest.raises(ValueError, match=match) as caught:
@@ -238,23 +253,35 @@ def test_data_dir_refuses_idx(data_dir, files, named, match):
     assert named in str(caught.value) and str(root) in str(caught.value)
 
 
-@pytest.mark.parametrize("content, match", [
-    (NPZ[:2000], "must be an .npz file"),
-    (b"<html>", "must be an .npz file"),
-    (npz({"x_train": ARRAYS["x_train"]}), "y_train is missing"),
-    (npz({**ARRAYS, "y_test": ARRAYS["y_test"].astype(int)}), "y_test must be uint8"),
-    (npz({**ARRAYS, "x_test": ARRAYS["x_train"]}), "x_test must be uint8"),
-    (npz({**ARRAYS, "y_test": np.array([1, 2, None])}), "y_test must be uint8"),
-    (npz({**ARRAYS, "y_test": np.full(3, 77, np.uint8)}), "from 0 to 9; got 77"),
-    (zipped({"x_train.npy": bytes(20 << 20)}), "x_train is longer"),
-    (zipped({"x_train.npy": npy_header(
-        b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 28), }\n")}), "x_train must"),
-    *[(zipped({"x_train.npy": npy_header(text)}), "a header that cannot be read") for text in HOSTILE_HEADERS],
-    (zipped({"x_train.npy": npy_header(HEADER) + bytes(99)}), "must hold 4,704 bytes; it holds 99"),
-    (zipped({"x_train.npy": npy_header(HEADER) + bytes(4705)}), "must hold 4,704 bytes; it holds 4,705"),
-    (zipped({"x_train.npy": b"\x93NUMPY\x03\x00"}), "format"),
-    (zipped({"x_train.npy": b""}, zipfile.ZIP_BZIP2), "compression"),
-], ids=lambda value: value if isinstance(value, str) else "npz")
+@pytest.mark.parametrize(
+    "content, match",
+    [
+        (NPZ[:2000], "must be an .npz file"),
+        (b"<html>", "must be an .npz file"),
+        (npz({"x_train": ARRAYS["x_train"]}), "y_train is missing"),
+        (npz({**ARRAYS, "y_test": ARRAYS["y_test"].astype(int)}), "y_test must be uint8"),
+        (npz({**ARRAYS, "x_test": ARRAYS["x_train"]}), "x_test must be uint8"),
+        (npz({**ARRAYS, "y_test": np.array([1, 2, None])}), "y_test must be uint8"),
+        (npz({**ARRAYS, "y_test": np.full(3, 77, np.uint8)}), "from 0 to 9; got 77"),
+        (zipped({"x_train.npy": bytes(20 << 20)}), "x_train is longer"),
+        (
+            zipped(
+                {
+                    "x_train.npy": npy_header(
+                        b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 28), }\n"
+                    )
+                }
+            ),
+            "x_train must",
+        ),
+        *[(zipped({"x_train.npy": npy_header(text)}), "a header that cannot be read") for text in HOSTILE_HEADERS],
+        (zipped({"x_train.npy": npy_header(HEADER) + bytes(99)}), "must hold 4,704 bytes; it holds 99"),
+        (zipped({"x_train.npy": npy_header(HEADER) + bytes(4705)}), "must hold 4,704 bytes; it holds 4,705"),
+        (zipped({"x_train.npy": b"\x93NUMPY\x03\x00"}), "format"),
+        (zipped({"x_train.npy": b""}, zipfile.ZIP_BZIP2), "compression"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "npz",
+)
 def test_data_dir_refuses_npz(data_dir, content, match):
     root = data_dir({"mnist.npz": content})
     with pytest.raises(ValueError, match=match) as caught:
@@ -279,6 +306,7 @@ def test_data_dir_without_mnist_goes_on(monkeypatch, tmp_path, server):
 
 
 # The cache and the mirrors
+
 
 def test_the_real_table_is_https_with_checksums():
     for mirror in mnist.DATASET.mirrors:
@@ -311,9 +339,16 @@ def test_no_good_mirror_says_what_to_do(server, bad):
     assert cached() == []
 
 
-@pytest.mark.parametrize("bad, attempts", [
-    ("half", 3), ("500", 3), ("403", 1), ("corrupt", 1), ("oversize", 1),
-])
+@pytest.mark.parametrize(
+    "bad, attempts",
+    [
+        ("half", 3),
+        ("500", 3),
+        ("403", 1),
+        ("corrupt", 1),
+        ("oversize", 1),
+    ],
+)
 def test_only_passing_troubles_are_retried(server, bad, attempts):
     server.answers["mnist.npz"] = BAD_ANSWERS[bad]
     assert_loads()
@@ -324,6 +359,7 @@ def test_retry_succeeds(server):
     def once(handler):
         server.answers["mnist.npz"] = NPZ
         BAD_ANSWERS["half"](handler)
+
     server.answers["mnist.npz"] = once
     assert_loads()
     assert server.requests == ["mnist.npz"] * 2 and cached() == ["mnist.npz"]
@@ -376,6 +412,7 @@ def test_unwritable_cache_costs_a_warning_only(server, monkeypatch, tmp_path):
 def test_interrupt_leaves_no_partial_file(server, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
+
     monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         mnist.load_data()
@@ -390,7 +427,8 @@ def test_several_at_once(server):
 
 
 def test_import_loads_no_network_modules():
-    program = ("import sys, fastconv.datasets; "
-               "print({'urllib.request', 'http.client', 'gzip', 'tempfile'} & {*sys.modules})")
+    program = (
+        "import sys, fastconv.datasets; print({'urllib.request', 'http.client', 'gzip', 'tempfile'} & {*sys.modules})"
+    )
     answer = python("-c", program)
     assert answer.stdout.strip() == "set()"

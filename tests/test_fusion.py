@@ -92,7 +92,9 @@ def test_errors_are_those_of_the_layers():
     with pytest.raises(ValueError, match=r"Layer 'max_pooling2d\w*' \(MaxPooling2D\) cannot take the input shape"):
         model(np.zeros((2, 6, 6, 1), np.float32))
     with pytest.raises(ValueError, match="Conv2D expects"):
-        models.Sequential([layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D()])(np.zeros((2, 6, 6), np.float32))
+        models.Sequential([layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D()])(
+            np.zeros((2, 6, 6), np.float32)
+        )
 
 
 def norm(x, state, training=True):
@@ -114,7 +116,10 @@ GRAPHS = {  # name: (function of x, z and two sets of a batch normalization's we
     "two norms meet": (lambda x, z, a, b: ops.relu(norm(x, a) + norm(z, b)), ["BatchNorm", "BatchNormAct"]),
     "add, relu": (lambda x, z, a, b: ops.relu(x * 2.0 + z), ["Multiply", "AddRelu"]),
     "a sum that broadcasts": (lambda x, z, a, b: ops.relu(norm(x, a) + z[:1]), ["BatchNorm", "GetItem", "Add", "Relu"]),
-    "a map that is read twice": (lambda x, z, a, b: norm(x, a) * ops.relu(norm(x, a)), ["BatchNorm", "BatchNormAct", "Multiply"]),
+    "a map that is read twice": (
+        lambda x, z, a, b: norm(x, a) * ops.relu(norm(x, a)),
+        ["BatchNorm", "BatchNormAct", "Multiply"],
+    ),
     "a sum with itself": (lambda x, z, a, b: (lambda y: ops.relu(y + y))(norm(x, a)), ["BatchNorm", "AddRelu"]),
 }
 
@@ -123,7 +128,9 @@ GRAPHS = {  # name: (function of x, z and two sets of a batch normalization's we
 def test_patterns_of_ops(name, monkeypatch):
     function, expected = GRAPHS[name]
     x, z = (tensor.Parameter(normal((4, 5, 6, 8), np.float64, i)) for i in range(2))
-    states = [[tensor.Parameter(np.abs(normal((8,), np.float64, i)) + 0.5, trainable=i < 2) for i in range(4)] for _ in "ab"]
+    states = [
+        [tensor.Parameter(np.abs(normal((8,), np.float64, i)) + 0.5, trainable=i < 2) for i in range(4)] for _ in "ab"
+    ]
     weights = [x, z, *[w for state in states for w in state[:2]]]
     fixed = [w for state in states for w in state[2:]]
     before = [w.numpy() for w in fixed]
@@ -157,7 +164,10 @@ def test_patterns_of_ops(name, monkeypatch):
 @pytest.mark.parametrize("relu", [True, False])
 def test_a_norm_that_nobody_trains_is_folded_into_the_convolution(rank, bias, relu):
     x = normal((2, *(9, 8, 7)[:rank], 16), np.float32, 1)
-    kernel, offset = tensor.Parameter(normal((*(3,) * rank, 16, 24), np.float32, 2)), tensor.Parameter(normal((24,), np.float32, 3))
+    kernel, offset = (
+        tensor.Parameter(normal((*(3,) * rank, 16, 24), np.float32, 2)),
+        tensor.Parameter(normal((24,), np.float32, 3)),
+    )
     state = [tensor.Parameter(np.abs(normal((24,), np.float32, i)) + 0.5) for i in range(4)]
 
     def function(inputs):
@@ -178,7 +188,10 @@ def test_a_norm_that_nobody_trains_is_folded_into_the_convolution(rank, bias, re
 
 
 def test_a_norm_is_folded_into_a_depthwise_convolution():
-    x, state = normal((2, 9, 8, 6), np.float32, 1), [tensor.Parameter(np.abs(normal((12,), np.float32, i)) + 0.5) for i in range(4)]
+    x, state = (
+        normal((2, 9, 8, 6), np.float32, 1),
+        [tensor.Parameter(np.abs(normal((12,), np.float32, i)) + 0.5) for i in range(4)],
+    )
     kernel = tensor.Parameter(normal((3, 3, 6, 2), np.float32, 2))
 
     def function(inputs):

@@ -64,7 +64,9 @@ def test_a_shared_layer_has_one_set_of_weights():
     np.testing.assert_allclose(Model(start, inner).predict(X), once + twice, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["deepcopy", "pickle"]
+)
 def test_copies_compute_the_same_from_weights_of_their_own(again):
     start, _, out = drawn()
     model = Model(start, out)

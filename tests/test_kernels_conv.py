@@ -122,7 +122,11 @@ SPECIAL = {
     "different strides an axis": ((1, 9, 10, 11, 2), (2, 3, 1, 2, 3), {"strides": (1, 2, 3), "padding": "same"}),
     "many samples of few pixels": ((70, 3, 3, 5), (3, 3, 5, 9), {}),
     "a first layer, 3D, padded": ((2, 6, 7, 13, 1), (3, 3, 3, 1, 20), {"padding": "same"}),
-    "a first layer, 3D, two channels, strided": ((2, 7, 8, 9, 2), (2, 3, 3, 2, 17), {"padding": 1, "strides": (1, 2, 2)}),
+    "a first layer, 3D, two channels, strided": (
+        (2, 7, 8, 9, 2),
+        (2, 3, 3, 2, 17),
+        {"padding": 1, "strides": (1, 2, 2)},
+    ),
     "a first layer, 1D, odd run": ((3, 403, 1), (7, 1, 34), {}),
     "a first layer, 1D, one sample": ((1, 900, 2), (9, 2, 18), {"padding": "same"}),
     "a first layer, dilated": ((2, 15, 17, 3), (3, 3, 3, 18), {"dilation_rate": (2, 3), "padding": 4}),
@@ -138,7 +142,11 @@ SPECIAL = {
     "small images, strided past the kernel": ((8, 7, 7, 17), (2, 2, 17, 16), {"padding": 3, "strides": 3}),
     "small images, dilated": ((6, 7, 6, 16), (3, 3, 16, 19), {"padding": 3, "dilation_rate": 3}),
     "small images, 1D": ((14, 7, 40), (5, 40, 16), {"padding": "same"}),
-    "windows far past the input": ((2, 9, 5, 3), (3, 2, 3, 4), {"dilation_rate": (200, 1), "padding": ((200, 400), (0, 1))}),
+    "windows far past the input": (
+        (2, 9, 5, 3),
+        (3, 2, 3, 4),
+        {"dilation_rate": (200, 1), "padding": ((200, 400), (0, 1))},
+    ),
     "a long reduction": ((2, 6, 6, 130), (3, 3, 130, 70), {"padding": "same"}),
 }
 
@@ -296,9 +304,13 @@ def test_sizes_that_overflow_are_an_error():
     x, kernel = np.zeros((1, 2, 2, 2, 4), "f4"), np.zeros((1, 1, 1, 4, 6), "f4")
     with pytest.raises(ValueError, match="too large"):
         kernels.conv_forward(x, kernel, padding=2**30 - 1)
-    with pytest.raises(ValueError, match=r"padding=\(\(.* adds 4294967294 cells to spatial axis 0; .* Use less padding"):
+    with pytest.raises(
+        ValueError, match=r"padding=\(\(.* adds 4294967294 cells to spatial axis 0; .* Use less padding"
+    ):
         kernels.conv_forward(x, kernel, padding=2**31 - 1)
-    with pytest.raises(ValueError, match="padding='same' adds 4294967294 .* dilated to 4294967295.* smaller dilation_rate"):
+    with pytest.raises(
+        ValueError, match="padding='same' adds 4294967294 .* dilated to 4294967295.* smaller dilation_rate"
+    ):
         kernels.conv_forward(x[..., 0, :, :], np.zeros((3, 3, 4, 6), "f4"), padding="same", dilation_rate=2**31 - 1)
     with pytest.raises(ValueError, match="strides must be between 1 and 2147483647"):
         kernels.conv_forward(x, kernel, strides=2**70)

@@ -124,7 +124,9 @@ def test_nan_wins_its_window_and_the_first_stays(isa):
     assert np.isnan(kernels.conv_pool_backward_kernel(dy, index, x, (1, 1, 1, 9), 2, algorithm="sparse")).all()
 
 
-@pytest.mark.parametrize("shape", [((5, 28, 28, 1), (5, 5, 1, 32)), ((5, 12, 12, 32), (5, 5, 32, 64)), ((1, 40, 41, 16), (3, 3, 16, 8))])
+@pytest.mark.parametrize(
+    "shape", [((5, 28, 28, 1), (5, 5, 1, 32)), ((5, 12, 12, 32), (5, 5, 32, 64)), ((1, 40, 41, 16), (3, 3, 16, 8))]
+)
 def test_bits_do_not_depend_on_the_threads(shape, restore_threads):
     kernels.set_precision("fast")
     x, kernel = normal(shape[0], np.float32, 1), normal(shape[1], np.float32, 2)
@@ -155,4 +157,6 @@ def test_bad_arguments_are_named():
         kernels.conv_pool_backward_input(y[:1], index, kernel, x.shape, 2)
     wild = np.full_like(index, 255)  # of no window: wrong results, but no stray memory
     kernels.conv_pool_backward_kernel(y, wild, x, kernel.shape, 2, algorithm="sparse")
-    kernels.conv_pool_backward_input(np.repeat(y, 2, 0), np.repeat(wild, 2, 0), kernel, (4, 9, 9, 3), 2, algorithm="sparse")
+    kernels.conv_pool_backward_input(
+        np.repeat(y, 2, 0), np.repeat(wild, 2, 0), kernel, (4, 9, 9, 3), 2, algorithm="sparse"
+    )

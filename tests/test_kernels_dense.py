@@ -147,14 +147,25 @@ def test_sums_of_nothing_are_zero_or_the_bias():
     none, bias = np.zeros((2, 0), "f4"), np.arange(3, dtype="f4")
     assert kernels.dense_forward(none, np.zeros((0, 3), "f4"), bias).tolist() == [[0, 1, 2]] * 2
     assert kernels.dense_backward_input(none, np.zeros((4, 0), "f4")).tolist() == [[0] * 4] * 2
-    assert kernels.dense_backward_kernel(none.T, none.T).shape == (2, 2) and not kernels.dense_backward_kernel(none.T, none.T).any()
+    assert (
+        kernels.dense_backward_kernel(none.T, none.T).shape == (2, 2)
+        and not kernels.dense_backward_kernel(none.T, none.T).any()
+    )
     assert kernels.matmul_forward(none[None], np.zeros((1, 0, 3), "f4")).tolist() == [[[0] * 3] * 2]
 
 
 F = np.ones
 BAD = {
-    "channels": (lambda: kernels.dense_forward(F((2, 3)), F((4, 5))), ValueError, "x's last axis must be the kernel's first"),
-    "bias": (lambda: kernels.dense_forward(F((2, 3)), F((3, 5)), F(4)), ValueError, "bias must have one entry a filter"),
+    "channels": (
+        lambda: kernels.dense_forward(F((2, 3)), F((4, 5))),
+        ValueError,
+        "x's last axis must be the kernel's first",
+    ),
+    "bias": (
+        lambda: kernels.dense_forward(F((2, 3)), F((3, 5)), F(4)),
+        ValueError,
+        "bias must have one entry a filter",
+    ),
     "filters": (lambda: kernels.dense_backward_input(F((2, 3)), F((4, 5))), ValueError, "last axes must be equal"),
     "leading": (lambda: kernels.dense_backward_kernel(F((2, 3)), F((3, 3))), ValueError, "x's leading axes"),
     "rank": (lambda: kernels.dense_forward(F((2, 3)), F(3)), ValueError, "kernel must have 2 dimensions"),

@@ -31,7 +31,9 @@ def test_any_pooling_is_its_twins_or_refused(seed):
 
 
 def test_a_file_with_absurd_strides_loads_and_predicts(tmp_path):
-    layer = layers.Conv2D(4, 1, strides=FAR, padding=((0, FAR), (0, FAR)), input_shape=(1, 1, 1), bias_initializer="ones")
+    layer = layers.Conv2D(
+        4, 1, strides=FAR, padding=((0, FAR), (0, FAR)), input_shape=(1, 1, 1), bias_initializer="ones"
+    )
     model = models.Sequential([layer])
     model.save(tmp_path / "model.fastconv")
     y = models.load_model(tmp_path / "model.fastconv").predict(np.full((3, 1, 1, 1), 2, "f4"), verbose=0)
@@ -53,7 +55,9 @@ def test_training_with_absurd_dilation_moves_the_taps_that_read():
 @pytest.mark.parametrize("dilation", [2**29, FAR])
 def test_sparse_gradients_with_absurd_dilation(dilation):
     kernel = (2, 2, 3, 2, 8) if dilation == FAR else (3, 3, 3, 2, 8)
-    assert try_conv((4, 4, 4, 6, 2), kernel, {"dilation_rate": (dilation, dilation, 1), "padding": "same"}, "f4") == "ran"
+    assert (
+        try_conv((4, 4, 4, 6, 2), kernel, {"dilation_rate": (dilation, dilation, 1), "padding": "same"}, "f4") == "ran"
+    )
 
 
 @pytest.mark.parametrize("algorithm, groups, dilation", [("direct", 1, 2**32 - 4), ("grouped", 8, 2**58 - 4)])

@@ -63,7 +63,9 @@ def test_functions_are_accurate_to_the_last_places(name, dtype, isa):
     ]).astype(dtype)  # fmt: skip
     x = x[x > 0] if name in POSITIVE else -np.abs(x[np.abs(x) < 80]) if name == "elu" else x
     with np.errstate(over="ignore", under="ignore"):
-        wide = exact(x if name == "erf" and dtype == np.float64 else x.astype(np.longdouble if name != "erf" else float))
+        wide = exact(
+            x if name == "erf" and dtype == np.float64 else x.astype(np.longdouble if name != "erf" else float)
+        )
     units = np.abs(kernels.map_forward(name, x, *([1.0] if name == "elu" else [])) - wide)
     least = np.finfo(dtype).tiny
     assert (units / np.spacing(np.maximum(np.abs(wide), least).astype(dtype))).max() <= most

@@ -61,7 +61,9 @@ def test_pad(pads, dtype, isa):
 
 def test_long_rows_are_cut():
     x = integers((100_001,), "f4")
-    np.testing.assert_array_equal(kernels.pad_forward(x, [(40_000, 3)], 2.0), reference.pad_forward(x, [(40_000, 3)], 2.0))
+    np.testing.assert_array_equal(
+        kernels.pad_forward(x, [(40_000, 3)], 2.0), reference.pad_forward(x, [(40_000, 3)], 2.0)
+    )
     np.testing.assert_array_equal(kernels.get_item_backward(x, slice(1, None, 3), (300_004,))[1::3], x)
     np.testing.assert_array_equal(kernels.flip(x, [0]), x[::-1])
 

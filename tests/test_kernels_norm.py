@@ -113,6 +113,7 @@ def test_only_what_is_needed(needs):
 
 # ------------------------------------------------------------------------------------------------- hard statistics
 
+
 @pytest.mark.parametrize("channels", [1, 3, 64, 300])
 def test_a_mean_far_above_the_deviation(channels, isa):
     """Mean 1e4, deviation 1, in float32: as close to the twin in float64 as without the mean."""
@@ -178,6 +179,7 @@ def test_relu_passes_the_gradient_as_relu_does(isa):
 
 
 # --------------------------------------------------------------------------------------- threads, size, plans, errors
+
 
 def everything(x, dy, gamma, beta, groups):
     """The results of all kernels on this data."""

@@ -76,7 +76,9 @@ def test_ties_nan_and_infinities_as_the_twin(pool, strides, channels, isa):
     x = np.random.default_rng(0).choice(values, (3, 12, 13, channels))
     for padding in ("valid", "same"):
         options = {"strides": strides, "padding": padding}
-        for ours, twin in zip(kernels.max_pool_forward(x, pool, **options), reference.max_pool_forward(x, pool, **options)):
+        for ours, twin in zip(
+            kernels.max_pool_forward(x, pool, **options), reference.max_pool_forward(x, pool, **options)
+        ):
             np.testing.assert_array_equal(ours, twin)
 
 
@@ -99,7 +101,10 @@ def test_windows_of_more_than_256_taps(isa):
 
 
 BINS = covering(
-    rank=(1, 2, 3), first=(1, 2, 5, 7, 12), second=(1, 3, 4, 10), channels=(1, 7, 16, 33, 70),
+    rank=(1, 2, 3),
+    first=(1, 2, 5, 7, 12),
+    second=(1, 3, 4, 10),
+    channels=(1, 7, 16, 33, 70),
     dtype=(np.float32, np.float64),
 )
 

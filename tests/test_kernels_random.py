@@ -117,7 +117,9 @@ def test_dropout_agrees_with_its_twin(noise_shape, dtype, isa):
         y, mask = kernels.dropout_forward(x, rate, ours, noise_shape)
         expected, shares = reference.dropout_forward(x, rate, twin, noise_shape)
         np.testing.assert_array_equal(y, expected)
-        np.testing.assert_array_equal(kernels.dropout_backward(dy, mask, rate), reference.dropout_backward(dy, shares, rate))
+        np.testing.assert_array_equal(
+            kernels.dropout_backward(dy, mask, rate), reference.dropout_backward(dy, shares, rate)
+        )
         assert ours.tolist() == twin.tolist()
 
 
@@ -135,7 +137,11 @@ def test_dropout_keeps_its_share_and_drops_nan_and_inf(dtype, isa):
     "call, error, message",
     [
         (lambda: kernels.random_uniform((2,), "int32", key()), TypeError, "float32 or float64; got int32"),
-        (lambda: kernels.random_uniform((2,), "float32", key().astype("i8")), TypeError, "key must be an array of four"),
+        (
+            lambda: kernels.random_uniform((2,), "float32", key().astype("i8")),
+            TypeError,
+            "key must be an array of four",
+        ),
         (lambda: kernels.random_uniform((2,), "float32", key()[:3]), TypeError, "key must be an array of four"),
         (lambda: kernels.random_uniform((2,), "float32", key(), 1.0, 0.0), ValueError, "low the smaller one"),
         (lambda: kernels.random_uniform((2,), "float32", key(), 0.0, np.inf), ValueError, "finite"),

@@ -92,7 +92,9 @@ def test_exp_is_within_two_units_in_the_last_place(dtype, least, most, isa):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_exp_of_special_values(dtype, isa):
-    y = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4, 720, -760, np.finfo(dtype).max, np.finfo(dtype).min], dtype)
+    y = np.array(
+        [0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4, 720, -760, np.finfo(dtype).max, np.finfo(dtype).min], dtype
+    )
     expected = [1, 1, np.inf, 0, np.nan, np.inf, 0, np.inf, 0, np.inf, 0]
     np.testing.assert_array_equal(exp_of(y), np.array(expected, dtype))
     y = np.linspace(-104, -87, 1000) if dtype == np.float32 else np.linspace(-745, -708, 1000)

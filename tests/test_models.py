@@ -44,7 +44,9 @@ def test_the_tutorials_model_and_its_summary(capsys):
     model.get_layer("conv").trainable = False
     assert model.summary() is None
     assert repr(model) == "<Sequential 'tutorial': 6 layers, (None, 28, 28, 1) -> (None, 10)>"
-    assert capsys.readouterr().out == """\
+    assert (
+        capsys.readouterr().out
+        == """\
 Model: "tutorial"
 --------------------------------------------------
 Layer (type)           Output Shape        Param #
@@ -60,6 +62,7 @@ Total params: 62,346 (243.54 KB)
 Trainable params: 61,514 (240.29 KB)
 Non-trainable params: 832 (3.25 KB)
 """
+    )
 
 
 def test_summary_of_an_unbuilt_model():

@@ -111,7 +111,9 @@ ROWS = [
     Row("leaky_relu", ops.leaky_relu, lambda x: np.where(x > 0, x, 0.2 * x), ((3, 4),)),
     Row("leaky_relu_down", lambda x: ops.leaky_relu(x, -0.5), lambda x: np.where(x > 0, x, -0.5 * x), ((3, 4),)),
     Row("elu_down", lambda x: ops.elu(x, -0.5), lambda x: np.where(x > 0, x, -0.5 * np.expm1(x)), ((3, 4),)),
-    Row("selu", ops.selu, lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)), ((3, 4),)),
+    Row(
+        "selu", ops.selu, lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)), ((3, 4),)
+    ),
     Row("softplus", ops.softplus, lambda x: np.log1p(np.exp(x)), ((3, 4),)),
     Row("softsign", ops.softsign, lambda x: x / (1 + np.abs(x)), ((3, 4),)),
     Row("silu", ops.swish, lambda x: x * np_sigmoid(x), ((3, 4),)),
@@ -140,8 +142,9 @@ ROWS = [
     Row("celu", lambda x: ops.celu(x, 0.7), lambda x: np.where(x > 0, x, 0.7 * np.expm1(x / 0.7)), ((3, 4),)),
     Row("glu", ops.glu, lambda x: x[..., :2] / (1 + np.exp(-x[..., 2:])), ((3, 4),)),
     Row("glu_axis", lambda x: ops.glu(x, 1), lambda x: x[:, :1] / (1 + np.exp(-x[:, 1:])), ((3, 2, 4),)),
-    Row("sparse_plus", ops.sparse_plus,
-        lambda x: np.where(x <= -1, 0, np.where(x >= 1, x, (x + 1) ** 2 / 4)), ((3, 4),)),
+    Row(
+        "sparse_plus", ops.sparse_plus, lambda x: np.where(x <= -1, 0, np.where(x >= 1, x, (x + 1) ** 2 / 4)), ((3, 4),)
+    ),
     Row("sparse_sigmoid", ops.sparse_sigmoid, lambda x: np.clip((x + 1) / 2, 0, 1), ((3, 4),)),
     Row("sparsemax", lambda x: ops.sparsemax(x * 0.2), lambda x: np_sparsemax(x * 0.2), ((5, 4),)),
     Row("sparsemax_axis", lambda x: ops.sparsemax(x * 0.1, 1), lambda x: np_sparsemax(x * 0.1, 1), ((2, 5, 3),)),
@@ -175,29 +178,74 @@ ROWS = [
     Row("dense_no_bias", ops.dense, np.matmul, ((3, 4), (4, 5))),
     Row("batch_norm", batch_norm, lambda x, g, b: np_norm(x, (0, 1), g, b), ((4, 2, 3), (3,), (3,))),
     Row("batch_norm_plain", batch_norm, lambda x: np_norm(x, 0), ((5, 3),)),
-    Row("batch_norm_inference", lambda *a: batch_norm(*a, training=False),
-        lambda x, g, b: np_norm(x, 0, g, b, mean=0.5, variance=0.5), ((2, 3), (3,), (3,))),
-    Row("batch_normalization", lambda x, m, v, b, g: ops.batch_normalization(x, m, v, -1, b, g),
-        lambda x, m, v, b, g: np_norm(x, 0, g, b, mean=m, variance=v), ((2, 2, 3),) + ((3,),) * 4, positive=True),
-    Row("batch_normalization_axis", lambda x, m, v: ops.batch_normalization(x, m, v, 1, epsilon=0.1),
+    Row(
+        "batch_norm_inference",
+        lambda *a: batch_norm(*a, training=False),
+        lambda x, g, b: np_norm(x, 0, g, b, mean=0.5, variance=0.5),
+        ((2, 3), (3,), (3,)),
+    ),
+    Row(
+        "batch_normalization",
+        lambda x, m, v, b, g: ops.batch_normalization(x, m, v, -1, b, g),
+        lambda x, m, v, b, g: np_norm(x, 0, g, b, mean=m, variance=v),
+        ((2, 2, 3),) + ((3,),) * 4,
+        positive=True,
+    ),
+    Row(
+        "batch_normalization_axis",
+        lambda x, m, v: ops.batch_normalization(x, m, v, 1, epsilon=0.1),
         lambda x, m, v: np_norm(x, 0, epsilon=0.1, mean=m[:, None], variance=v[:, None]),
-        ((2, 3, 4), (3,), (3,)), positive=True),
-    Row("group_norm", lambda x, g, b: ops.group_norm(x, g, b, 2, 1e-3),
-        lambda x, g, b: np_groups(x, g, b, 2), ((3, 2, 2, 6), (6,), (6,))),
-    Row("layer_norm", lambda x, g, b: ops.layer_norm(x, g, b, 1e-3), lambda x, g, b: np_norm(x, -1, g, b),
-        ((2, 3, 5), (5,), (5,))),
-    Row("layer_norm_axes", lambda x, g: ops.layer_norm(x, g, None, 1e-3, 2), lambda x, g: np_norm(x, (1, 2), g),
-        ((2, 3, 5), (3, 5))),
-    Row("layer_normalization", lambda x, g, b: ops.layer_normalization(x, g, b),
-        lambda x, g, b: np_norm(x, -1, g, b, 1e-7), ((3, 4), (4,), (4,))),
-    Row("layer_normalization_axes", lambda x, g, b: ops.layer_normalization(x, g, b, (2, 0), 0.1),
-        lambda x, g, b: np_norm(x, (0, 2), g[:, None], b[:, None], 0.1), ((3, 2, 4), (3, 4), (3, 4))),
-    Row("layer_normalization_broadcast", lambda x, g, b: ops.layer_normalization(x, g, b, 0),
-        lambda x, g, b: np_norm(x, 0, g, b[:, None], 1e-7), ((3, 4), (1, 4), (3,))),
-    Row("rms_normalization", lambda x, s: ops.rms_normalization(x, s, (1, 2)), lambda x, s: np_rms(x, (1, 2), s),
-        ((3, 2, 4), (2, 4))),
-    Row("rms_normalization_axis", lambda x, s: ops.rms_normalization(x, s, 0, 0.1),
-        lambda x, s: np_rms(x, 0, s, 0.1), ((3, 4), (4,))),
+        ((2, 3, 4), (3,), (3,)),
+        positive=True,
+    ),
+    Row(
+        "group_norm",
+        lambda x, g, b: ops.group_norm(x, g, b, 2, 1e-3),
+        lambda x, g, b: np_groups(x, g, b, 2),
+        ((3, 2, 2, 6), (6,), (6,)),
+    ),
+    Row(
+        "layer_norm",
+        lambda x, g, b: ops.layer_norm(x, g, b, 1e-3),
+        lambda x, g, b: np_norm(x, -1, g, b),
+        ((2, 3, 5), (5,), (5,)),
+    ),
+    Row(
+        "layer_norm_axes",
+        lambda x, g: ops.layer_norm(x, g, None, 1e-3, 2),
+        lambda x, g: np_norm(x, (1, 2), g),
+        ((2, 3, 5), (3, 5)),
+    ),
+    Row(
+        "layer_normalization",
+        lambda x, g, b: ops.layer_normalization(x, g, b),
+        lambda x, g, b: np_norm(x, -1, g, b, 1e-7),
+        ((3, 4), (4,), (4,)),
+    ),
+    Row(
+        "layer_normalization_axes",
+        lambda x, g, b: ops.layer_normalization(x, g, b, (2, 0), 0.1),
+        lambda x, g, b: np_norm(x, (0, 2), g[:, None], b[:, None], 0.1),
+        ((3, 2, 4), (3, 4), (3, 4)),
+    ),
+    Row(
+        "layer_normalization_broadcast",
+        lambda x, g, b: ops.layer_normalization(x, g, b, 0),
+        lambda x, g, b: np_norm(x, 0, g, b[:, None], 1e-7),
+        ((3, 4), (1, 4), (3,)),
+    ),
+    Row(
+        "rms_normalization",
+        lambda x, s: ops.rms_normalization(x, s, (1, 2)),
+        lambda x, s: np_rms(x, (1, 2), s),
+        ((3, 2, 4), (2, 4)),
+    ),
+    Row(
+        "rms_normalization_axis",
+        lambda x, s: ops.rms_normalization(x, s, 0, 0.1),
+        lambda x, s: np_rms(x, 0, s, 0.1),
+        ((3, 4), (4,)),
+    ),
     Row("rms_normalization_scalar", ops.rms_normalization, lambda x: np_rms(x[None]), ((),)),
     Row("normalize", ops.normalize, lambda x: x / np_length(x, 2), ((3, 4),)),
     Row("normalize_1", lambda x: ops.normalize(x, 0, 1), lambda x: x / np_length(x, 1, 0), ((3, 4),)),
@@ -224,7 +272,15 @@ def test_gradient(row):
 # Elementwise, activations and reductions, but for those that transpose.
 FIRST, LAST = (next(i for i, row in enumerate(ROWS) if row.name == name) for name in ("add", "min_keepdims"))
 FAMILIES = [row for row in ROWS[FIRST : LAST + 1] if "softmax_axis" not in row.name]
-EAGER = {"power", "power_number", "number_power", "threshold", "hard_shrink", "sparsemax", "sparsemax_axis"}  # NumPy computes
+EAGER = {
+    "power",
+    "power_number",
+    "number_power",
+    "threshold",
+    "hard_shrink",
+    "sparsemax",
+    "sparsemax_axis",
+}  # NumPy computes
 
 
 @pytest.mark.parametrize("row", FAMILIES, ids=lambda row: row.name)
@@ -287,6 +343,7 @@ def test_big_results_equal_numpy():
 
 # ------------------------------------------------------------------------------------------- slopes at special points
 
+
 @pytest.mark.parametrize("op", [ops.maximum, ops.minimum])
 def test_ties_share_the_gradient(op):
     a, b = Tensor([1.0, 2.0], True), Tensor([1.0, 2.0], True)
@@ -315,6 +372,7 @@ def test_extreme_inputs_do_not_overflow(op):
 
 
 # ------------------------------------------------------------------------------------------------- dtypes and arguments
+
 
 def test_numbers_and_lists_are_weak():
     for dtype in DTYPES:
@@ -390,6 +448,7 @@ def test_convert_to_tensor_keeps_tensors():
 
 
 # ---------------------------------------------------------------------------------------------------------- dropout
+
 
 def test_dropout_scales_what_it_keeps():
     x = Tensor(np.ones((100, 100), "float32"), True)

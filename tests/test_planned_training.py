@@ -236,7 +236,9 @@ def own_stack(layer):
 @pytest.mark.parametrize("make", [
     Own, lambda: layers.ReLU(max_value=1.0), lambda: layers.Activation("sigmoid"), lambda: layers.Softmax(axis=1),
 ], ids=["own", "bounded", "sigmoid", "softmax over rows"])  # fmt: skip
-@pytest.mark.parametrize("loss", ["categorical_crossentropy", "mse", lambda y, output: ops.mean(ops.square(output - y))])
+@pytest.mark.parametrize(
+    "loss", ["categorical_crossentropy", "mse", lambda y, output: ops.mean(ops.square(output - y))]
+)
 def test_any_layer_and_loss_of_ops_is_planned(make, loss):
     models = pair(lambda: own_stack(make())(), (6, 6, 2), loss=loss)
     check(models, [batch((6, 6, 2), 3, 4, i)[:2] for i in range(4)])
@@ -290,7 +292,7 @@ def test_results_stay_what_they_were():
 def test_nan_is_reported_and_reaches_the_weights():
     models = tutorial()
     check(models, digits([5] * 3))
-    (x, y), = digits([5], seed=9)
+    ((x, y),) = digits([5], seed=9)
     x[0, 3, 3] = np.nan
     for model in models:
         with pytest.warns(UserWarning, match="not finite because x holds NaN"):

@@ -56,7 +56,9 @@ def check(model, x, planned=True):
 
 
 def plans(model):
-    return [entry for entry in model._planner.entries.values() if entry.recording is not None and entry.program is not None]
+    return [
+        entry for entry in model._planner.entries.values() if entry.recording is not None and entry.program is not None
+    ]
 
 
 @pytest.mark.parametrize("name", STACKS)

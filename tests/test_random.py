@@ -19,7 +19,9 @@ DRAWS = [
     lambda seed: random.categorical(np.zeros((50, 1000)), 1, seed=seed),
     lambda seed: random.dropout(np.ones(200), 0.5, seed=seed),
 ]
-each_draw = pytest.mark.parametrize("draw", DRAWS, ids="uniform normal truncated randint shuffle categorical dropout".split())
+each_draw = pytest.mark.parametrize(
+    "draw", DRAWS, ids="uniform normal truncated randint shuffle categorical dropout".split()
+)
 
 
 def differ(one, other):

@@ -72,7 +72,10 @@ def test_what_a_file_holds(path):
     slots = {f"optimizer.{slot}/{name}" for slot in ("momentum", "velocity") for name in weights}
     assert names == weights | slots
     assert facts["format"] == "fastconv" and facts["format_version"] == "1"
-    assert [layer["class_name"] for layer in json.loads(facts["model"])["config"]["layers"]][:2] == ["InputLayer", "Conv2D"]
+    assert [layer["class_name"] for layer in json.loads(facts["model"])["config"]["layers"]][:2] == [
+        "InputLayer",
+        "Conv2D",
+    ]
 
 
 def test_a_file_loads_in_another_process(path):
@@ -127,6 +130,7 @@ def test_functions_of_ones_own(path):
 
 # Weights
 
+
 def test_weights_go_by_name_whatever_was_made_before(path):
     model = trained()
     model.save_weights(path)
@@ -169,6 +173,7 @@ def test_weights_that_do_not_fit_change_nothing(path, other, message):
 
 
 # Damage
+
 
 def test_every_damaged_byte_is_found(path):
     trained().save(path)
@@ -273,6 +278,7 @@ def test_damaged_headers_are_refused(path, name):
 
 # Memory and time
 
+
 def peak_of(function, *arguments):
     """The most memory that the call took, in bytes, and what it returned or raised."""
     tracemalloc.start()
@@ -320,6 +326,7 @@ def test_loading_takes_time_for_each_layer_but_not_for_each_two(path, monkeypatc
 
 
 # Names and settings that a file may hold
+
 
 def test_names_that_look_like_others(path):
     model = Sequential([
@@ -384,6 +391,7 @@ def test_iterations_are_counted(path, iterations):
 
 
 # Paths
+
 
 @pytest.mark.parametrize("name", ["pipe", "/dev/null"])
 def test_what_is_no_file_is_not_waited_for(path, name):

@@ -94,7 +94,11 @@ class Broken(schedules.LearningRateSchedule):
 
 
 ERRORS = [
-    (lambda: schedules.ExponentialDecay(-1, 10, 0.5), ValueError, "initial_learning_rate must be finite and at least 0"),
+    (
+        lambda: schedules.ExponentialDecay(-1, 10, 0.5),
+        ValueError,
+        "initial_learning_rate must be finite and at least 0",
+    ),
     (lambda: schedules.ExponentialDecay(1, 0, 0.5), ValueError, "decay_steps must be a whole number of at least 1"),
     (lambda: schedules.ExponentialDecay(1, 2.5, 0.5), ValueError, "decay_steps must be a whole number"),
     (lambda: schedules.ExponentialDecay(1, 10, 0.5, decay=3), TypeError, "has no argument 'decay'"),

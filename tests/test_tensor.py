@@ -19,6 +19,7 @@ def leaf(*numbers):
 
 # --------------------------------------------------------------------------------------------------- making a Tensor
 
+
 def test_arrays_keep_dtype_and_memory():
     for dtype in ("float32", "float64"):
         array = np.ones(3, dtype)
@@ -81,6 +82,7 @@ def test_numpy_functions_do_not_swallow_tensors():
 
 
 # ------------------------------------------------------------------------------------------------------- the tape
+
 
 def test_grad_accumulates_until_reset():
     t = leaf()
@@ -203,6 +205,7 @@ def test_no_grad_is_a_context_and_a_decorator_and_per_thread():
 
 # ---------------------------------------------------------------------------------------------------------- aliasing
 
+
 def shares(a, b):
     return np.shares_memory(a, b)
 
@@ -298,6 +301,7 @@ def test_big_fresh_gradients_are_not_copied(monkeypatch):
 
 
 # --------------------------------------------------------------------------------------------------------- Parameter
+
 
 def test_parameter_owns_its_memory():
     array = np.asfortranarray(np.ones((2, 3)))

@@ -46,7 +46,9 @@ def test_a_bound_main_thread_does_not_hide_the_other_processors(setting):
 
 
 def test_threads_that_are_bound_to_one_processor_are_one():
-    result = run("import fastconv; print(fastconv.get_num_threads())", GOMP_CPU_AFFINITY=str(min(os.sched_getaffinity(0))))
+    result = run(
+        "import fastconv; print(fastconv.get_num_threads())", GOMP_CPU_AFFINITY=str(min(os.sched_getaffinity(0)))
+    )
     assert result.stdout.strip() == "1"
 
 
@@ -67,7 +69,11 @@ NESTED = "4:cpu,cpuacct:/user/job\n0::/slice/job\n"
         (NESTED, {"slice/job/cpu.max": "max 100000", "slice/cpu.max": "250000 100000", "cpu.max": "max"}, 3),
         (NESTED, {"unified/slice/job/cpu.max": "90000 100000"}, 1),
         (NESTED, {"cpu.max": "400000 100000"}, 4),  # in a container: the path is the host's
-        (NESTED, {"cpu,cpuacct/user/job/cpu.cfs_quota_us": "350000", "cpu,cpuacct/user/job/cpu.cfs_period_us": "100000"}, 4),
+        (
+            NESTED,
+            {"cpu,cpuacct/user/job/cpu.cfs_quota_us": "350000", "cpu,cpuacct/user/job/cpu.cfs_period_us": "100000"},
+            4,
+        ),
         (NESTED, {"cpu/user/cpu.cfs_quota_us": "100000", "cpu/user/cpu.cfs_period_us": "100000"}, 1),
         ("nonsense", {"cpu.max": "150000 100000"}, 2),
         ("0::/../../etc\n", {"cpu.max": "150000 100000"}, 2),

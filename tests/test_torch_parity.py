@@ -19,7 +19,11 @@ POOL = covering(rank=(1, 2, 3), pool=(2, 3), stride=(1, 2, 3), channels=(1, 5, 1
 
 def theirs(array, kernel=False):
     """Channels last to torch's layout: (N, *S, C) -> (N, C, *S), (*T, C, K) -> (K, C, *T)."""
-    axes = (array.ndim - 1, array.ndim - 2, *range(array.ndim - 2)) if kernel else (0, array.ndim - 1, *range(1, array.ndim - 1))
+    axes = (
+        (array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
+        if kernel
+        else (0, array.ndim - 1, *range(1, array.ndim - 1))
+    )
     return torch.tensor(np.ascontiguousarray(array.transpose(axes)), requires_grad=True)
 
 

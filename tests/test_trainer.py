@@ -159,6 +159,7 @@ def test_a_second_fit_goes_on():
 
 # What is printed
 
+
 def test_one_line_an_epoch_off_a_terminal(capsys):
     compiled().fit(X, Y, epochs=2, validation_split=0.2)
     lines = capsys.readouterr().out.splitlines()
@@ -186,6 +187,7 @@ def test_a_bar_on_a_terminal(monkeypatch):
 
 
 # What goes wrong
+
 
 class At(Callback):
     """Runs an action after step `batch` of epoch `epoch`."""

@@ -46,7 +46,17 @@ def run_cases(report, name: str, cases: int, seed: int, seconds: float, environm
     """In the parent: all cases, each with so many seconds to answer in; the child runs in this folder."""
     first = 0
     while first < cases:
-        command = [sys.executable, "-m", f"tools.{name}", "--from", str(first), "--cases", str(cases), "--seed", str(seed)]
+        command = [
+            sys.executable,
+            "-m",
+            f"tools.{name}",
+            "--from",
+            str(first),
+            "--cases",
+            str(cases),
+            "--seed",
+            str(seed),
+        ]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
         lines = queue.Queue()
         threading.Thread(target=_read, args=(child.stdout, lines), daemon=True).start()

@@ -52,6 +52,7 @@ NPY_TEXTS = ["'", '"""', "\\", "#", "\n ", "9", "0x", "1e9", "L", "\0", "\xff", 
 
 # Changes
 
+
 def some_bytes(rng, content):
     """`content` with a few bits or bytes changed, cut, repeated or put in."""
     content = bytearray(content)
@@ -108,6 +109,7 @@ def dumped(rng, value) -> str:
 
 
 # Model files
+
 
 def valid_models(folder) -> list:
     """(content, the model in it) of a few small files."""
@@ -197,6 +199,7 @@ def path_case(rng, folder, valid):
 
 # Data sets
 
+
 def npz_case(rng, folder, valid):
     stream, kind = io.BytesIO(), rng.randrange(4)
     with zipfile.ZipFile(stream, "w", rng.choice((0, 0, 8))) as archive:
@@ -248,6 +251,7 @@ def check_arrays(arrays, shapes):
 
 
 # Children
+
 
 def named(path, function, *args, **kwargs):
     """What the call returns; None where it raised an error that names the path. load_weights returns True here."""

@@ -29,14 +29,18 @@ class Report:
     def close(self) -> int:
         """Prints the closing line and returns the exit code."""
         seconds = time.monotonic() - self._start
-        print(f"{self.name}: {self.cases} cases, {self.failures} failures (seed {self.seed}), {seconds:.0f} s", flush=True)
+        print(
+            f"{self.name}: {self.cases} cases, {self.failures} failures (seed {self.seed}), {seconds:.0f} s", flush=True
+        )
         return int(self.failures > 0 or self.cases == 0)
 
 
 def arguments(name: str, description: str, cases: int, quick: int, options=lambda parser: None) -> argparse.Namespace:
     """`--cases`, `--seed`, `--quick` and what `options(parser)` adds, parsed; `cases` is `quick` with --quick."""
     parser = argparse.ArgumentParser(prog=f"python -m tools.{name}", description=description)
-    parser.add_argument("--cases", type=int, default=None, help=f"how many cases (default {cases}; with --quick {quick})")
+    parser.add_argument(
+        "--cases", type=int, default=None, help=f"how many cases (default {cases}; with --quick {quick})"
+    )
     parser.add_argument("--seed", type=int, default=0, help="the same seed tries the same cases (default 0)")
     parser.add_argument("--quick", action="store_true", help="the short form")
     options(parser)

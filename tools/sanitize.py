@@ -77,7 +77,9 @@ def controls(report, folder: Path, environment) -> bool:
         )
         found = "heap-buffer-overflow" in done.stderr and "relu_forward" in done.stderr
         right = found and done.returncode != 0 if caught else done.returncode == 0 and not done.stderr
-        report.case(None if right else f"control: relu of {count} of 100 elements: {done.returncode}, {done.stderr[-500:]}")
+        report.case(
+            None if right else f"control: relu of {count} of 100 elements: {done.returncode}, {done.stderr[-500:]}"
+        )
     return report.failures == 0
 
 

@@ -62,9 +62,7 @@ def _layer(keras, network, layer, padding):
             return getattr(make, "Conv" + rank)(layer.shape[-1], options["kernel_size"], **common)
         if hasattr(make, "DepthwiseConv" + rank):
             return getattr(make, "DepthwiseConv" + rank)(options["kernel_size"], **common)
-        return getattr(make, "Conv" + rank)(
-            layer.shape[-1], options["kernel_size"], groups=options["groups"], **common
-        )
+        return getattr(make, "Conv" + rank)(layer.shape[-1], options["kernel_size"], groups=options["groups"], **common)
     if layer.kind in ("max_pool", "average_pool"):
         kind = "MaxPooling" if layer.kind == "max_pool" else "AveragePooling"
         return getattr(make, kind + rank)(options["size"], options["strides"], padding)

@@ -39,9 +39,7 @@ class Adapter:
         return lambda x: session.run(None, {"x": x})[0], channels_last
 
     def _session(self, model):
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), self.options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(model.SerializeToString(), self.options, providers=["CPUExecutionProvider"])
 
     def read(self, result):
         float(result[(-1,) * result.ndim])

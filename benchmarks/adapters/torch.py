@@ -90,7 +90,9 @@ class Adapter:
         """Linear and what its gradients are; its weight is (filters, channels)."""
         if self.channels_last:
             raise NotImplementedError("a dense layer has no memory format")
-        native = [(torch.from_numpy(x), torch.from_numpy(kernel.T.copy()), torch.from_numpy(dy)) for x, kernel, dy in ring]
+        native = [
+            (torch.from_numpy(x), torch.from_numpy(kernel.T.copy()), torch.from_numpy(dy)) for x, kernel, dy in ring
+        ]
 
         @torch.no_grad()
         def forward(i):

@@ -49,6 +49,4 @@ def DenseNet121(
             x = _transition(x, f"pool{stack}") if stack < 5 else x
         return Activation("relu", name="relu")(BatchNormalization(epsilon=1.001e-5, name="bn")(x))
 
-    return network(
-        draw, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation
-    )
+    return network(draw, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)

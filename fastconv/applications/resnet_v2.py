@@ -40,6 +40,4 @@ def ResNet50V2(
                 x = block(x, filters, strides, number == 1, f"conv{stack}_block{number}")
         return normed(x, "post")
 
-    return network(
-        draw, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation
-    )
+    return network(draw, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)

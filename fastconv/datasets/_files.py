@@ -66,8 +66,10 @@ def load(dataset):
     if len(files) == 1:
         arrays = read_npz(contents[0], dataset.shapes, files[0])
     else:
-        arrays = {key: read_idx(content, shape, file)
-                  for content, file, (key, shape) in zip(contents, files, dataset.shapes.items())}
+        arrays = {
+            key: read_idx(content, shape, file)
+            for content, file, (key, shape) in zip(contents, files, dataset.shapes.items())
+        }
     return pairs(arrays, dataset.classes, files)
 
 
@@ -83,6 +85,7 @@ def pairs(arrays, classes, files):
 
 
 # Where files are
+
 
 def cache_dir():
     """The user's cache of fastconv, whether or not it exists yet."""
@@ -107,8 +110,12 @@ def _from_data_dir(dataset, tried):
     folder = root / dataset.name
     for mirror in dataset.mirrors:
         # Only an archive may lie in the root itself: several data sets name their IDX files alike.
-        candidates = [(folder / source.name, root / source.name) if source.name.endswith(".npz") else
-                      (folder / source.name, folder / source.name.removesuffix(".gz")) for source in mirror]
+        candidates = [
+            (folder / source.name, root / source.name)
+            if source.name.endswith(".npz")
+            else (folder / source.name, folder / source.name.removesuffix(".gz"))
+            for source in mirror
+        ]
         paths = [next((path for path in options if path.is_file()), None) for options in candidates]
         if None not in paths:
             return paths, [_read(path, dataset.size_limit) for path in paths]
@@ -157,12 +164,15 @@ def _complete_from_mirror(dataset, folder, found, tried):
         except (OSError, ValueError) as error:
             tried.append(f"{source.url}: {error}")
     names = " + ".join(source.name for source in dataset.mirrors[0])
-    raise OSError(f"{dataset.name} is not available. Tried: {'; '.join(tried)}. What to do: get {names} from "
-                  f"{dataset.mirrors[0][0].url} by other means and set FASTCONV_DATA_DIR to the folder that "
-                  "holds it, or use fastconv.datasets.mnist_mini, which needs no network.")
+    raise OSError(
+        f"{dataset.name} is not available. Tried: {'; '.join(tried)}. What to do: get {names} from "
+        f"{dataset.mirrors[0][0].url} by other means and set FASTCONV_DATA_DIR to the folder that "
+        "holds it, or use fastconv.datasets.mnist_mini, which needs no network."
+    )
 
 
 # What files hold
+
 
 def _read(path, limit):
     with open(path, "rb") as file:
@@ -179,8 +189,9 @@ def _checked(raw, source, dataset):
     content = raw if source.name.endswith(".npz") else _gunzip(raw, dataset.size_limit)
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != source.sha256:
-        raise ValueError(f"wrong content: {len(raw):,} bytes, SHA-256 {sha256[:12]}... instead of "
-                         f"{source.sha256[:12]}...")
+        raise ValueError(
+            f"wrong content: {len(raw):,} bytes, SHA-256 {sha256[:12]}... instead of {source.sha256[:12]}..."
+        )
     return content
 
 
@@ -207,8 +218,10 @@ def read_idx(raw, shape, file):
     except ValueError as error:
         raise ValueError(f"{file}: {error}. Replace it.") from error
     if not content.startswith(header):
-        raise ValueError(f"{file} must be an IDX file of uint8 {shape}, which begins with {header.hex()}; "
-                         f"it begins with {content[:len(header)].hex() or 'nothing'}. Replace it.")
+        raise ValueError(
+            f"{file} must be an IDX file of uint8 {shape}, which begins with {header.hex()}; "
+            f"it begins with {content[: len(header)].hex() or 'nothing'}. Replace it."
+        )
     if len(content) != length:
         problem = "is longer" if len(content) > length else f"has {len(content):,}"
         raise ValueError(f"{file} must have {length:,} bytes (uncompressed); it {problem}. Replace it.")
@@ -222,13 +235,15 @@ def read_npz(raw, shapes, file):
 
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-                   for entry in archive.infolist()):
+            if any(
+                entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in archive.infolist()
+            ):
                 raise ValueError("its compression is none that NumPy writes")
             return {key: _read_npy(archive, key, shape) for key, shape in shapes.items()}
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{file} must be an .npz file of the arrays {', '.join(shapes)}: {error}. "
-                         "Replace it.") from error
+        raise ValueError(
+            f"{file} must be an .npz file of the arrays {', '.join(shapes)}: {error}. Replace it."
+        ) from error
 
 
 def _read_npy(archive, key, shape):
@@ -256,6 +271,7 @@ def _read_npy(archive, key, shape):
 
 
 # The network and the cache
+
 
 def _download(url, limit):
     """The bytes at `url`, at most `limit`; OSError says why there are none."""

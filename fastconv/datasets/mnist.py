@@ -13,16 +13,30 @@ DATASET = _files.Dataset(
     shapes={"x_train": (60000, 28, 28), "y_train": (60000,), "x_test": (10000, 28, 28), "y_test": (10000,)},
     classes=10,
     mirrors=(
-        (_files.Source("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
-                       "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"),),
-        (_files.Source(_IDX_MIRROR + "train-images-idx3-ubyte.gz",
-                       "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-         _files.Source(_IDX_MIRROR + "train-labels-idx1-ubyte.gz",
-                       "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-         _files.Source(_IDX_MIRROR + "t10k-images-idx3-ubyte.gz",
-                       "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-         _files.Source(_IDX_MIRROR + "t10k-labels-idx1-ubyte.gz",
-                       "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2")),
+        (
+            _files.Source(
+                "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+                "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+            ),
+        ),
+        (
+            _files.Source(
+                _IDX_MIRROR + "train-images-idx3-ubyte.gz",
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            ),
+            _files.Source(
+                _IDX_MIRROR + "train-labels-idx1-ubyte.gz",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            ),
+            _files.Source(
+                _IDX_MIRROR + "t10k-images-idx3-ubyte.gz",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            ),
+            _files.Source(
+                _IDX_MIRROR + "t10k-labels-idx1-ubyte.gz",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ),
+        ),
     ),
 )
 

@@ -95,7 +95,7 @@ def set_precision(precision: str) -> str:
 
 
 def get_precision() -> str:
-    """"fast" or "exact", see set_precision."""
+    """ "fast" or "exact", see set_precision."""
     return _precision
 
 

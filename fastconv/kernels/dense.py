@@ -25,7 +25,9 @@ def dense_forward(x, kernel, bias=None):
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, 2, like=x)
     if x.shape[-1] != kernel.shape[0]:
-        raise ValueError(f"x of shape {x.shape} and a kernel of shape {kernel.shape} do not fit: x's last axis must be the kernel's first.")
+        raise ValueError(
+            f"x of shape {x.shape} and a kernel of shape {kernel.shape} do not fit: x's last axis must be the kernel's first."
+        )
     if bias is not None:
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[1:], "one entry a filter")
@@ -44,7 +46,9 @@ def dense_backward_input(dy, kernel):
     dy = checked("dy", dy, RANKS)
     kernel = checked("kernel", kernel, 2, like=dy)
     if dy.shape[-1] != kernel.shape[1]:
-        raise ValueError(f"dy of shape {dy.shape} and a kernel of shape {kernel.shape} do not fit: their last axes must be equal.")
+        raise ValueError(
+            f"dy of shape {dy.shape} and a kernel of shape {kernel.shape} do not fit: their last axes must be equal."
+        )
     if dy.size and kernel.size:
         return _dense.backward_input(dy, kernel)
     return _zeros((*dy.shape[:-1], kernel.shape[0]), dy.dtype)

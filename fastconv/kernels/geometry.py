@@ -141,7 +141,9 @@ def _reaches_far(size, taps, stride, padding, dilation, output) -> bool:
 
 def per_axis(name: str, value, rank: int, low: int = 1) -> tuple[int, ...]:
     """`value` as a tuple of `rank` ints, each at least `low`; a single int stands for every axis."""
-    if type(value) is tuple and len(value) == rank > 0 and _INT.issuperset(map(type, value)):  # as layers and arrays keep it
+    if (
+        type(value) is tuple and len(value) == rank > 0 and _INT.issuperset(map(type, value))
+    ):  # as layers and arrays keep it
         if min(value) >= low and max(value) <= _LIMIT:
             return value
     elif type(value) is int and low <= value <= _LIMIT:
@@ -206,7 +208,9 @@ def _window(input, kernel, strides, padding, dilation) -> Window:
     steps = [min(s, n + e) if o == 1 else s for s, n, e, o in zip(strides, input, extents, output)]
     gaps = [d if taps > 1 else 1 for d, taps in zip(dilation, kernel)]
     starts = [-low for low, _ in padding]
-    return Window(input, kernel, strides, padding, dilation, tuple(output), _axes(input, output, kernel, steps, gaps, starts))
+    return Window(
+        input, kernel, strides, padding, dilation, tuple(output), _axes(input, output, kernel, steps, gaps, starts)
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -22,6 +22,7 @@ _ANY = range(65)
 
 # ------------------------------------------------------------------------------------------------- join, slice, pad
 
+
 def concatenate_forward(arrays, axis=0):
     """The arrays side by side along `axis`; they differ in no other size."""
     arrays = [checked(f"array {i}", array, range(1, 65), like=arrays[0]) for i, array in enumerate(arrays)]
@@ -123,6 +124,7 @@ def _pairs(pairs, shape):
 
 # ---------------------------------------------------------------------------------------- transpose, flip, repeat
 
+
 def transpose(x, axes=None):
     """x with its axes in this order; reversed without. The gradient is the transpose by the inverse order."""
     x = checked("x", x)
@@ -200,6 +202,7 @@ def _factors(factors, ndim):
 
 # ------------------------------------------------------------------------------------------------------ by numbers
 
+
 def take_forward(x, indices, axis=0):
     """The cells `indices` (any shape, from 0 on) of an axis: their axes stand in its place."""
     x = checked("x", x, range(1, 65))
@@ -242,7 +245,9 @@ def _around(shape, axis):
 def _indices(indices, cells):
     indices = _integers("indices", indices)
     if indices.size and not (0 <= indices.min() and indices.max() < cells):
-        raise ValueError(f"indices must be in [0, {cells}), the cells of the axis; got {indices.min()} to {indices.max()}.")
+        raise ValueError(
+            f"indices must be in [0, {cells}), the cells of the axis; got {indices.min()} to {indices.max()}."
+        )
     return indices
 
 
@@ -253,6 +258,7 @@ def _integers(name, array):
 
 
 # ---------------------------------------------------------------------------------------------------------- resize
+
 
 def resize_forward(x, size):
     """x (N, *I, C) to (N, *size, C), 1D or 2D, by linear interpolation with half-pixel centres; no antialiasing."""
@@ -288,6 +294,7 @@ def _flat(x):
 
 
 # --------------------------------------------------------------------------------------------------------- helpers
+
 
 def _axis(axis, ndim):
     number = operator.index(axis)

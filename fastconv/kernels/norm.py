@@ -14,6 +14,7 @@ from .arrays import checked, empty, same_shape
 
 # ------------------------------------------------------------------------------------------- shapes, without arrays
 
+
 def batch_norm_shape(x, gamma=None, beta=None, mean=None, variance=None, *, training=False):
     """y's shape for these shapes (None for what is missing; open sizes are None), or a ValueError.
 
@@ -63,6 +64,7 @@ def _fits(name, shape, expected, of):
 
 
 # ------------------------------------------------------------------------------------------------------ batch norm
+
 
 def batch_norm_forward(x, gamma, beta, epsilon, residual=None, relu=False):
     """(y, mean, inverse_std, variance): y = (x - mean) * inverse_std * gamma + beta, then + residual, then ReLU.
@@ -152,6 +154,7 @@ def scale_shift_forward(x, scale, shift, residual=None, relu=False):
 
 # ------------------------------------------------------------------------------------------------------ group norm
 
+
 def group_norm_forward(x, gamma, beta, groups, epsilon):
     """(y, mean, inverse_std) of x (N, ..., C): statistics (N, groups) of each sample's runs of C / groups channels."""
     x, gamma, beta = checked("x", x), _like("gamma", gamma, x), _like("beta", beta, x)
@@ -194,6 +197,7 @@ def _backward(dy, x, gamma, mean, inverse_std, y, needs, residual, own):
 
 
 # --------------------------------------------------------------------------------------------- layer norm, RMS norm
+
 
 def layer_norm_forward(x, gamma, beta, epsilon, axes=1):
     """(y, mean, inverse_std): the last `axes` axes of x are normalized, each entry of the others by itself.
@@ -259,6 +263,7 @@ def _rows_backward(dy, x, gamma, mean, inverse_std, needs):
 
 
 # ------------------------------------------------------------------------------------------------------- arguments
+
 
 def _like(name, array, x):
     return None if array is None else checked(name, array, like=x)

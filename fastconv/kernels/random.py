@@ -16,7 +16,7 @@ from . import _moves, _random
 from .arrays import FLOATS, checked, empty, same_shape
 
 DIGITS = 24  # of the numbers that dropout compares with its rate
-GROUP = 64   # elements whose bits are one word of a mask
+GROUP = 64  # elements whose bits are one word of a mask
 
 
 def random_uniform(shape, dtype, key, low=0.0, high=1.0, advance=True):

@@ -21,6 +21,7 @@ ALL = (slice(None),)
 
 # ---------------------------------------------------------------------------------------------------- convolution
 
+
 def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None):
     """x (N, *I, C), kernel (*taps, C/groups, K), bias (K,) -> y (N, *O, K)."""
     window = Window.of(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
@@ -111,6 +112,7 @@ def _summed_to(gradient, shape):
 
 
 # -------------------------------------------------------------------------------------------------------- pooling
+
 
 def max_pool_forward(x, pool_size, *, strides=None, padding="valid"):
     """x (N, *I, C) -> y (N, *O, C) and the flat number of the winning tap in its window, of y's shape.
@@ -260,6 +262,7 @@ def global_average_pool_backward(dy, input_shape):
 
 # ------------------------------------------------------------------------------------------- activations and loss
 
+
 def relu_forward(x):
     """max(x, 0); NaN stays NaN."""
     return np.maximum(x, 0)
@@ -316,6 +319,7 @@ def softmax_crossentropy_backward(dloss, probabilities, target):
 
 
 # -------------------------------------------------------------------------------------------------- normalization
+
 
 def batch_norm_forward(x, gamma, beta, epsilon, residual=None, relu=False):
     """x (..., C), gamma and beta (C,) or None -> y, and the mean, 1 / sqrt(variance + epsilon) and variance of all axes
@@ -452,6 +456,7 @@ def _runs(x, groups):
 
 # ------------------------------------------------------------------------------------------------ optimizer steps
 
+
 def sgd_step(parameters, gradients, velocities, learning_rate, momentum=0.0, nesterov=False):
     """Keras' SGD on lists of arrays, in place; `velocities` is None when momentum is 0."""
     for i, (parameter, gradient) in enumerate(zip(parameters, gradients)):
@@ -472,6 +477,7 @@ def adam_step(parameters, gradients, first_moments, second_moments, step, learni
 
 
 # -------------------------------------------------------------------------------------------------------- helpers
+
 
 def _taps(window):
     """Each tap with the index of the inputs it reads and of the outputs that use them; padding is left out."""

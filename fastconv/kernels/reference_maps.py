@@ -54,7 +54,10 @@ MAPS = {
     "tanh": (np.tanh, lambda x, y: 1 - y * y),
     "elu": (_elu, lambda x, y, alpha: np.where(y > 0, 1.0, y + alpha)),
     "leaky_relu": (lambda x, slope: np.where(x > 0, x, slope * x), lambda x, y, slope: np.where(y > 0, 1.0, slope)),
-    "clipped_relu": (lambda x, most: np.clip(x, 0, most), lambda x, y, most: np.where((y <= 0) | (y >= most), 0.0, 1.0)),
+    "clipped_relu": (
+        lambda x, most: np.clip(x, 0, most),
+        lambda x, y, most: np.where((y <= 0) | (y >= most), 0.0, 1.0),
+    ),
     "selu": (
         lambda x: SELU_SCALE * _elu(x, SELU_ALPHA),
         lambda x, y: np.where(y > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
@@ -68,8 +71,9 @@ MAPS = {
     ),
     "gelu_tanh": (
         lambda x: x * _approximate(x),
-        lambda x, y: _approximate(x)
-        * (1 + x * (1 - _approximate(x)) * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)),
+        lambda x, y: (
+            _approximate(x) * (1 + x * (1 - _approximate(x)) * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x))
+        ),
     ),
     "hard_sigmoid": (_hard_sigmoid, lambda x, y: np.where((y <= 0) | (y >= 1), 0.0, 1 / 6)),
     "hard_silu": (

@@ -280,12 +280,16 @@ class Layer:
 
     def _drawn(self):
         if self._node is None:
-            raise AttributeError(f"Layer {self.name!r} was not called in a graph, so it has no input and output tensors.")
+            raise AttributeError(
+                f"Layer {self.name!r} was not called in a graph, so it has no input and output tensors."
+            )
         return self._node
 
     def prepare(self, inputs):
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
-        if isinstance(inputs, (list, tuple, dict)) and any(isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)):
+        if isinstance(inputs, (list, tuple, dict)) and any(
+            isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)
+        ):
             x = map_leaves(self._convert, inputs)
             self.ensure_built(map_leaves(lambda leaf: leaf.shape, x))
             return x
@@ -436,7 +440,9 @@ def _may_hold_layers(value) -> bool:
 
 def is_shape(value) -> bool:
     """Whether `value` is a shape, not a nest of shapes."""
-    return isinstance(value, (list, tuple)) and all(size is None or isinstance(size, (int, np.integer)) for size in value)
+    return isinstance(value, (list, tuple)) and all(
+        size is None or isinstance(size, (int, np.integer)) for size in value
+    )
 
 
 def map_shapes(function, structure):

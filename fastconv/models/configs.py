@@ -46,6 +46,7 @@ def _takes_custom(cls):
 
 # Sequential
 
+
 def sequential_config(model) -> dict:
     config = {"name": model.name, "trainable": model.trainable, "build_input_shape": None}
     stack = [model._input, *model._stack] if model._input else model._stack
@@ -65,6 +66,7 @@ def sequential_from_config(cls, config, custom_objects=None):
 
 
 # Graphs: each layer once, then the nodes in order; a tensor is [node's number, place among its outputs].
+
 
 def graph_config(model) -> dict:
     graph = model.graph
@@ -212,11 +214,14 @@ def _op(name):
 
 # Copies
 
+
 def clone(model, input_tensors=None, clone_function=None):
     """A model of the same architecture with fresh weights."""
     copy_of = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
     if not hasattr(model, "graph") or (model.graph is None and not hasattr(model, "_stack")):
-        raise ValueError(f"clone_model needs a Sequential or a Model(inputs, outputs); {model.name!r} is written in Python.")
+        raise ValueError(
+            f"clone_model needs a Sequential or a Model(inputs, outputs); {model.name!r} is written in Python."
+        )
     if hasattr(model, "_stack"):
         twin = type(model)(name=model.name)
         layers = ([model._input] if model._input else []) + model._stack

@@ -108,7 +108,9 @@ class Model(Layer):
 
     def _known_graph(self):
         if self.graph is None:
-            raise AttributeError(f"{self.name!r} has no graph: it has no declared input, or its call is written in Python.")
+            raise AttributeError(
+                f"{self.name!r} has no graph: it has no declared input, or its call is written in Python."
+            )
         return self.graph
 
     @property
@@ -154,7 +156,9 @@ class Model(Layer):
         if isinstance(inputs, dict) and not isinstance(wanted, dict):
             missing = [name for name in names if name not in inputs]
             if missing:
-                raise ValueError(f"{self.name!r} needs the inputs {', '.join(names)}; got {', '.join(map(str, inputs))}.")
+                raise ValueError(
+                    f"{self.name!r} needs the inputs {', '.join(names)}; got {', '.join(map(str, inputs))}."
+                )
             return pack(wanted, [inputs[name] for name in names])
         if isinstance(wanted, dict):
             if isinstance(inputs, dict):
@@ -205,7 +209,8 @@ class Model(Layer):
         wanted, given = flatten_shapes(map_leaves(lambda t: t.shape, self._graph.inputs)), flatten_shapes(shape)
         for name, declared, shape in zip(self.input_names, wanted, given):
             fits = len(shape) == len(declared) and all(
-                size in (declared_size, None) or declared_size is None for size, declared_size in zip(shape[1:], declared[1:])
+                size in (declared_size, None) or declared_size is None
+                for size, declared_size in zip(shape[1:], declared[1:])
             )
             if not fits:
                 raise ValueError(
@@ -354,7 +359,13 @@ class Model(Layer):
     # Description and files
 
     def summary(
-        self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None
+        self,
+        line_length=None,
+        positions=None,
+        print_fn=None,
+        expand_nested=False,
+        show_trainable=False,
+        layer_range=None,
     ) -> None:
         """Prints a table of layers, output shapes, parameter counts and, where layers branch, what each is connected to.
 

@@ -13,7 +13,9 @@ from fastconv.layers import Layer
 from fastconv.nest import flatten
 
 
-def summary(model, line_length=None, positions=None, expand_nested=False, show_trainable=False, layer_range=None) -> str:
+def summary(
+    model, line_length=None, positions=None, expand_nested=False, show_trainable=False, layer_range=None
+) -> str:
     """The text; arguments as Model.summary's."""
     titles = ["Layer (type)", "Output Shape", "Param #"]
     rows = _rows(model, layer_range, expand_nested)
@@ -29,7 +31,10 @@ def summary(model, line_length=None, positions=None, expand_nested=False, show_t
         wrapped = [_wrap(cell, width) for cell, width in zip(row, widths)]
         for i in range(max(map(len, wrapped))):
             parts = [cell[i] if i < len(cell) else "" for cell in wrapped]
-            aligned = [f"{part:>{width}}" if n == 2 else f"{part:<{width}}" for n, (part, width) in enumerate(zip(parts, widths))]
+            aligned = [
+                f"{part:>{width}}" if n == 2 else f"{part:<{width}}"
+                for n, (part, width) in enumerate(zip(parts, widths))
+            ]
             lines.append("  ".join(aligned).rstrip())
     bar = sum(widths) + 2 * (len(widths) - 1)
     head = len(lines) - sum(max(len(_wrap(c, w)) for c, w in zip(row, widths)) for row in cells[1:])
@@ -56,7 +61,11 @@ def _rows(model, layer_range, expand_nested, indent=""):
             if nodes:
                 shape = str(_nest_of_shapes(nodes[0].outputs))
                 origins = [_origin_name(t) for node in nodes for t in sources(node)]
-                if before is not None and (len(origins) != 1 or origins[0] != before) or (before is None and len(origins) > 1):
+                if (
+                    before is not None
+                    and (len(origins) != 1 or origins[0] != before)
+                    or (before is None and len(origins) > 1)
+                ):
                     connected = ", ".join(origins)
             else:
                 shape = str(_nest_of_shapes(layer.output)) if layer._node else "?"
@@ -87,7 +96,9 @@ def _within(layers: list[Layer], layer_range) -> list[Layer]:
     ends = [[i for i, layer in enumerate(layers) if re.match(name, layer.name)] for name in layer_range]
     if not all(ends):
         missing = layer_range[0 if not ends[0] else 1]
-        raise ValueError(f"layer_range: no layer's name begins as {missing!r}; there are {', '.join(x.name for x in layers)}.")
+        raise ValueError(
+            f"layer_range: no layer's name begins as {missing!r}; there are {', '.join(x.name for x in layers)}."
+        )
     return layers[min(ends[0]) : max(ends[1]) + 1]
 
 

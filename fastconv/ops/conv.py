@@ -109,9 +109,7 @@ def _check_bias(bias, filters):
         raise ValueError(f"bias must have one entry a filter, {(filters,)}; got shape {bias}.")
 
 
-def conv(
-    inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, *, groups=None, bias=None
-):
+def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, *, groups=None, bias=None):
     """inputs (N, *spatial, C), kernel (*sizes, C / groups, K), bias (K,) -> (N, *output, K).
 
     `strides` and `dilation_rate`: an int or one an axis. `padding`: "valid", "same" (output = ceil(input / stride),

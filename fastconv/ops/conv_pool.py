@@ -18,13 +18,14 @@ class ConvPool(Op):
     @staticmethod
     def shape(x, kernel, bias, *, pool_size, relu, **geometry):
         batch, *sizes = conv_shape(x, kernel, bias, **geometry)
-        return (*with_sizes((batch, *sizes, None), lambda s: kernels.Window.of(s, pool_size, pool_size).output), kernel[-1])
+        return (
+            *with_sizes((batch, *sizes, None), lambda s: kernels.Window.of(s, pool_size, pool_size).output),
+            kernel[-1],
+        )
 
     def forward(self, x, kernel, bias, *, pool_size, relu, **geometry):
         self.x, self.kernel, self.pool_size, self.geometry = x, kernel, pool_size, geometry
-        y, self.index = kernels.conv_pool_forward(
-            x, kernel, bias, pool_size, relu=relu, packs=self.packs, **geometry
-        )
+        y, self.index = kernels.conv_pool_forward(x, kernel, bias, pool_size, relu=relu, packs=self.packs, **geometry)
         return y
 
     def backward(self, dy):
@@ -40,7 +41,9 @@ class ConvPool(Op):
         return dx, dkernel, kernels.conv_pool_backward_bias(dy, self.index) if self.needs[2] else None
 
 
-def conv_pool(inputs, kernel, bias=None, pool_size=2, *, relu=True, strides=1, padding="valid", dilation_rate=1, groups=None):
+def conv_pool(
+    inputs, kernel, bias=None, pool_size=2, *, relu=True, strides=1, padding="valid", dilation_rate=1, groups=None
+):
     """`max_pool(relu(conv(inputs, kernel, bias=bias)), pool_size)`, the ReLU where asked for; the pool's windows do not
     overlap and are not padded. Arguments and shapes as those ops'; bias may be None."""
     return ConvPool.apply(

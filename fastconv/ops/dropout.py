@@ -84,7 +84,9 @@ def _noise_shape(noise_shape, shape):
     noise_shape = (1,) * (len(shape) - len(noise_shape)) + tuple(noise_shape)
     sizes = tuple(size if entry is None else entry for entry, size in zip(noise_shape, shape))
     if len(noise_shape) != len(shape) or any(n not in (1, size) and size is not None for n, size in zip(sizes, shape)):
-        raise ValueError(f"noise_shape must have 1, None or the input's size on every axis, {shape}; got {noise_shape}.")
+        raise ValueError(
+            f"noise_shape must have 1, None or the input's size on every axis, {shape}; got {noise_shape}."
+        )
     return sizes
 
 

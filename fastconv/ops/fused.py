@@ -95,7 +95,9 @@ class BatchNormInferenceAct(BatchNormInference):
 
     def forward(self, x, gamma, beta, mean, variance, residual=None, *, epsilon, relu):
         self.x, self.gamma, self.mean, self.residual = x, gamma, mean, residual is not None
-        y, self.inverse_std = kernels.batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, residual, relu)
+        y, self.inverse_std = kernels.batch_norm_inference_forward(
+            x, gamma, beta, mean, variance, epsilon, residual, relu
+        )
         self.y = y if relu else None
         return y
 

@@ -79,6 +79,7 @@ class Take(Op):
 
 def _shape_of(x, key, open_size):
     """The shape of x[key]: a size is open where it follows one of x's that is."""
+
     def shape(size):
         return np.broadcast_to(np.float32(0), [size if n is None else n for n in x])[key].shape
 
@@ -101,7 +102,9 @@ def slice(inputs, start_indices, shape):
         raise ValueError(f"start_indices and shape must have {inputs.ndim} entries; got {starts} and {counts}.")
     for start, count, size in zip(starts, counts, inputs.shape):
         if start < 0 or count < -1 or (size is not None and start + max(count, 0) > size):
-            raise ValueError(f"The block at {starts} of shape {counts} does not lie in an array of shape {inputs.shape}.")
+            raise ValueError(
+                f"The block at {starts} of shape {counts} does not lie in an array of shape {inputs.shape}."
+            )
     ends = [None if count == -1 else start + count for start, count in zip(starts, counts)]
     return GetItem.apply(inputs, key=tuple(map(builtins.slice, starts, ends)))
 

@@ -31,7 +31,9 @@ class Concatenate(Op):
         normalize_axis(axis, len(first))
         for shape in shapes[1:]:
             if len(shape) != len(first):
-                raise ValueError(f"The arrays to join must have as many axes; got shapes {', '.join(map(str, shapes))}.")
+                raise ValueError(
+                    f"The arrays to join must have as many axes; got shapes {', '.join(map(str, shapes))}."
+                )
             for i, size in enumerate(shape):
                 if i == axis % len(first):
                     first[i] = None if None in (first[i], size) else first[i] + size

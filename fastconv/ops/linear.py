@@ -26,7 +26,9 @@ class Dense(Op):
     @staticmethod
     def shape(x, kernel, bias=None):
         if len(kernel) != 2 or not x or x[-1] != kernel[0]:
-            raise ValueError(f"x of shape {x} and a kernel of shape {kernel} do not fit: x's last axis must be the kernel's first.")
+            raise ValueError(
+                f"x of shape {x} and a kernel of shape {kernel} do not fit: x's last axis must be the kernel's first."
+            )
         return (*x[:-1], kernel[1])
 
     def forward(self, x, kernel, bias):

@@ -118,6 +118,7 @@ class RMSNorm(Op):
 
 # -------------------------------------------------------------------------------------------------- what layers call
 
+
 def batch_norm(x, gamma, beta, moving_mean, moving_variance, momentum, epsilon, training):
     """x (..., C) normalized, times gamma, plus beta ((C,) or None).
 
@@ -144,6 +145,7 @@ def layer_norm(x, gamma, beta, epsilon, axes=1):
 
 
 # --------------------------------------------------------------------------------------------------------- keras.ops
+
 
 def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
     """(x - mean) / sqrt(variance + epsilon) * scale + offset; all but x are vectors along the channels' `axis`."""
@@ -212,6 +214,7 @@ def moments(x, axes, keepdims=False, synchronized=False):
 
 
 # ------------------------------------------------------------------------------------------------------- arguments
+
 
 def _epsilon(epsilon):
     epsilon = EPSILON if epsilon is None else float(epsilon)

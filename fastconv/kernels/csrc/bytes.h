@@ -18,11 +18,12 @@ FC_INLINE void store_bytes(uint8_t *to, ivec v, ptrdiff_t lanes)
 #if FC_BYTES == 32 && (defined(__clang__) || __GNUC__ >= 12)
     const bytes_vec b = (bytes_vec)v;
 #if FC_DOUBLE
-    const bytes_vec narrow = __builtin_shufflevector(b, b, 0, 8, 16, 24, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1); /* clang-format: one row */
+    const bytes_vec narrow =
+        __builtin_shufflevector(b, b, 0, 8, 16, 24, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1); /* clang-format: one row */
 #else
     const bytes_vec narrow = __builtin_shufflevector(b, b, 0, 4, 8, 12, 16, 20, 24, 28, -1, -1, -1, -1, -1, -1, -1, -1,
-        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+                                                     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
 #endif
 #else
     const index_vec narrow = __builtin_convertvector(v, index_vec);

@@ -12,28 +12,28 @@
  * The last vector starts early enough to be whole, and is computed before what it reads may be written over. */
 typedef void combine_function(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count);
 
-#define COMBINE(name, formula)                                                                                       \
-    FC_INLINE vec name##_vec(vec a, vec b) { return formula; }                                                       \
-    FC_INLINE void name##_run(const real *a, const int a_single, const real *b, const int b_single, real *y,         \
-                              ptrdiff_t count)                                                                       \
-    {                                                                                                                \
-        const vec a_all = splat(*a), b_all = splat(*b);                                                              \
-        const ptrdiff_t end = count - LANES;                                                                         \
-        const vec last = name##_vec(a_single ? a_all : load(a + end), b_single ? b_all : load(b + end));             \
-        for (ptrdiff_t i = 0; i <= end; i += LANES)                                                                  \
-            store(y + i, name##_vec(a_single ? a_all : load(a + i), b_single ? b_all : load(b + i)));                \
-        store(y + end, last);                                                                                        \
-    }                                                                                                                \
-    static void name##_combine(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count)   \
-    {                                                                                                                \
-        if (a_single && b_single)                                                                                    \
-            name##_run(a, 1, b, 1, y, count);                                                                        \
-        else if (a_single)                                                                                           \
-            name##_run(a, 1, b, 0, y, count);                                                                        \
-        else if (b_single)                                                                                           \
-            name##_run(a, 0, b, 1, y, count);                                                                        \
-        else                                                                                                         \
-            name##_run(a, 0, b, 0, y, count);                                                                        \
+#define COMBINE(name, formula)                                                                                     \
+    FC_INLINE vec name##_vec(vec a, vec b) { return formula; }                                                     \
+    FC_INLINE void name##_run(const real *a, const int a_single, const real *b, const int b_single, real *y,       \
+                              ptrdiff_t count)                                                                     \
+    {                                                                                                              \
+        const vec a_all = splat(*a), b_all = splat(*b);                                                            \
+        const ptrdiff_t end = count - LANES;                                                                       \
+        const vec last = name##_vec(a_single ? a_all : load(a + end), b_single ? b_all : load(b + end));           \
+        for (ptrdiff_t i = 0; i <= end; i += LANES)                                                                \
+            store(y + i, name##_vec(a_single ? a_all : load(a + i), b_single ? b_all : load(b + i)));              \
+        store(y + end, last);                                                                                      \
+    }                                                                                                              \
+    static void name##_combine(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count) \
+    {                                                                                                              \
+        if (a_single && b_single)                                                                                  \
+            name##_run(a, 1, b, 1, y, count);                                                                      \
+        else if (a_single)                                                                                         \
+            name##_run(a, 1, b, 0, y, count);                                                                      \
+        else if (b_single)                                                                                         \
+            name##_run(a, 0, b, 1, y, count);                                                                      \
+        else                                                                                                       \
+            name##_run(a, 0, b, 0, y, count);                                                                      \
     }
 FC_COMBINES(COMBINE)
 
@@ -100,7 +100,8 @@ typedef struct {
     int in_place, single;
 } operand;
 
-FC_INLINE operand operand_of(const fc_combine *j, const void *data, const real *number, const ptrdiff_t *step, void *room)
+FC_INLINE operand operand_of(const fc_combine *j, const void *data, const real *number, const ptrdiff_t *step,
+                             void *room)
 {
     operand o = {data ? data : number, NULL, room, step, 0, 1, j->axis == 0 && step[0] == 0};
     for (ptrdiff_t k = 0, width = 1; k <= j->axis; width *= j->size[k++]) o.in_place &= step[k] == width;

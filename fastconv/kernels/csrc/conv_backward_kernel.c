@@ -18,8 +18,8 @@ typedef struct {
 } pixels;
 
 /* Rows come in runs of `run` side by side in x; of a listed tile each run has its place. */
-FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int listed,
-                          const ptrdiff_t run, const pixels *p, const real *restrict x, const real *restrict dy, real *restrict out)
+FC_INLINE void outer_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int listed, const ptrdiff_t run,
+                          const pixels *p, const real *restrict x, const real *restrict dy, real *restrict out)
 {
     enum { ROWS = BLOCK * VECTORS }; /* of one vector */
     ptrdiff_t place[ROWS];

@@ -24,8 +24,8 @@ void FC_NAME(conv_pack)(const void *job, ptrdiff_t index, void *scratch)
         for (ptrdiff_t h = 0; h < j->taps[1]; h++)
             for (ptrdiff_t w = 0; w < j->taps[2]; w++)
                 for (ptrdiff_t c = 0; c < j->channels; c++, out += width) {
-                    const real *from = w_g + d * j->tap_step[0] + h * j->tap_step[1] + w * j->tap_step[2]
-                                     + c * j->channel_step;
+                    const real *from =
+                        w_g + d * j->tap_step[0] + h * j->tap_step[1] + w * j->tap_step[2] + c * j->channel_step;
                     ptrdiff_t k = 0;
                     if (valid < width) store(out + width - LANES, (vec){0});
                     if (j->filter_step == 1)

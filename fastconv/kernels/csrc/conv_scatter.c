@@ -91,9 +91,14 @@ void FC_NAME(conv_scatter)(const void *job, ptrdiff_t index, void *scratch)
                     .packed_bias = j->zeros,
                     .y = products,
                     .axis = {{1, 1, 1, 1, 1, 0}, {1, 1, 1, 1, 1, 0}, {pixels, pixels, 1, 1, 1, 0}},
-                    .batch = 1, .groups = 1, .channels = K, .filters = width,
-                    .x_step = {0, 0, 0, K}, .y_step = {0, 0, 0, width},
-                    .rows = 1, .columns = pixels,
+                    .batch = 1,
+                    .groups = 1,
+                    .channels = K,
+                    .filters = width,
+                    .x_step = {0, 0, 0, K},
+                    .y_step = {0, 0, 0, width},
+                    .rows = 1,
+                    .columns = pixels,
                 };
                 FC_NAME(conv_forward)(&product, 0, NULL);
                 for (ptrdiff_t p = 0; p < pixels; p++) {

@@ -50,13 +50,13 @@ typedef struct {
 /* `valid` columns. by_rows: a's rows are a_step apart and run along the depth; else its columns are, and run along the
  * rows. */
 FC_INLINE void register_tile(const ptrdiff_t height, const ptrdiff_t vectors, const int by_rows, const block_job *k,
-                             const real *restrict a, const real *restrict b, const real *restrict bias, real *restrict y,
-                             ptrdiff_t valid)
+                             const real *restrict a, const real *restrict b, const real *restrict bias,
+                             real *restrict y, ptrdiff_t valid)
 {
     const ptrdiff_t step = k->a_step, b_step = k->b_step, last = valid - (vectors - 1) * LANES;
     vec acc[BLOCK][VECTORS];
     if (!k->first) {
-        FC_UNROLL(16)
+    FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < height; m++)
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++)

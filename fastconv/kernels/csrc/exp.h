@@ -30,9 +30,20 @@ enum { EXP_TERMS = 8, EXPONENT_BIAS = 127, FRACTION_BITS = 23 };
 
 /* 1 / k! */
 static const real inverse_factorial[] = {
-    1, 1, (real)(1.0 / 2), (real)(1.0 / 6), (real)(1.0 / 24), (real)(1.0 / 120), (real)(1.0 / 720), (real)(1.0 / 5040),
-    (real)(1.0 / 40320), (real)(1.0 / 362880), (real)(1.0 / 3628800), (real)(1.0 / 39916800),
-    (real)(1.0 / 479001600), (real)(1.0 / 6227020800),
+    1,
+    1,
+    (real)(1.0 / 2),
+    (real)(1.0 / 6),
+    (real)(1.0 / 24),
+    (real)(1.0 / 120),
+    (real)(1.0 / 720),
+    (real)(1.0 / 5040),
+    (real)(1.0 / 40320),
+    (real)(1.0 / 362880),
+    (real)(1.0 / 3628800),
+    (real)(1.0 / 39916800),
+    (real)(1.0 / 479001600),
+    (real)(1.0 / 6227020800),
 };
 
 /* e**r - 1; *sum is n + ROUND, whose low bits are n. */

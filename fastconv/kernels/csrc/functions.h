@@ -64,7 +64,7 @@ FC_INLINE vec sqrt_vec(vec x)
 FC_INLINE vec log_series(vec z, const int terms)
 {
     static const real terms_of[] = {
-        (real)(2.0 / 3), (real)(2.0 / 5), (real)(2.0 / 7), (real)(2.0 / 9), (real)(2.0 / 11), (real)(2.0 / 13),
+        (real)(2.0 / 3),  (real)(2.0 / 5),  (real)(2.0 / 7),  (real)(2.0 / 9),  (real)(2.0 / 11), (real)(2.0 / 13),
         (real)(2.0 / 15), (real)(2.0 / 17), (real)(2.0 / 19), (real)(2.0 / 21), (real)(2.0 / 23), (real)(2.0 / 25),
         (real)(2.0 / 27), (real)(2.0 / 29), (real)(2.0 / 31), (real)(2.0 / 33), (real)(2.0 / 35),
     };

@@ -34,10 +34,7 @@ typedef struct {
 } lane_map;
 
 /* The output channel where vector v starts: the last vector ends with the channels. */
-FC_INLINE ptrdiff_t vector_start(ptrdiff_t v, ptrdiff_t channels)
-{
-    return max_(min_(v * LANES, channels - LANES), 0);
-}
+FC_INLINE ptrdiff_t vector_start(ptrdiff_t v, ptrdiff_t channels) { return max_(min_(v * LANES, channels - LANES), 0); }
 
 /* `maps` for vectors v to v + count. */
 static void map_lanes(ptrdiff_t v, ptrdiff_t count, ptrdiff_t groups, ptrdiff_t channels, ptrdiff_t filters,
@@ -62,10 +59,10 @@ static void map_lanes(ptrdiff_t v, ptrdiff_t count, ptrdiff_t groups, ptrdiff_t 
 /* The rows of x that stand in scratch, in slots: row ih under depth tap td is in slot (td, ih % slots). */
 typedef struct {
     const lane_map *maps;
-    ptrdiff_t *held; /* slot: which row of x it has, or -1 */
-    real *data;      /* [vector][slot][plane][column][lane] */
+    ptrdiff_t *held;                                         /* slot: which row of x it has, or -1 */
+    real *data;                                              /* [vector][slot][plane][column][lane] */
     ptrdiff_t vectors, vector, slots, channels, pixel, wide; /* vector, pixel: steps in data and in x */
-    int plain;       /* lanes are channels */
+    int plain;                                               /* lanes are channels */
 } row_cache;
 
 FC_INLINE void forget_rows(const row_cache *r)

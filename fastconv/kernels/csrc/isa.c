@@ -34,7 +34,7 @@ int fc_supported(int isa)
     if (!strcmp(name, "avx2") || (FC_EMULATE && !strcmp(name, "avx512"))) return avx2;
     if (!strcmp(name, "avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+               && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #endif
     return 0;
 }

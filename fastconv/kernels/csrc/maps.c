@@ -67,23 +67,23 @@ FC_INLINE vec mish_slope(vec x)
 /* Over whole vectors, so that nothing but the function is in the loop. */
 typedef void map_function(const real *dy, const real *s, real *y, ptrdiff_t count, real a, real b);
 
-#define MAP(name, saved, parameters, forward, backward)                                                              \
-    static void name##_forward_map(const real *dy, const real *s, real *to, ptrdiff_t count, real a, real b)         \
-    {                                                                                                                \
-        (void)dy, (void)a, (void)b;                                                                                  \
-        for (ptrdiff_t i = 0; i < count; i += LANES) {                                                               \
-            const vec x = load(s + i);                                                                               \
-            store(to + i, forward);                                                                                  \
-        }                                                                                                            \
-    }                                                                                                                \
-    static void name##_backward_map(const real *from, const real *s, real *to, ptrdiff_t count, real a, real b)      \
-    {                                                                                                                \
-        (void)a, (void)b;                                                                                            \
-        for (ptrdiff_t i = 0; i < count; i += LANES) {                                                               \
-            const vec dy = load(from + i), x = saved == FC_NOTHING ? dy : load(s + i), y = x;                        \
-            (void)y;                                                                                                 \
-            store(to + i, backward);                                                                                 \
-        }                                                                                                            \
+#define MAP(name, saved, parameters, forward, backward)                                                         \
+    static void name##_forward_map(const real *dy, const real *s, real *to, ptrdiff_t count, real a, real b)    \
+    {                                                                                                           \
+        (void)dy, (void)a, (void)b;                                                                             \
+        for (ptrdiff_t i = 0; i < count; i += LANES) {                                                          \
+            const vec x = load(s + i);                                                                          \
+            store(to + i, forward);                                                                             \
+        }                                                                                                       \
+    }                                                                                                           \
+    static void name##_backward_map(const real *from, const real *s, real *to, ptrdiff_t count, real a, real b) \
+    {                                                                                                           \
+        (void)a, (void)b;                                                                                       \
+        for (ptrdiff_t i = 0; i < count; i += LANES) {                                                          \
+            const vec dy = load(from + i), x = saved == FC_NOTHING ? dy : load(s + i), y = x;                   \
+            (void)y;                                                                                            \
+            store(to + i, backward);                                                                            \
+        }                                                                                                       \
     }
 FC_MAPS(MAP)
 

@@ -10,6 +10,7 @@
 
 enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
 
+/* clang-format off */
 #define FC_MAPS(X)                                                                                                   \
     X(negative, FC_NOTHING, 0, -x, -dy)                                                                              \
     X(abs, FC_INPUT, 0, abs_vec(x), select(x > 0, dy, select(x < 0, -dy, dy * x)))                                   \
@@ -37,9 +38,11 @@ enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
     X(hard_silu, FC_INPUT, 0, at_least(x, -3) * hard_logistic(x),                                                    \
       select(x <= -3, splat(0), select(x >= 3, dy, dy * (x * (2 * SIXTH) + (real)0.5))))                             \
     X(mish, FC_INPUT, 0, mish_forward(x), dy * mish_slope(x))
+/* clang-format on */
 
 /* `share` is the part of the gradient of a maximum or minimum that goes to a; `gate` passes a gradient's share on, and
  * `gate_rest` what is left of it, without touching one by 0. `winner` is 1 where a is the extremum b, or NaN, else 0. */
+/* clang-format off */
 #define FC_COMBINES(X)                                                                                               \
     X(add, a + b)                                                                                                    \
     X(subtract, a - b)                                                                                               \
@@ -54,6 +57,7 @@ enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
     X(gate, select(b == 0, splat(0), a * b))                                                                         \
     X(gate_rest, select(b == 1, splat(0), a * (1 - b)))                                                              \
     X(winner, select((a == b) | (a != a), splat(1), splat(0)))
+/* clang-format on */
 
 #define FC_MAP_NUMBER(name, ...) FC_MAP_##name,
 enum { FC_MAPS(FC_MAP_NUMBER) FC_MAP_COUNT };

@@ -52,7 +52,7 @@ FC_INLINE void copy_run(const int far, const real *x, real *y, ptrdiff_t count)
     ptrdiff_t i = 0;
     for (; i + WIDE * LANES <= count; i += WIDE * LANES) {
         vec v[WIDE];
-        FC_UNROLL(4)
+    FC_UNROLL(4)
         for (int w = 0; w < WIDE; w++) v[w] = load(x + i + w * LANES);
         FC_UNROLL(4)
         for (int w = 0; w < WIDE; w++) store_part_far(far, y + i + w * LANES, v[w], LANES);

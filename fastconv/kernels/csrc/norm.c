@@ -206,8 +206,7 @@ void FC_NAME(norm_gradients)(const void *job, ptrdiff_t tile, void *scratch)
         const real *dy = (const real *)j->dy + at, *x = (const real *)j->x + at;
         memset(first.of, 0, r.count * sizeof(real));
         memset(second.of, 0, r.count * sizeof(real));
-#define ADD(masked, writes, y, cut)                                                                                  \
-    add_gradients(masked, writes, dy, x, y, cut, r, j->width, &center, &first, &second)
+#define ADD(masked, writes, y, cut) add_gradients(masked, writes, dy, x, y, cut, r, j->width, &center, &first, &second)
         if (j->mask && j->cut)
             ADD(1, 1, (const real *)j->mask + at, (real *)j->cut + at);
         else if (j->mask)
@@ -270,8 +269,7 @@ void FC_NAME(norm_fold)(const void *job, ptrdiff_t tile, void *scratch)
         double m = 0, v = 0;
         for (ptrdiff_t c = first; c < last; c++) m += means[c];
         m /= (double)j->group;
-        for (ptrdiff_t c = first; c < last; c++)
-            v += squares[c] + (double)j->rows * (means[c] - m) * (means[c] - m);
+        for (ptrdiff_t c = first; c < last; c++) v += squares[c] + (double)j->rows * (means[c] - m) * (means[c] - m);
         v /= (double)j->rows * (double)j->group;
         mean[g] = (real)m;
         rest[g] = (real)(m - (double)mean[g]);
@@ -374,12 +372,12 @@ void FC_NAME(norm_forward)(const void *job, ptrdiff_t tile, void *scratch)
     for (ptrdiff_t i = 0; i < runs(p); i++) {
         const run r = run_of(j, p, i);
 #define SCALE(far, residual, relu) scale_run(j, far, residual, relu, p.start + r.at, r, &center, &scale, &shift)
-#define SCALE_FAR(residual, relu)                                                                                    \
-    do {                                                                                                             \
-        if (j->far)                                                                                                  \
-            SCALE(1, residual, relu);                                                                                \
-        else                                                                                                         \
-            SCALE(0, residual, relu);                                                                                \
+#define SCALE_FAR(residual, relu)     \
+    do {                              \
+        if (j->far)                   \
+            SCALE(1, residual, relu); \
+        else                          \
+            SCALE(0, residual, relu); \
     } while (0)
         if (j->residual && j->relu)
             SCALE_FAR(1, 1);
@@ -432,14 +430,14 @@ void FC_NAME(norm_backward)(const void *job, ptrdiff_t tile, void *scratch)
     }
     for (ptrdiff_t i = 0; i < runs(p); i++) {
         const run r = run_of(j, p, i);
-#define GRADIENT(far, masked, own)                                                                                   \
+#define GRADIENT(far, masked, own) \
     gradient_run(j, far, masked, own, p.start + r.at, r, &center, &scale, &slope, &offset)
-#define GRADIENT_FAR(masked, own)                                                                                    \
-    do {                                                                                                             \
-        if (j->far)                                                                                                  \
-            GRADIENT(1, masked, own);                                                                                \
-        else                                                                                                         \
-            GRADIENT(0, masked, own);                                                                                \
+#define GRADIENT_FAR(masked, own)     \
+    do {                              \
+        if (j->far)                   \
+            GRADIENT(1, masked, own); \
+        else                          \
+            GRADIENT(0, masked, own); \
     } while (0)
         if (j->mask && j->slope)
             GRADIENT_FAR(1, 1);

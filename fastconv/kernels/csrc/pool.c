@@ -12,32 +12,32 @@
 
 /* Work(c, vectors, lanes) for all channels: WIDE vectors at a time, then one. The last vector starts early enough to
  * be whole, and writes some channels twice; only fewer channels than a vector has lanes leave it a part. */
-#define FOR_CHANNELS(C, Work)                                                                                        \
-    do {                                                                                                             \
-        ptrdiff_t c = 0;                                                                                             \
-        for (; c + WIDE * LANES <= (C); c += WIDE * LANES) Work(c, WIDE, LANES);                                     \
-        for (; c + LANES <= (C); c += LANES) Work(c, 1, LANES);                                                      \
-        if (c < (C) && (C) > LANES)                                                                                  \
-            Work((C)-LANES, 1, LANES);                                                                               \
-        else if (c < (C))                                                                                            \
-            Work(0, 1, C);                                                                                           \
+#define FOR_CHANNELS(C, Work)                                                    \
+    do {                                                                         \
+        ptrdiff_t c = 0;                                                         \
+        for (; c + WIDE * LANES <= (C); c += WIDE * LANES) Work(c, WIDE, LANES); \
+        for (; c + LANES <= (C); c += LANES) Work(c, 1, LANES);                  \
+        if (c < (C) && (C) > LANES)                                              \
+            Work((C) - LANES, 1, LANES);                                         \
+        else if (c < (C))                                                        \
+            Work(0, 1, C);                                                       \
     } while (0)
 
 /* Work(depths, rows, columns) with the counts of taps as constants for the usual windows. */
-#define FOR_TAPS(depths, rows, columns, Work)                                                                        \
-    do {                                                                                                             \
-        if ((depths) == 1 && (rows) == 2 && (columns) == 2)                                                          \
-            Work(1, 2, 2);                                                                                           \
-        else if ((depths) == 1 && (rows) == 3 && (columns) == 3)                                                     \
-            Work(1, 3, 3);                                                                                           \
-        else if ((depths) == 1 && (rows) == 1 && (columns) == 2)                                                     \
-            Work(1, 1, 2);                                                                                           \
-        else if ((depths) == 1 && (rows) == 1 && (columns) == 3)                                                     \
-            Work(1, 1, 3);                                                                                           \
-        else if ((depths) == 2 && (rows) == 2 && (columns) == 2)                                                     \
-            Work(2, 2, 2);                                                                                           \
-        else                                                                                                         \
-            Work(depths, rows, columns);                                                                             \
+#define FOR_TAPS(depths, rows, columns, Work)                    \
+    do {                                                         \
+        if ((depths) == 1 && (rows) == 2 && (columns) == 2)      \
+            Work(1, 2, 2);                                       \
+        else if ((depths) == 1 && (rows) == 3 && (columns) == 3) \
+            Work(1, 3, 3);                                       \
+        else if ((depths) == 1 && (rows) == 1 && (columns) == 2) \
+            Work(1, 1, 2);                                       \
+        else if ((depths) == 1 && (rows) == 1 && (columns) == 3) \
+            Work(1, 1, 3);                                       \
+        else if ((depths) == 2 && (rows) == 2 && (columns) == 2) \
+            Work(2, 2, 2);                                       \
+        else                                                     \
+            Work(depths, rows, columns);                         \
     } while (0)
 
 /* Asks for the lines of some vectors that come into play soon. Hardware looks ahead too, but only to the end of a page,
@@ -101,7 +101,7 @@ FC_INLINE windows windows_over(const int kind, const fc_axis *a, ptrdiff_t i)
 FC_INLINE int overlapping(const fc_pool *j)
 {
     return j->axis[0].stride < j->axis[0].taps || j->axis[1].stride < j->axis[1].taps
-        || j->axis[2].stride < j->axis[2].taps;
+           || j->axis[2].stride < j->axis[2].taps;
 }
 
 FC_INLINE int kind_of(const fc_pool *j)
@@ -167,7 +167,7 @@ FC_INLINE void average_window(part p, ptrdiff_t next, const real *x, real *y, re
             for (ptrdiff_t w = 0; w < p.columns; w++) {
                 const real *x_tap = x + d * p.depth_step + h * p.row_step + w * p.pixel;
                 soon(0, x_tap + next, vectors);
-                FC_UNROLL(4)
+    FC_UNROLL(4)
                 for (int v = 0; v < vectors; v++) sum[v] += load_part(x_tap + v * LANES, lanes);
             }
     soon(1, y + PAGE, vectors);

@@ -3,7 +3,8 @@
  * Forward: ties take the first tap, NaN wins and the first NaN stays. Backward: a cell takes the gradient of each
  * window that it won, in the windows' order.
  */
-typedef INDEX MAX_NAME(index_vec) __attribute__((vector_size(LANES * sizeof(INDEX)), aligned(sizeof(INDEX)), may_alias));
+typedef INDEX MAX_NAME(index_vec)
+    __attribute__((vector_size(LANES * sizeof(INDEX)), aligned(sizeof(INDEX)), may_alias));
 
 FC_INLINE void MAX_NAME(store_index)(INDEX *index, const ivec *won, int vectors, ptrdiff_t lanes)
 {

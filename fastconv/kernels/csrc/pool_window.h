@@ -40,7 +40,7 @@ FC_INLINE void pool_columns(const ptrdiff_t d1, const ptrdiff_t h1, const ptrdif
         for (; k + WIDE * LANES <= filters; k += WIDE * LANES) {
             vec best[WIDE];
             ivec won[WIDE];
-            FC_UNROLL(4)
+    FC_UNROLL(4)
             for (int v = 0; v < WIDE; v++) {
                 won[v] = pool_lanes(d1, h1, w1, from + k + v * LANES, step, relu, &best[v]);
                 store(y + k + v * LANES, best[v]);

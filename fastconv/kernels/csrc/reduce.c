@@ -43,7 +43,8 @@ FC_INLINE real term_one(const int kind, const real *x, const real *b)
 #define LANES_2(half) 0 ^ half, 1 ^ half
 #define LANES_4(half) LANES_2(half), 2 ^ half, 3 ^ half
 #define LANES_8(half) LANES_4(half), 4 ^ half, 5 ^ half, 6 ^ half, 7 ^ half
-#define LANES_16(half) LANES_8(half), 8 ^ half, 9 ^ half, 10 ^ half, 11 ^ half, 12 ^ half, 13 ^ half, 14 ^ half, 15 ^ half
+#define LANES_16(half) \
+    LANES_8(half), 8 ^ half, 9 ^ half, 10 ^ half, 11 ^ half, 12 ^ half, 13 ^ half, 14 ^ half, 15 ^ half
 #if FC_BYTES >> FC_DOUBLE == 64
 #define EACH_LANE(half) ((ivec){LANES_16(half)})
 #elif FC_BYTES >> FC_DOUBLE == 32

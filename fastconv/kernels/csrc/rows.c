@@ -14,7 +14,7 @@
 #endif
 
 /* Where a tile starts and how many rows it has. */
-#define TILE_ROWS(j, tile)                                                                                           \
+#define TILE_ROWS(j, tile) \
     const ptrdiff_t first = (tile) * (j)->block, count = min_((j)->rows - first, (j)->block), width = (j)->width
 
 void FC_NAME(relu_forward)(const void *job, ptrdiff_t tile, void *scratch)
@@ -59,7 +59,7 @@ FC_INLINE void add_rows(const real *restrict dy, ptrdiff_t rows, ptrdiff_t width
     for (; r + 8 <= rows; r += 8, dy += 8 * width)
         for (ptrdiff_t c = 0; c < width; c++)
             y[c] += ((dy[c] + dy[c + width]) + (dy[c + 2 * width] + dy[c + 3 * width]))
-                  + ((dy[c + 4 * width] + dy[c + 5 * width]) + (dy[c + 6 * width] + dy[c + 7 * width]));
+                    + ((dy[c + 4 * width] + dy[c + 5 * width]) + (dy[c + 6 * width] + dy[c + 7 * width]));
     for (; r < rows; r++, dy += width)
         for (ptrdiff_t c = 0; c < width; c++) y[c] += dy[c];
 }
@@ -254,11 +254,11 @@ FC_INLINE void crossentropy_backward(const fc_rows *j, ptrdiff_t tile, const int
     }
 }
 
-#define CROSSENTROPY(name, direction, labels)                                                                        \
-    void FC_NAME(name)(const void *job, ptrdiff_t tile, void *scratch)                                               \
-    {                                                                                                                \
-        (void)scratch;                                                                                               \
-        crossentropy_##direction(job, tile, labels);                                                                 \
+#define CROSSENTROPY(name, direction, labels)                          \
+    void FC_NAME(name)(const void *job, ptrdiff_t tile, void *scratch) \
+    {                                                                  \
+        (void)scratch;                                                 \
+        crossentropy_##direction(job, tile, labels);                   \
     }
 CROSSENTROPY(label_crossentropy_forward, forward, 1)
 CROSSENTROPY(label_crossentropy_backward, backward, 1)

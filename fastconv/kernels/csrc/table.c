@@ -5,6 +5,4 @@
 FC_TILES(DECLARE)
 
 #define FIELD(name) .name = FC_NAME(name),
-const fc_tiles FC_NAME(fc_tiles) = {
-    .isa = FC_ISA, .lanes = LANES, .panel = PANEL, .block = BLOCK, FC_TILES(FIELD)
-};
+const fc_tiles FC_NAME(fc_tiles) = {.isa = FC_ISA, .lanes = LANES, .panel = PANEL, .block = BLOCK, FC_TILES(FIELD)};

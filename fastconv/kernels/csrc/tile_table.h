@@ -4,6 +4,7 @@
 #if FC_BLOCK != 6 && FC_BLOCK != 14
 #error "FC_BLOCK must be 6 or 14"
 #endif
+/* clang-format off */
 #define TILES(height) TILE(height, 1) TILE(height, 2)
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
 #if FC_BLOCK == 14
@@ -17,3 +18,4 @@ static tile_function *const tile_functions[BLOCK][VECTORS] = {
     ROW(7), ROW(8), ROW(9), ROW(10), ROW(11), ROW(12), ROW(13), ROW(14),
 #endif
 };
+/* clang-format on */

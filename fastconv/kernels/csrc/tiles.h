@@ -25,10 +25,10 @@ typedef struct {
 /* Packing: weights of any layout -> [group][panel][tap][channel][lane], padded with zeros to whole vectors.
  * A panel holds FC_PANEL filters, the last of a group maybe half of it. Tiles: groups * panels. */
 typedef struct {
-    const void *weights, *bias; /* bias may be NULL */
-    void *packed, *packed_bias; /* packed_bias: [group][lanes]; NULL for none */
-    ptrdiff_t groups, channels, filters;                         /* channels and filters of one group */
-    ptrdiff_t taps[3], tap_step[3];                              /* steps may be negative: a flipped kernel */
+    const void *weights, *bias;          /* bias may be NULL */
+    void *packed, *packed_bias;          /* packed_bias: [group][lanes]; NULL for none */
+    ptrdiff_t groups, channels, filters; /* channels and filters of one group */
+    ptrdiff_t taps[3], tap_step[3];      /* steps may be negative: a flipped kernel */
     ptrdiff_t channel_step, filter_step, group_step;
 } fc_pack;
 
@@ -40,8 +40,8 @@ typedef struct {
     fc_axis axis[3]; /* depth, height, width */
     ptrdiff_t batch, groups, channels, filters;
     ptrdiff_t x_step[4], y_step[4]; /* between samples, depths, rows and columns */
-    ptrdiff_t rows, columns;    /* outputs of one tile */
-    int far, relu;              /* whether y goes past the caches, see far.h; whether ReLU comes before */
+    ptrdiff_t rows, columns;        /* outputs of one tile */
+    int far, relu;                  /* whether y goes past the caches, see far.h; whether ReLU comes before */
 } fc_conv;
 
 /* Outputs of one sample, group and depth, which conv_forward.c computes at once. */
@@ -102,7 +102,7 @@ typedef struct {
     void *partial;
     fc_axis axis[3];
     ptrdiff_t batch, groups, channels, filters;
-    ptrdiff_t x_step[4];    /* between samples, depths, rows and columns of x */
+    ptrdiff_t x_step[4]; /* between samples, depths, rows and columns of x */
     ptrdiff_t rows, columns;
     ptrdiff_t slices, part; /* part: rows of kw * channels in one tile */
     int whole;              /* one tile does a whole slice, chunk by chunk: for partial sums that fit the cache */
@@ -168,13 +168,13 @@ typedef struct {
     const void *x, *bias; /* bias may be NULL */
     fc_grouped_phase phase[FC_PHASES];
     ptrdiff_t phases, batch, groups;
-    ptrdiff_t channels, filters;                        /* of a group; at most FC_GROUP_CHANNELS channels */
-    ptrdiff_t channel_step, filter_step, group_step;    /* in weights */
+    ptrdiff_t channels, filters;                     /* of a group; at most FC_GROUP_CHANNELS channels */
+    ptrdiff_t channel_step, filter_step, group_step; /* in weights */
     ptrdiff_t y_step[4], output[3];
-    ptrdiff_t rows, columns;               /* outputs of one tile */
-    ptrdiff_t vectors;                     /* of output channels that pass over a tile in one go */
-    ptrdiff_t depths, slots, left, wide;   /* x in scratch: slots a depth tap; first column under output 0; columns */
-    ptrdiff_t vector;                      /* from one vector's rows of x to the next's */
+    ptrdiff_t rows, columns;             /* outputs of one tile */
+    ptrdiff_t vectors;                   /* of output channels that pass over a tile in one go */
+    ptrdiff_t depths, slots, left, wide; /* x in scratch: slots a depth tap; first column under output 0; columns */
+    ptrdiff_t vector;                    /* from one vector's rows of x to the next's */
     ptrdiff_t table, maps, part, packed, data; /* bytes from scratch to tap rows, lanes' maps, y, weights, rows of x */
 } fc_grouped;
 
@@ -184,9 +184,9 @@ typedef struct {
     void *partial;
     fc_axis axis[3];
     ptrdiff_t batch, groups, channels, filters, slices;
-    ptrdiff_t columns;                       /* outputs of a row that are taken at a time */
-    ptrdiff_t vectors, slots, wide, vector;  /* as above */
-    ptrdiff_t maps, row, zeros, sums, data;  /* bytes from scratch to maps, rows of dy and of zeros, sums, rows of x */
+    ptrdiff_t columns;                      /* outputs of a row that are taken at a time */
+    ptrdiff_t vectors, slots, wide, vector; /* as above */
+    ptrdiff_t maps, row, zeros, sums, data; /* bytes from scratch to maps, rows of dy and of zeros, sums, rows of x */
 } fc_grouped_kernel;
 
 /* Pooling; an axis of stride 0 has bins (kernels/geometry.py). Tiles: blocks of `rows` of the batch * depth * height rows
@@ -216,16 +216,16 @@ typedef struct {
 enum { FC_NORM_WIDTH = 1024 };
 typedef struct {
     const void *x, *dy;
-    const void *residual;          /* forward: added before ReLU; NULL for none */
-    const void *mask;              /* backward: the forward's y, whose ReLU cuts dy; NULL for none */
-    void *y, *cut;                 /* y: or dx; cut: dy where ReLU did not cut */
-    const void *gamma, *beta;      /* [channel]; NULL for ones and zeros */
+    const void *residual;                       /* forward: added before ReLU; NULL for none */
+    const void *mask;                           /* backward: the forward's y, whose ReLU cuts dy; NULL for none */
+    void *y, *cut;                              /* y: or dx; cut: dy where ReLU did not cut */
+    const void *gamma, *beta;                   /* [channel]; NULL for ones and zeros */
     void *mean, *rest, *inverse_std, *variance; /* [sample][group] or [row]; rest: what mean lost in rounding */
-    void *slope, *offset;          /* [sample][group]: dx = dy * gamma / std + (x - mean) * slope + offset */
-    void *dgamma, *dbeta;          /* [sample][channel]; of rows: [tile][channel] */
+    void *slope, *offset; /* [sample][group]: dx = dy * gamma / std + (x - mean) * slope + offset */
+    void *dgamma, *dbeta; /* [sample][channel]; of rows: [tile][channel] */
     void *dmean, *dvariance;
     void *moving_mean, *moving_variance;
-    double *sums;                  /* [sample][slice][2][channel] */
+    double *sums; /* [sample][slice][2][channel] */
     double epsilon, momentum;
     ptrdiff_t samples, rows, channels, group;
     ptrdiff_t width, columns, block, slices, part;
@@ -378,6 +378,7 @@ typedef struct {
 } fc_product_sum;
 
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
+/* clang-format off */
 #define FC_TILES(X)                                                                                                  \
     X(conv_pack) X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
@@ -398,6 +399,7 @@ typedef struct {
     X(copy) X(copy_scaled) X(spread) X(fold) X(gather_forward) X(gather_backward) X(one_hot)                         \
     X(resize_forward) X(resize_backward)                                                                             \
     X(random_uniform) X(random_normal) X(random_advance) X(dropout_forward) X(dropout_backward)
+/* clang-format on */
 
 /* The tiles of one instruction set and element type. */
 typedef struct {

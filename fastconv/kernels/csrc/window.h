@@ -12,14 +12,14 @@
 #include <string.h>
 
 typedef struct {
-    const real *data;             /* under tap (0, 0, 0) of the block's first output */
-    ptrdiff_t depth, row, pixel;  /* steps between depth taps, rows and columns of the input */
+    const real *data;            /* under tap (0, 0, 0) of the block's first output */
+    ptrdiff_t depth, row, pixel; /* steps between depth taps, rows and columns of the input */
 } view;
 
 /* `whole`: depths and rows outside are read too. */
 FC_INLINE view window_view_(const int whole, const fc_axis axis[3], const void *x, const ptrdiff_t x_step[4],
-                            ptrdiff_t n, ptrdiff_t groups, ptrdiff_t g, ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row, ptrdiff_t rows,
-                            ptrdiff_t column, ptrdiff_t columns, real *scratch)
+                            ptrdiff_t n, ptrdiff_t groups, ptrdiff_t g, ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row,
+                            ptrdiff_t rows, ptrdiff_t column, ptrdiff_t columns, real *scratch)
 {
     const fc_axis *D = &axis[0], *H = &axis[1], *W = &axis[2];
     const ptrdiff_t x_depth = x_step[1], x_row = x_step[2], pixel = x_step[3];
@@ -28,8 +28,8 @@ FC_INLINE view window_view_(const int whole, const fc_axis axis[3], const void *
     const ptrdiff_t wide = (columns - 1) * W->stride + (W->taps - 1) * W->dilation + 1;
     const real *x_ng = (const real *)x + n * x_step[0] + g * channels;
     const ptrdiff_t d0 = first_tap(D, od), d1 = last_tap(D, od);
-    const int inside = w >= 0 && w + wide <= W->input
-                    && (!whole || (h >= 0 && h + high <= H->input && d0 == 0 && d1 == D->taps));
+    const int inside =
+        w >= 0 && w + wide <= W->input && (!whole || (h >= 0 && h + high <= H->input && d0 == 0 && d1 == D->taps));
     if (inside && (whole || groups == 1 || W->taps == 1 || W->dilation > 1))
         return (view){x_ng + d * x_depth + h * x_row + w * pixel, D->dilation * x_depth, x_row, pixel};
 
@@ -59,16 +59,16 @@ FC_INLINE view window_view_(const int whole, const fc_axis axis[3], const void *
 }
 
 FC_INLINE view window_view(const fc_axis axis[3], const void *x, const ptrdiff_t x_step[4], ptrdiff_t n,
-                           ptrdiff_t groups, ptrdiff_t g, ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
-                           ptrdiff_t columns, real *scratch)
+                           ptrdiff_t groups, ptrdiff_t g, ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row,
+                           ptrdiff_t rows, ptrdiff_t column, ptrdiff_t columns, real *scratch)
 {
     return window_view_(0, axis, x, x_step, n, groups, g, channels, od, row, rows, column, columns, scratch);
 }
 
 /* Zeros stand for all padding. Taps lie anywhere in it: the reader steps by dilation. */
 FC_INLINE view whole_window(const fc_axis axis[3], const void *x, const ptrdiff_t x_step[4], ptrdiff_t n,
-                            ptrdiff_t groups, ptrdiff_t g, ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
-                            ptrdiff_t columns, real *scratch)
+                            ptrdiff_t groups, ptrdiff_t g, ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row,
+                            ptrdiff_t rows, ptrdiff_t column, ptrdiff_t columns, real *scratch)
 {
     return window_view_(1, axis, x, x_step, n, groups, g, channels, od, row, rows, column, columns, scratch);
 }

@@ -11,7 +11,7 @@
 #include "vector.h"
 
 enum { ONE, F23, F43, F25, F45, F52, FILTERS }; /* FMR is F(M, R); ONE: an axis of one tap, left alone */
-enum { MAX_POINTS = 216 };                 /* of a tile: 6 x 6 x 6 */
+enum { MAX_POINTS = 216 };                      /* of a tile: 6 x 6 x 6 */
 
 static const int OUTPUTS[FILTERS] = {1, 2, 4, 2, 4, 5}, TAPS[FILTERS] = {1, 3, 3, 5, 5, 2};
 static const int POINTS[FILTERS] = {1, 4, 6, 6, 8, 6};
@@ -19,6 +19,7 @@ static const int POINTS[FILTERS] = {1, 4, 6, 6, 8, 6};
  * of their even and odd columns' parts. */
 static const int PAIRS[FILTERS] = {0, 1, 2, 2, 3, 2};
 
+/* clang-format off */
 static const real MATRIX_B[FILTERS][64] = {
     [ONE] = {1},
     [F23] = {-1, 0, 1, 0,  0, 1, 1, 0,  0, -1, 1, 0,  0, -1, 0, 1}, /* 0, +-1 */
@@ -62,6 +63,7 @@ static const real MATRIX_A[FILTERS][32] = {
     [F52] = {1, 0, 0, 0, 0,  1, 2. / 3, 4. / 9, 8. / 27, 16. / 81,  1, -2. / 3, 4. / 9, -8. / 27, 16. / 81,
              1, 3. / 2, 9. / 4, 27. / 8, 81. / 16,  1, -3. / 2, 9. / 4, -27. / 8, 81. / 16,  0, 0, 0, 0, 1},
 };
+/* clang-format on */
 
 /* sum += m * x, for a constant m; `empty` until something was added. */
 FC_INLINE void add_multiple(vec *sum, int *empty, const real m, vec x)

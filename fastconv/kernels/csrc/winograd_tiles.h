@@ -66,7 +66,7 @@ FC_INLINE int box_inside(const ptrdiff_t size[3], const ptrdiff_t start[3], cons
                          const int h, const int w)
 {
     return start[0] >= 0 && start[0] + (d - 1) * step[0] < size[0] && start[1] >= 0
-        && start[1] + (h - 1) * step[1] < size[1] && start[2] >= 0 && start[2] + (w - 1) * step[2] < size[2];
+           && start[1] + (h - 1) * step[1] < size[1] && start[2] >= 0 && start[2] + (w - 1) * step[2] < size[2];
 }
 
 /* to[point][tile][channel] = the transformed inputs of tiles `first` to `first + count`, in memory for `block` tiles. */
@@ -78,7 +78,8 @@ FC_INLINE void transform_inputs(const int fd, const int fh, const int fw, const 
     const ptrdiff_t size[3] = {axis[0].input, axis[1].input, axis[2].input};
     const ptrdiff_t step[3] = {axis[0].dilation, axis[1].dilation, axis[2].dilation};
     const ptrdiff_t width = blocks(channels, LANES) * LANES, next = plane(block, channels);
-    const ptrdiff_t x_step[3] = {step[0] * size[1] * size[2] * channels, step[1] * size[2] * channels, step[2] * channels};
+    const ptrdiff_t x_step[3] = {step[0] * size[1] * size[2] * channels, step[1] * size[2] * channels,
+                                 step[2] * channels};
     for (ptrdiff_t t = 0; t < count; t++) {
         const place p = place_of(axis, tiles, outputs, first + t);
         const ptrdiff_t start[3] = {p.at[0] + axis[0].start, p.at[1] + axis[1].start, p.at[2] + axis[2].start};
