@@ -29,14 +29,14 @@ CASES = {
     "dilated": {"padding": "same", "dilation_rate": 2},
     "dilated past the output": {"padding": 7, "dilation_rate": 7},
 }
-POINTS = {  # of csrc/winograd.h, without infinity
+POINTS = {  # of csrc/winograd/winograd.h, without infinity
     "F23": (2, 3, [0, 1, -1]),
     "F52": (5, 2, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
     "F43": (4, 3, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
     "F25": (2, 5, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
     "F45": (4, 5, [0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2)]),
 }
-HEADER = os.path.join(os.path.dirname(__file__), "..", "fastconv", "kernels", "csrc", "winograd.h")
+HEADER = os.path.join(os.path.dirname(__file__), "..", "fastconv", "kernels", "csrc", "winograd", "winograd.h")
 
 
 def polynomial(roots):

@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Convolution: fills the jobs of csrc/conv_forward.c and conv_backward_kernel.c and runs their tiles, or _grouped.pyx's.
+"""Convolution: fills the jobs of csrc/conv/conv_forward.c and conv_backward_kernel.c and runs their tiles, or _grouped.pyx's.
 
 `algorithm` is "direct", "depthwise" or "grouped" (kernels/algorithms.py chooses). Arrays must be C-contiguous, aligned,
 of one dtype and not empty, and fit the Window: kernels/conv.py sees to that.

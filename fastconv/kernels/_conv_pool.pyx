@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Convolution, ReLU and max-pooling at once: fills the jobs of csrc/conv_pool.c and conv_pool_back.c and runs their tiles.
+"""Convolution, ReLU and max-pooling at once: fills the jobs of csrc/conv/conv_pool.c and conv_pool_back.c and runs their tiles.
 
 `pool` is three window sizes; arrays as in _conv.pyx, and kernels/conv_pool.py checks them. `index` holds the tap that
 won each window, or FC_CUT where ReLU left no winner.
@@ -96,7 +96,7 @@ cdef int fill_back(fc_conv_pool_back* job, dy, index, kernel_shape, window, pool
 
 
 cdef ptrdiff_t field_size(const fc_conv_pool_back* job, ptrdiff_t depths, ptrdiff_t rows, ptrdiff_t lanes):
-    """Elements of the copied inputs under a chunk (csrc/conv_pool_back.c, field_of)."""
+    """Elements of the copied inputs under a chunk (csrc/conv/conv_pool_back.c, field_of)."""
     cdef ptrdiff_t* count = [depths, rows, job.output[2]]
     cdef ptrdiff_t size = job.channels
     cdef int i

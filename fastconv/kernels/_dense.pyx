@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Matrix products: chooses the tiles of csrc/dense.c, fills their job, cuts it, and makes the result.
+"""Matrix products: chooses the tiles of csrc/dense/dense.c, fills their job, cuts it, and makes the result.
 
 `forward`, `backward_input` and `backward_kernel` take any arguments, and return None unless these are arrays that C can
 read as they are and whose shapes fit: small products take less time than Python's checks, which come after

@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Convolution in groups of few channels: fills the jobs of csrc/grouped.c and grouped_kernel.c and runs their tiles.
+"""Convolution in groups of few channels: fills the jobs of csrc/grouped/grouped.c and grouped_kernel.c and runs their tiles.
 
 _conv.pyx calls it, with jobs and arrays that it has checked and filled as for direct convolution. How the work is cut
 depends on shapes alone, never on the number of threads.
@@ -45,7 +45,7 @@ cdef inline ptrdiff_t taps_of(const fc_axis* axis) noexcept nogil:
 
 
 cdef ptrdiff_t row_slots(const fc_axis* a, ptrdiff_t span) noexcept nogil:
-    """How many rows of x csrc/grouped.c keeps, so that rows which the taps of one output read never share a slot: all
+    """How many rows of x csrc/grouped/grouped.c keeps, so that rows which the taps of one output read never share a slot: all
     that lie under a window, or, of wide windows, no more than that."""
     cdef ptrdiff_t slots = max(a.taps, 1), t
     if span <= max(SLOTS, a.taps):
@@ -70,7 +70,7 @@ cdef ptrdiff_t row_room(ptrdiff_t size, ptrdiff_t itemsize) noexcept nogil:
 
 
 cdef ptrdiff_t map_size(const fc_tiles* tiles, ptrdiff_t itemsize) noexcept nogil:
-    """Bytes that a lane_map of csrc/grouped.c takes at most."""
+    """Bytes that a lane_map of csrc/grouped/grouped.c takes at most."""
     return blocks(64 + tiles.lanes * (sizeof(ptrdiff_t) + FC_GROUP_CHANNELS * itemsize), 64) * 64 + 64
 
 

@@ -1,6 +1,6 @@
 # cython: language_level=3, cdivision=True
-"""Functions of one and of two elements, and reductions: fills the jobs of csrc/maps.c, combine.c and reduce.c, and
-reads csrc/maps.h, the table of the functions.
+"""Functions of one and of two elements, and reductions: fills the jobs of csrc/elements/maps.c, combine.c and reduce.c, and
+reads csrc/elements/maps.h, the table of the functions.
 
 Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/maps.py sees to that. For small arrays its
 checks would cost more than the work, so `simple_map` and `simple_combine` take what needs none of it at a glance.
@@ -20,7 +20,7 @@ from ._tiles cimport (
 
 cdef extern from *:
     """
-    #include "maps.h"
+    #include "elements/maps.h"
     typedef struct {
         const char *name;
         int saved, parameters;

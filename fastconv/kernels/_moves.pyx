@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Data that moves: fills the jobs of csrc/moves.c and csrc/resize.c.
+"""Data that moves: fills the jobs of csrc/moves/moves.c and csrc/moves/resize.c.
 
 A copy is told by two NumPy views of one shape, each of an array of its own: their steps are the walk. Arrays must be
 C-contiguous, aligned, of one dtype and not empty; kernels/moves.py sees to that, and to numbers that are in range.

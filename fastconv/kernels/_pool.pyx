@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Pooling: fills the job of csrc/pool.c and runs its tiles. Arrays as in _conv.pyx; kernels/pool.py checks them."""
+"""Pooling: fills the job of csrc/pool/pool.c and runs its tiles. Arrays as in _conv.pyx; kernels/pool.py checks them."""
 
 from libc.stddef cimport ptrdiff_t
 

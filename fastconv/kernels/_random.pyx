@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Random numbers and dropout: fills the job of csrc/random.c. A draw is two runs: the numbers, then the state's advance,
+"""Random numbers and dropout: fills the job of csrc/elements/random.c. A draw is two runs: the numbers, then the state's advance,
 so that a plan that repeats them draws new ones. Arrays as in _moves.pyx; kernels/random.py checks them."""
 
 from libc.stddef cimport ptrdiff_t

@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Elementwise and row-wise kernels and optimizer steps: fills the jobs of csrc/rows.c and csrc/update.c.
+"""Elementwise and row-wise kernels and optimizer steps: fills the jobs of csrc/rows/rows.c and csrc/elements/update.c.
 
 Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/rows.py and kernels/update.py see to that.
 """

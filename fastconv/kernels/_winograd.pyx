@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Winograd convolution: fills the jobs of csrc/winograd.c and winograd_kernel.c and runs their tiles.
+"""Winograd convolution: fills the jobs of csrc/winograd/winograd.c and winograd_kernel.c and runs their tiles.
 
 `outputs` is the size of a Winograd tile's outputs on each axis (kernels/winograd.py chooses it). Arrays as in
 _conv.pyx; the stride is 1 and there is one group. How the work is cut depends on shapes alone.
@@ -37,7 +37,7 @@ cdef inline ptrdiff_t rounded(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
 
 
 cdef inline ptrdiff_t plane(const fc_tiles* tiles, ptrdiff_t block, ptrdiff_t channels) noexcept nogil:
-    """As in csrc/winograd_tiles.h."""
+    """As in csrc/winograd/winograd_tiles.h."""
     return product(block, rounded(channels, tiles.lanes)) + 16
 
 

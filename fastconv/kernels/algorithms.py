@@ -1,10 +1,10 @@
 """Which algorithm a convolution runs on: the one place where that is chosen, from shapes alone, with no timing.
 
-- "direct": csrc/conv_forward.c and conv_backward_kernel.c; any shape.
-- "depthwise" (one filter for each channel; csrc/depthwise.c, and grouped.c for its other passes) and "grouped" (groups
-  of few channels; csrc/grouped.c): vectors over the channels of all groups.
-- "sparse": csrc/conv_pool_back.c; gradients through max-pooling from the windows' winners alone.
-- "winograd F(m, r)": csrc/winograd.c and winograd_kernel.c; m outputs an axis from m + r - 1 products; stride 1.
+- "direct": csrc/conv/conv_forward.c and conv_backward_kernel.c; any shape.
+- "depthwise" (one filter for each channel; csrc/grouped/depthwise.c, and grouped.c for its other passes) and "grouped" (groups
+  of few channels; csrc/grouped/grouped.c): vectors over the channels of all groups.
+- "sparse": csrc/conv/conv_pool_back.c; gradients through max-pooling from the windows' winners alone.
+- "winograd F(m, r)": csrc/winograd/winograd.c and winograd_kernel.c; m outputs an axis from m + r - 1 products; stride 1.
 
 Every algorithm has a cost, roughly in multiply-adds at the direct tiles' rate, and the least one wins. The weights of
 the costs were fitted to single-thread times on AVX2. With `set_precision("exact")` Winograd takes no part.
@@ -166,7 +166,7 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
 
 def _field_fits(problem: Problem, taps: int) -> bool:
     """Whether all windows' inputs, copied with their padding, are few for what there is, and an int32 counts them and
-    the kernel's weights (lane in csrc/conv_pool_back.c)."""
+    the kernel's weights (lane in csrc/conv/conv_pool_back.c)."""
     window, channels = problem.window, problem.channels
     field = math.prod(
         (o - 1) * s + (k - 1) * d + 1

@@ -1,6 +1,6 @@
 """Functions of one element, functions of two with broadcasting, and reductions: check, allocate, call.
 
-Not here: the functions themselves; csrc/maps.h is their table, and reference_maps.py says what each computes. Contract:
+Not here: the functions themselves; csrc/elements/maps.h is their table, and reference_maps.py says what each computes. Contract:
 arrays of any shape, float32 or float64, one dtype in a call; a Python number takes the arrays' dtype and is part of the
 recorded run. NaN reaches every output that depends on it. TypeError for dtypes, ValueError for names and shapes.
 """

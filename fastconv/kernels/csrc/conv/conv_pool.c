@@ -1,7 +1,7 @@
 /* conv_pool.c: convolution, ReLU and max-pooling at once: a block of outputs is computed into scratch and pooled there,
  * so that the full map never reaches memory. Outputs that no window covers are not computed.
  */
-#include "pool_window.h"
+#include "pool/pool_window.h"
 
 void FC_NAME(conv_pool_forward)(const void *job, ptrdiff_t index, void *scratch)
 {

@@ -4,7 +4,7 @@
  * transformed weights (channels, filters) in register tiles; the products are transformed back, a tile and a vector of
  * filters at a time, given their bias, and stored, or max-pooled first. Everything between x and y is scratch.
  */
-#include "pool_window.h"
+#include "pool/pool_window.h"
 #include "winograd_tiles.h"
 
 /* out (rows, vectors) = a (rows, channels) b (channels, vectors) */
