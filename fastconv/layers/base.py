@@ -21,7 +21,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastconv import initializers, kernels, ops, registry
+from fastconv import initializers, kernels, ops, registry, serialization
 from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import configs
 from fastconv.nest import flatten, map_leaves
@@ -418,7 +418,8 @@ class Layer:
 
     @classmethod
     def from_config(cls, config: dict):
-        return cls(**config)
+        """The layer that `get_config` described, with the layers that its arguments hold."""
+        return cls(**serialization.revived(config))
 
     def _title(self) -> str:
         """Who an error is about."""
