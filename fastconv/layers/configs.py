@@ -84,4 +84,4 @@ def _is_default(value, default) -> bool:
         return repr(value) == repr(initializers.get(default)) if isinstance(default, str) else False
     if isinstance(value, tuple) and not isinstance(default, tuple):
         return value == (default,) * len(value)
-    return value == default or (default is None and value is activations.linear)
+    return value == default or (default is None and (value is activations.linear or value == "channels_last"))

@@ -15,8 +15,8 @@ from fastconv.layers.spatial import positive
 class DepthwiseConv(Convolution):
     """Convolution of each channel by `depth_multiplier` filters of its own, whose outputs stand together.
 
-    Other arguments, as in Keras: `kernel_size`, `strides`, `padding` (as Conv's), `data_format` (None or
-    "channels_last"), `dilation_rate`, `activation`, `use_bias`, `depthwise_initializer`, `bias_initializer`.
+    Other arguments, as in Keras: `kernel_size`, `strides`, `padding` (as Conv's), `data_format` (as
+    Conv's), `dilation_rate`, `activation`, `use_bias`, `depthwise_initializer`, `bias_initializer`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SeparableConv(Convolution):
     """Depthwise convolution, then a convolution of one cell over the channels: Conv with far fewer weights.
 
     Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` (as Conv's), `data_format`
-    (None or "channels_last"), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, `depthwise_initializer`,
+    (as Conv's), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, `depthwise_initializer`,
     `pointwise_initializer`, `bias_initializer`.
     """
 
