@@ -14,7 +14,8 @@ import warnings
 
 from fastconv import config, ops
 from fastconv.kernels.geometry import Window, per_axis
-from fastconv.layers.base import Layer, is_shape
+from fastconv.layers.base import Layer
+from fastconv.layers.shapes import is_shape
 
 _AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _OPEN = 1 << 20  # stands for a size of None while a Window is made
