@@ -12,13 +12,9 @@ import itertools
 
 import numpy as np
 
-from .tensor import FLOAT32, Op, Parameter, Tensor, _mode, unify
+from .tensor import FLOAT32, NoValues, Op, Parameter, Tensor, _mode, unify
 
 next_order = itertools.count(1).__next__  # of what is drawn
-
-
-class NoValues(TypeError):
-    """Somebody asked a tensor without data for its values."""
 
 
 class KerasTensor(Tensor):

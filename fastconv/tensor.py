@@ -14,11 +14,13 @@ import functools
 import itertools
 import operator
 import threading
+from collections.abc import Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from . import kernels
+from . import config, kernels
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
 _next_order = itertools.count(1).__next__
@@ -28,9 +30,14 @@ _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 class _Mode(threading.local):
     recording = True
     draw = None  # what operations of this thread do instead of computing, while a Trace is drawn (symbolic.py)
+    inside = False  # a layer's call that is being drawn, outside any Trace: nothing is to change by it
 
 
 _mode = _Mode()
+
+
+class NoValues(TypeError):
+    """Somebody asked a tensor without data for its values, or wants a change at each call of what is drawn but once."""
 
 
 class no_grad:
@@ -184,24 +191,50 @@ def wrap(data, requires_grad=False, node=None):
 
 
 class Parameter(Tensor):
-    """A trainable leaf with a name: a layer's weight.
+    """A trainable leaf with a name: a layer's weight; `fastconv.Variable` is its name in Keras.
 
-    It owns a C-contiguous copy of `data`, so that training never writes into the caller's array, and shows it read-only:
-    values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one.
-    `regularizer` and `constraint` are what a layer's add_weight set: functions of the Parameter, or None; `path` is the
-    name below the layer's.
+    `initializer` is an array, a number, a nested list, or a Tensor, of which it owns a C-contiguous copy, or a function
+    `f(shape, dtype)` (as `fastconv.Variable` a name too), which needs `shape`. `dtype` is "float32" or
+    "float64": by default the array's, or `config.floatx()`. `trainable=False` makes no leaf of it. `autocast`,
+    `aggregation` and `synchronization` change nothing here; a `layout` is refused.
+
+    Values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one; `data` is
+    read-only. `regularizer` and `constraint` are what a layer's add_weight set: functions of the Parameter, or None;
+    `path` is the name below the layer's.
     """
 
     __slots__ = ("name", "version", "array", "path", "constraint", "_regularizer", "_view", "_packs")
+    named_initializer = None  # from a name to the function, see variables.py
 
-    def __init__(self, data, name=None, trainable=True, dtype=None):
-        self._own(np.array(_new_array(data, dtype), order="C"))
+    def __init__(
+        self, initializer: Any, shape: Sequence[int] | None = None, dtype: Any = None, trainable: bool = True,
+        autocast: bool = True, aggregation: str | None = "none", synchronization: str = "auto", name: str | None = None,
+        layout: None = None,
+    ):  # fmt: skip
+        if layout is not None:
+            raise ValueError("fastconv computes on one machine: leave layout out.")
+        self._own(np.array(self._first_values(initializer, shape, dtype), order="C"))
         self._requires_grad = bool(trainable)
         self._grad = self._node = self._logits = None
         self._packs = []
-        self.name = self.path = name
+        self.name = self.path = "variable" if name is None else name
         self.version = 0
         self.constraint = self._regularizer = None
+
+    @classmethod
+    def _first_values(cls, initializer, shape, dtype):
+        if isinstance(initializer, str) and cls.named_initializer is not None:
+            initializer = cls.named_initializer(initializer)
+        if callable(initializer):
+            if shape is None:
+                raise ValueError(f"A Parameter made by {initializer!r} needs a shape: shape=(3, 3).")
+            initializer = initializer(tuple(shape), config.floatx() if dtype is None else dtype)
+        elif dtype is None and not hasattr(initializer, "dtype"):
+            dtype = config.floatx()
+        array = _new_array(initializer, dtype)
+        if shape is not None and array.shape != tuple(shape):
+            raise ValueError(f"shape={tuple(shape)} is not that of the values, {array.shape}: leave it out.")
+        return array
 
     def _own(self, array):
         self.array = array  # fastconv's own, for kernels that write into it
@@ -265,21 +298,30 @@ class Parameter(Tensor):
         """The Parameter itself, which is a Tensor."""
         return self
 
-    def assign(self, value):
-        """Copy an array of this shape into the parameter's own memory, in its own dtype."""
+    def assign(self, value: Any) -> Parameter:
+        """Copies an array of this shape into the parameter's own memory, in its own dtype; the Parameter.
+
+        In a layer's call it counts at every call: drawing one for its shapes changes nothing, and programs leave the
+        layer to Python.
+        """
+        if _mode.inside:
+            return self
+        if _mode.draw is not None:
+            raise NoValues(f"Parameter {self.name!r} is assigned to in a call.")
         array = value.data if isinstance(value, Tensor) else np.asarray(value)
         if array.shape != self.data.shape:
             raise ValueError(f"Parameter {self.name!r} has shape {self.shape}; got a value of shape {array.shape}.")
         np.copyto(self.array, array, casting="same_kind")
         self.version += 1
+        return self
 
-    def assign_add(self, value):
+    def assign_add(self, value: Any) -> Parameter:
         """`assign(self + value)`, of an array of this shape or a number."""
-        self.assign(np.add(self.data, value.data if isinstance(value, Tensor) else value))
+        return self if _mode.inside else self.assign(np.add(self.data, _values(value)))
 
-    def assign_sub(self, value):
+    def assign_sub(self, value: Any) -> Parameter:
         """`assign(self - value)`, of an array of this shape or a number."""
-        self.assign(np.subtract(self.data, value.data if isinstance(value, Tensor) else value))
+        return self if _mode.inside else self.assign(np.subtract(self.data, _values(value)))
 
     def numpy(self):
         """A copy of the values."""
@@ -291,10 +333,14 @@ class Parameter(Tensor):
 
 
 def _parameter(cls, array, name, trainable, version, path=None, regularizer=None, constraint=None):
-    parameter = cls(array, name, trainable)
+    parameter = cls(array, trainable=trainable, name=name)
     parameter.version = version
     parameter.path, parameter.regularizer, parameter.constraint = path, regularizer, constraint
     return parameter
+
+
+def _values(value):
+    return value.data if isinstance(value, Tensor) else value
 
 
 class Op:

@@ -25,7 +25,7 @@ CHAIN = [
     {"program"},
     {"random"},
     {"losses", "metrics", "optimizers", "schedules", "initializers", "regularizers", "constraints", "activations"},
-    {"layers", "compiled"},
+    {"layers", "compiled", "variables"},
     {"planning"},
     {"modelfile", "callbacks", "progress"},
     {"trainer"},

@@ -27,7 +27,7 @@ from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
 from fastconv.nest import flatten, map_leaves
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
-from fastconv.tensor import Tensor, no_grad, wrap
+from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _REFUSED = {
     "lora_rank": "it trains whole weights; freeze layers with trainable=False instead",
@@ -150,6 +150,8 @@ class Layer(Holder):
             cls.build = _build_once(cls.build)
 
     def __setattr__(self, name, value):
+        if isinstance(value, Parameter):
+            self._keep(value)
         object.__setattr__(self, name, value)
         if name not in ("_checked_shape", "_holders"):  # notes that a call makes for itself
             kernels.note_change()  # after the change: who knows the number knows the change

@@ -11,15 +11,25 @@ import threading
 import weakref
 from contextlib import contextmanager
 
+from fastconv.tensor import _mode
+
 
 class State(threading.local):
     """`inside`: a layer's call that is being drawn, outside any program. `running`: a layer's call. `training`: its
     mode. `added`: losses by layer."""
 
-    inside = running = training = False
+    running = training = False
 
     def __init__(self):
         self.added = weakref.WeakKeyDictionary()
+
+    @property
+    def inside(self):
+        return _mode.inside  # where Parameter.assign sees it
+
+    @inside.setter
+    def inside(self, value):
+        _mode.inside = value
 
 
 state = State()

@@ -130,9 +130,17 @@ class Holder:
 
     @property
     def weights(self) -> list[Parameter]:
-        """All weights: the layer's own, then those of the layers it holds."""
-        own = [*self._weights, *self._fixed_weights]
-        return own + [weight for layer in self._sublayers() for weight in layer.weights]
+        """All weights, each once: the layer's own, `fastconv.Variable`s in its attributes too, then those of the layers
+        it holds."""
+        own = [*self._weights, *self._fixed_weights, *self._held(Parameter)]
+        found = own + [weight for layer in self._sublayers() for weight in layer.weights]
+        return list({id(weight): weight for weight in found}.values())
+
+    def _keep(self, weight):
+        """Counts a Parameter that became an attribute among the layer's own weights."""
+        own = self._weights if weight.trainable else self._fixed_weights
+        if not any(weight is known for known in [*self._weights, *self._fixed_weights]):
+            own.append(weight)
 
     @property
     def trainable_weights(self) -> list[Parameter]:
@@ -209,6 +217,10 @@ class Holder:
 
     def _sublayers(self) -> list:
         """The layers that attributes hold, in lists, tuples and dicts too, each once."""
+        return self._held(Holder)
+
+    def _held(self, kind) -> list:
+        """The things of a class that attributes hold, or lists, tuples and dicts in them, each once."""
         (noted, holders), version = self._holders, kernels.version()
         if noted != version:
             weights = self._weights, self._fixed_weights
@@ -219,7 +231,7 @@ class Holder:
             self._holders = version, holders
         if not holders:  # the usual case
             return []
-        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Holder)}
+        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, kind)}
         return list(found.values())
 
     def flatten_layers(self) -> list:
@@ -276,5 +288,5 @@ _GETTERS = {"initializer": initializers.get, "regularizer": regularizers.get, "c
 def _may_hold_layers(value) -> bool:
     """Whether an attribute is a layer, or a container of some; lists and dicts may get theirs later."""
     if isinstance(value, tuple):
-        return any(isinstance(item, Holder) for item in flatten(value))
+        return any(isinstance(item, (Holder, Parameter)) for item in flatten(value))
     return isinstance(value, (Holder, list, dict))
