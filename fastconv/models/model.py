@@ -394,6 +394,10 @@ class Model(Layer):
         `overwrite=False` raises FileExistsError where there is a file."""
         modelfile.save_model(self, filepath, overwrite)
 
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Not for fastconv, which writes no other framework's formats: raises NotImplementedError."""
+        raise NotImplementedError(f"export: fastconv writes no {format!r}. Keep the model with model.save(filepath).")
+
     def save_weights(self, filepath, overwrite=True) -> None:
         """Writes the weights alone to one safetensors file."""
         modelfile.save_weights(self, filepath, overwrite)
