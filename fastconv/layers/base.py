@@ -16,6 +16,7 @@ import itertools
 import os
 import re
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -23,8 +24,8 @@ from fastconv import kernels, ops, registry, regularizers, serialization
 from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import calls, configs
 from fastconv.layers.calls import state
-from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
+from fastconv.layers.specs import Specified
 from fastconv.nest import flatten, map_leaves
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
 from fastconv.tensor import Parameter, Tensor, no_grad, wrap
@@ -77,15 +78,25 @@ def _shape_of(shape):
     return tuple(shape) if is_shape(shape) else shape
 
 
+@contextmanager
+def building_within(layer):
+    """The layers that are built inside are the layer's, by their paths."""
+    _builders.append(layer.name)
+    try:
+        yield
+    finally:
+        _builders.pop()
+
+
 def _build_whole(layer, build, shape):
     if layer._path is None:
         layer._path = "/".join([*_builders, layer.name])
     own = layer._weights, layer._fixed_weights
     counts = [len(weights) for weights in own]
     layer._half_built = True
-    _builders.append(layer.name)
     try:
-        build(layer, shape)
+        with building_within(layer):
+            build(layer, shape)
         layer._build_shape = shape
         layer.built = True  # last: who sees it takes no lock
     except BaseException:  # Ctrl-C too: what is built again must not have its weights twice
@@ -95,10 +106,9 @@ def _build_whole(layer, build, shape):
         raise
     finally:
         layer._half_built = False
-        _builders.pop()
 
 
-class Layer(Holder):
+class Layer(Specified):
     """Base class of all layers.
 
     Arguments: `activity_regularizer` (a name, config, object or function of the output, whose value for each sample is
@@ -320,16 +330,21 @@ class Layer(Holder):
             return ops.cast(inputs, self._dtype)
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
 
+    def _check(self, shape):
+        if self._input_spec is not None:
+            self._check_spec(shape)
+        self.check_input(shape)
+
     def ensure_built(self, shape):
         """Checks an input's shape, or a nest of shapes, and builds the layer for it."""
         if is_shape(shape):
             if not shape:
                 raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
-            self.check_input(shape)
+            self._check(shape)
             self.build((None, *shape[1:]))
             self._checked_shape = shape[1:]
             return
-        self.check_input(shape)
+        self._check(shape)
         if not self.built:
             self.build(map_shapes(lambda one: (None, *one[1:]), shape))
 

@@ -16,11 +16,25 @@ from fastconv.symbolic import KerasTensor
 
 
 class InputLayer(Layer):
-    """The declared input of a Sequential; made by `Input`."""
+    """The declared input of a Sequential, or of a graph, whose tensor is its `output`; arguments as Input's."""
 
-    def __init__(self, shape, batch_size=None, dtype=None, name=None):
+    sparse = ragged = batch_shape = input_tensor = None
+    optional = False
+
+    def __init__(
+        self, shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, input_tensor=None,
+        optional=False, name=None, **kwargs,
+    ):  # fmt: skip
+        if sparse or ragged or input_tensor is not None or optional:
+            raise ValueError(
+                "Input takes no sparse, ragged, optional or given tensors here; leave these arguments out."
+            )
+        if (shape is None) == (batch_shape is None):
+            raise ValueError("Input needs either shape, of one sample, or batch_shape, with the batch in front.")
+        if shape is None:
+            batch_size, *shape = batch_shape
         integers = isinstance(dtype, (str, type, np.dtype)) and np.dtype(dtype).kind in "iub"
-        super().__init__(name=name, dtype=None if integers else dtype)
+        super().__init__(name=name, dtype=None if integers else dtype, **kwargs)
         if integers:
             self._dtype = np.dtype(dtype)
         self.shape = sample_shape(shape, "shape")
@@ -40,6 +54,9 @@ class InputLayer(Layer):
 
     def call(self, inputs):
         return inputs
+
+    def get_config(self) -> dict:
+        return {"shape": self.shape, "batch_size": self.batch_size, "dtype": self.dtype, "name": self.name}
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
@@ -61,13 +78,7 @@ def Input(
     `shape` is that of one sample, such as (28, 28, 1), with None where a size is open; `batch_shape` has the batch in
     front. `dtype` is "float32", "float64", or an integer type for what a layer such as Rescaling converts.
     """
-    if sparse or ragged or tensor is not None or optional:
-        raise ValueError("Input takes no sparse, ragged, optional or given tensors here; leave these arguments out.")
-    if (shape is None) == (batch_shape is None):
-        raise ValueError("Input needs either shape, of one sample, or batch_shape, with the batch in front.")
-    if shape is None:
-        batch_size, *shape = batch_shape
-    return InputLayer(tuple(shape) if hasattr(shape, "__len__") else shape, batch_size, dtype, name).output
+    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name).output
 
 
 class Dense(Layer):

@@ -189,6 +189,9 @@ class ZeroPadding3D(ZeroPadding):
 
     rank = 3
 
+    def __init__(self, padding=((1, 1), (1, 1), (1, 1)), data_format=None, **kwargs):
+        super().__init__(padding, data_format, **kwargs)
+
 
 class Cropping1D(Cropping):
     """Cuts the ends off `(batch, steps, channels)`; by default one step each."""

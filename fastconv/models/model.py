@@ -401,6 +401,10 @@ class Model(Layer):
         """Writes the weights alone to one safetensors file; `max_shard_size` is refused."""
         modelfile.save_weights(self, filepath, overwrite, max_shard_size)
 
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Not for fastconv, which writes no other framework's formats: raises NotImplementedError."""
+        raise NotImplementedError(f"export: fastconv writes no {format!r}. Keep the model with model.save(filepath).")
+
     def load_weights(self, filepath: modelfile.Path, skip_mismatch: bool = False) -> None:
         """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing.
 
