@@ -18,7 +18,8 @@ import numpy as np
 
 from fastconv import optimizers, registry, tensorfile
 from fastconv.compiled import Objective
-from fastconv.layers.base import snake_case, uninitialized_weights
+from fastconv.layers.base import uninitialized_weights
+from fastconv.registry import snake_case
 
 
 def save_model(model, path, overwrite=True) -> None:

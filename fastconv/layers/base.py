@@ -15,7 +15,6 @@ import itertools
 import math
 import operator
 import os
-import re
 import threading
 from contextlib import contextmanager
 
@@ -25,6 +24,7 @@ from fastconv import initializers, kernels, ops, registry
 from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import configs
 from fastconv.nest import flatten, map_leaves
+from fastconv.registry import snake_case
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
 from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
@@ -55,12 +55,6 @@ _state = _State()
 def in_training(training) -> bool:
     """Whether a call with this argument is one in training: None inherits the running call's mode."""
     return _state.training if training is None else bool(training)
-
-
-def snake_case(name: str) -> str:
-    """Keras' rule for automatic names: MaxPooling2D is max_pooling2d, ReLU is re_lu."""
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _automatic_name(cls) -> str:
