@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -50,6 +51,41 @@ def checked_number(owner: Any, argument: str, value: Any, most: float = math.inf
         limit = "finite and at least 0" if most == math.inf else f"between 0 and {most}"
         raise ValueError(f"{type(owner).__name__}: {argument} must be {limit}; got {value!r}.")
     return float(value)
+
+
+def checked_choice(owner, argument: str, value, choices):
+    """`value` if it is one of `choices`; else a ValueError naming the owner's class and argument, with near matches."""
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        near = difflib.get_close_matches(str(value), [choice for choice in choices if isinstance(choice, str)], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"{type(owner).__name__}: {argument} must be one of {', '.join(map(repr, choices))}; got {value!r}.{hint}"
+        )
+    return value
+
+
+def accepted_arguments(cls) -> tuple[str, ...] | None:
+    """The keywords that the constructor of `cls` takes, in order; None where it takes any."""
+    names = []
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        code = getattr(init, "__code__", None)
+        if code is None:
+            continue
+        count = code.co_argcount + code.co_kwonlyargcount
+        names += [name for name in code.co_varnames[1:count] if name not in names]
+        if not code.co_flags & _VARKEYWORDS:
+            return tuple(names)
+    return tuple(names) if cls.__init__ is object.__init__ else None
+
+
+_VARKEYWORDS = 0x08  # the flag of code with **keywords
+
+
+def snake_case(name: str) -> str:
+    """Keras' rule for automatic names: MaxPooling2D is max_pooling2d, ReLU is re_lu."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _fold(name: str) -> str:
@@ -146,9 +182,20 @@ class Configurable:
 
     _arguments: tuple[str, ...] = ()
 
+    def __new__(cls, *args, **kwargs):
+        """Names an unknown keyword with what is near it."""
+        accepted = accepted_arguments(cls) if kwargs else None
+        if accepted is not None:
+            reject_arguments(cls.__name__, [name for name in kwargs if name not in accepted], accepted)
+        return super().__new__(cls)
+
     def get_config(self) -> dict:
         """The constructor's arguments as JSON values."""
-        return {argument: getattr(self, argument) for argument in self._arguments}
+        return {argument: getattr(self, argument) for argument in self._arguments or self._kept_arguments()}
+
+    def _kept_arguments(self):
+        """The constructor's arguments that are attributes too, where a class does not list them."""
+        return [name for name in accepted_arguments(type(self)) or () if hasattr(self, name)]
 
     @classmethod
     def from_config(cls, config: dict):

@@ -14,7 +14,6 @@ import functools
 import inspect
 import itertools
 import os
-import re
 import threading
 from contextlib import contextmanager
 
@@ -27,6 +26,7 @@ from fastconv.layers.calls import state
 from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
 from fastconv.layers.specs import Specified
 from fastconv.nest import flatten, map_leaves
+from fastconv.registry import snake_case
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
 from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
@@ -40,12 +40,6 @@ _builders: list[str] = []  # the names of the layers that are being built, each 
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
 if hasattr(os, "register_at_fork"):  # a child never waits for a thread that it does not have
     os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
-
-
-def snake_case(name: str) -> str:
-    """Keras' rule for automatic names: MaxPooling2D is max_pooling2d, ReLU is re_lu."""
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _automatic_name(cls) -> str:
