@@ -375,6 +375,7 @@ _REGISTRY = Registry(
         "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal, "STFTInitializer": STFT, "zero": Zeros,
         "one": Ones, "uniform": RandomUniform, "normal": RandomNormal,
     },
+    _Function,
 )  # fmt: skip
 __all__ = ["Initializer", "deserialize", "get", "serialize"]
 __all__ += [name for name, value in list(globals().items()) if value in _CLASSES]

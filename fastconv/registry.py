@@ -17,6 +17,7 @@ from typing import Any
 from fastconv import custom_objects as own
 from fastconv.custom_objects import custom_object_scope
 
+_WRAPPERS: set[type] = set()  # the classes whose objects stand for a function
 TABLES: dict[str, Registry] = {}  # "fastconv.losses" -> the Registry of the classes that stand there
 
 
@@ -95,13 +96,18 @@ def _fold(name: str) -> str:
 class Registry:
     """A closed table of classes of one kind, found by name; case and underscores do not matter.
 
-    `classes` stand under their own names, `aliases` map further names to them. What the caller passes as
+    `classes` stand under their own names, `aliases` map further names to them, `wrap` makes an object of the kind of a
+    function. What the caller passes as
     `custom_objects`, is inside such a scope, or has registered goes before the table; nothing else is ever imported or
     called.
     """
 
-    def __init__(self, kind: str, classes: Iterable[type], aliases: Mapping[str, type] | None = None):
-        self.kind = kind
+    def __init__(
+        self, kind: str, classes: Iterable[type], aliases: Mapping[str, type] | None = None, wrap: type | None = None
+    ):  # fmt: skip
+        self.kind, self.wrap = kind, wrap
+        if wrap is not None:
+            _WRAPPERS.add(wrap)
         self._names = {cls.__name__: cls for cls in classes} | dict(aliases or {})
         self._folded = {_fold(name): cls for name, cls in self._names.items()}
         TABLES.update((room_of(cls), self) for cls in self._names.values())
@@ -147,13 +153,18 @@ class Registry:
         if isinstance(identifier, base):
             return identifier
         if isinstance(identifier, str):
-            found = self.find(identifier, custom_objects)
-            return found() if isinstance(found, type) else found
+            return self._made(self.find(identifier, custom_objects))
         if isinstance(identifier, type) and issubclass(identifier, base):
             return identifier()
         if is_entry(identifier):
+            if identifier["class_name"] == "function":
+                return self._made(self.find(identifier["config"], custom_objects))
             return self.build(identifier, custom_objects)
         raise TypeError(f"Expected a name, a config or an object for the {self.kind}; got {identifier!r}.")
+
+    def _made(self, found: Any) -> Any:
+        """An object of a class, or of a function of the program's own."""
+        return found() if isinstance(found, type) else found if self.wrap is None else self.wrap(found)
 
 
 def room_of(thing: Any) -> str:
@@ -168,7 +179,11 @@ def is_entry(value: Any) -> bool:
 
 def serialize(thing: Any) -> dict[str, Any]:
     """`{"class_name": ..., "config": ...}` of an initializer, loss, metric, optimizer or layer, and its
-    "registered_name" if it has one."""
+    "registered_name" if it has one; of what stands for a function of the program's own, that one's name."""
+    if type(thing) in _WRAPPERS and not vars(thing).get("_kwargs"):
+        name = own.name_of(getattr(thing, "function", None) or getattr(thing, "fn", None))
+        if name is not None:
+            return {"class_name": "function", "config": name}
     entry = {"class_name": type(thing).__name__, "config": thing.get_config()}
     registered = own.registered_name(type(thing))
     return entry if registered is None else {**entry, "registered_name": registered}

@@ -6,7 +6,7 @@ the classes of this table, those in `custom_objects`, and wrappers of the caller
 
 from __future__ import annotations
 
-from fastconv import registry
+from fastconv import registry, serialization
 from fastconv.registry import Registry
 
 from .base import FunctionLoss as _FunctionLoss
@@ -69,7 +69,9 @@ _ALIASES = {
     "msle": MeanSquaredLogarithmicError, "bce": BinaryCrossentropy, "kld": KLDivergence,
     "kullback_leibler_divergence": KLDivergence,
 }  # fmt: skip
-_REGISTRY = Registry("loss", _CLASSES, _ALIASES)
+_REGISTRY = Registry("loss", _CLASSES, _ALIASES, _FunctionLoss)
+
+serialization.FUNCTIONS["fastconv.losses"] = {function.__name__: function for function in _FUNCTIONS}
 
 __all__ = [
     "Loss", "deserialize", "get", "serialize",

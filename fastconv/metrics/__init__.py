@@ -100,7 +100,7 @@ _NAMES = {  # by which they are asked for beside those of the classes
     "mape": MeanAbsolutePercentageError, "msle": MeanSquaredLogarithmicError, "rmse": RootMeanSquaredError,
     "bce": BinaryCrossentropy, "kld": KLDivergence, "log_cosh": LogCoshError, "AutoAccuracy": _AutoAccuracy,
 }  # fmt: skip
-_REGISTRY = Registry("metric", _CLASSES, _NAMES)
+_REGISTRY = Registry("metric", _CLASSES, _NAMES, MeanMetricWrapper)
 
 __all__ = [
     "MeanMetricWrapper", "Metric", "deserialize", "get", "serialize",
