@@ -9,6 +9,8 @@ whoever asks a symbolic tensor for its values gets a NoValues that says so.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +23,18 @@ class KerasTensor(Tensor):
     """What a layer or an op gives for symbolic inputs; made by `fastconv.Input` at the start.
 
     `shape` is a tuple with None where a size is open, `dtype` a NumPy dtype, `source` the Call or graph node that made
-    it. It has no values: `numpy()`, `float()` and the like raise.
+    it; `record_history` changes nothing: that is always known. It has no values: `numpy()`, `float()` and the like raise.
     """
 
     __slots__ = ("_shape", "_dtype", "name", "source", "place")
     symbolic = True
 
-    def __init__(self, shape, dtype=FLOAT32, name=None, source=None):
+    def __init__(
+        self, shape: Sequence[int | None], dtype: Any = "float32", sparse: bool = False, ragged: bool = False,
+        record_history: bool = True, name: str | None = None, source: Any = None,
+    ):  # fmt: skip
+        if sparse or ragged:
+            raise ValueError("fastconv has dense tensors only: leave sparse and ragged out.")
         self._shape, self._dtype = tuple(shape), np.dtype(dtype)
         self.name, self.source = name, source
         self.place = 0  # among the outputs of its source
@@ -90,7 +97,7 @@ class Call:
 def draw(op: type[Op], inputs, attributes) -> KerasTensor:
     """`op` on symbolic inputs: a tensor of its output's shape, which remembers the Call."""
     values = [value if _is_live(value) or not isinstance(value, Tensor) else value.data for value in inputs]
-    values = unify(op.__name__, values, op.integers)
+    values = unify(op.__name__, values, op.integers, op.exact is not None)
     floats = [value.dtype for place, value in enumerate(values) if value is not None and place not in op.integers]
     shape = op.shape(*[None if value is None else tuple(value.shape) for value in values], **attributes)
     output = KerasTensor(shape, op.dtype(floats[0] if floats else FLOAT32, **attributes))

@@ -17,12 +17,13 @@ X = np.arange(12, dtype="float32").reshape(3, 4)
     (lambda: Variable("ones", (2,)), [1, 1], "float32"), (lambda: Variable("zeros", shape=[1, 2], dtype="float64"), [[0, 0]], "float64"),
     (lambda: Variable(fastconv.initializers.Constant(2.5), (1,)), [2.5], "float32"),
     (lambda: Variable(lambda shape, dtype: np.full(shape, 7, dtype), (2,)), [7, 7], "float32"),
-    (lambda: Variable(fastconv.Tensor([4.0]), (1,)), [4], "float32"),
+    (lambda: Variable(fastconv.Tensor([4.0]), (1,)), [4], "float32"), (lambda: Variable(3, dtype="int32"), 3, "int32"),
+    (lambda: Variable(np.arange(2)), [0, 1], "int64"),
 ])  # fmt: skip
 def test_values(make, values, dtype):
     variable = make()
     np.testing.assert_array_equal(variable.numpy(), values)
-    assert variable.dtype == dtype and variable.trainable and variable.value is variable
+    assert variable.dtype == dtype and variable.trainable == (dtype[0] == "f") and variable.value is variable
     assert isinstance(variable, Variable) and Variable is Parameter
 
 

@@ -43,7 +43,7 @@ class InputLayer(Layer):
         self._start()
 
     def _start(self):
-        self.note_call(Node(self, (), {}, KerasTensor((self.batch_size, *self.shape), self._dtype, self.name)))
+        self.note_call(Node(self, (), {}, KerasTensor((self.batch_size, *self.shape), self._dtype, name=self.name)))
 
     @property
     def output(self):
