@@ -46,7 +46,9 @@ def test_variables_and_paths():
 
 
 def sequential():
-    return Sequential([Input((3,)), layers.Dense(2, name="d"), Sequential([layers.Dense(1, name="e")], name="t")], name="s")
+    return Sequential(
+        [Input((3,)), layers.Dense(2, name="d"), Sequential([layers.Dense(1, name="e")], name="t")], name="s"
+    )
 
 
 def late():
@@ -193,6 +195,22 @@ def test_input_layers(arguments, shape):
     twin = layers.InputLayer.from_config(layer.get_config())
     assert layer.output.shape == twin.output.shape == shape and layer.output.dtype == twin.output.dtype
     assert "optional" not in repr(layer) and "batch_shape" not in repr(layer)
+
+
+@pytest.mark.parametrize("cls", layers.CLASSES, ids=lambda cls: cls.__name__)
+def test_signatures_show_what_is_taken(cls):
+    parameters = inspect.signature(cls).parameters
+    assert {"name", "trainable", "dtype", "autocast", "activity_regularizer"} <= set(parameters)
+    assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters.values())
+
+
+def test_signatures_of_users_layers():
+    class Own(layers.Dense):
+        def __init__(self, *sizes, factor=1, **kwargs):
+            super().__init__(sizes[0], **kwargs)
+
+    shown = str(inspect.signature(Own))
+    assert shown.startswith("(*sizes, factor=1, units, activation=None") and shown.endswith("input_shape=None)")
 
 
 def test_an_input_dimension_is_an_input_shape():

@@ -158,6 +158,7 @@ class Layer(Specified):
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+        cls.__signature__ = configs.signature(cls)
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
@@ -374,3 +375,6 @@ class Layer(Specified):
         if self._build_shape is None:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
+
+
+Layer.__signature__ = configs.signature(Layer)
