@@ -159,7 +159,8 @@ def test_metrics_that_attributes_hold():
     layer.seen = metrics.CategoricalAccuracy(name="seen")
     outer = Sequential([layer])
     assert layer.metrics == [layer.seen] and isinstance(layer.metrics_variables, list)
-    assert outer.metrics == []  # those of compile
+    outer.compile("sgd", "mse", metrics=["accuracy"])
+    assert [metric.name for metric in outer.metrics] == ["accuracy", "seen"]
 
 
 def test_parameters_are_keras_variables():

@@ -237,6 +237,7 @@ class Layer(Specified):
 
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
+        calls.begin(self)
         outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
         outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)

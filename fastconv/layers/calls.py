@@ -14,12 +14,10 @@ from contextlib import contextmanager
 
 class State(threading.local):
     """`inside`: a layer's call that is being drawn, outside any program. `running`: a layer's call. `training`: its
-    mode. `added`: losses by layer."""
+    mode. `added`: losses by layer, once there was one."""
 
     inside = running = training = False
-
-    def __init__(self):
-        self.added = weakref.WeakKeyDictionary()
+    added = None
 
 
 state = State()
@@ -40,21 +38,24 @@ def begin(layer) -> None:
 def add(layer, loss) -> None:
     """Notes a loss of the layer's; what is only drawn for its shape has none."""
     if not state.inside:
+        if state.added is None:
+            state.added = weakref.WeakKeyDictionary()
         state.added.setdefault(layer, []).append(loss)
 
 
 def added_by(layer) -> list:
     """The losses that this very layer added."""
-    return state.added.get(layer, [])
+    return state.added.get(layer, []) if state.added else []
 
 
 @contextmanager
 def collecting():
     """`with collecting() as found: ...`: (layer, loss) of what is added inside, and kept nowhere else."""
-    before, state.added = state.added, weakref.WeakKeyDictionary()
+    before, state.added = state.added, None
     found = []
     try:
         yield found
     finally:
-        found += [(layer, loss) for layer, losses in state.added.items() for loss in losses]
+        if state.added:
+            found += [(layer, loss) for layer, losses in state.added.items() for loss in losses]
         state.added = before

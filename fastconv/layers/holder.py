@@ -265,9 +265,10 @@ class Holder:
     def losses(self) -> list[Tensor]:
         """The losses beside compile's: what layers added in this thread's last call, then those of regularizers on
         trained weights, computed now."""
-        added = [loss for layer in self.flatten_layers() for loss in calls.added_by(layer)]
-        ruled = {id(weight): weight for weight in self.trainable_weights if weight.regularizer is not None}
-        return added + [weight.regularizer(weight) for weight in ruled.values()]
+        layers = self.flatten_layers()
+        added = [loss for layer in layers for loss in calls.added_by(layer)]
+        weights = [weight for layer in layers for weight in (*layer._weights, *layer._fixed_weights)]
+        return added + [w.regularizer(w) for w in weights if w.regularizer is not None and w.trainable]
 
 
 _GETTERS = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}

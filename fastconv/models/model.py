@@ -331,8 +331,8 @@ class Model(Steps, Layer):
 
     @property
     def metrics(self) -> list:
-        """The Metric objects that compile was given."""
-        return self._trainer.objective.metrics if self._trainer.objective else []
+        """The Metric objects that compile was given, then those that the model's and its layers' attributes are."""
+        return [*(self._trainer.objective.metrics if self._trainer.objective else ()), *super().metrics]
 
     @property
     def metrics_names(self) -> list[str]:

@@ -29,7 +29,7 @@ class Steps:
 
     def get_metrics_result(self) -> dict:
         """Names and values of the metrics."""
-        return {metric.name: metric.result() for metric in self._objective("get_metrics_result").metrics}
+        return {metric.name: metric.result() for metric in self.metrics}
 
     def reset_metrics(self) -> None:
         """Puts the metrics back to where nothing was counted."""
