@@ -210,8 +210,8 @@ def test_signatures_of_users_layers():
         def __init__(self, *sizes, factor=1, **kwargs):
             super().__init__(sizes[0], **kwargs)
 
-    shown = str(inspect.signature(Own))
-    assert shown.startswith("(*sizes, factor=1, units, activation=None") and shown.endswith("input_shape=None)")
+    shown = list(inspect.signature(Own).parameters)
+    assert shown[:4] == ["sizes", "factor", "units", "activation"] and shown[-1] == "input_shape"
 
 
 def test_an_input_dimension_is_an_input_shape():

@@ -6,6 +6,8 @@ are those of `compile`, kept until `reset_metrics`, and `fit` and `evaluate` res
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastconv import optimizers, registry
 from fastconv.compiled import Objective
 
@@ -15,11 +17,11 @@ class Steps:
 
     jit_compile = property(lambda self: False, doc="False: programs are recorded, and nothing is compiled at run time.")
 
-    def predict_step(self, data):
+    def predict_step(self, data: Any) -> Any:
         """The outputs for the batch `data = (x,)`; override it for a prediction of your own."""
         return self(data[0] if isinstance(data, tuple) else data, training=False)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict:
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, float]:
         """Counts a batch's targets and outputs into the metrics; their results so far, by name."""
         if sample_weight is not None:
             raise ValueError("compute_metrics: sample_weight is not taken; weigh the metrics' values yourself.")
@@ -27,7 +29,7 @@ class Steps:
         objective.count(y, y_pred, self.output_names)
         return self.get_metrics_result()
 
-    def get_metrics_result(self) -> dict:
+    def get_metrics_result(self) -> dict[str, float]:
         """Names and values of the metrics."""
         return {metric.name: metric.result() for metric in self.metrics}
 
@@ -36,7 +38,7 @@ class Steps:
         for metric in self.metrics:
             metric.reset_state()
 
-    def get_compile_config(self) -> dict | None:
+    def get_compile_config(self) -> dict[str, Any] | None:
         """The optimizer, losses and metrics that compile was given, as JSON values; None before. ValueError for
         functions of the user's own."""
         trainer = self._trainer
@@ -45,7 +47,7 @@ class Steps:
         settings = {"optimizer": registry.serialize(trainer.optimizer), "run_eagerly": trainer.run_eagerly}
         return settings | trainer.objective.get_config()
 
-    def compile_from_config(self, config: dict, custom_objects: dict | None = None) -> None:
+    def compile_from_config(self, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> None:
         """Compiles as `get_compile_config` says; `custom_objects` maps names to classes of your own."""
         optimizer = optimizers.get(config["optimizer"], custom_objects)
         self._trainer.restore(optimizer, Objective.from_config(config, custom_objects))
