@@ -115,13 +115,13 @@ class Trainer:
             x = self._inputs(x, "predict")
             samples = _samples(x)
             if samples <= batch_size and not progress.shows:
-                return map_leaves(lambda leaf: _own(leaf.data, x), self.model(x, training=False))
+                return map_leaves(lambda leaf: _own(leaf.data, x), self.model.predict_step((x,)))
             progress.begin("Predict", -(-samples // batch_size))
             output = None
             try:
                 for start in range(0, samples or 1, batch_size):
                     interrupts.check()
-                    batch = self.model(_slice(x, start, start + batch_size), training=False)
+                    batch = self.model.predict_step((_slice(x, start, start + batch_size),))
                     if output is None:
                         output = map_leaves(lambda leaf: np.empty((samples, *leaf.shape[1:]), leaf.dtype), batch)
                     for place, leaf in zip(flatten(output), flatten(batch)):

@@ -159,7 +159,8 @@ def test_metrics_that_attributes_hold():
     layer.seen = metrics.CategoricalAccuracy(name="seen")
     outer = Sequential([layer])
     assert layer.metrics == [layer.seen] and isinstance(layer.metrics_variables, list)
-    assert outer.metrics == []  # those of compile
+    outer.compile("sgd", "mse", metrics=["accuracy"])
+    assert [metric.name for metric in outer.metrics] == ["accuracy", "seen"]
 
 
 def test_parameters_are_keras_variables():
@@ -195,6 +196,22 @@ def test_input_layers(arguments, shape):
     twin = layers.InputLayer.from_config(layer.get_config())
     assert layer.output.shape == twin.output.shape == shape and layer.output.dtype == twin.output.dtype
     assert "optional" not in repr(layer) and "batch_shape" not in repr(layer)
+
+
+@pytest.mark.parametrize("cls", layers.CLASSES, ids=lambda cls: cls.__name__)
+def test_signatures_show_what_is_taken(cls):
+    parameters = inspect.signature(cls).parameters
+    assert {"name", "trainable", "dtype", "autocast", "activity_regularizer"} <= set(parameters)
+    assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters.values())
+
+
+def test_signatures_of_users_layers():
+    class Own(layers.Dense):
+        def __init__(self, *sizes, factor=1, **kwargs):
+            super().__init__(sizes[0], **kwargs)
+
+    shown = list(inspect.signature(Own).parameters)
+    assert shown[:4] == ["sizes", "factor", "units", "activation"] and shown[-1] == "input_shape"
 
 
 def test_an_input_dimension_is_an_input_shape():

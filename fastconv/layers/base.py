@@ -15,14 +15,18 @@ import inspect
 import itertools
 import os
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from fastconv import kernels, ops, registry, regularizers, serialization
 from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import calls, configs
+from fastconv.layers.annotations import DTypeLike, RegularizerLike
 from fastconv.layers.calls import state
+from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
 from fastconv.layers.specs import Specified
 from fastconv.nest import flatten, map_leaves
@@ -73,7 +77,7 @@ def _shape_of(shape):
 
 
 @contextmanager
-def building_within(layer):
+def building_within(layer: Holder) -> Iterator[None]:
     """The layers that are built inside are the layer's, by their paths."""
     _builders.append(layer.name)
     try:
@@ -125,9 +129,10 @@ class Layer(Specified):
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(
-        self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, input_shape=None,
-        **unknown,
-    ):  # fmt: skip
+        self, *, activity_regularizer: RegularizerLike | None = None, trainable: bool = True,
+        dtype: DTypeLike | None = None, autocast: bool = True, name: str | None = None,
+        input_shape: Sequence[int | None] | None = None, **unknown: Any,
+    ) -> None:  # fmt: skip
         cls = type(self)
         if "input_dim" in unknown and input_shape is None:  # Keras' older way to say it
             input_shape = (unknown.pop("input_dim"),)
@@ -152,6 +157,7 @@ class Layer(Specified):
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+        cls.__signature__ = configs.signature(cls)
 
     def __setattr__(self, name, value):
         if isinstance(value, Parameter):
@@ -172,25 +178,25 @@ class Layer(Specified):
 
     # What subclasses define
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Makes the weights for inputs of this shape; runs once. The default has none to make."""
 
     build = _build_once(build)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         """The forward computation, in ops: a Tensor to a Tensor."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs).")
 
-    def compute_output_shape(self, input_shape) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's shape, or a nest of them. The default asks the ops that `call` uses."""
         return map_leaves(lambda tensor: tensor.shape, self.draw_inside(map_shapes(self._symbol, input_shape)))
 
-    def check_input(self, shape) -> None:
+    def check_input(self, shape: Any) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 
     # Calling
 
-    def __call__(self, inputs, *args, training=None, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Output of the layer as a Tensor, or a nest of them; `inputs` is an array or a Tensor, or a nest of them,
         converted to the layer's dtype.
 
@@ -199,7 +205,7 @@ class Layer(Specified):
         """
         return self.call_prepared(self.prepare(inputs), *args, training=training, **kwargs)
 
-    def call_prepared(self, x, *args, training=None, **kwargs):
+    def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """As `__call__`, for what `prepare` gave."""
         if not is_tracing() and symbolic_leaves((x, args, kwargs)):
             if state.inside:
@@ -207,7 +213,7 @@ class Layer(Specified):
             return self._draw(x, args, training, kwargs)
         return self.run(x, training, *args, **kwargs)
 
-    def run(self, x, training=None, *args, **kwargs):
+    def run(self, x: Any, training: bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """`call` in this mode."""
         outer = state.training, state.running
         calls.begin(self)
@@ -232,6 +238,7 @@ class Layer(Specified):
 
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
+        calls.begin(self)
         outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
         outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)
@@ -239,7 +246,7 @@ class Layer(Specified):
         self.note_call(node)
         return outputs
 
-    def note_call(self, node):
+    def note_call(self, node: Node) -> None:
         """Notes the layer's first call in a graph."""
         if self._node is None:
             object.__setattr__(self, "_node", node)
@@ -253,7 +260,7 @@ class Layer(Specified):
         if "_dtype" in kept:  # a copied dtype is equal, but not the same, which costs each call a comparison
             vars(self)["_dtype"] = np.dtype(kept["_dtype"].name)
 
-    def draw_inside(self, x, *args, training=None, **kwargs):
+    def draw_inside(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """The tensors without data that `call` gives for such, which are no nodes of a graph."""
         outer, state.inside = state.inside, True
         try:
@@ -270,8 +277,8 @@ class Layer(Specified):
         """The shapes of what `call` gives for one sample of zeros, since it asks for values."""
         if any(None in shape[1:] for shape in flatten_shapes(shapes)):
             raise NoValues(
-                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is open: "
-                f"define compute_output_shape(input_shape). ({error})"
+                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is "
+                f"open: define compute_output_shape(input_shape). ({error})"
             ) from None
         with no_grad():
             y = self.run(map_shapes(lambda shape: Tensor(np.zeros((1, *shape[1:]), self._dtype)), shapes), False)
@@ -281,12 +288,12 @@ class Layer(Specified):
         return KerasTensor(shape, self._dtype)
 
     @property
-    def input(self):
+    def input(self) -> Any:
         """The tensors of the layer's first call in a graph; AttributeError if there was none."""
         return self._drawn().args[0]
 
     @property
-    def output(self):
+    def output(self) -> Any:
         """What the layer's first call in a graph gave; AttributeError if there was none."""
         return self._drawn().outputs
 
@@ -297,7 +304,7 @@ class Layer(Specified):
             )
         return self._node
 
-    def prepare(self, inputs):
+    def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
         if isinstance(inputs, (list, tuple, dict)) and any(
             isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)
@@ -329,7 +336,7 @@ class Layer(Specified):
             self._check_spec(shape)
         self.check_input(shape)
 
-    def ensure_built(self, shape):
+    def ensure_built(self, shape: Any) -> None:
         """Checks an input's shape, or a nest of shapes, and builds the layer for it."""
         if is_shape(shape):
             if not shape:
@@ -353,12 +360,12 @@ class Layer(Specified):
     variable_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
     input_dtype = property(lambda self: self.dtype, doc="The dtype that inputs are converted to: `dtype`.")
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values; `from_config` makes an equal layer from them."""
         return configs.get_config(self)
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Layer:
         """The layer that `get_config` described, with the layers that its arguments hold."""
         return cls(**serialization.revived(config))
 
@@ -371,3 +378,6 @@ class Layer(Specified):
         if self._build_shape is None:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
+
+
+Layer.__signature__ = configs.signature(Layer)

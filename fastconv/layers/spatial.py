@@ -14,6 +14,7 @@ import warnings
 
 from fastconv import config, ops
 from fastconv.kernels.geometry import Window, per_axis
+from fastconv.layers.annotations import Shape
 from fastconv.layers.base import Layer
 from fastconv.layers.shapes import is_shape
 
@@ -90,7 +91,7 @@ class Spatial(Formatted):
     rank = None
     dilation_rate = 1
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         if len(shape) == self.rank + 2:
             return
         expected = ", ".join(("batch", *_AXES[self.rank], "channels"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import flatten_shapes, map_shapes
@@ -17,8 +18,8 @@ from fastconv.symbolic import KerasTensor
 
 class InputSpec:
     """What an input has to be: `shape` (the batch in front, None for any size), or `ndim`, `max_ndim`, `min_ndim` and
-    `axes`, a dict from an axis to its size. `allow_last_axis_squeeze` lets a last axis of size 1 be missing, or be there
-    beyond the shape. `dtype`, `name` and `optional` are kept and not checked: inputs are converted.
+    `axes`, a dict from an axis to its size. `allow_last_axis_squeeze` lets a last axis of size 1 be missing, or be
+    there beyond the shape. `dtype`, `name` and `optional` are kept and not checked: inputs are converted.
     """
 
     def __init__(
@@ -48,12 +49,12 @@ class InputSpec:
         if most is not None and any(not -most <= axis < most for axis in self.axes):
             raise ValueError(f"InputSpec: axes must be among {most} axes; got {axes}.")
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
         return dict(vars(self))
 
     @classmethod
-    def from_config(cls, config: dict) -> InputSpec:
+    def from_config(cls, config: dict[str, Any]) -> InputSpec:
         """The InputSpec that `get_config` described."""
         return cls(**config)
 
@@ -93,7 +94,7 @@ class Specified(Holder):
         return self._input_spec
 
     @input_spec.setter
-    def input_spec(self, value):
+    def input_spec(self, value: InputSpec | Sequence[InputSpec] | None) -> None:
         for spec in flatten(value):
             if value is not None and not isinstance(spec, InputSpec):
                 raise TypeError(f"{self._title()}: input_spec must be an InputSpec, or a nest of them; got {spec!r}.")
@@ -119,18 +120,18 @@ class Specified(Holder):
         if config and config.get("input_shape") is not None:
             self.build(map_shapes(lambda shape: shape, config["input_shape"]))
 
-    def compute_output_spec(self, inputs, *args, training: bool | None = None, **kwargs):
+    def compute_output_spec(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """The KerasTensor, or nest of them, that stands for what a call on such inputs gives; builds the layer."""
         x = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), self.prepare(inputs))
         return self.draw_inside(x, *args, training=training, **kwargs)
 
-    def stateless_call(self, *args, **kwargs):
+    def stateless_call(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not for fastconv, whose layers hold their weights: raises NotImplementedError."""
         raise NotImplementedError(
             f"{self._title()}: stateless_call is for JAX. Call the layer; for other weights, set_weights before."
         )
 
-    def quantize(self, mode: str | None = None, type_check: bool = True, config=None):
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> NoReturn:
         """Not for fastconv, which computes in float32 and float64: raises NotImplementedError."""
         raise NotImplementedError(
             f"{self._title()}: quantize is not for fastconv, which computes in float32 and float64."

@@ -17,6 +17,7 @@ from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
 from fastconv.layers import Layer, calls
 from fastconv.layers.shapes import flatten_shapes, map_shapes
+from fastconv.models.steps import Steps
 from fastconv.models.summary import summary
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.planning import Planner
@@ -25,7 +26,7 @@ from fastconv.tensor import Tensor
 from fastconv.trainer import Trainer
 
 
-class Model(Layer):
+class Model(Steps, Layer):
     """`Model(inputs, outputs)`: the graph from tensors of `fastconv.Input` to tensors that layers gave, each one tensor or
     a nest of them; or subclass it, make layers in `__init__` and compute in `call(inputs)`.
 
@@ -330,8 +331,8 @@ class Model(Layer):
 
     @property
     def metrics(self) -> list:
-        """The Metric objects that compile was given."""
-        return self._trainer.objective.metrics if self._trainer.objective else []
+        """The Metric objects that compile was given, then those that the model's and its layers' attributes are."""
+        return [*(self._trainer.objective.metrics if self._trainer.objective else ()), *super().metrics]
 
     @property
     def metrics_names(self) -> list[str]:
