@@ -17,7 +17,7 @@ CHAIN = [
     {"config", "rng", "registry", "nest"},
     {"serialization"},
     {"kernels"},
-    {"tensor"},
+    {"tensor", "tensor_methods"},
     {"symbolic"},
     {"graph"},
     {"ops", "autodiff", "testing"},
