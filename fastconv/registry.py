@@ -197,14 +197,14 @@ class Configurable:
 
     _arguments: tuple[str, ...] = ()
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Names an unknown keyword with what is near it."""
         accepted = accepted_arguments(cls) if kwargs else None
         if accepted is not None:
             reject_arguments(cls.__name__, [name for name in kwargs if name not in accepted], accepted)
         return super().__new__(cls)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
         return {argument: getattr(self, argument) for argument in self._arguments or self._kept_arguments()}
 
@@ -213,9 +213,9 @@ class Configurable:
         return [name for name in accepted_arguments(type(self)) or () if hasattr(self, name)]
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Any:
         """The object that `get_config` describes."""
         return cls(**config)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"

@@ -646,7 +646,7 @@ def _new_array(data, dtype):
     )
 
 
-def from_dlpack(x) -> np.ndarray:
+def from_dlpack(x: Any) -> np.ndarray:
     """An array on the memory of another library's; TypeError where it is on another device, or of another kind."""
     try:
         return np.from_dlpack(x)

@@ -1,7 +1,7 @@
 """Keras-named layers: the public names, and the closed registry that model files are read with.
 
-A new layer is its class, one entry in CLASSES and one row in tests/test_layers.py. Contract: `find(name)` returns a
-class from CLASSES, a model class, or one that the program itself offers (custom_objects.py), and nothing else.
+A new layer is its class, its import and entry in `__all__`, and one row in tests/test_layers.py. Contract: `find(name)` returns a
+class of `__all__`, a model class, or one that the program itself offers (custom_objects.py), and nothing else.
 """
 
 from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
@@ -91,20 +91,6 @@ from fastconv.layers.specs import InputSpec
 from fastconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from fastconv.registry import Registry
 
-CLASSES = (
-    InputLayer, Conv1D, Conv2D, Conv3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D,
-    AveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, GlobalAveragePooling1D,
-    GlobalAveragePooling2D, GlobalAveragePooling3D, Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax,
-    Flatten, Reshape, Permute, RepeatVector, Identity, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D,
-    Cropping2D, Cropping3D, UpSampling1D, UpSampling2D, UpSampling3D, Add, Subtract, Multiply, Average, Maximum,
-    Minimum, Concatenate, Dot, BatchNormalization, LayerNormalization, GroupNormalization, RMSNormalization,
-    UnitNormalization, Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, GaussianNoise, GaussianDropout,
-    AlphaDropout, Rescaling, Normalization,
-    DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D, SeparableConv1D, SeparableConv2D, SeparableConv3D,
-    Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, AdaptiveAveragePooling1D, AdaptiveAveragePooling2D,
-    AdaptiveAveragePooling3D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
-)  # fmt: skip
-
 # Keras' shorter names for the same classes.
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
 Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
@@ -117,10 +103,35 @@ GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
 )  # fmt: skip
 
-FUNCTIONS = (add, subtract, multiply, average, maximum, minimum, concatenate, dot)
+__all__ = [
+    "Activation", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Add", "AlphaDropout", "Average",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
+    "BatchNormalization", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D",
+    "Conv3DTranspose", "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose",
+    "Convolution3D", "Convolution3DTranspose", "Cropping1D", "Cropping2D", "Cropping3D", "Dense", "DepthwiseConv1D",
+    "DepthwiseConv2D", "DepthwiseConv3D", "Dot", "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalAvgPool1D",
+    "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "Identity", "Input",
+    "InputLayer", "InputSpec", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool1D", "MaxPool2D", "MaxPool3D",
+    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU",
+    "Permute", "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D",
+    "SeparableConv2D", "SeparableConv3D", "SeparableConvolution1D", "SeparableConvolution2D", "Softmax",
+    "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Subtract", "UnitNormalization", "UpSampling1D",
+    "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "average",
+    "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+]  # fmt: skip
 
+# By name: functions and Keras' other names of a class are no entries of their own.
+CLASSES = tuple(
+    dict.fromkeys(
+        cls for cls in map(globals().get, __all__) if isinstance(cls, type) and issubclass(cls, Layer) and cls is not Layer
+    )
+)  # fmt: skip
 REGISTRY = Registry("layer", CLASSES)
 find = REGISTRY.find
 
-_public = (*CLASSES, *FUNCTIONS)
-__all__ = ["Input", "InputSpec", "Layer"] + [name for name, value in list(globals().items()) if value in _public]
+
+def __dir__() -> list[str]:
+    return __all__

@@ -153,24 +153,24 @@ class Layer(Specified):
         self._weights = []  # those that follow self.trainable
         self._fixed_weights = []  # those added with trainable=False
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
         cls.__signature__ = configs.signature(cls)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
             self._keep(value)
         object.__setattr__(self, name, value)
         if name not in ("_checked_shape", "_holders"):  # notes that a call makes for itself
             kernels.note_change()  # after the change: who knows the number knows the change
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
         kernels.note_change()
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if hasattr(type(self), name):  # a property, whose own AttributeError says more
             return object.__getattribute__(self, name)
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
@@ -356,9 +356,20 @@ class Layer(Specified):
         """The dtype of the weights and of what is computed: "float32" or "float64"."""
         return self._dtype.name
 
-    compute_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
-    variable_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
-    input_dtype = property(lambda self: self.dtype, doc="The dtype that inputs are converted to: `dtype`.")
+    @property
+    def compute_dtype(self) -> str:
+        """The same as `dtype`."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The same as `dtype`."""
+        return self.dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that inputs are converted to: `dtype`."""
+        return self.dtype
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values; `from_config` makes an equal layer from them."""

@@ -149,11 +149,20 @@ class Holder:
         """Those of `weights` that training leaves alone."""
         return [weight for weight in self.weights if not weight.trainable]
 
-    variables = property(lambda self: self.weights, doc="The same as `weights`.")
-    trainable_variables = property(lambda self: self.trainable_weights, doc="The same as `trainable_weights`.")
-    non_trainable_variables = property(
-        lambda self: self.non_trainable_weights, doc="The same as `non_trainable_weights`."
-    )
+    @property
+    def variables(self) -> list[Parameter]:
+        """The same as `weights`."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Parameter]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Parameter]:
+        """The same as `non_trainable_weights`."""
+        return self.non_trainable_weights
 
     @property
     def trainable(self) -> bool:

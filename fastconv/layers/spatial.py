@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import threading
 import warnings
+from typing import Any
 
 from fastconv import config, ops
 from fastconv.kernels.geometry import Window, per_axis
@@ -36,7 +37,7 @@ class Formatted(Layer):
 
     data_format = "channels_last"
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         for name in ("build", "call", "check_input", "compute_output_shape"):
             method = getattr(cls, name)
             if method is not getattr(Layer, name) and not hasattr(method, "turned"):

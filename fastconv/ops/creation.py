@@ -7,6 +7,7 @@ but what is made of an array's own elements: `diag`, `diagflat`, `tril`, `triu`,
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def _spaced(function, start, stop, num, dtype, axis, **arguments):
 def linspace(
     start: TensorLike, stop: TensorLike, num: int = 50, endpoint: bool = True, retstep: bool = False,
     dtype: DTypeLike | None = None, axis: int = 0,
-):  # fmt: skip
+) -> Any:  # fmt: skip
     """`num` numbers from `start` to `stop`, evenly spaced on a new axis, the last one `stop` where `endpoint`; with
     `retstep` also their distance."""
     numbers = _spaced(np.linspace, start, stop, num, dtype, axis, endpoint=endpoint)
@@ -275,7 +276,7 @@ def one_hot(
 
 def multi_hot(
     inputs: TensorLike, num_classes: int | None = None, axis: int = -1, dtype: DTypeLike | None = None,
-    sparse: bool = False, **kwargs,
+    sparse: bool = False, **kwargs: Any,
 ) -> Tensor:  # fmt: skip
     """(N, L) integer labels as (N, num_classes) vectors with 1 for each label that the row holds; (L,) as one vector."""
     _refuse_sparse(sparse)

@@ -7,6 +7,7 @@ call; those that only look at values (saving, printing, comparing memory) take a
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,10 +24,15 @@ def _reflected(operation):
 def _several(operation):
     """A method that takes its axes or sizes one by one or as one tuple: x.reshape(2, 3) or x.reshape((2, 3))."""
 
-    def method(self, *numbers):
+    def method(self: Tensor, *numbers: int | Sequence[int]) -> Tensor:
         return operation(self, numbers[0] if len(numbers) == 1 else numbers or None)
 
     return method
+
+
+def _flat(self: Tensor) -> Tensor:
+    """All elements in one row."""
+    return shaping.reshape(self, -1)
 
 
 def _compared(operation):
@@ -96,8 +102,8 @@ METHODS = {
     "reshape": _several(shaping.reshape),
     "transpose": _several(shaping.transpose),
     "T": property(shaping.transpose),
-    "flatten": lambda self: shaping.reshape(self, -1),
-    "ravel": lambda self: shaping.reshape(self, -1),
+    "flatten": _flat,
+    "ravel": _flat,
     "astype": cast,
 }
 

@@ -8,6 +8,7 @@ are different values: while a program is drawn they raise NoValues, since that d
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -248,7 +249,7 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
 def unique(
     x: TensorLike, sorted: bool = True, return_index: bool = False, return_inverse: bool = False,
     return_counts: bool = False, axis: int | None = None, size: int | None = None, fill_value: float | None = None,
-):  # fmt: skip
+) -> Any:  # fmt: skip
     """The different elements, or slices along `axis`, in rising order; and, where asked for, the numbers of their first
     places, for each element the number of its value, and how often each stands there.
 
