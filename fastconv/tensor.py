@@ -68,7 +68,8 @@ class Tensor:
     `requires_grad=True` makes it a leaf that `backward` gives a `grad`.
     """
 
-    __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "__weakref__")
+    # _keras_mask is not there where there is none (layers/masks.py)
+    __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "_keras_mask", "__weakref__")
     symbolic = False  # whether it has no data, see symbolic.KerasTensor
     __array_ufunc__ = None  # so that array + tensor is a Tensor
 
@@ -286,6 +287,9 @@ class Op:
         False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
     )
     updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
+    # Whether backward gives its one input a new array of mostly zeros, to which `add_into(dy, total)` can add another
+    # gradient in place: then many parts of one array cost no more than the array.
+    adds_into = False
 
     needs: tuple[bool, ...]
     sources = None  # for each input its Op, its leaf Tensor, or None; None altogether once released
@@ -374,6 +378,8 @@ def _walk(root, gradient):
 
 def _step(op, pending, owned):
     dy = pending.pop(op)
+    if op.adds_into and op.sources[0] in owned:
+        return op.add_into(dy, pending[op.sources[0]])
     results = op.backward(dy)
     if not isinstance(results, tuple):
         results = (results,)
@@ -384,7 +390,10 @@ def _step(op, pending, owned):
         if lent is None:
             lent = [dy, *_arrays([value for name, value in vars(op).items() if name not in _TAPE])]
         array = np.asarray(array)
+        alone = op.adds_into and source not in pending
         _collect(pending, owned, source, array, lent)
+        if alone:
+            owned.add(source)
         lent.append(array)
 
 

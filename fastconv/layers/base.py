@@ -23,7 +23,7 @@ import numpy as np
 
 from fastconv import initializers, kernels, ops, registry
 from fastconv.graph import Node, symbolic_leaves
-from fastconv.layers import configs
+from fastconv.layers import configs, masks
 from fastconv.nest import flatten, map_leaves
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
 from fastconv.tensor import Parameter, Tensor, no_grad, wrap
@@ -143,6 +143,7 @@ class Layer:
     _holders = (-1, ())  # the version then, and the attributes that may hold layers, see _sublayers
     _node = None  # its first call in a graph
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
+    supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
@@ -161,6 +162,8 @@ class Layer:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+        if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
+            cls.supports_masking = True
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
@@ -190,6 +193,11 @@ class Layer:
         """The output's shape for an input's shape, or a nest of them. The default asks the ops that `call` uses."""
         return map_leaves(lambda tensor: tensor.shape, self.draw_inside(map_shapes(self._symbol, input_shape)))
 
+    def compute_mask(self, inputs, previous_mask):
+        """The mask of what the layer gives, from its inputs and their mask, or nests of them; see layers/masks.py. The
+        default hands it on."""
+        return previous_mask
+
     def check_input(self, shape) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 
@@ -213,21 +221,31 @@ class Layer:
         return self.run(x, training, *args, **kwargs)
 
     def run(self, x, training=None, *args, **kwargs):
-        """`call` in this mode."""
-        outer = _state.training
+        """`call` in this mode, with the masks of the tensors that it is given."""
+        outer, previous = _state.training, masks.of(x)
+        if previous is not None or args or kwargs:
+            kwargs = masks.arguments(type(self), x, args, kwargs)
+            previous = kwargs.get("mask", previous)
         try:
             _state.training = training = in_training(training)
             if _takes_training(type(self)):
-                return self.call(x, *args, training=training, **kwargs)
-            return self.call(x, *args, **kwargs)
+                kwargs["training"] = training
+            outputs = self.call(x, *args, **kwargs)
+            if previous is not None or type(self).compute_mask is not Layer.compute_mask:
+                self.note_masks(x, previous, outputs)
+            return outputs
         finally:
             _state.training = outer
+
+    def note_masks(self, x, previous, outputs):
+        """Puts the masks on what `call` gave."""
+        masks.attach(self, x, previous, outputs)
 
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
         outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
-        outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)
+        outputs = map_leaves(lambda leaf: masks.placeholder(leaf, KerasTensor(leaf.shape, leaf.dtype)), outputs)
         node = Node(self, (x, *args), kwargs if training is None else {**kwargs, "training": training}, outputs)
         self.note_call(node)
         return outputs
@@ -249,8 +267,12 @@ class Layer:
         except NoValues as error:
             shapes = map_leaves(lambda leaf: leaf.shape, x)
             if type(self).compute_output_shape is not Layer.compute_output_shape:
-                return map_shapes(self._symbol, self.compute_output_shape(shapes))
-            return self._tried(shapes, error)
+                outputs = map_shapes(self._symbol, self.compute_output_shape(shapes))
+            else:
+                outputs = self._tried(shapes, error)
+            if masks.of(x) is not None or type(self).compute_mask is not Layer.compute_mask:
+                self.note_masks(x, masks.of(x), outputs)
+            return outputs
         finally:
             _state.inside = outer
 
@@ -309,7 +331,7 @@ class Layer:
         if isinstance(inputs, Tensor):
             if inputs.dtype == self._dtype or inputs.symbolic and inputs.dtype.kind != "f":
                 return inputs
-            return ops.cast(inputs, self._dtype)
+            return masks.carry(inputs, ops.cast(inputs, self._dtype))
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
 
     def ensure_built(self, shape):
