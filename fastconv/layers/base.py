@@ -21,7 +21,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastconv import initializers, kernels, ops, registry
+from fastconv import config, initializers, kernels, ops, registry, serialization
 from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import configs, masks
 from fastconv.nest import flatten, map_leaves
@@ -440,7 +440,8 @@ class Layer:
 
     @classmethod
     def from_config(cls, config: dict):
-        return cls(**config)
+        """The layer that `get_config` described, with the layers that its arguments hold."""
+        return cls(**serialization.revived(config))
 
     def _title(self) -> str:
         """Who an error is about."""
@@ -486,13 +487,14 @@ def flatten_shapes(structure) -> list:
 
 
 def _float_dtype(dtype, owner: str) -> np.dtype:
+    """The dtype of a name, a NumPy dtype or type, a policy, or None, the default; ValueError for other than floats."""
+    if dtype is None:
+        return np.dtype(config.default_dtype())
     try:
-        found = np.dtype("float32" if dtype is None else dtype)
+        dtype = np.dtype(getattr(dtype, "compute_dtype", dtype)).name
     except TypeError:
-        found = None
-    if found not in (np.float32, np.float64):
-        raise ValueError(f"{owner}: dtype must be 'float32' or 'float64'; got {dtype!r}.")
-    return found
+        pass  # the error shows what was given
+    return np.dtype(config.checked_float(f"{owner}: dtype", dtype))
 
 
 def sample_shape(shape, name: str) -> tuple:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 
-from fastconv import activations, initializers, registry
+from fastconv import activations, initializers, registry, serialization
 
 _COMMON = ("name", "trainable", "dtype", "input_shape")
 
@@ -43,15 +43,27 @@ def get_config(layer) -> dict:
         value = getattr(layer, name)
         if isinstance(value, initializers.Initializer):
             value = registry.serialize(value)
+        elif _holds_objects(value):
+            value = serialization.serialize(value)
         elif callable(value):
             value = activations.name_of(value)
             if value is None:
                 raise ValueError(
                     f"Layer {layer.name!r} has a function for {name}, {getattr(layer, name)!r}, which a config cannot "
-                    f"hold: use a name ({', '.join(activations.TABLE)}) or a layer of your own."
+                    f"hold: use a name ({', '.join(activations.TABLE)}), a layer of your own, or register the function "
+                    "with @fastconv.saving.register_keras_serializable()."
                 )
         config[name] = value
     return config
+
+
+def _holds_objects(value) -> bool:
+    """Whether a value is an object that gives its config, such as a layer, or a container of some."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_objects, value))
+    if isinstance(value, dict):
+        return any(map(_holds_objects, value.values()))
+    return hasattr(value, "get_config") and not isinstance(value, type)
 
 
 def describe(layer) -> str:

@@ -18,7 +18,7 @@ class InputLayer(Layer):
     """The declared input of a Sequential; made by `Input`."""
 
     def __init__(self, shape, batch_size=None, dtype=None, name=None):
-        integers = np.dtype(dtype).kind in "iub" if dtype is not None else False
+        integers = isinstance(dtype, (str, type, np.dtype)) and np.dtype(dtype).kind in "iub"
         super().__init__(name=name, dtype=None if integers else dtype)
         if integers:
             self._dtype = np.dtype(dtype)

@@ -411,18 +411,23 @@ class Model(Layer):
         """The architecture without weights, as JSON; `fastconv.models.model_from_json` reads it."""
         return json.dumps(registry.serialize(self))
 
-    def save(self, filepath, overwrite=True) -> None:
+    def save(self, filepath: modelfile.Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Writes architecture, weights and compile settings to one safetensors file; see fastconv.saving.
-        `overwrite=False` raises FileExistsError where there is a file."""
+
+        `overwrite=False` raises FileExistsError where there is a file; `zipped` changes nothing."""
         modelfile.save_model(self, filepath, overwrite)
 
-    def save_weights(self, filepath, overwrite=True) -> None:
-        """Writes the weights alone to one safetensors file."""
-        modelfile.save_weights(self, filepath, overwrite)
+    def save_weights(
+        self, filepath: modelfile.Path, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Writes the weights alone to one safetensors file; `max_shard_size` is refused."""
+        modelfile.save_weights(self, filepath, overwrite, max_shard_size)
 
-    def load_weights(self, filepath) -> None:
-        """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing."""
-        modelfile.load_weights(self, filepath)
+    def load_weights(self, filepath: modelfile.Path, skip_mismatch: bool = False) -> None:
+        """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing.
+
+        `skip_mismatch=True` takes those that fit, leaves the others as they are, and warns which."""
+        modelfile.load_weights(self, filepath, skip_mismatch)
 
     def __copy__(self):
         other = type(self).__new__(type(self))
