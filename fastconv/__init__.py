@@ -12,9 +12,9 @@ import sys
 __version__ = "0.2.0"
 
 _MODULES = (
-    "activations", "applications", "backend", "callbacks", "config", "datasets", "dtype_policies", "initializers",
-    "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "random", "saving", "schedules", "testing",
-    "tree", "utils",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
+    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "random", "regularizers",
+    "saving", "schedules", "testing", "tree", "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",

@@ -12,6 +12,7 @@ import inspect
 from fastconv import activations, initializers, registry, serialization
 
 _COMMON = ("name", "trainable", "dtype", "input_shape")
+_UNUSUAL = {"activity_regularizer": None, "autocast": True}  # of Layer: in a config only if they are something else
 
 
 @functools.cache
@@ -41,7 +42,9 @@ def get_config(layer) -> dict:
                 f"{type(layer).__name__} must keep its argument {name!r} as self.{name}, or define get_config()."
             )
         value = getattr(layer, name)
-        if isinstance(value, initializers.Initializer):
+        if name in _UNUSUAL and value is _UNUSUAL[name]:
+            continue
+        if isinstance(value, registry.Configurable):
             value = registry.serialize(value)
         elif _holds_objects(value):
             value = serialization.serialize(value)
@@ -73,7 +76,7 @@ def describe(layer) -> str:
         value = getattr(layer, name, None)
         if name in _COMMON or _is_default(value, layer.implied.get(name, parameter.default)):
             continue
-        if callable(value) and not isinstance(value, initializers.Initializer):
+        if callable(value) and not isinstance(value, registry.Configurable):
             value = activations.name_of(value) or getattr(value, "__name__", type(value).__name__)
         shown.append(repr(value) if parameter.default is parameter.empty else f"{name}={value!r}")
     return f"{type(layer).__name__}({', '.join(shown)})"

@@ -204,7 +204,7 @@ def clone(model, input_tensors=None, clone_function=None, call_function=None, re
     """See models.clone_model."""
 
     def copy_of(layer):
-        if recursive and hasattr(layer, "flatten_layers"):
+        if recursive and hasattr(layer, "graph"):
             return clone(layer, None, clone_function, call_function, True)
         return (clone_function or _from_own_config)(layer)
 

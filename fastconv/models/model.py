@@ -15,8 +15,8 @@ import numpy as np
 
 from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
-from fastconv.layers import Layer, masks
-from fastconv.layers.base import flatten_shapes, in_training, map_shapes
+from fastconv.layers import Layer, calls, masks
+from fastconv.layers.shapes import flatten_shapes, map_shapes
 from fastconv.models.summary import summary
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.planning import Planner
@@ -56,16 +56,6 @@ class Model(Layer):
 
     def _sublayers(self):
         return self._graph.layers if self._graph else super()._sublayers()
-
-    def flatten_layers(self) -> list[Layer]:
-        """The model and all layers in it, those of inner models included."""
-        found, stack = {}, [self]
-        while stack:
-            layer = stack.pop()
-            if id(layer) not in found:
-                found[id(layer)] = layer
-                stack += layer._sublayers()[::-1]
-        return list(found.values())
 
     def get_layer(self, name=None, index=None) -> Layer:
         """The layer of this `name`, or at this `index`; ValueError, with near matches, if there is none."""
@@ -184,7 +174,8 @@ class Model(Layer):
         inputs = self.prepare(inputs)
         if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
-                output = self._planner.call(self, inputs, in_training(training))
+                calls.begin(self)
+                output = self._planner.call(self, inputs, calls.in_training(training))
                 if output is not None:
                     return output
         return self.call_prepared(inputs, *args, training=training, **kwargs)
@@ -327,9 +318,9 @@ class Model(Layer):
         return self.test_on_batch(x, y, return_dict=True)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Tensor:
-        """The scalar that a step of training makes small, from targets and outputs; override it for a loss of your own
-        in ops."""
-        return self._trainer.objective.losses(y, y_pred, self.output_names)[-1]
+        """The scalar that a step of training makes small, from targets and outputs, `self.losses` included; override it
+        for a loss of your own in ops."""
+        return self._trainer.objective_losses(y, y_pred)[-1]
 
     def has_own(self, *names) -> bool:
         """Whether the class overrides one of these methods of Model."""
