@@ -199,7 +199,9 @@ def test_the_loss_that_is_reported_holds_them():
 
 def test_several_outputs_add_to_the_whole_loss_alone():
     start = Input((4,))
-    model = Model(start, [layers.Dense(1, name="a", kernel_regularizer=L2(3.0))(start), layers.Dense(1, name="b")(start)])
+    model = Model(
+        start, [layers.Dense(1, name="a", kernel_regularizer=L2(3.0))(start), layers.Dense(1, name="b")(start)]
+    )
     model.compile("sgd", "mse")
     x = np.ones((2, 4), "float32")
     logs = model.evaluate(x, [np.zeros((2, 1), "float32")] * 2, verbose=0, return_dict=True)

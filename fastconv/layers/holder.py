@@ -15,7 +15,7 @@ import numpy as np
 
 from fastconv import constraints, initializers, kernels, metrics, regularizers
 from fastconv.layers import calls
-from fastconv.layers.shapes import float_dtype, numbers
+from fastconv.layers.shapes import cast, float_dtype, numbers
 from fastconv.nest import flatten
 from fastconv.tensor import Parameter, Tensor
 
@@ -87,8 +87,13 @@ class Holder:
         if None in shape:
             raise ValueError(f"{title}: a weight needs known sizes; got the shape {shape}.")
         initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
-        values = initializer(shape, dtype) if _loading.room is None else _uninitialized(shape, dtype)
-        weight = Parameter(values)
+        values = _uninitialized(shape, dtype) if _loading.room is not None else initializer(shape, dtype=dtype)
+        if np.shape(values) != shape:
+            raise ValueError(
+                f"{title}: the initializer {initializer!r} made values of shape {np.shape(values)} for a weight of shape "
+                f"{shape}."
+            )
+        weight = Parameter(cast(numbers(values, "the initializer's values"), dtype))
         weight.regularizer, weight.constraint = regularizers.get(regularizer), constraints.get(constraint)
         kept = self._weights if trainable else self._fixed_weights
         weight.name = name or f"weight{len(self._weights) + len(self._fixed_weights)}"
