@@ -5,7 +5,11 @@ class from CLASSES, a model class, or one that the program itself offers (custom
 """
 
 from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fastconv.layers.attention import AdditiveAttention, Attention
 from fastconv.layers.base import Layer
+from fastconv.layers.categories import CategoryEncoding, Discretization
+from fastconv.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fastconv.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from fastconv.layers.convolutional import Conv1D, Conv2D, Conv3D
 from fastconv.layers.core import Dense, Input, InputLayer
 from fastconv.layers.depthwise import (
@@ -16,6 +20,9 @@ from fastconv.layers.depthwise import (
     SeparableConv2D,
     SeparableConv3D,
 )
+from fastconv.layers.einsum_dense import EinsumDense
+from fastconv.layers.embedding import Embedding, Masking
+from fastconv.layers.functions import ActivityRegularization, Lambda
 from fastconv.layers.merging import (
     Add,
     Average,
@@ -34,6 +41,7 @@ from fastconv.layers.merging import (
     multiply,
     subtract,
 )
+from fastconv.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fastconv.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -62,6 +70,7 @@ from fastconv.layers.pooling import (
     MaxPooling3D,
 )
 from fastconv.layers.preprocessing import Normalization, Rescaling
+from fastconv.layers.recurrent import GRU, LSTM, SimpleRNN
 from fastconv.layers.regularization import (
     AlphaDropout,
     Dropout,
@@ -87,7 +96,9 @@ from fastconv.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fastconv.layers.rnn import RNN
 from fastconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from fastconv.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed, Wrapper
 from fastconv.registry import Registry
 
 CLASSES = (
@@ -102,6 +113,10 @@ CLASSES = (
     DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D, SeparableConv1D, SeparableConv2D, SeparableConv3D,
     Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, AdaptiveAveragePooling1D, AdaptiveAveragePooling2D,
     AdaptiveAveragePooling3D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
+    RNN, SimpleRNN, LSTM, GRU, SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D,
+    Wrapper, TimeDistributed, Bidirectional, SpectralNormalization, Embedding, Masking, Lambda,
+    ActivityRegularization, EinsumDense, Attention, AdditiveAttention, MultiHeadAttention, GroupQueryAttention,
+    Discretization, CategoryEncoding,
 )  # fmt: skip
 
 # Keras' shorter names for the same classes.

@@ -61,14 +61,14 @@ def _takes_training(cls) -> bool:
 
 def _build_once(build):
     @functools.wraps(build)
-    def wrapper(self, input_shape):
+    def wrapper(self, input_shape=None, *others, **named):  # those of further inputs of `call`
         if self.built:
             return
         with building:
             if self._half_built:  # the build of a base class, called by a subclass's own
-                build(self, _shape_of(input_shape))
+                build(self, _shape_of(input_shape), *others, **named)
             elif not self.built:  # another thread may have been at it
-                _build_whole(self, build, _shape_of(input_shape))
+                _build_whole(self, lambda shape: build(self, shape, *others, **named), _shape_of(input_shape))
 
     return wrapper
 
@@ -85,7 +85,7 @@ def _build_whole(layer, build, shape):
     layer._half_built = True
     _builders.append(layer.name)
     try:
-        build(layer, shape)
+        build(shape)
         layer._build_shape = shape
         layer.built = True  # last: who sees it takes no lock
     except BaseException:  # Ctrl-C too: what is built again must not have its weights twice

@@ -77,6 +77,8 @@ class Dense(Layer):
     constraints of the weights as in Layer.
     """
 
+    supports_masking = True
+
     def __init__(
         self, units, activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
         kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,

@@ -53,6 +53,11 @@ def _arguments(cls) -> tuple[str, ...]:
     return tuple(inspect.signature(cls.call).parameters)[1:]
 
 
+def takes(layer, name) -> bool:
+    """Whether the layer's `call` has this argument."""
+    return name in _arguments(type(layer))
+
+
 def arguments(cls, x, args, kwargs) -> dict:
     """`kwargs` of `cls.call` with the masks of its tensors, where it takes them and they are not given."""
     names = _arguments(cls)

@@ -15,6 +15,7 @@ from fastconv import ops
 from fastconv.layers.base import Layer
 from fastconv.layers.shapes import is_shape
 from fastconv.ops.common import broadcast_shape
+from fastconv.ops.masks import either, side_by_side
 
 
 class Merge(Layer):
@@ -44,6 +45,12 @@ class Merge(Layer):
 
     def _misfit(self, one, other, why):
         return ValueError(f"{self._title()} cannot merge tensors of shapes {one} and {other}: {why}.")
+
+    def compute_mask(self, inputs, mask=None):
+        """Where any of the inputs' masks is True, if all have one."""
+        if mask is None or any(one is None for one in mask):
+            return None
+        return functools.reduce(either, mask)
 
     def call(self, inputs):
         rank = max(x.ndim for x in inputs)
@@ -107,6 +114,12 @@ class Concatenate(Merge):
             if not same:
                 raise self._misfit(first, other, f"all sizes but those of axis {axis} must be equal")
 
+    def compute_mask(self, inputs, mask=None):
+        """The inputs' masks side by side; inputs without one are not masked."""
+        if mask is None or all(one is None for one in mask):
+            return None
+        return side_by_side(mask, [tuple(x.shape) for x in inputs], self.axis)
+
     def call(self, inputs):
         return ops.concatenate(inputs, self.axis)
 
@@ -149,6 +162,9 @@ class Dot(Merge):
         places = self._places(input_shape)
         first, second = [(*s[1:place], *s[place + 1 :]) for s, place in zip(input_shape, places)]
         return (input_shape[0][0], *((*first, *second) or (1,)))
+
+    def compute_mask(self, inputs, mask=None):
+        """None: products have no steps."""
 
     def call(self, inputs):
         places = self._places([x.shape for x in inputs])

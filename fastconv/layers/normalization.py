@@ -80,6 +80,8 @@ class BatchNormalization(Normalizing):
     machine; renorm=True is not built.
     """
 
+    supports_masking = True
+
     def __init__(
         self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
         gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones",
@@ -133,6 +135,8 @@ class LayerNormalization(Normalizing):
     With several axes, each entry of the others is normalized by itself. Weights: gamma and beta, of those axes' sizes.
     """
 
+    supports_masking = True
+
     def __init__(
         self, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones",
         beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, **kwargs,
@@ -158,6 +162,8 @@ class GroupNormalization(Normalizing):
     `groups` divides the channels, which stand along `axis`; -1 is one group a channel. Weights: gamma and beta, one
     entry a channel.
     """
+
+    supports_masking = True
 
     def __init__(
         self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
@@ -209,6 +215,8 @@ class RMSNormalization(Normalizing):
 
 class UnitNormalization(Normalizing):
     """`x / max(length, 1e-12)`: vectors along `axis` (an int or several) of length 1."""
+
+    supports_masking = True
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)

@@ -19,6 +19,8 @@ from fastconv.symbolic import NoValues
 class Identity(Layer):
     """What it is given."""
 
+    supports_masking = True
+
     def call(self, inputs):
         return inputs
 

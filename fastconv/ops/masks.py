@@ -11,6 +11,7 @@ import numpy as np
 from .. import kernels
 from ..tensor import Op, Tensor
 from .common import broadcast_shape, unbroadcast
+from .joining import Concatenate
 from .shaping import cast
 
 
@@ -55,6 +56,25 @@ class EitherMask(_Mask):
         return broadcast_shape("mask", a, b)
 
 
+class JoinMasks(_Mask):
+    """Masks of arrays of these shapes, all True for None, as the mask of the arrays side by side along `axis`."""
+
+    integers = tuple(range(64))
+
+    @staticmethod
+    def shape(*given, shapes, axis):
+        return Concatenate.shape(*shapes, axis=axis)[:-1]
+
+    def forward(self, *masks, shapes, axis):
+        full = [np.ones(shape, bool) if mask is None else
+                np.broadcast_to(mask if mask.ndim == len(shape) else mask[..., None], shape)
+                for mask, shape in zip(masks, shapes)]  # fmt: skip
+        return np.concatenate(full, axis).any(axis=-1)
+
+    def backward(self, dy):
+        return ()
+
+
 class Select(Op):
     """a where the mask, floats of 0 and 1 that broadcast, is 1, else b; 0 where b is None."""
 
@@ -83,6 +103,11 @@ def differs(x, value, any_last=False) -> Tensor:
 def either(a, b) -> Tensor:
     """True where one of two masks is."""
     return EitherMask.apply(a, b)
+
+
+def side_by_side(masks, shapes, axis) -> Tensor:
+    """The mask of arrays of these shapes that are joined along `axis`, from theirs, None where all counts."""
+    return JoinMasks.apply(*masks, shapes=tuple(shapes), axis=axis)
 
 
 def as_floats(mask, dtype) -> Tensor:
