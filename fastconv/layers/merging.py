@@ -15,7 +15,7 @@ from fastconv import ops
 from fastconv.layers.base import Layer
 from fastconv.layers.shapes import is_shape
 from fastconv.ops.common import broadcast_shape
-from fastconv.ops.masks import either, side_by_side
+from fastconv.ops.masks import side_by_side
 
 
 class Merge(Layer):
@@ -50,7 +50,7 @@ class Merge(Layer):
         """Where any of the inputs' masks is True, if all have one."""
         if mask is None or any(one is None for one in mask):
             return None
-        return functools.reduce(either, mask)
+        return functools.reduce(ops.logical_or, mask)
 
     def call(self, inputs):
         rank = max(x.ndim for x in inputs)
@@ -118,7 +118,7 @@ class Concatenate(Merge):
         """The inputs' masks side by side; inputs without one are not masked."""
         if mask is None or all(one is None for one in mask):
             return None
-        return side_by_side(mask, [tuple(x.shape) for x in inputs], self.axis)
+        return side_by_side(mask, inputs, self.axis)
 
     def call(self, inputs):
         return ops.concatenate(inputs, self.axis)

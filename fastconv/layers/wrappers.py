@@ -12,7 +12,6 @@ from fastconv.layers.rnn import RNN
 from fastconv.layers.shapes import is_shape
 from fastconv.layers.spatial import positive
 from fastconv.nest import flatten
-from fastconv.ops.masks import as_floats
 from fastconv.ops.scan import assign, cells
 from fastconv.symbolic import NoValues, is_tracing
 from fastconv.tensor import no_grad
@@ -68,7 +67,7 @@ class TimeDistributed(Wrapper):
             raise ValueError(
                 f"{self._title()}: mask must begin with the batch and the steps, {(batch, steps)}; got shape {mask.shape}."
             )
-        mask = None if mask is None or not masks.takes(self.layer, "mask") else as_floats(mask, self._dtype)
+        mask = None if mask is None or not masks.takes(self.layer, "mask") else ops.convert_to_tensor(mask)
         if steps is None:
             raise NoValues("The steps are joined with the batch where their number is known.")
         if training and any(layer._fixed_weights for layer in self.layer.flatten_layers()):

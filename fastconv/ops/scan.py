@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from .. import kernels
 from ..tensor import Op, Tensor
+from .casting import convert_to_tensor
 from .common import normalize_axis
 from .masks import select
-from .shaping import convert_to_tensor, reshape
+from .shaping import reshape
 
 
 class Cell(Op):
