@@ -269,7 +269,7 @@ def parts_of(cell, shape, states, training):
         return cell.parts(shape, states, training)
 
     def step(x, states):
-        output, new = cell(x, states, training=training)
+        output, new = cell(x, states, training=training) if isinstance(cell, Layer) else cell(x, states)
         return output, flatten(new)
 
     return (lambda x: x), step

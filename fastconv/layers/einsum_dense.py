@@ -9,6 +9,7 @@ import re
 
 from fastconv import activations, ops
 from fastconv.layers.base import Layer
+from fastconv.symbolic import NoValues, is_tracing
 
 _EQUATION = re.compile(r"(?:\.\.\.)?[a-zA-Z]+(?:\.\.\.)?,[a-zA-Z]+->(?:\.\.\.)?[a-zA-Z]+(?:\.\.\.)?")
 
@@ -113,6 +114,8 @@ class EinsumDense(Layer):
             self.bias = self._add_ruled("bias", (*shape, *(1,) * (spare if side == "after" else 0)))
 
     def call(self, inputs):
+        if inputs.symbolic and not is_tracing() and inputs.shape.count(None) > 1:
+            raise NoValues("A product of several open sizes is drawn where they are known.")
         y = ops.einsum(self.equation, inputs, self.kernel)
         return self.activation(y if self.bias is None else ops.add(y, self.bias))
 

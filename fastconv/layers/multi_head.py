@@ -59,6 +59,7 @@ class Heads(Layer):
                 "...a,abc->...bc", sizes, bias_axes="bc" if self.use_bias else None, **self._rules(name)
             )
             dense.build(shapes[name])
+            dense.supports_masking = True  # the masks are this layer's matter
             setattr(self, f"{name}_dense", dense)
         back = self._shape_back or (query_shape[-1],)
         letters = "defghij"[: len(back)]

@@ -32,6 +32,8 @@ class RNN(Layer):
         super().__init__(**kwargs)
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell, dtype=kwargs.get("dtype"))
+        if isinstance(cell, RNN):
+            raise TypeError(f"RNN takes a cell, such as LSTMCell(8), not a layer that has one; got {cell!r}.")
         check_cell(cell)
         self.cell = cell
         self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
@@ -77,9 +79,6 @@ class RNN(Layer):
                 for state, values in zip(states, start):
                     state.assign(values)
                 self.states = states
-        size = self.states[0].shape[0]
-        if shape[0] != size:
-            raise ValueError(f"{self._title()} is stateful for batches of {size} samples; got {shape[0]}.")
 
     def _output_shape(self, shape):
         """The shape of a step's output, and the nest of those of the states."""
@@ -122,6 +121,11 @@ class RNN(Layer):
                 raise ValueError(f"{self._title()}: initial_state must hold {wanted} states; got {len(given)}.")
             return [ops.convert_to_tensor(state, self._dtype) for state in given]
         if self.states is not None:  # copies: the states change when the sequence is over
+            size = self.states[0].shape[0]
+            if sequences.shape[0] != size:
+                raise ValueError(
+                    f"{self._title()} is stateful for batches of {size} samples; got {sequences.shape[0]}."
+                )
             return [ops.multiply(state, 1.0) for state in self.states]
         return self._start(sequences.shape)
 

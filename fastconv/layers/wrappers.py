@@ -92,6 +92,7 @@ def _step_shape(shape):
     return (shape[0], *shape[2:])
 
 
+_DIRECTED = ("go_backwards", "return_sequences", "return_state", "stateful")
 _MERGES = {
     "concat": lambda a, b: ops.concatenate([a, b], axis=-1),
     "sum": ops.add,
@@ -113,6 +114,11 @@ class Bidirectional(Layer):
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
         super().__init__(**kwargs)
         self.layer = checked_layer(self, "layer", layer)
+        missing = [name for name in _DIRECTED if not hasattr(layer, name)]
+        if missing:
+            raise TypeError(
+                f"Bidirectional: layer must be recurrent, such as LSTM(8); {layer.name!r} has no {missing[0]}."
+            )
         if merge_mode is not None and merge_mode not in _MERGES:
             raise registry.unknown_name("merge_mode", merge_mode, [*_MERGES, "None"])
         self.merge_mode, self.initial_weights = merge_mode, weights
