@@ -95,6 +95,8 @@ def test_spectral_normalization_finds_the_largest_singular_value():
     np.testing.assert_array_equal(layer(x), x @ kernel)  # nothing changes outside training
     layer(x, training=True)
     np.testing.assert_allclose(layer.layer.kernel, kernel / np.linalg.svd(kernel)[1][0], rtol=1e-6)
+    zeros = layers.SpectralNormalization(layers.Dense(3, kernel_initializer="zeros"))
+    assert not zeros(x, training=True).numpy().any()
     with pytest.raises(ValueError, match="needs a layer with a kernel"):
         layers.SpectralNormalization(layers.Flatten())(x)
 

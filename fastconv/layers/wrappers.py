@@ -205,7 +205,7 @@ class SpectralNormalization(Wrapper):
     """The layer with its kernel divided by the kernel's largest singular value, so that it stretches no input.
 
     `power_iterations` steps of power iteration, from where the last training call ended, estimate that value in each
-    training call, which writes the divided kernel into the layer. Weights beside the layer's: vector_u `(1, filters)`.
+    training call, which writes the divided kernel into the layer; no gradient flows through the division. Weights beside the layer's: vector_u `(1, filters)`.
     """
 
     def __init__(self, layer, power_iterations=1, **kwargs):
@@ -253,5 +253,6 @@ class SpectralNormalization(Wrapper):
                 v = ops.normalize(ops.matmul(u, ops.transpose(w)))
                 u = ops.normalize(ops.matmul(v, w))
             sigma = ops.matmul(ops.matmul(v, w), ops.transpose(u))
-            assign(self.vector_u, u)
-            assign(kernel, ops.reshape(ops.divide(w, sigma), kernel.shape))
+            nothing = ops.equal(sigma, 0.0)  # a kernel of zeros stays what it is
+            assign(self.vector_u, ops.where(nothing, self.vector_u, u))
+            assign(kernel, ops.reshape(ops.divide(w, ops.where(nothing, 1.0, sigma)), kernel.shape))
