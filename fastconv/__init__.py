@@ -19,10 +19,22 @@ _MODULES = (
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",
     "Input": "layers", "Layer": "layers", "Initializer": "initializers", "Loss": "losses", "Metric": "metrics",
-    "Optimizer": "optimizers", "DTypePolicy": "config", "grad": "autodiff", "gradients": "autodiff",
+    "Optimizer": "optimizers", "Regularizer": "regularizers", "Variable": "variables", "DTypePolicy": "config", "grad": "autodiff", "gradients": "autodiff",
     "value_and_grad": "autodiff", "set_num_threads": "kernels",
     "get_num_threads": "kernels", "empty_cache": "kernels", "set_precision": "kernels", "get_precision": "kernels",
 }  # fmt: skip
+
+_REFUSED = {
+    "StatelessScope": "layers keep their weights, and gradients come from the tape: see fastconv.value_and_grad",
+    "SymbolicScope": "shapes come from compute_output_shape, or a layer called on fastconv.Input",
+    "RematScope": "nothing is computed twice to save memory; programs share memory by lifetime",
+    "remat": "nothing is computed twice to save memory; programs share memory by lifetime",
+    "device": "there is one device, the CPU; leave the block out, or see fastconv.set_num_threads",
+    "distribution": "it computes on one machine",
+    "mixed_precision": "it computes in float32 and float64, which CPUs do fastest; inputs of float16 are taken",
+    "quantizers": "it computes in float32 and float64",
+    "Quantizer": "it computes in float32 and float64",
+}  # names of Keras' that are not here, and why
 
 __all__ = ["__version__", "version", *_MODULES, *_NAMES]
 
@@ -38,7 +50,8 @@ def __getattr__(name):
     if name in _NAMES:
         value = globals()[name] = getattr(_load(_NAMES[name]), name)
         return value
-    raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
+    reason = f": {_REFUSED[name]}." if name in _REFUSED else ""
+    raise AttributeError(f"module 'fastconv' has no attribute {name!r}{reason}")
 
 
 def __dir__():

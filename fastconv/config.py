@@ -122,7 +122,8 @@ def checked_float(what: str, value: Any) -> str:
 
 
 def epsilon() -> float:
-    """The small number, 1e-7 by default, that keeps losses and metrics off divisions by 0."""
+    """The small number that functions of a program's own add to divisors: 1e-7 unless it was set. What stands in
+    fastconv's losses and layers is 1e-7, or an argument, whatever is set."""
     return _settings.epsilon
 
 
@@ -200,7 +201,7 @@ def set_max_epochs(max_epochs: int | None) -> None:
 
 
 def max_steps_per_epoch() -> int | None:
-    """The most steps of an epoch that `fit`, `evaluate` and `predict` run; None for no limit."""
+    """The most steps of an epoch that `fit` runs; None for no limit."""
     return _settings.max_steps_per_epoch
 
 

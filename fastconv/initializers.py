@@ -20,6 +20,15 @@ from fastconv.registry import serialize as _serialize
 from fastconv.rng import SeedGenerator
 from fastconv.tensor import Tensor
 
+__all__ = [
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
+    "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal",
+    "RandomUniform", "STFT", "STFTInitializer", "TruncatedNormal", "VarianceScaling", "Zeros", "constant",
+    "deserialize", "get", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal",
+    "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "serialize", "stft", "truncated_normal",
+    "variance_scaling", "zeros",
+]  # fmt: skip
+
 Seed = int | SeedGenerator | dict | None
 
 
@@ -123,8 +132,8 @@ class RandomNormal(_Random):
 
 
 class TruncatedNormal(RandomNormal):
-    """As RandomNormal, but what is further than two `stddev` from `mean` is drawn again; so the values' own deviation is
-    0.88 of `stddev`."""
+    """As RandomNormal, but what is further than two `stddev` from `mean` is drawn again; so the values' own deviation
+    is 0.88 of `stddev`."""
 
     def __call__(self, shape, dtype=None) -> np.ndarray:
         return self._draw(dtype, lambda generator: self.mean + self.stddev * _truncated(generator, shape))
@@ -375,9 +384,8 @@ _REGISTRY = Registry(
         "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal, "STFTInitializer": STFT, "zero": Zeros,
         "one": Ones, "uniform": RandomUniform, "normal": RandomNormal,
     },
+    _Function,
 )  # fmt: skip
-__all__ = ["Initializer", "deserialize", "get", "serialize"]
-__all__ += [name for name, value in list(globals().items()) if value in _CLASSES]
 
 
 def get(identifier: str | dict | Callable | np.ndarray | Tensor | None) -> Initializer | None:

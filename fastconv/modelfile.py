@@ -20,8 +20,8 @@ import numpy as np
 
 from fastconv import optimizers, registry, tensorfile
 from fastconv.compiled import Objective
-from fastconv.layers.base import snake_case
 from fastconv.layers.holder import uninitialized_weights
+from fastconv.registry import snake_case
 
 Path = str | os.PathLike[str]
 

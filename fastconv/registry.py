@@ -10,12 +10,14 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from fastconv import custom_objects as own
 from fastconv.custom_objects import custom_object_scope
 
+_WRAPPERS: set[type] = set()  # the classes whose objects stand for a function
 TABLES: dict[str, Registry] = {}  # "fastconv.losses" -> the Registry of the classes that stand there
 
 
@@ -52,6 +54,41 @@ def checked_number(owner: Any, argument: str, value: Any, most: float = math.inf
     return float(value)
 
 
+def checked_choice(owner, argument: str, value, choices):
+    """`value` if it is one of `choices`; else a ValueError naming the owner's class and argument, with near matches."""
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        near = difflib.get_close_matches(str(value), [choice for choice in choices if isinstance(choice, str)], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"{type(owner).__name__}: {argument} must be one of {', '.join(map(repr, choices))}; got {value!r}.{hint}"
+        )
+    return value
+
+
+def accepted_arguments(cls) -> tuple[str, ...] | None:
+    """The keywords that the constructor of `cls` takes, in order; None where it takes any."""
+    names = []
+    for base in cls.__mro__:
+        init = vars(base).get("__init__")
+        code = getattr(init, "__code__", None)
+        if code is None:
+            continue
+        count = code.co_argcount + code.co_kwonlyargcount
+        names += [name for name in code.co_varnames[1:count] if name not in names]
+        if not code.co_flags & _VARKEYWORDS:
+            return tuple(names)
+    return tuple(names) if cls.__init__ is object.__init__ else None
+
+
+_VARKEYWORDS = 0x08  # the flag of code with **keywords
+
+
+def snake_case(name: str) -> str:
+    """Keras' rule for automatic names: MaxPooling2D is max_pooling2d, ReLU is re_lu."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
 def _fold(name: str) -> str:
     return name.lower().replace("_", "")
 
@@ -59,13 +96,18 @@ def _fold(name: str) -> str:
 class Registry:
     """A closed table of classes of one kind, found by name; case and underscores do not matter.
 
-    `classes` stand under their own names, `aliases` map further names to them. What the caller passes as
+    `classes` stand under their own names, `aliases` map further names to them, `wrap` makes an object of the kind of a
+    function. What the caller passes as
     `custom_objects`, is inside such a scope, or has registered goes before the table; nothing else is ever imported or
     called.
     """
 
-    def __init__(self, kind: str, classes: Iterable[type], aliases: Mapping[str, type] | None = None):
-        self.kind = kind
+    def __init__(
+        self, kind: str, classes: Iterable[type], aliases: Mapping[str, type] | None = None, wrap: type | None = None
+    ):  # fmt: skip
+        self.kind, self.wrap = kind, wrap
+        if wrap is not None:
+            _WRAPPERS.add(wrap)
         self._names = {cls.__name__: cls for cls in classes} | dict(aliases or {})
         self._folded = {_fold(name): cls for name, cls in self._names.items()}
         TABLES.update((room_of(cls), self) for cls in self._names.values())
@@ -111,13 +153,18 @@ class Registry:
         if isinstance(identifier, base):
             return identifier
         if isinstance(identifier, str):
-            found = self.find(identifier, custom_objects)
-            return found() if isinstance(found, type) else found
+            return self._made(self.find(identifier, custom_objects))
         if isinstance(identifier, type) and issubclass(identifier, base):
             return identifier()
         if is_entry(identifier):
+            if identifier["class_name"] == "function":
+                return self._made(self.find(identifier["config"], custom_objects))
             return self.build(identifier, custom_objects)
         raise TypeError(f"Expected a name, a config or an object for the {self.kind}; got {identifier!r}.")
+
+    def _made(self, found: Any) -> Any:
+        """An object of a class, or of a function of the program's own."""
+        return found() if isinstance(found, type) else found if self.wrap is None else self.wrap(found)
 
 
 def room_of(thing: Any) -> str:
@@ -132,7 +179,11 @@ def is_entry(value: Any) -> bool:
 
 def serialize(thing: Any) -> dict[str, Any]:
     """`{"class_name": ..., "config": ...}` of an initializer, loss, metric, optimizer or layer, and its
-    "registered_name" if it has one."""
+    "registered_name" if it has one; of what stands for a function of the program's own, that one's name."""
+    if type(thing) in _WRAPPERS and not vars(thing).get("_kwargs"):
+        name = own.name_of(getattr(thing, "function", None) or getattr(thing, "fn", None))
+        if name is not None:
+            return {"class_name": "function", "config": name}
     entry = {"class_name": type(thing).__name__, "config": thing.get_config()}
     registered = own.registered_name(type(thing))
     return entry if registered is None else {**entry, "registered_name": registered}
@@ -146,9 +197,20 @@ class Configurable:
 
     _arguments: tuple[str, ...] = ()
 
+    def __new__(cls, *args, **kwargs):
+        """Names an unknown keyword with what is near it."""
+        accepted = accepted_arguments(cls) if kwargs else None
+        if accepted is not None:
+            reject_arguments(cls.__name__, [name for name in kwargs if name not in accepted], accepted)
+        return super().__new__(cls)
+
     def get_config(self) -> dict:
         """The constructor's arguments as JSON values."""
-        return {argument: getattr(self, argument) for argument in self._arguments}
+        return {argument: getattr(self, argument) for argument in self._arguments or self._kept_arguments()}
+
+    def _kept_arguments(self):
+        """The constructor's arguments that are attributes too, where a class does not list them."""
+        return [name for name in accepted_arguments(type(self)) or () if hasattr(self, name)]
 
     @classmethod
     def from_config(cls, config: dict):

@@ -1,8 +1,8 @@
 """Regularizers: what a training's loss adds for large weights or activations, under Keras' names.
 
-A regularizer owns no weight and knows no layer; layers add its value to the loss (layers/calls.py, layers/holder.py). Contract:
-`regularizer(x)` of a Tensor is a scalar Tensor made by ops, so that it is recorded and differentiated as any other;
-`get_config()` holds JSON values only, and `get({"class_name": ..., "config": ...})` gives back an equal object.
+A regularizer owns no weight and knows no layer; layers add its value to the loss (layers/calls.py, layers/holder.py).
+Contract: `regularizer(x)` of a Tensor is a scalar Tensor made by ops, so that it is recorded and differentiated as any
+other; `get_config()` holds JSON values only, and `get({"class_name": ..., "config": ...})` gives back an equal object.
 """
 
 from __future__ import annotations

@@ -15,18 +15,26 @@ import functools
 import itertools
 import operator
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from . import kernels
+from . import config, kernels
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .tensor_methods import TensorMethods
+else:
+    TensorMethods = object  # ops/methods.py puts them on Tensor
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
 DTYPES = {np.dtype(name) for name in ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")}
 DTYPES |= {FLOAT32, FLOAT64}
 DTypeLike = str | type | np.dtype
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _next_order = itertools.count(1).__next__
 _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 
@@ -34,31 +42,38 @@ _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 class _Mode(threading.local):
     recording = True
     draw = None  # what operations of this thread do instead of computing, while a Trace is drawn (symbolic.py)
+    inside = False  # a layer's call that is being drawn, outside any Trace: nothing is to change by it
 
 
 _mode = _Mode()
 
 
+class NoValues(TypeError):
+    """Somebody asked a tensor without data for its values, or wants a change at each call of what is drawn but once."""
+
+
 class no_grad:
     """Record nothing on the tape: `with no_grad(): ...`, or `@no_grad()` above a function. Per thread."""
 
-    def __init__(self):
-        self._previous = []  # one object may be entered again
+    def __init__(self) -> None:
+        self._previous: list[bool] = []  # one object may be entered again
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self._previous.append(_mode.recording)
         _mode.recording = False
 
-    def __exit__(self, *exception):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _mode.recording = self._previous.pop()
 
-    def __call__(self, function):
+    def __call__(self, function: _Function) -> _Function:
         @functools.wraps(function)
-        def call(*args, **kwargs):
+        def call(*args: Any, **kwargs: Any) -> Any:
             with no_grad():
                 return function(*args, **kwargs)
 
-        return call
+        return call  # type: ignore[return-value]
 
 
 def is_recording() -> bool:
@@ -66,7 +81,7 @@ def is_recording() -> bool:
     return _mode.recording
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An array that remembers how it was computed.
 
     `data`: an array of float32, float64, integers or booleans (shared, not copied), a number or a nested list of numbers
@@ -99,10 +114,25 @@ class Tensor:
 
     # ------------------------------------------------------------------------------------------------- the array
 
-    shape = property(lambda self: self.data.shape, doc="The tuple of sizes.")
-    ndim = property(lambda self: self.data.ndim, doc="The number of axes.")
-    size = property(lambda self: self.data.size, doc="The number of elements.")
-    dtype = property(lambda self: self.data.dtype, doc="The elements' type, as a NumPy dtype.")
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tuple of sizes."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The elements' type, as a NumPy dtype."""
+        return self.data.dtype
 
     def numpy(self) -> np.ndarray:
         """The array itself, not a copy."""
@@ -112,7 +142,7 @@ class Tensor:
         """The only element as a Python number; ValueError if there are more."""
         return self.data.item()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         """The elements as a nested list of Python numbers."""
         return self.data.tolist()
 
@@ -120,57 +150,57 @@ class Tensor:
         """A Tensor on the same array that the tape does not know."""
         return Tensor(self.data)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False and dtype is not None and np.dtype(dtype) != self.data.dtype:
             raise ValueError(f"A {self.data.dtype} Tensor cannot become a {np.dtype(dtype)} array without a copy.")
         return self.data.astype(dtype or self.data.dtype, copy=bool(copy))
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         return self.data.__dlpack__(**options)
 
-    def __dlpack_device__(self):
+    def __dlpack_device__(self) -> tuple[int, int]:
         return self.data.__dlpack_device__()
 
-    def __len__(self):
+    def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("A Tensor of shape () has no length.")
         return len(self.data)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tensor]:
         return map(self.__getitem__, range(len(self)))
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.item())
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.item())
 
-    def __index__(self):
+    def __index__(self) -> int:
         if self.dtype.kind not in "iu":
             raise TypeError(f"Only an integer Tensor of one element can be an index; got {self!r}.")
         return self.data.__index__() if self.data.ndim == 0 else operator.index(self.item())
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         if self.data.size != 1:
             raise ValueError(
                 f"The truth value of a Tensor of shape {self.shape} is ambiguous: use ops.any(x) or ops.all(x)."
             )
         return bool(self.item())
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
             "The elements of a Tensor cannot be set, since the tape may hold them: use ops.where, ops.slice_update or "
             "ops.scatter_update, which give a new one, or write into x.numpy()."
         )
 
-    def __format__(self, spec):
+    def __format__(self, spec: str) -> str:
         if not spec:
             return str(self)
         if self.size != 1:
             raise ValueError(f"The format {spec!r} is for one number; got a Tensor of shape {self.shape}.")
         return format(self.item(), spec)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Tensor({self._summary()}{', requires_grad=True' if self._requires_grad else ''})"
 
     def _summary(self):
@@ -181,12 +211,12 @@ class Tensor:
     # ---------------------------------------------------------------------------------------------- the gradient
 
     @property
-    def requires_grad(self):
+    def requires_grad(self) -> bool:
         """Whether the tape follows this Tensor; it can be set on leaves, Tensors that no operation made."""
         return self._requires_grad
 
     @requires_grad.setter
-    def requires_grad(self, value):
+    def requires_grad(self, value: bool) -> None:
         if self._node is not None:
             raise RuntimeError("requires_grad can be set only on a Tensor that no operation made; detach() it first.")
         if self._requires_grad != bool(value):
@@ -194,12 +224,12 @@ class Tensor:
             kernels.note_change()  # programs hold whose gradients are wanted
 
     @property
-    def grad(self):
+    def grad(self) -> np.ndarray | None:
         """The sum of the gradients that `backward` brought to this leaf, an array of its shape, or None."""
         return self._grad
 
     @grad.setter
-    def grad(self, value):
+    def grad(self, value: TensorLike | None) -> None:
         self._grad = None if value is None else _gradient("grad", value, self.data)
 
     def zero_grad(self) -> None:
@@ -233,7 +263,7 @@ class Tensor:
 TensorLike = Tensor | np.ndarray | np.generic | float | Sequence[Any]  # what operations take
 
 
-def wrap(data, requires_grad=False, node=None):
+def wrap(data: np.ndarray, requires_grad: bool = False, node: Any = None) -> Tensor:
     """A Tensor on a float array that needs no check."""
     tensor = Tensor.__new__(Tensor)
     tensor._set(data, requires_grad, node)
@@ -241,24 +271,50 @@ def wrap(data, requires_grad=False, node=None):
 
 
 class Parameter(Tensor):
-    """A trainable leaf with a name: a layer's weight.
+    """A trainable leaf with a name: a layer's weight; `fastconv.Variable` is its name in Keras.
 
-    It owns a C-contiguous copy of `data`, so that training never writes into the caller's array, and shows it read-only:
-    values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one.
-    `regularizer` and `constraint` are what a layer's add_weight set: functions of the Parameter, or None; `path` is the
-    name below the layer's.
+    `initializer` is an array, a number, a nested list, or a Tensor, of which it owns a C-contiguous copy, or a function
+    `f(shape, dtype)` (as `fastconv.Variable` a name too), which needs `shape`. `dtype` is by
+    default the array's, or `config.floatx()`. `trainable=False` makes no leaf of it, and so do integers and booleans. `autocast`,
+    `aggregation` and `synchronization` change nothing here; a `layout` is refused.
+
+    Values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one; `data` is
+    read-only. `regularizer` and `constraint` are what a layer's add_weight set: functions of the Parameter, or None;
+    `path` is the name below the layer's.
     """
 
     __slots__ = ("name", "version", "array", "path", "constraint", "_regularizer", "_view", "_packs")
+    named_initializer: Callable[[str], Any] | None = None  # from a name to the function, see variables.py
 
-    def __init__(self, data, name=None, trainable=True, dtype=None):
-        self._own(np.array(_new_array(data, dtype), order="C"))
-        self._requires_grad = bool(trainable)
+    def __init__(
+        self, initializer: Any, shape: Sequence[int] | None = None, dtype: Any = None, trainable: bool = True,
+        autocast: bool = True, aggregation: str | None = "none", synchronization: str = "auto", name: str | None = None,
+        layout: None = None,
+    ):  # fmt: skip
+        if layout is not None:
+            raise ValueError("fastconv computes on one machine: leave layout out.")
+        self._own(np.array(self._first_values(initializer, shape, dtype), order="C"))
+        self._requires_grad = bool(trainable) and self.array.dtype.kind == "f"
         self._grad = self._node = self._logits = None
         self._packs = []
-        self.name = self.path = name
+        self.name = self.path = "variable" if name is None else name
         self.version = 0
         self.constraint = self._regularizer = None
+
+    @classmethod
+    def _first_values(cls, initializer, shape, dtype):
+        if isinstance(initializer, str) and cls.named_initializer is not None:
+            initializer = cls.named_initializer(initializer)
+        if callable(initializer):
+            if shape is None:
+                raise ValueError(f"A Parameter made by {initializer!r} needs a shape: shape=(3, 3).")
+            initializer = initializer(tuple(shape), config.floatx() if dtype is None else dtype)
+        elif dtype is None and not hasattr(initializer, "dtype"):
+            dtype = config.floatx()
+        array = _new_array(initializer, dtype)
+        if shape is not None and array.shape != tuple(shape):
+            raise ValueError(f"shape={tuple(shape)} is not that of the values, {array.shape}: leave it out.")
+        return array
 
     def _own(self, array):
         self.array = array  # fastconv's own, for kernels that write into it
@@ -266,16 +322,16 @@ class Parameter(Tensor):
         self._view.flags.writeable = False
 
     @property
-    def data(self):
+    def data(self) -> np.ndarray:
         """The values, as an array that cannot be written to."""
         return self._view
 
     @data.setter
-    def data(self, value):
+    def data(self, value: Any) -> None:
         raise AttributeError(f"Parameter {self.name!r} keeps its own memory: use parameter.assign(values).")
 
     @contextmanager
-    def writable(self):
+    def writable(self) -> Iterator[np.ndarray]:
         """`with parameter.writable() as array: ...`: the values as an array to write into."""
         array = self.array.view()
         try:
@@ -284,7 +340,7 @@ class Parameter(Tensor):
             array.flags.writeable = False
             self.version += 1
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         """A copy, since nobody but `assign` may write into the values; BufferError where copy=False asks for none."""
         if options.pop("copy", None) is False:
             raise BufferError(f"Parameter {self.name!r} does not share its memory; use parameter.numpy(), a copy.")
@@ -294,7 +350,7 @@ class Parameter(Tensor):
         rules = self.path, self._regularizer, self.constraint
         return _parameter, (type(self), self.array, self.name, self._requires_grad, self.version, *rules)
 
-    def packs(self, *others):
+    def packs(self, *others: Parameter | None) -> Any:
         """The Packs of this kernel's values and other Parameters' (or None), as they are now."""
         versions = (self.version, *[None if other is None else other.version for other in others])
         for known, mark, packs in self._packs:
@@ -305,59 +361,72 @@ class Parameter(Tensor):
         return packs
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         """The same switch as `requires_grad`, under Keras' name."""
         return self._requires_grad
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         self.requires_grad = value
 
     @property
-    def regularizer(self):
+    def regularizer(self) -> Callable[[Tensor], Tensor] | None:
         """The function of the Parameter whose value its layer adds to the loss, or None."""
         return self._regularizer
 
     @regularizer.setter
-    def regularizer(self, value):
+    def regularizer(self, value: Callable[[Tensor], Tensor] | None) -> None:
         self._regularizer = value
         kernels.note_change()  # programs of training steps hold what it computes
 
     @property
-    def value(self):
+    def value(self) -> Parameter:
         """The Parameter itself, which is a Tensor."""
         return self
 
-    def assign(self, value: TensorLike) -> None:
-        """Copy an array of this shape into the parameter's own memory, in its own dtype."""
+    def assign(self, value: Any) -> Parameter:
+        """Copies an array of this shape into the parameter's own memory, in its own dtype; the Parameter.
+
+        In a layer's call it counts at every call: drawing one for its shapes changes nothing, and programs leave the
+        layer to Python.
+        """
+        if _mode.inside:
+            return self
+        if _mode.draw is not None:
+            raise NoValues(f"Parameter {self.name!r} is assigned to in a call.")
         array = value.data if isinstance(value, Tensor) else np.asarray(value)
         if array.shape != self.data.shape:
             raise ValueError(f"Parameter {self.name!r} has shape {self.shape}; got a value of shape {array.shape}.")
         np.copyto(self.array, array, casting="same_kind")
         self.version += 1
+        return self
 
-    def assign_add(self, value):
+    def assign_add(self, value: Any) -> Parameter:
         """`assign(self + value)`, of an array of this shape or a number."""
-        self.assign(np.add(self.data, value.data if isinstance(value, Tensor) else value))
+        return self if _mode.inside else self.assign(np.add(self.data, _values(value)))
 
-    def assign_sub(self, value):
+    def assign_sub(self, value: Any) -> Parameter:
         """`assign(self - value)`, of an array of this shape or a number."""
-        self.assign(np.subtract(self.data, value.data if isinstance(value, Tensor) else value))
+        return self if _mode.inside else self.assign(np.subtract(self.data, _values(value)))
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """A copy of the values."""
         return self.array.copy()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         frozen = "" if self._requires_grad else ", trainable=False"
         return f"Parameter({self.name!r}, {self._summary()}{frozen})"
 
 
 def _parameter(cls, array, name, trainable, version, path=None, regularizer=None, constraint=None):
-    parameter = cls(array, name, trainable)
+    parameter = cls(array, trainable=trainable, name=name)
     parameter.version = version
     parameter.path, parameter.regularizer, parameter.constraint = path, regularizer, constraint
     return parameter
+
+
+def _values(value):
+    return value.data if isinstance(value, Tensor) else value
 
 
 class Op:

@@ -6,7 +6,6 @@ Not a place for internals. Contract: arrays in, arrays out; wrong labels are an 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -187,7 +186,7 @@ def _sizes(count: int, left: float | int | None, right: float | int | None) -> t
 
 
 def pad_sequences(
-    sequences: Sequence[Any], maxlen: int | None = None, dtype: str = "int32", padding: str = "pre",
+    sequences: list[Any] | tuple[Any, ...], maxlen: int | None = None, dtype: str = "int32", padding: str = "pre",
     truncating: str = "pre", value: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
     """Sequences of different lengths as one array of `(sequences, maxlen, ...)`.

@@ -44,6 +44,32 @@ def cubed(x):
     return ops.power(x, 3)
 
 
+@saving.register_keras_serializable("tests")
+def wide(shape, dtype=None):
+    return np.full(shape, 0.25, dtype)
+
+
+@saving.register_keras_serializable("tests")
+def small(weights):
+    return ops.sum(ops.square(weights)) * 0.5
+
+
+@saving.register_keras_serializable("tests")
+def gap(y_true, y_pred):
+    return ops.mean(ops.abs(y_pred - y_true), axis=-1)
+
+
+@saving.register_keras_serializable("tests")
+def bias(y_true, y_pred):
+    return np.mean(y_pred - y_true, axis=-1)
+
+
+@saving.register_keras_serializable("tests")
+class OwnLoss(losses.Loss):
+    def call(self, y_true, y_pred):
+        return ops.mean(ops.abs(y_pred - y_true), axis=-1)
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "model.safetensors"
@@ -153,7 +179,8 @@ def test_objects_come_back(make):
     assert serialize_keras_object(again) == config
 
 
-@pytest.mark.parametrize("function", [cubed, fastconv.activations.relu, fastconv.activations.softsign])
+@pytest.mark.parametrize("function", [cubed, fastconv.activations.relu, fastconv.activations.softsign,
+                                      losses.mean_squared_error])  # fmt: skip
 def test_functions_come_back(function):
     assert deserialize_keras_object(serialize_keras_object(function)) is function
 

@@ -461,7 +461,7 @@ ERRORS = [
     (lambda: layers.Conv2D(8, 3, padding="sam"), ValueError, "padding"),
     (lambda: layers.Conv2D(8, 3, padding=-1), ValueError, "padding"),
     (lambda: layers.Conv2D(8, 3, strides=0), ValueError, "strides"),
-    (lambda: layers.Conv2D(8, 3, data_format="channels_first"), ValueError, "channels_last"),
+    (lambda: layers.Conv2D(8, 3, data_format="NCHW"), ValueError, "channels_last"),
     (lambda: layers.Conv2D(9, 3, groups=2), ValueError, "multiple of groups"),
     (lambda: layers.Conv2D(8, 3, groups=2)(np.zeros((1, 5, 5, 3))), ValueError, "groups"),
     (lambda: layers.Conv2D(8, 7)(np.zeros((1, 5, 5, 3))), ValueError, "larger than the padded input"),

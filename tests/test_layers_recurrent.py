@@ -163,6 +163,16 @@ def test_states_stay_from_batch_to_batch():
         layers.GRU(2, stateful=True)(fastconv.Input((4, 2)))
 
 
+def test_a_file_holds_states(tmp_path):
+    x = normal(3, 4, 2).astype("float32")
+    for graph in (False, True):
+        start, layer = fastconv.Input((4, 2), batch_size=3), layers.LSTM(2, stateful=True)
+        model = fastconv.Model(start, layer(start)) if graph else fastconv.Sequential([start, layer])
+        model.predict(x, batch_size=3)
+        model.save(tmp_path / "m.safetensors")
+        np.testing.assert_array_equal(load_model(tmp_path / "m.safetensors")(x), model(x))
+
+
 def test_a_stateful_layer_trains_as_it_does_eagerly():
     x, y = normal(3, 4, 2).astype("float32"), np.ones((3, 1))
     losses = []

@@ -8,6 +8,7 @@ import pytest
 
 import fastconv
 from fastconv import backend, config, dtype_policies, layers, random, tree, utils
+from fastconv.progress import Progress
 from fastconv.tree import MAP_TO_NONE
 
 Pair = namedtuple("Pair", "a b")
@@ -39,8 +40,15 @@ def test_the_top():
     assert all(getattr(fastconv, name) is not None for name in fastconv.__all__)
     for name in fastconv._NAMES:
         assert isinstance(getattr(fastconv, name), type) or callable(getattr(fastconv, name))
-    with pytest.raises(AttributeError, match="no attribute 'StatelesScope'"):
-        fastconv.StatelesScope  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'Statelesscope'$"):
+        fastconv.Statelesscope  # noqa: B018
+
+
+@pytest.mark.parametrize("name", fastconv._REFUSED)
+def test_what_is_not_there_says_why(name):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}': .{{20,}}"):
+        getattr(fastconv, name)
+    assert not hasattr(fastconv, name)
 
 
 # Settings
@@ -61,6 +69,20 @@ def test_settings(settings, get, set_to, default, other):
     assert getattr(config, get)() == default
     getattr(config, set_to)(other)
     assert getattr(config, get)() == other == getattr(backend, get, getattr(config, get))()
+
+
+def test_limits_of_fit_and_of_what_it_prints(settings, capsys):
+    model = fastconv.Sequential([layers.Dense(1, input_shape=(2,))])
+    model.compile("sgd", "mse")
+    config.set_max_epochs(2)
+    config.set_max_steps_per_epoch(3)
+    steps = []
+    own_step, model._trainer.step = model._trainer.step, lambda *arguments: (steps.append(1), own_step(*arguments))
+    history = model.fit(np.ones((20, 2)), np.ones((20, 1)), batch_size=2, epochs=5, verbose="auto")
+    assert history.epoch == [0, 1] and len(steps) == 6
+    assert "Epoch 2/2" in capsys.readouterr().out
+    config.disable_interactive_logging()
+    assert Progress("auto")._lines and not Progress("auto")._bars
 
 
 @pytest.mark.parametrize("switch", ["interactive_logging", "traceback_filtering"])

@@ -267,6 +267,10 @@ def test_a_layer_called_twice_in_one_call_adds_twice():
         model(np.ones((2, 3), "float32"))
         assert len(model.losses) == 6
     assert copy.deepcopy(model).losses == [] and len(model.losses) == 6
+    shrink(np.ones((2, 3), "float32"))
+    assert len(model.losses) == 3
+    shrink(Input((3,)))  # has no values
+    assert model.losses == []
 
 
 def test_threads_keep_their_own():

@@ -97,6 +97,7 @@ from fastconv.layers.reshaping import (
     ZeroPadding3D,
 )
 from fastconv.layers.rnn import RNN
+from fastconv.layers.specs import InputSpec
 from fastconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from fastconv.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed, Wrapper
 from fastconv.registry import Registry
@@ -137,4 +138,4 @@ REGISTRY = Registry("layer", CLASSES)
 find = REGISTRY.find
 
 _public = (*CLASSES, *FUNCTIONS)
-__all__ = ["Input", "Layer"] + [name for name, value in list(globals().items()) if value in _public]
+__all__ = ["Input", "InputSpec", "Layer"] + [name for name, value in list(globals().items()) if value in _public]

@@ -14,20 +14,25 @@ import functools
 import inspect
 import itertools
 import os
-import re
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from fastconv import kernels, ops, registry, regularizers, serialization
 from fastconv.graph import Node, symbolic_leaves
 from fastconv.layers import calls, configs, masks
+from fastconv.layers.annotations import DTypeLike, RegularizerLike
 from fastconv.layers.calls import state
 from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
+from fastconv.layers.specs import Specified
 from fastconv.nest import flatten, map_leaves
+from fastconv.registry import snake_case
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
-from fastconv.tensor import Tensor, no_grad, wrap
+from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _REFUSED = {
     "lora_rank": "it trains whole weights; freeze layers with trainable=False instead",
@@ -39,12 +44,6 @@ _builders: list[str] = []  # the names of the layers that are being built, each 
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
 if hasattr(os, "register_at_fork"):  # a child never waits for a thread that it does not have
     os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
-
-
-def snake_case(name: str) -> str:
-    """Keras' rule for automatic names: MaxPooling2D is max_pooling2d, ReLU is re_lu."""
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _automatic_name(cls) -> str:
@@ -77,15 +76,25 @@ def _shape_of(shape):
     return tuple(shape) if is_shape(shape) else shape
 
 
+@contextmanager
+def building_within(layer: Holder) -> Iterator[None]:
+    """The layers that are built inside are the layer's, by their paths."""
+    _builders.append(layer.name)
+    try:
+        yield
+    finally:
+        _builders.pop()
+
+
 def _build_whole(layer, build, shape):
     if layer._path is None:
         layer._path = "/".join([*_builders, layer.name])
     own = layer._weights, layer._fixed_weights
     counts = [len(weights) for weights in own]
     layer._half_built = True
-    _builders.append(layer.name)
     try:
-        build(shape)
+        with building_within(layer):
+            build(shape)
         layer._build_shape = shape
         layer.built = True  # last: who sees it takes no lock
     except BaseException:  # Ctrl-C too: what is built again must not have its weights twice
@@ -95,10 +104,9 @@ def _build_whole(layer, build, shape):
         raise
     finally:
         layer._half_built = False
-        _builders.pop()
 
 
-class Layer(Holder):
+class Layer(Specified):
     """Base class of all layers.
 
     Arguments: `activity_regularizer` (a name, config, object or function of the output, whose value for each sample is
@@ -122,9 +130,10 @@ class Layer(Holder):
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(
-        self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, input_shape=None,
-        **unknown,
-    ):  # fmt: skip
+        self, *, activity_regularizer: RegularizerLike | None = None, trainable: bool = True,
+        dtype: DTypeLike | None = None, autocast: bool = True, name: str | None = None,
+        input_shape: Sequence[int | None] | None = None, **unknown: Any,
+    ) -> None:  # fmt: skip
         cls = type(self)
         if "input_dim" in unknown and input_shape is None:  # Keras' older way to say it
             input_shape = (unknown.pop("input_dim"),)
@@ -151,8 +160,11 @@ class Layer(Holder):
             cls.build = _build_once(cls.build)
         if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
             cls.supports_masking = True
+        cls.__signature__ = configs.signature(cls)
 
     def __setattr__(self, name, value):
+        if isinstance(value, Parameter):
+            self._keep(value)
         object.__setattr__(self, name, value)
         if name not in ("_checked_shape", "_holders"):  # notes that a call makes for itself
             kernels.note_change()  # after the change: who knows the number knows the change
@@ -169,30 +181,30 @@ class Layer(Holder):
 
     # What subclasses define
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Makes the weights for inputs of this shape; runs once. The default has none to make."""
 
     build = _build_once(build)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         """The forward computation, in ops: a Tensor to a Tensor."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs).")
 
-    def compute_output_shape(self, input_shape) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's shape, or a nest of them. The default asks the ops that `call` uses."""
         return map_leaves(lambda tensor: tensor.shape, self.draw_inside(map_shapes(self._symbol, input_shape)))
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of what the layer gives, from its inputs and their mask, or nests of them; see layers/masks.py. The
         default hands it on."""
         return previous_mask
 
-    def check_input(self, shape) -> None:
+    def check_input(self, shape: Any) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 
     # Calling
 
-    def __call__(self, inputs, *args, training=None, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Output of the layer as a Tensor, or a nest of them; `inputs` is an array or a Tensor, or a nest of them,
         converted to the layer's dtype.
 
@@ -201,7 +213,7 @@ class Layer(Holder):
         """
         return self.call_prepared(self.prepare(inputs), *args, training=training, **kwargs)
 
-    def call_prepared(self, x, *args, training=None, **kwargs):
+    def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """As `__call__`, for what `prepare` gave."""
         if not is_tracing() and symbolic_leaves((x, args, kwargs)):
             if state.inside:
@@ -209,7 +221,7 @@ class Layer(Holder):
             return self._draw(x, args, training, kwargs)
         return self.run(x, training, *args, **kwargs)
 
-    def run(self, x, training=None, *args, **kwargs):
+    def run(self, x: Any, training: bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """`call` in this mode, with the masks of the tensors that it is given."""
         outer, previous = (state.training, state.running), masks.of(x)
         if previous is not None or args or kwargs:
@@ -242,6 +254,7 @@ class Layer(Holder):
 
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
+        calls.begin(self)
         outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
         outputs = map_leaves(lambda leaf: masks.placeholder(leaf, KerasTensor(leaf.shape, leaf.dtype)), outputs)
@@ -249,7 +262,7 @@ class Layer(Holder):
         self.note_call(node)
         return outputs
 
-    def note_call(self, node):
+    def note_call(self, node: Node) -> None:
         """Notes the layer's first call in a graph."""
         if self._node is None:
             object.__setattr__(self, "_node", node)
@@ -263,7 +276,7 @@ class Layer(Holder):
         if "_dtype" in kept:  # a copied dtype is equal, but not the same, which costs each call a comparison
             vars(self)["_dtype"] = np.dtype(kept["_dtype"].name)
 
-    def draw_inside(self, x, *args, training=None, **kwargs):
+    def draw_inside(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """The tensors without data that `call` gives for such, which are no nodes of a graph."""
         outer, state.inside = state.inside, True
         try:
@@ -284,8 +297,8 @@ class Layer(Holder):
         """The shapes of what `call` gives for one sample of zeros, since it asks for values."""
         if any(None in shape[1:] for shape in flatten_shapes(shapes)):
             raise NoValues(
-                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is open: "
-                f"define compute_output_shape(input_shape). ({error})"
+                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is "
+                f"open: define compute_output_shape(input_shape). ({error})"
             ) from None
         with no_grad():
             y = self.run(map_shapes(lambda shape: Tensor(np.zeros((1, *shape[1:]), self._dtype)), shapes), False)
@@ -295,12 +308,12 @@ class Layer(Holder):
         return KerasTensor(shape, self._dtype)
 
     @property
-    def input(self):
+    def input(self) -> Any:
         """The tensors of the layer's first call in a graph; AttributeError if there was none."""
         return self._drawn().args[0]
 
     @property
-    def output(self):
+    def output(self) -> Any:
         """What the layer's first call in a graph gave; AttributeError if there was none."""
         return self._drawn().outputs
 
@@ -311,7 +324,7 @@ class Layer(Holder):
             )
         return self._node
 
-    def prepare(self, inputs):
+    def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
         if isinstance(inputs, (list, tuple, dict)) and any(
             isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)
@@ -338,16 +351,21 @@ class Layer(Holder):
             return masks.carry(inputs, ops.cast(inputs, self._dtype))
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
 
-    def ensure_built(self, shape):
+    def _check(self, shape):
+        if self._input_spec is not None:
+            self._check_spec(shape)
+        self.check_input(shape)
+
+    def ensure_built(self, shape: Any) -> None:
         """Checks an input's shape, or a nest of shapes, and builds the layer for it."""
         if is_shape(shape):
             if not shape:
                 raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
-            self.check_input(shape)
+            self._check(shape)
             self.build((None, *shape[1:]))
             self._checked_shape = shape[1:]
             return
-        self.check_input(shape)
+        self._check(shape)
         if not self.built:
             self.build(map_shapes(lambda one: (None, *one[1:]), shape))
 
@@ -362,12 +380,12 @@ class Layer(Holder):
     variable_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
     input_dtype = property(lambda self: self.dtype, doc="The dtype that inputs are converted to: `dtype`.")
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values; `from_config` makes an equal layer from them."""
         return configs.get_config(self)
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Layer:
         """The layer that `get_config` described, with the layers that its arguments hold."""
         return cls(**serialization.revived(config))
 
@@ -380,3 +398,6 @@ class Layer(Holder):
         if self._build_shape is None:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
+
+
+Layer.__signature__ = configs.signature(Layer)

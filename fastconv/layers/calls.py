@@ -9,52 +9,69 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fastconv.tensor import _mode
+
+if TYPE_CHECKING:
+    from fastconv.layers.holder import Holder
+    from fastconv.tensor import Tensor
 
 
 class State(threading.local):
     """`inside`: a layer's call that is being drawn, outside any program. `running`: a layer's call. `training`: its
-    mode. `added`: losses by layer."""
+    mode. `added`: losses by layer, once there was one."""
 
-    inside = running = training = False
+    running = training = False
+    added = None
 
-    def __init__(self):
-        self.added = weakref.WeakKeyDictionary()
+    @property
+    def inside(self):
+        return _mode.inside  # where Parameter.assign sees it
+
+    @inside.setter
+    def inside(self, value):
+        _mode.inside = value
 
 
 state = State()
 
 
-def in_training(training) -> bool:
+def in_training(training: bool | None) -> bool:
     """Whether a call with this argument is one in training: None inherits the running call's mode."""
     return state.training if training is None else bool(training)
 
 
-def begin(layer) -> None:
+def begin(layer: Holder) -> None:
     """Drops what was added in the layer's former call, if a call that begins now is the outermost."""
     if state.added and not state.running and not state.inside:
         for one in layer.flatten_layers():
             state.added.pop(one, None)
 
 
-def add(layer, loss) -> None:
+def add(layer: Holder, loss: Tensor) -> None:
     """Notes a loss of the layer's; what is only drawn for its shape has none."""
     if not state.inside:
+        if state.added is None:
+            state.added = weakref.WeakKeyDictionary()
         state.added.setdefault(layer, []).append(loss)
 
 
-def added_by(layer) -> list:
+def added_by(layer: Holder) -> list[Tensor]:
     """The losses that this very layer added."""
-    return state.added.get(layer, [])
+    return state.added.get(layer, []) if state.added else []
 
 
 @contextmanager
-def collecting():
+def collecting() -> Iterator[list[tuple[Holder, Tensor]]]:
     """`with collecting() as found: ...`: (layer, loss) of what is added inside, and kept nowhere else."""
-    before, state.added = state.added, weakref.WeakKeyDictionary()
+    before, state.added = state.added, None
     found = []
     try:
         yield found
     finally:
-        found += [(layer, loss) for layer, losses in state.added.items() for loss in losses]
+        if state.added:
+            found += [(layer, loss) for layer, losses in state.added.items() for loss in losses]
         state.added = before

@@ -33,6 +33,15 @@ def arguments(cls) -> dict[str, inspect.Parameter]:
     return found
 
 
+def signature(cls) -> inspect.Signature:
+    """What a layer class takes, for help() and completion: its own arguments, then those that **kwargs hands on."""
+    own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    names = {p.name for p in own}
+    beyond = [p.replace(kind=p.KEYWORD_ONLY) for name, p in arguments(cls).items() if name not in names]
+    shown = [p for p in own if p.kind is not p.VAR_KEYWORD]
+    return inspect.Signature(sorted([*shown, *beyond], key=lambda p: p.kind))
+
+
 def get_config(layer) -> dict:
     """Name to JSON value of every argument but input_shape, which a Sequential keeps."""
     config = {}
@@ -89,4 +98,4 @@ def _is_default(value, default) -> bool:
         return repr(value) == repr(initializers.get(default)) if isinstance(default, str) else False
     if isinstance(value, tuple) and not isinstance(default, tuple):
         return value == (default,) * len(value)
-    return value == default or (default is None and value is activations.linear)
+    return value == default or (default is None and (value is activations.linear or value == "channels_last"))

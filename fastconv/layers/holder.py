@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from fastconv import constraints, initializers, kernels, metrics, regularizers
 from fastconv.layers import calls
+from fastconv.layers.annotations import ConstraintLike, DTypeLike, InitializerLike, RegularizerLike
 from fastconv.layers.shapes import cast, float_dtype, numbers
 from fastconv.nest import flatten
 from fastconv.tensor import Parameter, Tensor
@@ -31,7 +34,7 @@ _loading = _Loading()
 
 
 @contextmanager
-def uninitialized_weights(size):
+def uninitialized_weights(size: int) -> Iterator[None]:
     """Weights that are built inside are zero and draw no random numbers; ValueError if they take more than `size`
     bytes, before they do."""
     before, _loading.room = _loading.room, size
@@ -58,13 +61,13 @@ class Holder:
 
     def add_weight(
         self,
-        shape=None,
-        initializer=None,
-        dtype=None,
+        shape: int | Sequence[int] | None = None,
+        initializer: InitializerLike | None = None,
+        dtype: DTypeLike | None = None,
         trainable: bool = True,
         autocast: bool = True,
-        regularizer=None,
-        constraint=None,
+        regularizer: RegularizerLike | None = None,
+        constraint: ConstraintLike | None = None,
         aggregation: str | None = "none",
         overwrite_with_gradient: bool = False,
         name: str | None = None,
@@ -90,8 +93,8 @@ class Holder:
         values = _uninitialized(shape, dtype) if _loading.room is not None else initializer(shape, dtype=dtype)
         if np.shape(values) != shape:
             raise ValueError(
-                f"{title}: the initializer {initializer!r} made values of shape {np.shape(values)} for a weight of shape "
-                f"{shape}."
+                f"{title}: the initializer {initializer!r} made values of shape {np.shape(values)} for a weight of "
+                f"shape {shape}."
             )
         weight = Parameter(cast(numbers(values, "the initializer's values"), dtype))
         weight.regularizer, weight.constraint = regularizers.get(regularizer), constraints.get(constraint)
@@ -103,16 +106,10 @@ class Holder:
         return weight
 
     def add_variable(
-        self,
-        shape,
-        initializer,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        regularizer=None,
-        constraint=None,
-        name=None,
-    ) -> Parameter:
+        self, shape: int | Sequence[int], initializer: InitializerLike | None, dtype: DTypeLike | None = None,
+        trainable: bool = True, autocast: bool = True, regularizer: RegularizerLike | None = None,
+        constraint: ConstraintLike | None = None, name: str | None = None,
+    ) -> Parameter:  # fmt: skip
         """As `add_weight`, under Keras' older name."""
         return self.add_weight(
             shape, initializer, dtype, trainable, autocast, regularizer, constraint, name=name
@@ -130,9 +127,17 @@ class Holder:
 
     @property
     def weights(self) -> list[Parameter]:
-        """All weights: the layer's own, then those of the layers it holds."""
-        own = [*self._weights, *self._fixed_weights]
-        return own + [weight for layer in self._sublayers() for weight in layer.weights]
+        """All weights, each once: the layer's own, `fastconv.Variable`s in its attributes too, then those of the layers
+        it holds."""
+        own = [*self._weights, *self._fixed_weights, *self._held(Parameter)]
+        found = own + [weight for layer in self._sublayers() for weight in layer.weights]
+        return list({id(weight): weight for weight in found}.values())
+
+    def _keep(self, weight):
+        """Counts a Parameter that became an attribute among the layer's own weights."""
+        own = self._weights if weight.trainable else self._fixed_weights
+        if not any(weight is known for known in [*self._weights, *self._fixed_weights]):
+            own.append(weight)
 
     @property
     def trainable_weights(self) -> list[Parameter]:
@@ -156,7 +161,7 @@ class Holder:
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
         for weight in self._weights:
             weight.trainable = self._trainable
@@ -172,7 +177,7 @@ class Holder:
         """Copies of the weights, in the order of `weights`."""
         return [weight.data.copy() for weight in self.weights]
 
-    def set_weights(self, weights) -> None:
+    def set_weights(self, weights: Sequence[np.ndarray | Tensor]) -> None:
         """Takes arrays in the order of `weights`, and copies them; ValueError on a wrong count or shape."""
         self._take(weights, self.weights)
 
@@ -190,12 +195,12 @@ class Holder:
         for weight, array in zip(own, arrays):
             weight.assign(array)
 
-    def save_own_variables(self, store: dict) -> None:
+    def save_own_variables(self, store: dict[str, np.ndarray]) -> None:
         """Puts copies of the layer's own weights, not of those held, into `store` under "0", "1", ..."""
         for number, weight in enumerate([*self._weights, *self._fixed_weights]):
             store[str(number)] = weight.data.copy()
 
-    def load_own_variables(self, store: dict) -> None:
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Takes what `save_own_variables` put into `store`; ValueError on a wrong count or shape."""
         self._take([store[str(number)] for number in range(len(store))], [*self._weights, *self._fixed_weights])
 
@@ -209,6 +214,10 @@ class Holder:
 
     def _sublayers(self) -> list:
         """The layers that attributes hold, in lists, tuples and dicts too, each once."""
+        return self._held(Holder)
+
+    def _held(self, kind) -> list:
+        """The things of a class that attributes hold, or lists, tuples and dicts in them, each once."""
         (noted, holders), version = self._holders, kernels.version()
         if noted != version:
             weights = self._weights, self._fixed_weights
@@ -219,10 +228,10 @@ class Holder:
             self._holders = version, holders
         if not holders:  # the usual case
             return []
-        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Holder)}
+        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, kind)}
         return list(found.values())
 
-    def flatten_layers(self) -> list:
+    def flatten_layers(self) -> list[Holder]:
         """The layer and all layers in it, those of inner layers included."""
         found, stack = {}, [self]
         while stack:
@@ -233,12 +242,12 @@ class Holder:
         return list(found.values())
 
     @property
-    def metrics(self) -> list:
+    def metrics(self) -> list[metrics.Metric]:
         """The Metric objects that the layer's attributes, and those of the layers it holds, are."""
         return [m for layer in self.flatten_layers() for m in vars(layer).values() if isinstance(m, metrics.Metric)]
 
     @property
-    def metrics_variables(self) -> list:
+    def metrics_variables(self) -> list[Any]:
         """The variables of `metrics`."""
         return [variable for metric in self.metrics for variable in getattr(metric, "variables", [])]
 
@@ -256,7 +265,7 @@ class Holder:
                 )
             if leaf.symbolic and not calls.state.running:
                 raise ValueError(
-                    f"{self._title()}: add_loss got a tensor of a graph, which has no values. Call add_loss in the call of "
+                    f"{self._title()}: add_loss got a tensor of a graph, which has no values. Call it in the call of "
                     "a layer of your own, and put that into the graph."
                 )
             calls.add(self, leaf)
@@ -265,9 +274,10 @@ class Holder:
     def losses(self) -> list[Tensor]:
         """The losses beside compile's: what layers added in this thread's last call, then those of regularizers on
         trained weights, computed now."""
-        added = [loss for layer in self.flatten_layers() for loss in calls.added_by(layer)]
-        ruled = {id(weight): weight for weight in self.trainable_weights if weight.regularizer is not None}
-        return added + [weight.regularizer(weight) for weight in ruled.values()]
+        layers = self.flatten_layers()
+        added = [loss for layer in layers for loss in calls.added_by(layer)]
+        weights = [weight for layer in layers for weight in (*layer._weights, *layer._fixed_weights)]
+        return added + [w.regularizer(w) for w in weights if w.regularizer is not None and w.trainable]
 
 
 _GETTERS = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
@@ -276,5 +286,5 @@ _GETTERS = {"initializer": initializers.get, "regularizer": regularizers.get, "c
 def _may_hold_layers(value) -> bool:
     """Whether an attribute is a layer, or a container of some; lists and dicts may get theirs later."""
     if isinstance(value, tuple):
-        return any(isinstance(item, Holder) for item in flatten(value))
+        return any(isinstance(item, (Holder, Parameter)) for item in flatten(value))
     return isinstance(value, (Holder, list, dict))

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 from fastconv import ops
+from fastconv.layers.annotations import ConstraintLike, InitializerLike, RegularizerLike, Shape
 from fastconv.layers.base import Layer
 from fastconv.registry import checked_number
+from fastconv.tensor import Tensor
 
 
 class Normalizing(Layer):
@@ -48,7 +52,7 @@ class Normalizing(Layer):
             raise ValueError(f"{self._title()} needs known sizes along axis {self.axis}; got the shape {tuple(shape)}.")
         return sizes
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         sizes = self._sizes(shape)
         if self.built and sizes != self._sizes(self._build_shape):
             raise ValueError(
@@ -56,7 +60,7 @@ class Normalizing(Layer):
                 f"size along axis {self.axis}."
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         sizes = self._sizes(input_shape)
         if self.scale:
             self.gamma = self._add_ruled("gamma", sizes)
@@ -83,11 +87,15 @@ class BatchNormalization(Normalizing):
     supports_masking = True
 
     def __init__(
-        self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
-        gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones",
-        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, renorm=False,
-        renorm_clipping=None, renorm_momentum=0.99, synchronized=False, **kwargs,
-    ):  # fmt: skip
+        self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros", gamma_initializer: InitializerLike | None = "ones",
+        moving_mean_initializer: InitializerLike | None = "zeros",
+        moving_variance_initializer: InitializerLike | None = "ones", beta_regularizer: RegularizerLike | None = None,
+        gamma_regularizer: RegularizerLike | None = None, beta_constraint: ConstraintLike | None = None,
+        gamma_constraint: ConstraintLike | None = None, renorm: bool = False,
+        renorm_clipping: dict[str, float] | None = None, renorm_momentum: float = 0.99, synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self._set_common(operator.index(axis), epsilon)
         self._set_affine(
@@ -105,14 +113,14 @@ class BatchNormalization(Normalizing):
         self.synchronized = bool(synchronized)
         self.moving_mean = self.moving_variance = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         sizes = self._sizes(input_shape)
         mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
         self.moving_mean = self.add_weight(sizes, mean, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(sizes, variance, trainable=False, name="moving_variance")
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         training = training and self.trainable
         if training and None not in inputs.shape and math.prod(inputs.shape) == math.prod(self._sizes(inputs.shape)):
             raise ValueError(
@@ -138,9 +146,11 @@ class LayerNormalization(Normalizing):
     supports_masking = True
 
     def __init__(
-        self, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones",
-        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, **kwargs,
-    ):  # fmt: skip
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros", gamma_initializer: InitializerLike | None = "ones",
+        beta_regularizer: RegularizerLike | None = None, gamma_regularizer: RegularizerLike | None = None,
+        beta_constraint: ConstraintLike | None = None, gamma_constraint: ConstraintLike | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self._set_common(axis, epsilon)
         self._set_affine(
@@ -149,7 +159,7 @@ class LayerNormalization(Normalizing):
             beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
         )  # fmt: skip
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         axes = self._axes(inputs.shape)
         if axes == tuple(range(inputs.ndim - len(axes), inputs.ndim)):
             return ops.layer_norm(inputs, self.gamma, self.beta, self.epsilon, len(axes))
@@ -166,10 +176,11 @@ class GroupNormalization(Normalizing):
     supports_masking = True
 
     def __init__(
-        self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
-        gamma_initializer="ones", beta_regularizer=None, gamma_regularizer=None, beta_constraint=None,
-        gamma_constraint=None, **kwargs,
-    ):  # fmt: skip
+        self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros", gamma_initializer: InitializerLike | None = "ones",
+        beta_regularizer: RegularizerLike | None = None, gamma_regularizer: RegularizerLike | None = None,
+        beta_constraint: ConstraintLike | None = None, gamma_constraint: ConstraintLike | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.groups = operator.index(groups)
         if self.groups < 1 and self.groups != -1:
@@ -181,7 +192,7 @@ class GroupNormalization(Normalizing):
             beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
         )  # fmt: skip
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         super().check_input(shape)
         (channels,) = self._sizes(shape)
         if self.groups != -1 and channels % self.groups:
@@ -190,7 +201,7 @@ class GroupNormalization(Normalizing):
                 f"{tuple(shape)}. Choose a divisor, or -1 for one group a channel."
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         groups = self._sizes(inputs.shape)[0] if self.groups == -1 else self.groups
         return self._channels_last(inputs, lambda x: ops.group_norm(x, self.gamma, self.beta, groups, self.epsilon))
 
@@ -198,15 +209,15 @@ class GroupNormalization(Normalizing):
 class RMSNormalization(Normalizing):
     """`x / sqrt(mean(x * x) + epsilon) * scale`, the mean along `axis` (an int or several). Weight: scale."""
 
-    def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_common(axis, epsilon)
         self.scale = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.scale = self.add_weight(self._sizes(input_shape), "ones", name="scale")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         axes, scale = self._axes(inputs.shape), self.scale
         if axes != tuple(range(inputs.ndim - len(axes), inputs.ndim)):
             scale = ops.reshape(scale, [size if axis in axes else 1 for axis, size in enumerate(inputs.shape)])
@@ -218,15 +229,15 @@ class UnitNormalization(Normalizing):
 
     supports_masking = True
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_common(axis, 1e-12)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """It has no weights."""
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         self._axes(shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.normalize(inputs, self._axes(inputs.shape), 2, self.epsilon)

@@ -65,10 +65,16 @@ class RNN(Layer):
     def build(self, input_shape):
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((input_shape[0], *input_shape[2:]))
+        if input_shape[0] is not None:
+            self._make_states(input_shape)
 
     def ensure_built(self, shape):
         super().ensure_built(shape)
-        if not self.stateful:
+        self._make_states(shape)
+
+    def _make_states(self, shape):
+        """The weights that hold the states of a stateful layer, for batches of this one's size."""
+        if not self.stateful or self.states is not None:
             return
         if shape[0] is None:
             raise ValueError(f"{self._title()} is stateful, so it needs a batch size: Input(..., batch_size=n).")
@@ -134,6 +140,7 @@ class RNN(Layer):
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if sequences.symbolic and not is_tracing():
             raise NoValues("The steps are drawn where their number is known.")
+        self._make_states(sequences.shape)
         states = self._states_for(sequences, initial_state)
         x = ops.swapaxes(sequences, 0, 1)
         if mask is not None:

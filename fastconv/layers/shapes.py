@@ -7,6 +7,8 @@ of them; what is neither raises TypeError or ValueError naming it.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +16,14 @@ from fastconv import config, kernels
 from fastconv.tensor import Tensor
 
 
-def is_shape(value) -> bool:
+def is_shape(value: Any) -> bool:
     """Whether `value` is a shape, not a nest of shapes."""
     return isinstance(value, (list, tuple)) and all(
         size is None or isinstance(size, (int, np.integer)) for size in value
     )
 
 
-def map_shapes(function, structure):
+def map_shapes(function: Callable[[tuple[int | None, ...]], Any], structure: Any) -> Any:
     """`structure`, a nest of shapes, with `function(shape)` for each."""
     if is_shape(structure):
         return function(tuple(structure))
@@ -32,14 +34,14 @@ def map_shapes(function, structure):
     raise TypeError(f"A shape is a tuple of ints and None, such as (None, 28, 28, 1); got {structure!r}.")
 
 
-def flatten_shapes(structure) -> list:
+def flatten_shapes(structure: Any) -> list[tuple[int | None, ...]]:
     """The shapes in a nest of shapes."""
     found = []
     map_shapes(found.append, structure)
     return found
 
 
-def sample_shape(shape, name: str) -> tuple:
+def sample_shape(shape: Any, name: str) -> tuple[int | None, ...]:
     """`shape` as a tuple of positive ints or None; ValueError otherwise."""
     try:
         sizes = tuple(None if size is None else operator.index(size) for size in shape)
@@ -52,7 +54,7 @@ def sample_shape(shape, name: str) -> tuple:
     return sizes
 
 
-def float_dtype(dtype, owner: str) -> np.dtype:
+def float_dtype(dtype: Any, owner: str) -> np.dtype:
     """The dtype of a name, a NumPy dtype or type, a policy, or None, the default; ValueError for other than floats."""
     if dtype is None:
         return np.dtype(config.default_dtype())
@@ -63,7 +65,7 @@ def float_dtype(dtype, owner: str) -> np.dtype:
     return np.dtype(config.checked_float(f"{owner}: dtype", dtype))
 
 
-def numbers(values, name: str) -> np.ndarray:
+def numbers(values: Any, name: str) -> np.ndarray:
     """`values` as an array of real numbers or bools; TypeError naming `name` otherwise."""
     array = values.data if isinstance(values, Tensor) else np.asarray(values)
     if array.dtype.kind not in "fiub":
@@ -71,7 +73,7 @@ def numbers(values, name: str) -> np.ndarray:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def cast(array: np.ndarray, dtype) -> np.ndarray:
+def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """`array` itself if it has this dtype, else a converted copy on cached memory."""
     if array.dtype == dtype:
         return array

@@ -17,6 +17,7 @@ from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
 from fastconv.layers import Layer, calls, masks
 from fastconv.layers.shapes import flatten_shapes, map_shapes
+from fastconv.models.steps import Steps
 from fastconv.models.summary import summary
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.planning import Planner
@@ -25,7 +26,7 @@ from fastconv.tensor import Tensor
 from fastconv.trainer import Trainer
 
 
-class Model(Layer):
+class Model(Steps, Layer):
     """`Model(inputs, outputs)`: the graph from tensors of `fastconv.Input` to tensors that layers gave, each one tensor or
     a nest of them; or subclass it, make layers in `__init__` and compute in `call(inputs)`.
 
@@ -343,8 +344,8 @@ class Model(Layer):
 
     @property
     def metrics(self) -> list:
-        """The Metric objects that compile was given."""
-        return self._trainer.objective.metrics if self._trainer.objective else []
+        """The Metric objects that compile was given, then those that the model's and its layers' attributes are."""
+        return [*(self._trainer.objective.metrics if self._trainer.objective else ()), *super().metrics]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -413,6 +414,10 @@ class Model(Layer):
     ) -> None:
         """Writes the weights alone to one safetensors file; `max_shard_size` is refused."""
         modelfile.save_weights(self, filepath, overwrite, max_shard_size)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Not for fastconv, which writes no other framework's formats: raises NotImplementedError."""
+        raise NotImplementedError(f"export: fastconv writes no {format!r}. Keep the model with model.save(filepath).")
 
     def load_weights(self, filepath: modelfile.Path, skip_mismatch: bool = False) -> None:
         """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing.

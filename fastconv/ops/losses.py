@@ -78,6 +78,42 @@ class SparseSoftmaxCrossentropy(SoftmaxCrossentropy):
         return labels.reshape(-1)
 
 
+class ReplaceLabel(Op):
+    """Integer labels with `label` replaced by 0."""
+
+    integers = (0,)
+
+    def forward(self, labels, *, label, dtype):
+        return np.where(labels == label, 0, labels).astype(dtype, copy=False)
+
+    def backward(self, dy):
+        return None
+
+
+class LabelMask(Op):
+    """Integer labels -> 1 where they are not `label`, else 0."""
+
+    integers = (0,)
+
+    def forward(self, labels, *, label, dtype):
+        return (labels != label).astype(dtype)
+
+    def backward(self, dy):
+        return None
+
+
+def replace_label(labels, label):
+    """Integer labels with those that are `label` replaced by 0."""
+    if isinstance(labels, Tensor) and labels.symbolic:
+        return ReplaceLabel.apply(labels, label=label, dtype=np.dtype(np.int64))
+    return np.where(labels == label, 0, labels)
+
+
+def label_mask(labels, label, dtype):
+    """1 where integer labels are not `label`, else 0, in `dtype`."""
+    return LabelMask.apply(labels, label=label, dtype=np.dtype(dtype))
+
+
 def categorical_crossentropy(
     target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
 ) -> Tensor:
