@@ -92,7 +92,8 @@ class Tensor(TensorMethods):
     Comparisons are element by element, as NumPy's; a Tensor's hash is its identity, so that it can be a key.
     """
 
-    __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "__weakref__")
+    # _keras_mask is not there where there is none (layers/masks.py)
+    __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "_keras_mask", "__weakref__")
     symbolic = False  # whether it has no data, see symbolic.KerasTensor
     __hash__ = object.__hash__
 
@@ -450,6 +451,9 @@ class Op:
     )
     flat = False  # whether no gradient goes through
     updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
+    # Whether backward gives its one input a new array of mostly zeros, to which `add_into(dy, total)` can add another
+    # gradient in place: then many parts of one array cost no more than the array.
+    adds_into = False
 
     needs: tuple[bool, ...]
     sources = None  # for each input its Op, its leaf Tensor, or None; None altogether once released
@@ -547,6 +551,8 @@ def _walk(root, gradient):
 
 def _step(op, pending, owned):
     dy = pending.pop(op)
+    if op.adds_into and op.sources[0] in owned:
+        return op.add_into(dy, pending[op.sources[0]])
     results = op.backward(dy)
     if not isinstance(results, tuple):
         results = (results,)
@@ -557,7 +563,10 @@ def _step(op, pending, owned):
         if lent is None:
             lent = [dy, *_arrays([value for name, value in vars(op).items() if name not in _TAPE])]
         array = np.asarray(array)
+        alone = op.adds_into and source not in pending
         _collect(pending, owned, source, array, lent)
+        if alone:
+            owned.add(source)
         lent.append(array)
 
 

@@ -5,7 +5,11 @@ class of `__all__`, a model class, or one that the program itself offers (custom
 """
 
 from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fastconv.layers.attention import AdditiveAttention, Attention
 from fastconv.layers.base import Layer
+from fastconv.layers.categories import CategoryEncoding, Discretization
+from fastconv.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fastconv.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from fastconv.layers.convolutional import Conv1D, Conv2D, Conv3D
 from fastconv.layers.core import Dense, Input, InputLayer
 from fastconv.layers.depthwise import (
@@ -16,6 +20,9 @@ from fastconv.layers.depthwise import (
     SeparableConv2D,
     SeparableConv3D,
 )
+from fastconv.layers.einsum_dense import EinsumDense
+from fastconv.layers.embedding import Embedding, Masking
+from fastconv.layers.functions import ActivityRegularization, Lambda
 from fastconv.layers.merging import (
     Add,
     Average,
@@ -34,6 +41,7 @@ from fastconv.layers.merging import (
     multiply,
     subtract,
 )
+from fastconv.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fastconv.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -62,6 +70,7 @@ from fastconv.layers.pooling import (
     MaxPooling3D,
 )
 from fastconv.layers.preprocessing import Normalization, Rescaling
+from fastconv.layers.recurrent import GRU, LSTM, SimpleRNN
 from fastconv.layers.regularization import (
     AlphaDropout,
     Dropout,
@@ -87,8 +96,10 @@ from fastconv.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fastconv.layers.rnn import RNN
 from fastconv.layers.specs import InputSpec
 from fastconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from fastconv.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed, Wrapper
 from fastconv.registry import Registry
 
 # Keras' shorter names for the same classes.
@@ -104,23 +115,26 @@ GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
 )  # fmt: skip
 
 __all__ = [
-    "Activation", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
-    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Add", "AlphaDropout", "Average",
-    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
-    "BatchNormalization", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D",
-    "Conv3DTranspose", "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose",
-    "Convolution3D", "Convolution3DTranspose", "Cropping1D", "Cropping2D", "Cropping3D", "Dense", "DepthwiseConv1D",
-    "DepthwiseConv2D", "DepthwiseConv3D", "Dot", "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise",
+    "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Add",
+    "AdditiveAttention", "AlphaDropout", "Attention", "Average", "AveragePooling1D", "AveragePooling2D",
+    "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D", "BatchNormalization", "Bidirectional",
+    "CategoryEncoding", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D",
+    "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Convolution1D", "Convolution1DTranspose",
+    "Convolution2D", "Convolution2DTranspose", "Convolution3D", "Convolution3DTranspose", "Cropping1D", "Cropping2D",
+    "Cropping3D", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "DepthwiseConv3D", "Discretization", "Dot",
+    "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise",
     "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalAvgPool1D",
     "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "Identity", "Input",
-    "InputLayer", "InputSpec", "Layer", "LayerNormalization", "LeakyReLU", "MaxPool1D", "MaxPool2D", "MaxPool3D",
-    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU",
-    "Permute", "RMSNormalization", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D",
-    "SeparableConv2D", "SeparableConv3D", "SeparableConvolution1D", "SeparableConvolution2D", "Softmax",
-    "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Subtract", "UnitNormalization", "UpSampling1D",
-    "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "average",
-    "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "GroupQueryAttention",
+    "Identity", "Input", "InputLayer", "InputSpec", "LSTM", "LSTMCell", "Lambda", "Layer", "LayerNormalization",
+    "LeakyReLU", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
+    "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization",
+    "RNN", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D", "SeparableConv2D", "SeparableConv3D",
+    "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
+    "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "StackedRNNCells", "Subtract", "TimeDistributed",
+    "UnitNormalization", "UpSampling1D", "UpSampling2D", "UpSampling3D", "Wrapper", "ZeroPadding1D", "ZeroPadding2D",
+    "ZeroPadding3D", "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
 ]  # fmt: skip
 
 # By name: functions and Keras' other names of a class are no entries of their own.

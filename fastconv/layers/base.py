@@ -23,7 +23,7 @@ import numpy as np
 
 from fastconv import kernels, ops, registry, regularizers, serialization
 from fastconv.graph import Node, symbolic_leaves
-from fastconv.layers import calls, configs
+from fastconv.layers import calls, configs, masks
 from fastconv.layers.annotations import DTypeLike, RegularizerLike
 from fastconv.layers.calls import state
 from fastconv.layers.holder import Holder
@@ -60,14 +60,14 @@ def _takes_training(cls) -> bool:
 
 def _build_once(build):
     @functools.wraps(build)
-    def wrapper(self, input_shape):
+    def wrapper(self, input_shape=None, *others, **named):  # those of further inputs of `call`
         if self.built:
             return
         with building:
             if self._half_built:  # the build of a base class, called by a subclass's own
-                build(self, _shape_of(input_shape))
+                build(self, _shape_of(input_shape), *others, **named)
             elif not self.built:  # another thread may have been at it
-                _build_whole(self, build, _shape_of(input_shape))
+                _build_whole(self, lambda shape: build(self, shape, *others, **named), _shape_of(input_shape))
 
     return wrapper
 
@@ -94,7 +94,7 @@ def _build_whole(layer, build, shape):
     layer._half_built = True
     try:
         with building_within(layer):
-            build(layer, shape)
+            build(shape)
         layer._build_shape = shape
         layer.built = True  # last: who sees it takes no lock
     except BaseException:  # Ctrl-C too: what is built again must not have its weights twice
@@ -126,6 +126,7 @@ class Layer(Specified):
     autocast = True
     _node = None  # its first call in a graph
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
+    supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(
@@ -157,6 +158,8 @@ class Layer(Specified):
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+        if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
+            cls.supports_masking = True
         cls.__signature__ = configs.signature(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -191,6 +194,11 @@ class Layer(Specified):
         """The output's shape for an input's shape, or a nest of them. The default asks the ops that `call` uses."""
         return map_leaves(lambda tensor: tensor.shape, self.draw_inside(map_shapes(self._symbol, input_shape)))
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of what the layer gives, from its inputs and their mask, or nests of them; see layers/masks.py. The
+        default hands it on."""
+        return previous_mask
+
     def check_input(self, shape: Any) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 
@@ -214,16 +222,20 @@ class Layer(Specified):
         return self.run(x, training, *args, **kwargs)
 
     def run(self, x: Any, training: bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """`call` in this mode."""
-        outer = state.training, state.running
+        """`call` in this mode, with the masks of the tensors that it is given."""
+        outer, previous = (state.training, state.running), masks.of(x)
+        if previous is not None or args or kwargs:
+            kwargs = masks.arguments(type(self), x, args, kwargs)
+            previous = kwargs.get("mask", previous)
         calls.begin(self)
         try:
             state.training = training = calls.in_training(training)
             state.running = True
             if _takes_training(type(self)):
-                y = self.call(x, *args, training=training, **kwargs)
-            else:
-                y = self.call(x, *args, **kwargs)
+                kwargs["training"] = training
+            y = self.call(x, *args, **kwargs)
+            if previous is not None or type(self).compute_mask is not Layer.compute_mask:
+                self.note_masks(x, previous, y)
             if self.activity_regularizer is not None and not state.inside:
                 self._regularize(y)
             return y
@@ -236,12 +248,16 @@ class Layer(Specified):
             loss = self.activity_regularizer(leaf)
             self.add_loss(ops.divide(loss, float(leaf.shape[0])) if leaf.shape and leaf.shape[0] else loss)
 
+    def note_masks(self, x: Any, previous: Any, outputs: Any) -> None:
+        """Puts the masks on what `call` gave."""
+        masks.attach(self, x, previous, outputs)
+
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
         calls.begin(self)
         outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
-        outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)
+        outputs = map_leaves(lambda leaf: masks.placeholder(leaf, KerasTensor(leaf.shape, leaf.dtype)), outputs)
         node = Node(self, (x, *args), kwargs if training is None else {**kwargs, "training": training}, outputs)
         self.note_call(node)
         return outputs
@@ -268,8 +284,12 @@ class Layer(Specified):
         except NoValues as error:
             shapes = map_leaves(lambda leaf: leaf.shape, x)
             if type(self).compute_output_shape is not Layer.compute_output_shape:
-                return map_shapes(self._symbol, self.compute_output_shape(shapes))
-            return self._tried(shapes, error)
+                outputs = map_shapes(self._symbol, self.compute_output_shape(shapes))
+            else:
+                outputs = self._tried(shapes, error)
+            if masks.of(x) is not None or type(self).compute_mask is not Layer.compute_mask:
+                self.note_masks(x, masks.of(x), outputs)
+            return outputs
         finally:
             state.inside = outer
 
@@ -328,7 +348,7 @@ class Layer(Specified):
         if isinstance(inputs, Tensor):
             if inputs.dtype == self._dtype or not self.autocast or inputs.symbolic and inputs.dtype.kind != "f":
                 return inputs
-            return ops.cast(inputs, self._dtype)
+            return masks.carry(inputs, ops.cast(inputs, self._dtype))
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
 
     def _check(self, shape):

@@ -28,6 +28,8 @@ def arguments(cls) -> dict[str, inspect.Parameter]:
                 found.setdefault(parameter.name, parameter)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
+    for name in getattr(cls, "made", ()):  # out of the other arguments
+        found.pop(name, None)
     return found
 
 

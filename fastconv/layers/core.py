@@ -101,6 +101,8 @@ class Dense(Layer):
     constraints of the weights as in Layer.
     """
 
+    supports_masking = True
+
     def __init__(
         self, units: int, activation: ActivationLike | None = None, use_bias: bool = True,
         kernel_initializer: InitializerLike | None = "glorot_uniform",

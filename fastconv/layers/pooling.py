@@ -11,6 +11,7 @@ from fastconv import ops
 from fastconv.kernels.geometry import per_axis
 from fastconv.layers.annotations import Padding, Shape, Sizes
 from fastconv.layers.spatial import Spatial, check_data_format
+from fastconv.ops.masks import as_floats, select
 from fastconv.tensor import Tensor
 
 
@@ -163,9 +164,19 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
 
 
 class GlobalAveragePooling1D(GlobalAveragePooling):
-    """Mean over the steps of `(batch, steps, channels)`."""
+    """Mean over the steps of `(batch, steps, channels)`, those alone that the mask lets count, where there is one."""
 
     rank = 1
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return super().call(inputs)
+        mask = ops.expand_dims(as_floats(mask, inputs.dtype), -1)
+        total, count = (ops.sum(x, 1, keepdims=self.keepdims) for x in (select(mask, inputs), mask))
+        return ops.divide(total, count)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """None: there are no steps any more."""
 
 
 class GlobalAveragePooling2D(GlobalAveragePooling):

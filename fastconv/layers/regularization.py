@@ -23,6 +23,8 @@ from fastconv.tensor import Tensor
 class Random(Layer):
     """Base class: `disturb(inputs)` is what happens in training."""
 
+    supports_masking = True
+
     def _set_seed(self, seed):
         self.seed = seed
         self._generator = None if seed is None else rng.SeedGenerator(seed)

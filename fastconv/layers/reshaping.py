@@ -23,6 +23,8 @@ from fastconv.tensor import Tensor
 class Identity(Layer):
     """What it is given."""
 
+    supports_masking = True
+
     def call(self, inputs: Tensor) -> Tensor:
         return inputs
 

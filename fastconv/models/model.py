@@ -17,7 +17,7 @@ import numpy as np
 
 from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
-from fastconv.layers import Layer, calls
+from fastconv.layers import Layer, calls, masks
 from fastconv.layers.shapes import flatten_shapes, map_shapes
 from fastconv.models.steps import Steps
 from fastconv.models.summary import summary
@@ -181,7 +181,7 @@ class Model(Steps, Layer):
         if not (type(inputs) in _ARRAYS and self.takes_one):
             inputs = self.arrange(inputs)
         inputs = self.prepare(inputs)
-        if not (args or kwargs or self._trainer.run_eagerly):
+        if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
                 calls.begin(self)
                 output = self._planner.call(self, inputs, calls.in_training(training))
@@ -195,6 +195,19 @@ class Model(Steps, Layer):
                 f"{type(self).__name__} must define call(self, inputs), or be made as Model(inputs, outputs)."
             )
         return self._graph.run(inputs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The masks of the outputs, or a nest of them, None where there is none; `inputs` have the masks
+        `previous_mask`, where given."""
+        leaves = [
+            leaf if previous_mask is None else masks.bare(leaf) for leaf in flatten(map_leaves(self._convert, inputs))
+        ]
+        for leaf, mask in zip(leaves, flatten(previous_mask) if previous_mask is not None else ()):
+            leaf._keras_mask = mask
+        return masks.of(self.run(pack(inputs, leaves)))
+
+    def note_masks(self, x: Any, previous: Any, outputs: Any) -> None:
+        """The layers inside have put them there."""
 
     def build(self, input_shape: Any) -> None:
         """Builds every layer for inputs of this shape, or nest of shapes, the batch included."""
