@@ -94,6 +94,11 @@ class Objective:
             for metric in found:
                 metric.update_state(target, leaf)
 
+    def count(self, y, output, names):
+        """As update_metrics, where no loss was computed before."""
+        self._resolve(names)
+        self.update_metrics(y, output)
+
     def logs(self, parts) -> dict:
         """Names and values of the outputs' losses and of the metrics."""
         if self._row is None or len(self._row) == 1:

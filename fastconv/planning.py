@@ -17,6 +17,7 @@ import traceback
 import numpy as np
 
 from fastconv import kernels
+from fastconv.layers import calls
 from fastconv.layers.base import building
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.program import NoValues, Program, Recording
@@ -121,6 +122,7 @@ class _Entry:
     """
 
     gradient = None
+    adding = ()  # the layers that add losses, which are the last outputs then
 
     def __init__(self, model):
         self.model = model
@@ -213,22 +215,32 @@ class _Entry:
         return results
 
     def packed(self, outputs):
-        """The outputs in the structure that the model gives them in; a softmax's knows its logits."""
+        """The outputs in the structure that the model gives them in; a softmax's knows its logits, each its mask, and the
+        layers the losses that they added."""
+        if self.adding:
+            for layer, loss in zip(self.adding, outputs[-len(self.adding) :]):
+                calls.add(layer, loss)
         if len(outputs) == self.count == 1:
             return pack(self.structure, outputs)
         leaves, extra = outputs[: self.count], outputs[self.count :]
+        for place, mask in zip(self.masks, extra[len(self.logits) :]):
+            if isinstance(leaves[place], Tensor):
+                leaves[place]._keras_mask = mask
         for (place, name, axis), logits in zip(self.logits, extra):
             if isinstance(leaves[place], Tensor) and leaves[place]._logits is None:
                 leaves[place]._logits = (name, logits, axis)
         return pack(self.structure, leaves)
 
     def note_outputs(self, output):
-        """The leaves of a drawn output, then the logits of those that have some."""
+        """The leaves of a drawn output, then the logits and the masks of those that have some."""
         leaves = flatten(output)
         self.structure, self.count = output, len(leaves)
         known = [(i, leaf._logits) for i, leaf in enumerate(leaves) if leaf._logits]
         self.logits = [(i, name, axis) for i, (name, _, axis) in known]
-        return leaves + [logits for _, (_, logits, _) in known]
+        masked = [(i, leaf._keras_mask) for i, leaf in enumerate(leaves) if hasattr(leaf, "_keras_mask")]
+        masked = [(i, mask) for i, mask in masked if isinstance(mask, KerasTensor)]
+        self.masks = [i for i, _ in masked]
+        return leaves + [logits for _, (_, logits, _) in known] + [mask for _, mask in masked]
 
     def explain(self):
         shapes = ", ".join(str(tensor.shape) for tensor in self.draw()[1])
@@ -253,7 +265,12 @@ class _Call(_Entry):
 
     def draw(self):
         def function(*leaves):
-            return self.note_outputs(self.model.run(pack(self.nest, leaves), self.training))
+            with calls.collecting() as added:
+                outputs = self.note_outputs(self.model.run(pack(self.nest, leaves), self.training))
+            if not all(loss.symbolic for _, loss in added):
+                raise NoValues("A layer adds a constant loss.")
+            self.adding = [layer for layer, _ in added]
+            return [*outputs, *[loss for _, loss in added]]
 
         return function, [_symbol(leaf) for leaf in flatten(self.nest)], (), self.taped
 
@@ -274,9 +291,10 @@ class _TrainingStep(_Entry):
 
         def function(*leaves):
             x, y = pack(self.x, leaves[:count]), list(leaves[count:])
-            output = self.model.run(x, True)
-            outputs = self.note_outputs(output)
-            losses = self.model._trainer.losses(x, y, output)
+            with calls.collecting():
+                output = self.model.run(x, True)
+                outputs = self.note_outputs(output)
+                losses = self.model._trainer.losses(x, y, output)
             self.output_shapes = [leaf.shape for leaf in flatten(output)]
             self.losses = len(losses)
             return [*outputs, *losses]

@@ -7,16 +7,17 @@ Ctrl-C waits for its end; what a seed decides is drawn in one fixed order, so th
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 
 import numpy as np
 
-from fastconv import kernels, optimizers, rng
+from fastconv import config, kernels, ops, optimizers, rng
 from fastconv.callbacks import CallbackList, History, Logs
 from fastconv.compiled import Objective
 from fastconv.kernels.geometry import per_axis
-from fastconv.layers.base import cast, numbers
+from fastconv.layers.shapes import cast, numbers
 from fastconv.nest import flatten, map_leaves
 from fastconv.progress import Interrupts, Progress
 from fastconv.tensor import no_grad
@@ -52,6 +53,7 @@ class Trainer:
         self._check_compiled("fit")
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         epochs = _positive("epochs", epochs)
+        epochs = min(epochs, config.max_epochs() or epochs)
         progress = Progress(verbose)
         with Interrupts() as interrupts:
             x, y = self._data(x, y, "fit")
@@ -113,13 +115,13 @@ class Trainer:
             x = self._inputs(x, "predict")
             samples = _samples(x)
             if samples <= batch_size and not progress.shows:
-                return map_leaves(lambda leaf: _own(leaf.data, x), self.model(x, training=False))
+                return map_leaves(lambda leaf: _own(leaf.data, x), self.model.predict_step((x,)))
             progress.begin("Predict", -(-samples // batch_size))
             output = None
             try:
                 for start in range(0, samples or 1, batch_size):
                     interrupts.check()
-                    batch = self.model(_slice(x, start, start + batch_size), training=False)
+                    batch = self.model.predict_step((_slice(x, start, start + batch_size),))
                     if output is None:
                         output = map_leaves(lambda leaf: np.empty((samples, *leaf.shape[1:]), leaf.dtype), batch)
                     for place, leaf in zip(flatten(output), flatten(batch)):
@@ -165,7 +167,15 @@ class Trainer:
         """The loss of each output, where there are several, and the whole loss last; scalar Tensors."""
         if self.model.has_own("compute_loss"):
             return [self.model.compute_loss(x=x, y=y, y_pred=output)]
-        return self.objective.losses(y, output, self.model.output_names)
+        return self.objective_losses(y, output)
+
+    def objective_losses(self, y, output):
+        """As `losses`, of what compile was given and what the model's layers and regularizers add to the whole."""
+        *parts, total = self.objective.losses(y, output, self.model.output_names)
+        for loss in self.model.losses:
+            loss = ops.sum(loss) if loss.shape else loss
+            total = ops.add(total, loss if loss.dtype == total.dtype else ops.cast(loss, total.dtype))
+        return [*parts, total]
 
     def test(self, x, y, batch_size, interrupts, progress=None):
         """Results over all samples, without training."""
@@ -244,7 +254,7 @@ class _Run:
     def __init__(self, trainer, x, y, batch_size, shuffle, held_out, progress, interrupts):
         self.trainer, self.model, self.x, self.y, self.batch_size = trainer, trainer.model, x, y, batch_size
         self.shuffle, self.held_out, self.progress, self.interrupts = shuffle, held_out, progress, interrupts
-        self.steps = -(-_samples(x) // batch_size)
+        self.steps = min(-(-_samples(x) // batch_size), config.max_steps_per_epoch() or math.inf)
         self.weights = self.model.trainable_weights
         self.model.drop_plans()  # their memory, and the first step makes them stale
         self.number, self.done, self.logs = 0, 0, Logs()
@@ -255,7 +265,7 @@ class _Run:
         self.number, self.done = epoch, 0
         callbacks.call("on_epoch_begin", epoch, {})
         self.progress.begin(f"Epoch {epoch + 1}/{epochs}", self.steps)
-        for x, y in self._batches():
+        for x, y in itertools.islice(self._batches(), self.steps):
             self.interrupts.check()
             if begins:
                 callbacks.call("on_train_batch_begin", self.done, {})
