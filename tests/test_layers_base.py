@@ -27,8 +27,8 @@ def built(cls=Scale, shape=(None, 3)):
 
 def test_add_weight_takes_keras_arguments_in_their_order():
     names = list(inspect.signature(layers.Layer.add_weight).parameters)[1:]
-    assert names == ["shape", "initializer", "dtype", "trainable", "autocast", "regularizer", "constraint", "aggregation",
-                     "overwrite_with_gradient", "name"]  # fmt: skip
+    assert names == ["shape", "initializer", "dtype", "trainable", "autocast", "regularizer", "constraint",
+                     "aggregation", "overwrite_with_gradient", "name"]  # fmt: skip
     layer = layers.Layer()
     weight = layer.add_weight(3, "ones", "float64", False, True, "l1", "unit_norm", "mean", False, "w")
     assert (weight.shape, weight.dtype, weight.name, weight.trainable) == ((3,), "float64", "w", False)
@@ -188,7 +188,8 @@ def test_autocast_false_leaves_tensors_as_they_are():
 
 
 @pytest.mark.parametrize("arguments, shape", [
-    (dict(shape=(4, 2)), (None, 4, 2)), (dict(batch_shape=(8, 4)), (8, 4)), (dict(shape=(None, 2), batch_size=3), (3, None, 2)),
+    (dict(shape=(4, 2)), (None, 4, 2)), (dict(batch_shape=(8, 4)), (8, 4)),
+    (dict(shape=(None, 2), batch_size=3), (3, None, 2)),
     (dict(shape=(3,), dtype="uint8", name="x", trainable=False, autocast=True), (None, 3)),
 ])  # fmt: skip
 def test_input_layers(arguments, shape):

@@ -151,7 +151,8 @@ def test_every_weight_takes_both_and_configs_hold_them(name):
 STACKS = {
     "2d": ((9, 9, 3), 4, lambda: [
         layers.Conv2D(8, 3, kernel_regularizer="l2", bias_regularizer=L1(0.1), activity_regularizer=L1(0.01)),
-        layers.BatchNormalization(gamma_regularizer="l1_l2", beta_regularizer=L2(0.5)), layers.PReLU(alpha_regularizer="l1"),
+        layers.BatchNormalization(gamma_regularizer="l1_l2", beta_regularizer=L2(0.5)),
+        layers.PReLU(alpha_regularizer="l1"),
         layers.SeparableConv2D(6, 3, depthwise_regularizer="l1", pointwise_regularizer="l2", activation="relu",
                                activity_regularizer="l2"),
         layers.Flatten(), layers.Dense(4, activation="softmax", kernel_regularizer=OrthogonalRegularizer())]),
