@@ -9,6 +9,7 @@ from helpers_ops import check_planned, values
 from test_planned_training import batch, check, pair, plans
 
 from fastconv import Input, Model, Sequential, Tensor, kernels, layers, ops, regularizers
+from fastconv.models import load_model
 from fastconv.regularizers import L1, L1L2, L2, OrthogonalRegularizer
 from fastconv.testing import gradcheck
 from fastconv.utils import set_random_seed
@@ -315,3 +316,14 @@ def test_a_rule_that_changes_draws_the_step_anew():
     assert [model.train_on_batch(x, y) for _ in range(3)] == [0.0] * 3
     model.layers[0].kernel.regularizer = L2(0.5)
     assert [model.train_on_batch(x, y) for _ in range(3)] == [6.0] * 3
+
+
+def test_a_file_holds_the_rules(tmp_path):
+    shape, _, stack = STACKS["2d"]
+    model = Sequential([Input(shape), *stack()])
+    model.save(tmp_path / "model.safetensors")
+    twin = load_model(tmp_path / "model.safetensors")
+    x = batch(shape, 4, 3, 0)[0]
+    model(x), twin(x)
+    found = [[loss.item() for loss in one.losses] for one in (model, twin)]
+    assert found[0] == found[1] and len(found[0]) == 10
