@@ -234,6 +234,46 @@ def test_a_property_says_itself_what_is_wrong():
         _ = layers.Dense(2).output
 
 
+class Pair(layers.Layer):
+    """Takes two tensors, and builds for the shapes of both."""
+
+    def build(self, left_shape, right_shape):
+        self.kernel = self.add_weight((left_shape[-1], right_shape[-1]), "ones", name="kernel")
+
+    def call(self, left, right, scale=1.0):
+        return ops.matmul(left, self.kernel) * right * scale
+
+
+@pytest.mark.parametrize("call", [
+    lambda layer, a, b: layer(a, b), lambda layer, a, b: layer(a, right=b), lambda layer, a, b: layer(left=a, right=b),
+    lambda layer, a, b: layer(Tensor(a), b.astype("float64"), scale=1.0),
+    lambda layer, a, b: Model([i := Input((2,)), j := Input((3,))], layer(i, right=j))([a, b]),
+])  # fmt: skip
+def test_several_tensors_by_place_and_by_name(call):
+    layer, a, b = Pair(), np.ones((4, 2), "float32"), np.full((4, 3), 2, "float32")
+    assert call(layer, a, b).numpy().tolist() == [[4.0] * 3] * 4
+    assert layer.kernel.shape == (2, 3) and repr(layer) == "Pair()"
+    config = layer.get_build_config()
+    assert config == {"shapes_dict": {"left_shape": (None, 2), "right_shape": (None, 3)}}
+    twin = Pair()
+    twin.build_from_config(config)
+    assert twin.kernel.shape == (2, 3)
+
+
+def test_shapes_that_no_argument_has():
+    class Wrong(layers.Layer):
+        def build(self, left_shape, other_shape):
+            pass
+
+        def call(self, left, right):
+            return left
+
+    with pytest.raises(TypeError, match="no argument of which 'other_shape' is the shape"):
+        Wrong()(np.ones((1, 2)), np.ones((1, 2)))
+    with pytest.raises(TypeError, match="called on nothing: give it its inputs, first or as left="):
+        Pair()(right=np.ones((1, 2)))
+
+
 ERRORS = [
     (lambda: layers.Layer().add_weight("w"), TypeError, "name='w'"),
     (lambda: layers.Layer().add_weight((None, 2)), ValueError, "needs known sizes"),
