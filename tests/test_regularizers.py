@@ -318,6 +318,15 @@ def test_a_rule_that_changes_draws_the_step_anew():
     assert [model.train_on_batch(x, y) for _ in range(3)] == [6.0] * 3
 
 
+def test_functions_give_tensors_or_numbers():
+    layer = layers.Dense(2, kernel_regularizer=lambda w: 3.0, bias_regularizer=lambda w: w * w)
+    layer.build((None, 2))
+    assert [loss.shape for loss in layer.losses] == [(), (2,)] and layer.losses[0].item() == 3.0
+    layer.kernel.regularizer = lambda w: None
+    with pytest.raises(TypeError, match="The regularizer of '.*/kernel' must give a Tensor"):
+        _ = layer.losses
+
+
 def test_a_file_holds_the_rules(tmp_path):
     shape, _, stack = STACKS["2d"]
     model = Sequential([Input(shape), *stack()])

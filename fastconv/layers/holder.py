@@ -265,7 +265,17 @@ class Holder:
         layers = self.flatten_layers()
         added = [loss for layer in layers for loss in calls.added_by(layer)]
         weights = [weight for layer in layers for weight in (*layer._weights, *layer._fixed_weights)]
-        return added + [w.regularizer(w) for w in weights if w.regularizer is not None and w.trainable]
+        return added + [_penalty(w) for w in weights if w.regularizer is not None and w.trainable]
+
+
+def _penalty(weight):
+    """What the weight's regularizer gives, a Tensor."""
+    loss = weight.regularizer(weight)
+    if isinstance(loss, (int, float, np.generic)):
+        return Tensor(loss, dtype=weight.dtype)
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"The regularizer of {weight.path!r} must give a Tensor, made by fastconv.ops; got {loss!r}.")
+    return loss
 
 
 _GETTERS = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
