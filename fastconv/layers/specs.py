@@ -115,9 +115,20 @@ class Specified(Holder):
         """The dtype of the weights and of what is computed: "float32" or "float64"."""
         return self._dtype.name
 
-    compute_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
-    variable_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
-    input_dtype = property(lambda self: self.dtype, doc="The dtype that inputs are converted to: `dtype`.")
+    @property
+    def compute_dtype(self) -> str:
+        """The same as `dtype`."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The same as `dtype`."""
+        return self.dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that inputs are converted to: `dtype`."""
+        return self.dtype
 
     @property
     def input(self) -> Any:
