@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
+from .protocols import Protocols
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
 DTYPES = {np.dtype(name) for name in ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")}
@@ -66,7 +67,7 @@ def is_recording() -> bool:
     return _mode.recording
 
 
-class Tensor:
+class Tensor(Protocols):
     """An array that remembers how it was computed.
 
     `data`: an array of float32, float64, integers or booleans (shared, not copied), a number or a nested list of numbers
@@ -79,7 +80,6 @@ class Tensor:
 
     __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "__weakref__")
     symbolic = False  # whether it has no data, see symbolic.KerasTensor
-    __hash__ = object.__hash__
 
     def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: DTypeLike | None = None):
         array = _new_array(data, dtype)
@@ -98,76 +98,33 @@ class Tensor:
 
     # ------------------------------------------------------------------------------------------------- the array
 
-    shape = property(lambda self: self.data.shape, doc="The tuple of sizes.")
-    ndim = property(lambda self: self.data.ndim, doc="The number of axes.")
-    size = property(lambda self: self.data.size, doc="The number of elements.")
-    dtype = property(lambda self: self.data.dtype, doc="The elements' type, as a NumPy dtype.")
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tuple of sizes."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The elements' type, as a NumPy dtype."""
+        return self.data.dtype
 
     def numpy(self) -> np.ndarray:
         """The array itself, not a copy."""
         return self.data
 
-    def item(self) -> float | int | bool:
-        """The only element as a Python number; ValueError if there are more."""
-        return self.data.item()
-
-    def tolist(self):
-        """The elements as a nested list of Python numbers."""
-        return self.data.tolist()
-
     def detach(self) -> Tensor:
         """A Tensor on the same array that the tape does not know."""
         return Tensor(self.data)
-
-    def __array__(self, dtype=None, copy=None):
-        if copy is False and dtype is not None and np.dtype(dtype) != self.data.dtype:
-            raise ValueError(f"A {self.data.dtype} Tensor cannot become a {np.dtype(dtype)} array without a copy.")
-        return self.data.astype(dtype or self.data.dtype, copy=bool(copy))
-
-    def __dlpack__(self, **options):
-        return self.data.__dlpack__(**options)
-
-    def __dlpack_device__(self):
-        return self.data.__dlpack_device__()
-
-    def __len__(self):
-        if not self.ndim:
-            raise TypeError("A Tensor of shape () has no length.")
-        return len(self.data)
-
-    def __iter__(self):
-        return map(self.__getitem__, range(len(self)))
-
-    def __float__(self):
-        return float(self.item())
-
-    def __int__(self):
-        return int(self.item())
-
-    def __index__(self):
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"Only an integer Tensor of one element can be an index; got {self!r}.")
-        return self.data.__index__() if self.data.ndim == 0 else operator.index(self.item())
-
-    def __bool__(self):
-        if self.data.size != 1:
-            raise ValueError(
-                f"The truth value of a Tensor of shape {self.shape} is ambiguous: use ops.any(x) or ops.all(x)."
-            )
-        return bool(self.item())
-
-    def __setitem__(self, key, value):
-        raise TypeError(
-            "The elements of a Tensor cannot be set, since the tape may hold them: use ops.where, ops.slice_update or "
-            "ops.scatter_update, which give a new one, or write into x.numpy()."
-        )
-
-    def __format__(self, spec):
-        if not spec:
-            return str(self)
-        if self.size != 1:
-            raise ValueError(f"The format {spec!r} is for one number; got a Tensor of shape {self.shape}.")
-        return format(self.item(), spec)
 
     def __repr__(self):
         return f"Tensor({self._summary()}{', requires_grad=True' if self._requires_grad else ''})"
@@ -180,25 +137,27 @@ class Tensor:
     # ---------------------------------------------------------------------------------------------- the gradient
 
     @property
-    def requires_grad(self):
+    def requires_grad(self) -> bool:
         """Whether the tape follows this Tensor; it can be set on leaves, Tensors that no operation made."""
         return self._requires_grad
 
     @requires_grad.setter
-    def requires_grad(self, value):
+    def requires_grad(self, value: bool) -> None:
         if self._node is not None:
             raise RuntimeError("requires_grad can be set only on a Tensor that no operation made; detach() it first.")
+        if value and self.dtype.kind != "f":
+            raise TypeError(f"Only float32 and float64 Tensors have gradients; this one holds {self.dtype}.")
         if self._requires_grad != bool(value):
             self._requires_grad = bool(value)
             kernels.note_change()  # programs hold whose gradients are wanted
 
     @property
-    def grad(self):
+    def grad(self) -> np.ndarray | None:
         """The sum of the gradients that `backward` brought to this leaf, an array of its shape, or None."""
         return self._grad
 
     @grad.setter
-    def grad(self, value):
+    def grad(self, value: TensorLike | None) -> None:
         self._grad = None if value is None else _gradient("grad", value, self.data)
 
     def zero_grad(self) -> None:
@@ -556,7 +515,7 @@ def from_dlpack(x) -> np.ndarray:
     except (BufferError, RuntimeError, AttributeError) as error:
         raise TypeError(
             f"A {type(x).__name__} must be an array in the CPU's memory that speaks DLPack, of float32, float64, integers "
-            f"or booleans, and need no gradient; {error}."
+            f"or booleans, and need no gradient; {str(error).rstrip('.')}."
         ) from error
 
 

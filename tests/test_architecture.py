@@ -15,7 +15,7 @@ CHAIN = [
     {"files", "tensorfile"},
     {"rng", "registry", "nest"},
     {"kernels"},
-    {"tensor"},
+    {"tensor", "protocols"},
     {"symbolic"},
     {"graph"},
     {"ops", "testing"},

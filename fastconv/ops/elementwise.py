@@ -198,6 +198,8 @@ class Clip(Map):
 
 def binary(op: type[Op], x1: TensorLike, x2: TensorLike, floats: bool = False) -> Tensor:
     """`op`, a Binary, on what Keras makes of the two; a lone number stays one."""
+    if x1 is None or x2 is None:
+        raise TypeError(f"{op.__name__} needs two arrays or numbers; got None.")
     if isinstance(x2, (int, float)) and not isinstance(x1, (int, float)):
         x1 = promoted(x1, x2, floats=floats)[0]
         return op.apply(x1, None, number=_number(x1, x2))
