@@ -372,6 +372,13 @@ PLANNED = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "op", [ops.log1p, ops.expm1, lambda x: x**4, lambda x: ops.roll(x, 1, 1), lambda x: ops.rot90(x)]
+)
+def test_runs_of_kernels_alone(op):
+    check_planned(op, [values(3, 4, positive=True)], [values(3, 4, positive=True, seed=5)])
+
+
 @pytest.mark.parametrize("function", PLANNED)
 def test_recorded_steps_depend_on_the_values_of_the_day(function):
     check_planned(function, [values(3, 4)], [values(3, 4, seed=5)[::-1, ::-1].copy()], python=True)
