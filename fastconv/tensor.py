@@ -22,12 +22,9 @@ from typing import Any
 import numpy as np
 
 from . import kernels
+from .edge import DTYPES, FLOAT32, FLOAT64, DTypeLike, from_dlpack, has_floats, new_array, unify  # noqa: F401
 from .protocols import Protocols
 
-FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
-DTYPES = {np.dtype(name) for name in ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")}
-DTYPES |= {FLOAT32, FLOAT64}
-DTypeLike = str | type | np.dtype
 _next_order = itertools.count(1).__next__
 _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 
@@ -82,7 +79,7 @@ class Tensor(Protocols):
     symbolic = False  # whether it has no data, see symbolic.KerasTensor
 
     def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: DTypeLike | None = None):
-        array = _new_array(data, dtype)
+        array = new_array(data, dtype)
         if requires_grad and array.dtype.kind != "f":
             raise TypeError(
                 f"Only float32 and float64 Tensors have gradients; got {array.dtype} and requires_grad=True."
@@ -208,7 +205,7 @@ class Parameter(Tensor):
     __slots__ = ("name", "version", "array", "_view", "_packs")
 
     def __init__(self, data, name=None, trainable=True, dtype=None):
-        self._own(np.array(_new_array(data, dtype), order="C"))
+        self._own(np.array(new_array(data, dtype), order="C"))
         self._requires_grad = bool(trainable)
         self._grad = self._node = self._logits = None
         self._packs = []
@@ -334,7 +331,7 @@ class Op:
 
     def compute(self, *arrays, **attributes):
         """`forward`, or `exact` where no array is of floats."""
-        if self.exact is None or _has_floats(arrays, self.integers):
+        if self.exact is None or has_floats(arrays, self.integers):
             return self.forward(*arrays, **attributes)
         kernels.cannot_be_repeated()
         return self.exact(*arrays, **attributes)
@@ -479,75 +476,6 @@ def _arrays(values):
         elif isinstance(value, (tuple, list)):
             found += _arrays(value)
     return found
-
-
-# --------------------------------------------------------------------------------------------- arrays at the edge
-
-
-def _new_array(data, dtype):
-    """The array of a new Tensor."""
-    if isinstance(data, Tensor):
-        data = data.data
-    if dtype is not None and np.dtype(dtype) not in DTYPES:
-        raise TypeError(f"dtype must be 'float32', 'float64', an integer type or 'bool'; got {dtype!r}.")
-    if type(data) in (bool, int, float, list, tuple):
-        array = np.asarray(data)
-        if dtype is None and array.dtype.kind in "iuf":
-            return array.astype(FLOAT32)
-    elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
-        array = from_dlpack(data)
-    else:
-        array = np.asarray(data)
-    if dtype is not None and array.dtype.kind in "biuf":
-        return array.astype(dtype, copy=False)
-    if array.dtype in DTYPES:
-        return array
-    raise TypeError(
-        f"A Tensor holds float32, float64, integers or booleans; got {array.dtype} data. Convert it: Tensor(data, "
-        "dtype='float32'), or data.astype('float32')."
-    )
-
-
-def from_dlpack(x) -> np.ndarray:
-    """An array on the memory of another library's; TypeError where it is on another device, or of another kind."""
-    try:
-        return np.from_dlpack(x)
-    except (BufferError, RuntimeError, AttributeError) as error:
-        raise TypeError(
-            f"A {type(x).__name__} must be an array in the CPU's memory that speaks DLPack, of float32, float64, integers "
-            f"or booleans, and need no gradient; {str(error).rstrip('.')}."
-        ) from error
-
-
-def _has_floats(values, integers=()):
-    return any([value is not None and value.dtype.kind == "f" for place, value in enumerate(values)
-                if place not in integers])  # fmt: skip
-
-
-def unify(name, values, integers=(), exact=False):
-    """The inputs of the operation `name` as arrays of one dtype, the slow way: numbers and lists are weak. It is of
-    floats, or where `exact`, perhaps of integers or booleans. Those at the places `integers` keep their dtype, and so do
-    tensors without data."""
-    arrays, weak, dtypes = [], [], set()
-    for place, value in enumerate(values):
-        light = isinstance(value, (bool, int, float, list, tuple, np.generic))
-        if value is not None and not isinstance(value, Tensor) and (place in integers or not light):
-            value, light = np.asarray(value), False
-        if value is not None and not light and place not in integers:
-            dtypes.add(value.dtype)
-        arrays.append(value)
-        weak.append(light)
-    for dtype in dtypes:
-        if dtype not in (FLOAT32, FLOAT64) and not (exact and dtype in DTYPES):
-            raise TypeError(f"{name} works on float32 or float64; got {dtype}. Convert it with .astype('float32').")
-    if len(dtypes) > 1:
-        one, other = sorted(map(str, dtypes))[:2]
-        raise TypeError(
-            f"{name} got {one} and {other} together; fastconv does not convert silently. Convert one of them with "
-            f".astype('{one}') or .astype('{other}')."
-        )
-    dtype = dtypes.pop() if dtypes else FLOAT32
-    return [_new_array(value, dtype) if light else value for value, light in zip(arrays, weak)]
 
 
 def _gradient(name, value, data):

@@ -15,7 +15,7 @@ CHAIN = [
     {"files", "tensorfile"},
     {"rng", "registry", "nest"},
     {"kernels"},
-    {"tensor", "protocols"},
+    {"tensor", "edge", "protocols"},
     {"symbolic"},
     {"graph"},
     {"ops", "testing"},

@@ -9,7 +9,9 @@ from helpers_ops import DTYPES, Row, check_grad, check_op, check_planned, check_
 
 import fastconv
 from fastconv import Tensor, ops
+from fastconv.graph import Graph
 from fastconv.symbolic import NoValues
+from fastconv.tensor import Op
 
 X, XY, V, SQUARE = ((3, 4),), ((3, 4), (3, 4)), ((5,),), ((4, 4),)
 PLACES = np.array([[2, 0, 1, 0], [1, 1, 2, 2]])
@@ -346,8 +348,6 @@ def test_a_model_of_ops_computes_what_eager_ones_do(function):
     eager = function(Tensor(x), Tensor(n))
     assert drawn.dtype == eager.dtype and len(drawn.shape) == eager.ndim
     assert all(size in (None, real) for size, real in zip(drawn.shape, eager.shape))
-    from fastconv.graph import Graph
-
     used = [tensor for tensor in inputs if _reaches(drawn, tensor)]
     result = Graph(used, drawn).run([{id(inputs[0]): Tensor(x), id(inputs[1]): Tensor(n)}[id(t)] for t in used])
     assert result.dtype == eager.dtype
@@ -487,6 +487,35 @@ def test_erfinv_to_the_last_places():
         y = ops.erfinv(x).data
         assert y[0] == -np.inf and y[6] == np.inf and np.isnan(y[7]) and y[3] == 0
         np.testing.assert_allclose(np.vectorize(math.erf)(y[1:6]), x[1:6], rtol=4 * np.finfo(dtype).eps)
+
+
+def test_ops_in_a_model_survive_its_description():
+    x = fastconv.Input((3,))
+    h = (
+        ops.where(x > 0.2, x, ops.sin(x))
+        + ops.one_hot(ops.argmax(x, -1), 3) * ops.median(x, 1, True)
+        + ops.floor(x) % 0.7
+    )
+    h = ops.concatenate(
+        [h, ops.top_k(x, 2)[0], ops.einsum("bi,bj->bij", x, x)[:, ::-1, 0], ops.cast(x > 0, "float32")], -1
+    )
+    model = fastconv.Model(x, h)
+    twin, data = fastconv.models.model_from_json(model.to_json()), values(5, 3, dtype="float32")
+    np.testing.assert_array_equal(twin(data).data, model(data).data)
+    model = fastconv.Model(x, fastconv.layers.Dense(2)(h))
+    model.compile("sgd", "mse")
+    losses = model.fit(data, np.zeros((5, 2), "float32"), epochs=3, verbose=0).history["loss"]
+    assert losses[0] > losses[-1]
+
+
+def test_op_classes_have_names_of_their_own():
+    """By which a model's description finds them."""
+    found, stack = [], [Op]
+    while stack:
+        below = [cls for cls in stack.pop().__subclasses__() if cls.__module__.startswith("fastconv.ops.")]
+        found += below
+        stack += below
+    assert len({cls.__name__ for cls in set(found)}) == len(set(found))
 
 
 def test_namespaces_hold_the_same_functions():
