@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from . import config, kernels
+from .edge import DTYPES, FLOAT32, FLOAT64, DTypeLike, from_dlpack, has_floats, new_array, unify  # noqa: F401
+from .protocols import Protocols
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,10 +32,6 @@ if TYPE_CHECKING:
 else:
     TensorMethods = object  # ops/methods.py puts them on Tensor
 
-FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
-DTYPES = {np.dtype(name) for name in ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")}
-DTYPES |= {FLOAT32, FLOAT64}
-DTypeLike = str | type | np.dtype
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _next_order = itertools.count(1).__next__
 _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
@@ -81,7 +79,7 @@ def is_recording() -> bool:
     return _mode.recording
 
 
-class Tensor(TensorMethods):
+class Tensor(Protocols, TensorMethods):
     """An array that remembers how it was computed.
 
     `data`: an array of float32, float64, integers or booleans (shared, not copied), a number or a nested list of numbers
@@ -95,10 +93,9 @@ class Tensor(TensorMethods):
     # _keras_mask is not there where there is none (layers/masks.py)
     __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "_keras_mask", "__weakref__")
     symbolic = False  # whether it has no data, see symbolic.KerasTensor
-    __hash__ = object.__hash__
 
     def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: DTypeLike | None = None):
-        array = _new_array(data, dtype)
+        array = new_array(data, dtype)
         if requires_grad and array.dtype.kind != "f":
             raise TypeError(
                 f"Only float32 and float64 Tensors have gradients; got {array.dtype} and requires_grad=True."
@@ -138,67 +135,9 @@ class Tensor(TensorMethods):
         """The array itself, not a copy."""
         return self.data
 
-    def item(self) -> float | int | bool:
-        """The only element as a Python number; ValueError if there are more."""
-        return self.data.item()
-
-    def tolist(self) -> Any:
-        """The elements as a nested list of Python numbers."""
-        return self.data.tolist()
-
     def detach(self) -> Tensor:
         """A Tensor on the same array that the tape does not know."""
         return Tensor(self.data)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if copy is False and dtype is not None and np.dtype(dtype) != self.data.dtype:
-            raise ValueError(f"A {self.data.dtype} Tensor cannot become a {np.dtype(dtype)} array without a copy.")
-        return self.data.astype(dtype or self.data.dtype, copy=bool(copy))
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.data.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self.data.__dlpack_device__()
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("A Tensor of shape () has no length.")
-        return len(self.data)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return map(self.__getitem__, range(len(self)))
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"Only an integer Tensor of one element can be an index; got {self!r}.")
-        return self.data.__index__() if self.data.ndim == 0 else operator.index(self.item())
-
-    def __bool__(self) -> bool:
-        if self.data.size != 1:
-            raise ValueError(
-                f"The truth value of a Tensor of shape {self.shape} is ambiguous: use ops.any(x) or ops.all(x)."
-            )
-        return bool(self.item())
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise TypeError(
-            "The elements of a Tensor cannot be set, since the tape may hold them: use ops.where, ops.slice_update or "
-            "ops.scatter_update, which give a new one, or write into x.numpy()."
-        )
-
-    def __format__(self, spec: str) -> str:
-        if not spec:
-            return str(self)
-        if self.size != 1:
-            raise ValueError(f"The format {spec!r} is for one number; got a Tensor of shape {self.shape}.")
-        return format(self.item(), spec)
 
     def __repr__(self) -> str:
         return f"Tensor({self._summary()}{', requires_grad=True' if self._requires_grad else ''})"
@@ -219,6 +158,8 @@ class Tensor(TensorMethods):
     def requires_grad(self, value: bool) -> None:
         if self._node is not None:
             raise RuntimeError("requires_grad can be set only on a Tensor that no operation made; detach() it first.")
+        if value and self.dtype.kind != "f":
+            raise TypeError(f"Only float32 and float64 Tensors have gradients; this one holds {self.dtype}.")
         if self._requires_grad != bool(value):
             self._requires_grad = bool(value)
             kernels.note_change()  # programs hold whose gradients are wanted
@@ -311,7 +252,7 @@ class Parameter(Tensor):
             initializer = initializer(tuple(shape), config.floatx() if dtype is None else dtype)
         elif dtype is None and not hasattr(initializer, "dtype"):
             dtype = config.floatx()
-        array = _new_array(initializer, dtype)
+        array = new_array(initializer, dtype)
         if shape is not None and array.shape != tuple(shape):
             raise ValueError(f"shape={tuple(shape)} is not that of the values, {array.shape}: leave it out.")
         return array
@@ -476,7 +417,7 @@ class Op:
 
     def compute(self, *arrays, **attributes):
         """`forward`, or `exact` where no array is of floats."""
-        if self.exact is None or _has_floats(arrays, self.integers):
+        if self.exact is None or has_floats(arrays, self.integers):
             return self.forward(*arrays, **attributes)
         kernels.cannot_be_repeated()
         return self.exact(*arrays, **attributes)
@@ -626,75 +567,6 @@ def _arrays(values):
         elif isinstance(value, (tuple, list)):
             found += _arrays(value)
     return found
-
-
-# --------------------------------------------------------------------------------------------- arrays at the edge
-
-
-def _new_array(data, dtype):
-    """The array of a new Tensor."""
-    if isinstance(data, Tensor):
-        data = data.data
-    if dtype is not None and np.dtype(dtype) not in DTYPES:
-        raise TypeError(f"dtype must be 'float32', 'float64', an integer type or 'bool'; got {dtype!r}.")
-    if type(data) in (bool, int, float, list, tuple):
-        array = np.asarray(data)
-        if dtype is None and array.dtype.kind in "iuf":
-            return array.astype(FLOAT32)
-    elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
-        array = from_dlpack(data)
-    else:
-        array = np.asarray(data)
-    if dtype is not None and array.dtype.kind in "biuf":
-        return array.astype(dtype, copy=False)
-    if array.dtype in DTYPES:
-        return array
-    raise TypeError(
-        f"A Tensor holds float32, float64, integers or booleans; got {array.dtype} data. Convert it: Tensor(data, "
-        "dtype='float32'), or data.astype('float32')."
-    )
-
-
-def from_dlpack(x: Any) -> np.ndarray:
-    """An array on the memory of another library's; TypeError where it is on another device, or of another kind."""
-    try:
-        return np.from_dlpack(x)
-    except (BufferError, RuntimeError, AttributeError) as error:
-        raise TypeError(
-            f"A {type(x).__name__} must be an array in the CPU's memory that speaks DLPack, of float32, float64, integers "
-            f"or booleans, and need no gradient; {error}."
-        ) from error
-
-
-def _has_floats(values, integers=()):
-    return any([value is not None and value.dtype.kind == "f" for place, value in enumerate(values)
-                if place not in integers])  # fmt: skip
-
-
-def unify(name, values, integers=(), exact=False):
-    """The inputs of the operation `name` as arrays of one dtype, the slow way: numbers and lists are weak. It is of
-    floats, or where `exact`, perhaps of integers or booleans. Those at the places `integers` keep their dtype, and so do
-    tensors without data."""
-    arrays, weak, dtypes = [], [], set()
-    for place, value in enumerate(values):
-        light = isinstance(value, (bool, int, float, list, tuple, np.generic))
-        if value is not None and not isinstance(value, Tensor) and (place in integers or not light):
-            value, light = np.asarray(value), False
-        if value is not None and not light and place not in integers:
-            dtypes.add(value.dtype)
-        arrays.append(value)
-        weak.append(light)
-    for dtype in dtypes:
-        if dtype not in (FLOAT32, FLOAT64) and not (exact and dtype in DTYPES):
-            raise TypeError(f"{name} works on float32 or float64; got {dtype}. Convert it with .astype('float32').")
-    if len(dtypes) > 1:
-        one, other = sorted(map(str, dtypes))[:2]
-        raise TypeError(
-            f"{name} got {one} and {other} together; fastconv does not convert silently. Convert one of them with "
-            f".astype('{one}') or .astype('{other}')."
-        )
-    dtype = dtypes.pop() if dtypes else FLOAT32
-    return [_new_array(value, dtype) if light else value for value, light in zip(arrays, weak)]
 
 
 def _gradient(name, value, data):

@@ -17,7 +17,7 @@ CHAIN = [
     {"config", "rng", "registry", "nest"},
     {"serialization"},
     {"kernels"},
-    {"tensor", "tensor_methods"},
+    {"tensor", "tensor_methods", "edge", "protocols"},
     {"symbolic"},
     {"graph"},
     {"ops", "autodiff", "testing"},

@@ -12,8 +12,9 @@ from fastconv import kernels
 from fastconv.kernels import maps, reference, reference_maps
 
 DTYPES = [np.float32, np.float64]
-PARAMETERS = {"clip": (-0.7, 1.3), "elu": (0.6,), "leaky_relu": (0.2,), "clipped_relu": (2.0,)}
-POSITIVE = {"sqrt", "rsqrt", "log"}
+PARAMETERS = {"clip": (-0.7, 1.3), "elu": (0.6,), "leaky_relu": (0.2,), "clipped_relu": (2.0,),
+              "threshold": (0.4, -2.0), "hard_shrink": (0.5,)}  # fmt: skip
+POSITIVE = {"sqrt", "rsqrt", "log", "log1p"}
 SIZES = [1, 2, 3, 15, 16, 17, 64, 1000, 20_001]
 each_map = pytest.mark.parametrize("name", maps.MAPS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -50,7 +51,7 @@ def test_functions_agree_with_their_twins(name, dtype, isa):
 # Units in the last place; the exact values are NumPy's in more digits.
 ACCURATE = {"log": (np.log, 1.5), "tanh": (np.tanh, 6), "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 4),
             "softplus": (lambda x: np.logaddexp(0, x), 4), "erf": (np.vectorize(math.erf), 6),
-            "rsqrt": (lambda x: 1 / np.sqrt(x), 2), "elu": (np.expm1, 3)}  # fmt: skip
+            "rsqrt": (lambda x: 1 / np.sqrt(x), 2), "elu": (np.expm1, 3), "log1p": (np.log1p, 4), "expm1": (np.expm1, 4)}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ACCURATE)
@@ -62,7 +63,15 @@ def test_functions_are_accurate_to_the_last_places(name, dtype, isa):
         rng.uniform(-10, 10, 100_000), rng.uniform(-1, 1, 50_000), rng.uniform(-85, 85, 20_000), rng.normal(0, 1e-5, 9999),
         np.exp(rng.uniform(-86, 86, 20_000)), np.linspace(0.99, 1.01, 9999), [np.finfo(dtype).tiny, 1, -1],
     ]).astype(dtype)  # fmt: skip
-    x = x[x > 0] if name in POSITIVE else -np.abs(x[np.abs(x) < 80]) if name == "elu" else x
+    x = (
+        x[x > 0]
+        if name in POSITIVE
+        else x[x < 85]
+        if name == "expm1"
+        else -np.abs(x[np.abs(x) < 80])
+        if name == "elu"
+        else x
+    )
     with np.errstate(over="ignore", under="ignore"):
         wide = exact(
             x if name == "erf" and dtype == np.float64 else x.astype(np.longdouble if name != "erf" else float)
@@ -96,6 +105,10 @@ LIMITS = {
     "hard_sigmoid": ([0, 0, 0.5, 1, 1], [0, 0, 1 / 6, 0, 0]),
     "hard_silu": ([0, 0, 0, 1e30, INF], [0, 0, 0.5, 1, 1]),
     "mish": ([0, 0, 0, 1e30, INF], [0, 0, 0.6, 1, 1]),
+    "log1p": ([NAN, NAN, 0, 30 * math.log(10), INF], None),
+    "expm1": ([-1, -1, 0, INF, INF], None),
+    "threshold": ([-2, -2, -2, 1e30, INF], [0, 0, 0, 1, 1]),
+    "hard_shrink": ([-INF, -1e30, 0, 1e30, INF], [1, 1, 0, 1, 1]),
 }
 
 
@@ -121,7 +134,15 @@ def test_nan_stays_nan_in_its_place(name, dtype, isa):
     parameters = PARAMETERS.get(name, ())
     y = kernels.map_forward(name, x, *parameters)
     np.testing.assert_array_equal(np.isnan(y), np.isnan(x))
-    if name not in ("negative", "clip", "clipped_relu", "hard_sigmoid", "leaky_relu"):  # slopes of pieces
+    if name not in (
+        "negative",
+        "clip",
+        "clipped_relu",
+        "hard_sigmoid",
+        "leaky_relu",
+        "threshold",
+        "hard_shrink",
+    ):  # slopes of pieces
         saved = {"input": x, "output": y}[maps.MAPS[name][1]]
         dx = kernels.map_backward(name, np.ones_like(x), saved, *parameters)
         np.testing.assert_array_equal(np.isnan(dx), np.isnan(x))

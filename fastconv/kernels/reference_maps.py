@@ -84,6 +84,16 @@ MAPS = {
         lambda x: x * np.tanh(_softplus(x)),
         lambda x, y: np.tanh(_softplus(x)) + x * _sigmoid(x) / np.cosh(_softplus(x)) ** 2,
     ),
+    "log1p": (np.log1p, lambda x, y: 1 / (1 + x)),
+    "expm1": (np.expm1, lambda x, y: y + 1),
+    "threshold": (
+        lambda x, low, value: np.where(x <= low, value, x),
+        lambda x, y, low, value: np.where(x <= low, 0.0, 1.0),
+    ),
+    "hard_shrink": (
+        lambda x, most: np.where(np.abs(x) <= most, 0, x),
+        lambda x, y, most: np.where(np.abs(x) <= most, 0.0, 1.0),
+    ),
 }
 
 

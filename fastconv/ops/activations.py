@@ -7,14 +7,16 @@ input, by which the cross-entropies compute from logits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .. import kernels
 from ..tensor import Op, Tensor, TensorLike
 from .casting import convert_to_tensor, floating
-from .common import normalize_axis
+from .common import normalize_axes, normalize_axis
 from .elementwise import Map, add, clip, maximum, minimum, multiply, negative, subtract
-from .shaping import transpose
+from .shaping import reshape, transpose
 
 __all__ = [
     "clipped_relu",
@@ -249,16 +251,31 @@ def mish(x: TensorLike) -> Tensor:
     return Mish.apply(floating(x))
 
 
-def softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) over `axis`."""
+def _over_axes(op, x, axis):
+    """`op` over several axes as one."""
+    axes = normalize_axes(axis, x.ndim)
+    rest = [a for a in range(x.ndim) if a not in axes]
+    order = [*rest, *axes]
+    moved = transpose(x, order)
+    rows = reshape(moved, [*[-1 if size is None else size for size in moved.shape[: len(rest)]], -1])
+    y = reshape(op.apply(rows), [-1 if size is None else size for size in moved.shape])
+    return transpose(y, sorted(range(x.ndim), key=order.__getitem__))
+
+
+def softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) over `axis`, or several."""
     x = convert_to_tensor(floating(x))
+    if hasattr(axis, "__len__"):
+        return _over_axes(Softmax, x, axis)
     axis = normalize_axis(axis, x.ndim)
     y = _over_axis(Softmax, x, axis)
     y._logits = ("softmax", x, axis)
     return y
 
 
-def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """log(softmax(x)) over `axis`, computed without leaving the range of x."""
+def log_softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
+    """log(softmax(x)) over `axis`, or several, computed without leaving the range of x."""
     x = convert_to_tensor(floating(x))
+    if hasattr(axis, "__len__"):
+        return _over_axes(LogSoftmax, x, axis)
     return _over_axis(LogSoftmax, x, normalize_axis(axis, x.ndim))

@@ -14,17 +14,9 @@ from ..tensor import Op, Tensor, TensorLike
 from .casting import convert_to_tensor
 from .copying import pad
 from .indexing import take
-from .shaping import moveaxis, reshape, sizes, transpose
+from .shaping import reshape, sizes, transpose
 
 __all__ = ["depth_to_space", "fold", "space_to_depth", "unfold"]
-
-
-def _channels_last(name, x, data_format, compute):
-    if data_format == "channels_first":
-        return moveaxis(compute(moveaxis(x, 1, -1)), -1, 1)
-    if data_format not in (None, "channels_last"):
-        raise ValueError(f"{name}: data_format must be 'channels_last' or 'channels_first'; got {data_format!r}.")
-    return compute(x)
 
 
 def _block(name, x, block_size):
@@ -38,32 +30,43 @@ def _sizes(shape):
     return [-1 if size is None else size for size in shape]
 
 
+def _is_first(name, data_format):
+    if data_format not in (None, "channels_last", "channels_first"):
+        raise ValueError(f"{name}: data_format must be 'channels_last' or 'channels_first'; got {data_format!r}.")
+    return data_format == "channels_first"
+
+
 def depth_to_space(x: TensorLike, block_size: int, data_format: str | None = "channels_last") -> Tensor:
-    """(N, H, W, B * B * C) as (N, H * B, W * B, C): the channels of each cell become a block of B x B cells."""
+    """(N, H, W, B * B * C) as (N, H * B, W * B, C): the channels of each cell become a block of B x B cells.
+
+    With "channels_first" (N, C * B * B, H, W) becomes (N, C, H * B, W * B), and C is the slowest part of the channels.
+    """
     x, b = _block("depth_to_space", x, block_size)
-
-    def compute(x):
-        n, h, w, c = x.shape
-        if None in (h, w, c) or c % (b * b):
-            raise ValueError(f"depth_to_space needs known sizes, and channels in {b * b} equal parts; got {x.shape}.")
-        y = transpose(reshape(x, _sizes((n, h, w, b, b, c // b // b))), (0, 1, 3, 2, 4, 5))
-        return reshape(y, _sizes((n, h * b, w * b, c // b // b)))
-
-    return _channels_last("depth_to_space", x, data_format, compute)
+    first = _is_first("depth_to_space", data_format)
+    n, h, w, c = x.shape if not first else (x.shape[0], *x.shape[2:], x.shape[1])
+    if None in (h, w, c) or c % (b * b):
+        raise ValueError(f"depth_to_space needs known sizes, and channels in {b * b} equal parts; got {x.shape}.")
+    c //= b * b
+    if first:
+        y = transpose(reshape(x, _sizes((n, c, b, b, h, w))), (0, 1, 4, 2, 5, 3))
+        return reshape(y, _sizes((n, c, h * b, w * b)))
+    y = transpose(reshape(x, _sizes((n, h, w, b, b, c))), (0, 1, 3, 2, 4, 5))
+    return reshape(y, _sizes((n, h * b, w * b, c)))
 
 
 def space_to_depth(x: TensorLike, block_size: int, data_format: str | None = "channels_last") -> Tensor:
     """(N, H * B, W * B, C) as (N, H, W, B * B * C): the inverse of `depth_to_space`."""
     x, b = _block("space_to_depth", x, block_size)
-
-    def compute(x):
-        n, h, w, c = x.shape
-        if None in (h, w, c) or h % b or w % b:
-            raise ValueError(f"space_to_depth needs known sizes, and height and width in blocks of {b}; got {x.shape}.")
-        y = transpose(reshape(x, _sizes((n, h // b, b, w // b, b, c))), (0, 1, 3, 2, 4, 5))
-        return reshape(y, _sizes((n, h // b, w // b, b * b * c)))
-
-    return _channels_last("space_to_depth", x, data_format, compute)
+    first = _is_first("space_to_depth", data_format)
+    n, h, w, c = x.shape if not first else (x.shape[0], *x.shape[2:], x.shape[1])
+    if None in (h, w, c) or h % b or w % b:
+        raise ValueError(f"space_to_depth needs known sizes, and height and width in blocks of {b}; got {x.shape}.")
+    h, w = h // b, w // b
+    if first:
+        y = transpose(reshape(x, _sizes((n, c, h, b, w, b))), (0, 1, 3, 5, 2, 4))
+        return reshape(y, _sizes((n, c * b * b, h, w)))
+    y = transpose(reshape(x, _sizes((n, h, b, w, b, c))), (0, 1, 3, 2, 4, 5))
+    return reshape(y, _sizes((n, h, w, b * b * c)))
 
 
 class Fold(Op):

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import DTYPES, FLOAT32, DTypeLike, Op, Tensor, TensorLike, from_dlpack, wrap
+from .. import tensor
+from ..tensor import DTYPES, FLOAT32, DTypeLike, Op, Tensor, TensorLike, wrap
 
 __all__ = [
     "array", "cast", "convert_to_numpy", "convert_to_tensor", "copy", "dtype", "from_dlpack", "is_tensor", "ndim",
@@ -124,6 +125,14 @@ def convert_to_tensor(
 
 def _holds_tensors(x):
     return any([isinstance(part, Tensor) or (isinstance(part, (list, tuple)) and _holds_tensors(part)) for part in x])
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """A Tensor on the memory of another library's array, by the DLPack protocol: nothing is copied.
+
+    TypeError where x lies on another device than the CPU, needs a gradient or is of a dtype that Tensors do not hold.
+    """
+    return Tensor(tensor.from_dlpack(x))
 
 
 def array(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:

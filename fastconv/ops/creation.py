@@ -276,13 +276,12 @@ def one_hot(
 
 def multi_hot(
     inputs: TensorLike, num_classes: int | None = None, axis: int = -1, dtype: DTypeLike | None = None,
-    sparse: bool = False, **kwargs: Any,
+    sparse: bool = False,
 ) -> Tensor:  # fmt: skip
     """(N, L) integer labels as (N, num_classes) vectors with 1 for each label that the row holds; (L,) as one vector."""
     _refuse_sparse(sparse)
-    num_classes = kwargs.pop("num_tokens", num_classes)
-    if kwargs or num_classes is None:
-        raise ValueError(f"multi_hot needs num_classes, and knows nothing of {', '.join(kwargs) or 'its absence'}.")
+    if num_classes is None:
+        raise ValueError("multi_hot needs num_classes, the number of classes that there are.")
     inputs = _labels("inputs", inputs)
     axis = normalize_axis(axis, inputs.ndim + 1)
     return max(one_hot(inputs, num_classes, axis, dtype), 1 if inputs.ndim > 1 else 0)

@@ -15,8 +15,9 @@ from .casting import cast, check_dtype, convert_to_tensor, floating, promoted
 from .common import elementwise, unbroadcast
 
 __all__ = [
-    "abs", "absolute", "add", "clip", "divide", "divide_no_nan", "erf", "exp", "fabs", "log", "maximum", "minimum",
-    "multiply", "negative", "power", "reciprocal", "rsqrt", "saturate_cast", "sqrt", "square", "subtract", "true_divide",
+    "abs", "absolute", "add", "clip", "divide", "divide_no_nan", "erf", "exp", "expm1", "fabs", "log", "log1p",
+    "maximum", "minimum", "multiply", "negative", "power", "reciprocal", "rsqrt", "saturate_cast", "sqrt", "square",
+    "subtract", "true_divide",
 ]  # fmt: skip
 
 
@@ -189,6 +190,14 @@ class Erf(Map):
     function = "erf"
 
 
+class Log1p(Map):
+    function = "log1p"
+
+
+class Expm1(Map):
+    function = "expm1"
+
+
 class Clip(Map):
     function = "clip"
 
@@ -198,13 +207,19 @@ class Clip(Map):
 
 def binary(op: type[Op], x1: TensorLike, x2: TensorLike, floats: bool = False) -> Tensor:
     """`op`, a Binary, on what Keras makes of the two; a lone number stays one."""
+    if x1 is None or x2 is None:
+        raise TypeError(f"{op.__name__} needs two arrays or numbers; got None.")
     if isinstance(x2, (int, float)) and not isinstance(x1, (int, float)):
-        x1 = promoted(x1, x2, floats=floats)[0]
+        x1 = x1 if _is_real(x1) else promoted(x1, x2, floats=floats)[0]
         return op.apply(x1, None, number=_number(x1, x2))
     if isinstance(x1, (int, float)) and not isinstance(x2, (int, float)):
-        x2 = promoted(x1, x2, floats=floats)[1]
+        x2 = x2 if _is_real(x2) else promoted(x1, x2, floats=floats)[1]
         return op.apply(None, x2, number=_number(x2, x1))
     return op.apply(*promoted(x1, x2, floats=floats))
+
+
+def _is_real(x):
+    return isinstance(x, Tensor) and x.dtype.kind == "f"
 
 
 def _number(array, value):
@@ -246,8 +261,10 @@ def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 to the power x2."""
-    if isinstance(x2, (int, float)) and x2 == 2:
-        return Square.apply(promoted(x1, x2)[0])
+    if isinstance(x2, (int, float)) and x2 in (2, 3, 4) and not isinstance(x1, (int, float)):
+        x1 = promoted(x1, x2)[0]
+        y = Square.apply(x1)
+        return y if x2 == 2 else multiply(y, x1) if x2 == 3 else Square.apply(y)
     return binary(Power, x1, x2)
 
 
@@ -307,6 +324,16 @@ def exp(x: TensorLike) -> Tensor:
 def log(x: TensorLike) -> Tensor:
     """The natural logarithm; -inf at 0, NaN below."""
     return Log.apply(floating(x))
+
+
+def log1p(x: TensorLike) -> Tensor:
+    """The natural logarithm of 1 + x, precise near 0 too."""
+    return Log1p.apply(floating(x))
+
+
+def expm1(x: TensorLike) -> Tensor:
+    """e to the power x, less 1, precise near 0 too."""
+    return Expm1.apply(floating(x))
 
 
 def erf(x: TensorLike) -> Tensor:

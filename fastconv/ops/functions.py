@@ -20,10 +20,10 @@ from .comparisons import isnan, isneginf, isposinf, where
 from .elementwise import multiply
 
 __all__ = [
-    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "ceil", "cos", "cosh", "deg2rad",
-    "erfc", "erfinv", "exp2", "expm1", "floor", "floor_divide", "fmax", "fmin", "fmod", "gcd", "heaviside", "hypot", "lcm",
-    "ldexp", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "mod", "nan_to_num", "nextafter", "rad2deg", "round",
-    "sign", "sin", "sinc", "sinh", "tan", "trunc",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "ceil", "cos", "cosh",
+    "deg2rad", "erfc", "erfinv", "exp2", "floor", "floor_divide", "fmax", "fmin", "fmod", "gcd", "heaviside",
+    "hypot", "lcm", "ldexp", "log10", "log2", "logaddexp", "logaddexp2", "mod", "nan_to_num", "nextafter",
+    "rad2deg", "round", "sign", "sin", "sinc", "sinh", "tan", "trunc",
 ]  # fmt: skip
 
 _erfc = np.frompyfunc(math.erfc, 1, 1)
@@ -59,8 +59,6 @@ FUNCTIONS: dict[str, tuple[Callable, Callable | None]] = {
     "arccosh": (np.arccosh, lambda x, y: 1 / np.sqrt((x - 1) * (x + 1))),
     "arctanh": (np.arctanh, lambda x, y: 1 / ((1 - x) * (1 + x))),
     "exp2": (np.exp2, lambda x, y: y * math.log(2)),
-    "expm1": (np.expm1, lambda x, y: y + 1),
-    "log1p": (np.log1p, lambda x, y: 1 / (1 + x)),
     "log2": (np.log2, lambda x, y: 1 / (x * math.log(2))),
     "log10": (np.log10, lambda x, y: 1 / (x * math.log(10))),
     "cbrt": (np.cbrt, lambda x, y: 1 / (3 * y * y)),
@@ -182,8 +180,6 @@ arcsinh = _function("arcsinh", "The number whose hyperbolic sine is x.")
 arccosh = _function("arccosh", "The number from 0 on whose hyperbolic cosine is x; NaN below 1.")
 arctanh = _function("arctanh", "The number whose hyperbolic tangent is x; NaN beyond -1 and 1.")
 exp2 = _function("exp2", "2 to the power x.")
-expm1 = _function("expm1", "e to the power x, less 1, precise near 0 too.")
-log1p = _function("log1p", "The natural logarithm of 1 + x, precise near 0 too.")
 log2 = _function("log2", "The logarithm to the base 2.")
 log10 = _function("log10", "The logarithm to the base 10.")
 cbrt = _function("cbrt", "The cube root, negative below 0.")

@@ -13,7 +13,7 @@ from ..tensor import Op, Tensor, TensorLike
 from .activations import elu, relu, sigmoid
 from .casting import convert_to_tensor, floating
 from .common import normalize_axis
-from .elementwise import add, clip, divide, multiply, negative, sqrt, square, subtract
+from .elementwise import Map, add, clip, divide, multiply, negative, sqrt, square, subtract
 from .indexing import get_item
 
 __all__ = [
@@ -29,15 +29,12 @@ __all__ = [
 ]
 
 
-class Threshold(Op):
-    """x above `threshold`, `value` elsewhere."""
+class Threshold(Map):
+    function = "threshold"
 
-    def forward(self, x, *, threshold, value):
-        self.low = x <= threshold
-        return np.where(self.low, x.dtype.type(value), x)
 
-    def backward(self, dy):
-        return np.where(self.low, np.zeros_like(dy), dy)
+class HardShrink(Map):
+    function = "hard_shrink"
 
 
 class Sparsemax(Op):
@@ -74,9 +71,7 @@ def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
 
 def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """x where |x| is above `threshold`, else 0."""
-    t = _at_least_0("threshold", threshold)
-    x = floating(x)
-    return subtract(Threshold.apply(x, threshold=t, value=0.0), Threshold.apply(negative(x), threshold=t, value=0.0))
+    return HardShrink.apply(floating(x), threshold=_at_least_0("threshold", threshold))
 
 
 def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:

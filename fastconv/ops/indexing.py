@@ -207,6 +207,8 @@ def _check_block(shape, starts, counts):
     if not len(starts) == len(counts) == len(shape):
         raise ValueError(f"start_indices and shape must have {len(shape)} entries; got {starts} and {counts}.")
     for start, count, size in zip(starts, counts, shape):
+        if count is None:  # of updates whose size is open
+            count = 0
         if start < 0 or count < -1 or (size is not None and start + max(count, 0) > size):
             raise ValueError(f"The block at {starts} of shape {counts} does not lie in an array of shape {shape}.")
 
@@ -243,7 +245,7 @@ def unravel_index(indices: TensorLike, shape: Sequence[int]) -> tuple[Tensor, ..
     for size in reversed(sizes("shape", shape)):
         places.append(mod(indices, size))
         indices = floor_divide(indices, size)
-    return tuple(reversed(places))
+    return tuple([cast(place, np.int32) for place in reversed(places)])
 
 
 def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:

@@ -18,7 +18,8 @@ __all__ = ["dense", "matmul"]
 
 def check_product(a, b):
     """ValueError unless matrices of shapes a and b can be multiplied."""
-    if not (a and b) or a[-1] != b[max(len(b) - 2, 0)]:
+    pair = (a[-1], b[max(len(b) - 2, 0)]) if a and b else (0, 1)
+    if pair[0] != pair[1] and None not in pair:
         raise ValueError(
             f"matmul: {a} @ {b} needs the last axis of the first to be as long as the first's partner "
             "in the second, its last axis but one (or its only axis); neither may be a scalar."

@@ -48,7 +48,7 @@ def _linalg(function, *arrays, **arguments):
         ) from error
 
 
-class Square(Op):
+class OfSquare(Op):
     """An op of square matrices."""
 
     @classmethod
@@ -58,7 +58,7 @@ class Square(Op):
         return x
 
 
-class Inverse(Square):
+class Inverse(OfSquare):
     def forward(self, x):
         self.shape(x.shape)
         self.y = _linalg(np.linalg.inv, x)
@@ -69,7 +69,7 @@ class Inverse(Square):
         return -_product(_product(turned, dy), turned)
 
 
-class Determinant(Square):
+class Determinant(OfSquare):
     @classmethod
     def shape(cls, x):
         return super().shape(x)[:-2]
@@ -83,7 +83,7 @@ class Determinant(Square):
         return (dy * self.y)[..., None, None] * _turned(_linalg(np.linalg.inv, self.x))
 
 
-class Cholesky(Square):
+class Cholesky(OfSquare):
     def forward(self, x):
         self.shape(x.shape)
         self.y = _linalg(np.linalg.cholesky, x)
@@ -102,7 +102,7 @@ class Solve(Op):
 
     @staticmethod
     def shape(a, b):
-        Square.shape(a)
+        OfSquare.shape(a)
         if len(b) < 2 or (a[-1] != b[-2] and None not in (a[-1], b[-2])):
             raise ValueError(f"solve: a of shape {a} needs b of as many rows; got shape {b}.")
         return broadcast_shape("solve", a[:-2], b[:-2]) + b[-2:]
@@ -124,7 +124,7 @@ class Values(Op):
     @staticmethod
     def shape(x, *, symmetric):
         if symmetric:
-            Square.shape(x)
+            OfSquare.shape(x)
         return (*x[:-2], None if None in x[-2:] else min(x[-2:]))
 
     def forward(self, x, *, symmetric):
@@ -276,7 +276,7 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
 def eig(x: TensorLike) -> tuple[Tensor, Tensor]:
     """(eigenvalues, eigenvectors) of square matrices that have real ones, without a gradient; ValueError for others."""
     array = convert_to_tensor(floating(x)).data
-    Square.shape(array.shape)
+    OfSquare.shape(array.shape)
     values, vectors = _linalg(np.linalg.eig, array)
     if np.iscomplexobj(values):
         raise ValueError("eig: a matrix has complex eigenvalues, which fastconv has no numbers for.")

@@ -171,18 +171,18 @@ def _array_ufunc(self, ufunc, method, *inputs, **options):
 
 
 def _array_function(self, function, types, args, kwargs):
-    name = function.__name__
+    name, full = function.__name__, f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
     if name in LOOKS and function.__module__.startswith("numpy"):
         return function(*_as_arrays(args), **_as_arrays(kwargs))
     if name not in FUNCTIONS or not function.__module__.startswith("numpy"):
-        raise _no_op(name)
+        raise _no_op(full)
     names, operation = FUNCTIONS[name], _op(name)
     if name in VARIADIC:
         return operation(*args, **kwargs)
     given = dict(zip(names, args))
     options = {key: value for key, value in kwargs.items() if key not in names and value is not None}
     if len(args) > len(names) or options.keys() - {"keepdims", "initial", "method", "constant_values", "indexing"}:
-        raise _no_op(name, f" with {', '.join(options) or 'so many arguments'}")
+        raise _no_op(full, f" with {', '.join(options) or 'so many arguments'}")
     given.update({key: value for key, value in kwargs.items() if key in names})
     own = dict(zip(names, inspect.signature(operation).parameters))
     return operation(**{own[key]: value for key, value in given.items()}, **options)

@@ -113,7 +113,7 @@ class Min(Max):
 
 class Prod(Reduction):
     kernels = False
-    dtype = Sum.dtype
+    dtype = staticmethod(Sum.dtype)
 
     def exact(self, x, *, axis, keepdims):
         return np.prod(x, axis=normalize_axes(axis, x.ndim), keepdims=keepdims, dtype=_wide(x.dtype))
@@ -311,7 +311,8 @@ def nanmean(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def nanvar(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """`var` of what is not NaN; NaN where all is."""
     x = convert_to_tensor(floating(x))
-    return nanmean(square(subtract(x, nanmean(x, axis, True))), axis, keepdims)
+    centered = where(isnan(x), 0.0, subtract(x, nanmean(x, axis, True)))
+    return divide(sum(square(centered), axis, keepdims), _numbers(x, axis, keepdims))
 
 
 def nanstd(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:

@@ -23,11 +23,12 @@ __all__ = ["cumprod", "cumsum", "diff", "nancumprod", "nancumsum", "trapezoid"]
 
 
 class Cumsum(Op):
-    dtype = Sum.dtype
+    dtype = staticmethod(Sum.dtype)
 
     def forward(self, x, *, axis):
         self.axis = axis
-        return np.cumsum(x, axis=axis)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.cumsum(x, axis=axis)
 
     def exact(self, x, *, axis):
         return np.cumsum(x, axis=axis, dtype=self.dtype(x.dtype))
@@ -37,10 +38,12 @@ class Cumsum(Op):
 
 
 class Cumprod(Op):
-    dtype = Sum.dtype
+    dtype = staticmethod(Sum.dtype)
 
     def forward(self, x, *, axis):
-        self.x, self.axis, self.y = x, axis, np.cumprod(x, axis=axis)
+        self.x, self.axis = x, axis
+        with np.errstate(invalid="ignore", over="ignore"):
+            self.y = np.cumprod(x, axis=axis)
         return self.y
 
     def exact(self, x, *, axis):

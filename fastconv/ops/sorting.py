@@ -47,15 +47,15 @@ class Order(Op):
 
 class Sort(Op):
     def forward(self, x, *, axis):
-        self.axis, self.order = axis, np.argsort(x, axis=axis, kind="stable")
-        return np.take_along_axis(x, self.order, axis)
+        self.axis, self.ranks = axis, np.argsort(x, axis=axis, kind="stable")
+        return np.take_along_axis(x, self.ranks, axis)
 
     def exact(self, x, *, axis):
         return np.sort(x, axis=axis, kind="stable")
 
     def backward(self, dy):
         dx = np.empty_like(dy)
-        np.put_along_axis(dx, self.order, dy, self.axis)
+        np.put_along_axis(dx, self.ranks, dy, self.axis)
         return dx
 
 
@@ -71,8 +71,8 @@ class Quantile(Op):
         rows = np.moveaxis(x, self.axes, range(-len(self.axes), 0)).reshape(*self.kept, -1)
         if not rows.shape[-1]:
             raise ValueError(f"There is no quantile of no elements: shape {x.shape}, axis {axis}.")
-        self.order = np.argsort(rows, axis=-1, kind="stable")
-        sorted_rows, holes = np.take_along_axis(rows, self.order, -1), np.isnan(rows).sum(-1)
+        self.ranks = np.argsort(rows, axis=-1, kind="stable")
+        sorted_rows, holes = np.take_along_axis(rows, self.ranks, -1), np.isnan(rows).sum(-1)
         counts = np.maximum(rows.shape[-1] - holes, 1) if skip else np.full(self.kept, rows.shape[-1])
         results, self.parts = [], []
         for share in np.ravel(q):
@@ -87,10 +87,10 @@ class Quantile(Op):
         )
 
     def backward(self, dy):
-        rows = np.zeros((*self.kept, self.order.shape[-1]), dy.dtype)
+        rows = np.zeros((*self.kept, self.ranks.shape[-1]), dy.dtype)
         for (low, high, part), row in zip(self.parts, dy.reshape(len(self.parts), *self.kept)):
             for place, weight in ((low, 1 - part), (high, part)):
-                place = np.take_along_axis(self.order, place[..., None], -1)
+                place = np.take_along_axis(self.ranks, place[..., None], -1)
                 there = np.take_along_axis(rows, place, -1)
                 np.put_along_axis(rows, place, there + (weight * row)[..., None], -1)
         moved = np.moveaxis(np.empty(self.input, np.bool_), self.axes, range(-len(self.axes), 0)).shape

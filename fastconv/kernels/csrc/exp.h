@@ -77,7 +77,7 @@ FC_INLINE vec exp_vec(vec x)
 #endif
 }
 
-/* e**x - 1 for x <= 0, with the last place right near 0 too; it is -1 from -60 on. */
+/* e**x - 1 for x <= 60, with the last place right near 0 too; it is -1 from -60 on. */
 FC_INLINE vec expm1_vec(vec x)
 {
     const vec round = (vec){0} + (real)ROUND;

@@ -64,6 +64,13 @@ FC_INLINE vec mish_slope(vec x)
     return (m + near * (4 * e * (e + 1) / (m + 2))) / (m + 2);
 }
 
+/* What rounding takes from 1 + x is put back by a factor. */
+FC_INLINE vec log1p_forward(vec x)
+{
+    const vec u = 1 + x, y = log_vec(u);
+    return select((u == 1) | (x == splat((real)INFINITY)), x, y * (x / select(x == -1, splat(-1), u - 1)));
+}
+
 /* Over whole vectors, so that nothing but the function is in the loop. */
 typedef void map_function(const real *dy, const real *s, real *y, ptrdiff_t count, real a, real b);
 

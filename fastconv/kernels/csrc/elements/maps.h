@@ -37,7 +37,11 @@ enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
     X(hard_sigmoid, FC_OUTPUT, 0, hard_logistic(x), select((y <= 0) | (y >= 1), splat(0), dy * SIXTH))               \
     X(hard_silu, FC_INPUT, 0, at_least(x, -3) * hard_logistic(x),                                                    \
       select(x <= -3, splat(0), select(x >= 3, dy, dy * (x * (2 * SIXTH) + (real)0.5))))                             \
-    X(mish, FC_INPUT, 0, mish_forward(x), dy * mish_slope(x))
+    X(mish, FC_INPUT, 0, mish_forward(x), dy * mish_slope(x))                                                        \
+    X(log1p, FC_INPUT, 0, log1p_forward(x), dy / (1 + x))                                                            \
+    X(expm1, FC_OUTPUT, 0, select(x > 60, exp_vec(x), expm1_vec(at_most(x, 60))), dy * (y + 1))                      \
+    X(threshold, FC_INPUT, 2, select(x <= a, splat(b), x), select(x <= a, splat(0), dy))                             \
+    X(hard_shrink, FC_INPUT, 1, select(abs_vec(x) <= a, splat(0), x), select(abs_vec(x) <= a, splat(0), dy))
 /* clang-format on */
 
 /* `share` is the part of the gradient of a maximum or minimum that goes to a; `gate` passes a gradient's share on, and
