@@ -9,19 +9,27 @@ import importlib
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = (
-    "activations", "applications", "callbacks", "datasets", "initializers", "kernels", "layers", "losses", "metrics",
-    "models", "ops", "optimizers", "random", "saving", "schedules", "testing", "utils",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
+    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "random", "regularizers",
+    "saving", "schedules", "testing", "tree", "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",
-    "Input": "layers", "Layer": "layers", "set_num_threads": "kernels",
+    "Input": "layers", "Layer": "layers", "Initializer": "initializers", "Loss": "losses", "Metric": "metrics",
+    "Optimizer": "optimizers", "DTypePolicy": "config", "grad": "autodiff", "gradients": "autodiff",
+    "value_and_grad": "autodiff", "set_num_threads": "kernels",
     "get_num_threads": "kernels", "empty_cache": "kernels", "set_precision": "kernels", "get_precision": "kernels",
 }  # fmt: skip
 
-__all__ = ["__version__", *_MODULES, *_NAMES]
+__all__ = ["__version__", "version", *_MODULES, *_NAMES]
+
+
+def version() -> str:
+    """The installed version, `__version__`."""
+    return __version__
 
 
 def __getattr__(name):
@@ -34,7 +42,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
 
 
 def _load(module):

@@ -3,12 +3,14 @@
 It holds no weights; the layers that wrap these are in layers/activations.py, the arithmetic is fastconv.ops'.
 Contract: a function takes a Tensor, an array or a tensor without data, and gives a Tensor; its defaults are those of
 keras.activations, which for `relu` and `gelu` are not those of the ops. `get` takes a name, a config, None (linear) or
-any function; `name_of` gives the name back, or None for a function outside the table.
+any function; `name_of` gives the name back, or None for a function that is neither in the table nor one that the program offers
+(custom_objects.py).
 """
 
 from __future__ import annotations
 
-from fastconv import ops, registry
+from fastconv import custom_objects as own
+from fastconv import ops, registry, serialization
 from fastconv.ops import (  # noqa: F401 (by name, in TABLE)
     celu,
     elu,
@@ -78,6 +80,8 @@ TABLE = {
 
 __all__ = [*TABLE, "deserialize", "get", "serialize"]
 
+serialization.FUNCTIONS["fastconv.activations"] = serialization.FUNCTIONS["fastconv.ops"] = TABLE
+
 
 def get(identifier):
     """The function for a name, a config, None or a function; ValueError with near matches, or TypeError, otherwise."""
@@ -101,19 +105,22 @@ def serialize(activation):
 def deserialize(config, custom_objects=None):
     """The function of a name, or of the `{"class_name": "function", "config": name}` that Keras writes.
 
-    `custom_objects` maps further names to functions. ValueError, with near matches, for an unknown name.
+    `custom_objects` maps further names to functions; registered ones are known. ValueError, with near matches, for an
+    unknown name.
     """
     name = config.get("config") if isinstance(config, dict) else config
     if not isinstance(name, str):
         raise TypeError(f"activation must be a name, a function or None; got {config!r}.")
-    if name in (custom_objects or {}):
-        return custom_objects[name]
+    found = own.find(name, custom_objects)
+    if found is not None:
+        return found
     if name.lower() not in TABLE:
-        raise registry.unknown_name("activation", name, [*TABLE, *(custom_objects or {})])
+        raise registry.unknown_name("activation", name, [*TABLE, *own.names(custom_objects)])
     return TABLE[name.lower()]
 
 
 def name_of(function) -> str | None:
-    """The table's name of this function, None if it is not in the table. `ops.relu` is relu, as its name says."""
+    """The name by which `deserialize` finds this function again: the table's, or that of one of the program's own; else
+    None. `ops.relu` is relu, as its name says."""
     function = relu if function is ops.relu else function
-    return next((name for name, entry in TABLE.items() if entry is function), None)
+    return next((name for name, entry in TABLE.items() if entry is function), None) or own.name_of(function)

@@ -1,7 +1,8 @@
 """Optimizers: how gradients move weights, under Keras' names.
 
 The arithmetic is one kernel call over all weights, in place; here are the settings and the state. Contract: `apply`
-moves the given Parameters and bumps their version; state is kept by Parameter object and starts at zero.
+moves the given Parameters, applies their constraints and bumps their version; state is kept by Parameter object and
+starts at zero.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 
 import numpy as np
 
-from fastconv import kernels, schedules
+from fastconv import constraints, kernels, schedules
 from fastconv.registry import Configurable, Registry, checked_number, reject_arguments, serialize
 
 sys.modules[__name__ + ".schedules"] = schedules  # Keras' path: `from fastconv.optimizers.schedules import ...`
@@ -85,6 +86,7 @@ class Optimizer(Configurable):
         self._iterations += 1
         for parameter in parameters:
             parameter.version += 1
+        constraints.apply(parameters)
 
     def apply_gradients(self, grads_and_vars) -> None:
         """`apply` for pairs `(gradient, Parameter)`, as in Keras."""

@@ -1,7 +1,7 @@
 """Keras-named layers: the public names, and the closed registry that model files are read with.
 
 A new layer is its class, one entry in CLASSES and one row in tests/test_layers.py. Contract: `find(name)` returns a
-class from CLASSES, or one that the caller passes in `custom_objects`, and nothing else.
+class from CLASSES, a model class, or one that the program itself offers (custom_objects.py), and nothing else.
 """
 
 from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
@@ -118,7 +118,8 @@ GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
 
 FUNCTIONS = (add, subtract, multiply, average, maximum, minimum, concatenate, dot)
 
-find = Registry("layer", CLASSES).find
+REGISTRY = Registry("layer", CLASSES)
+find = REGISTRY.find
 
 _public = (*CLASSES, *FUNCTIONS)
 __all__ = ["Input", "Layer"] + [name for name, value in list(globals().items()) if value in _public]

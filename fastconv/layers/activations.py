@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 
-from fastconv import activations, initializers, ops
+from fastconv import activations, ops
 from fastconv.layers.base import Layer
 from fastconv.registry import checked_number
 
@@ -66,9 +66,13 @@ class PReLU(SameShape):
     `shared_axes` are those along which the places share one, such as [1, 2] for one a channel of images. Weight: alpha.
     """
 
-    def __init__(self, alpha_initializer="Zeros", *, shared_axes=None, **kwargs):
+    def __init__(
+        self, alpha_initializer="Zeros", alpha_regularizer=None, alpha_constraint=None, shared_axes=None, **kwargs
+    ):
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
+        self._keep_rules(
+            alpha_initializer=alpha_initializer, alpha_regularizer=alpha_regularizer, alpha_constraint=alpha_constraint
+        )
         if shared_axes is not None:
             axes = shared_axes if hasattr(shared_axes, "__len__") else [shared_axes]
             shared_axes = [operator.index(axis) for axis in axes]
@@ -94,7 +98,7 @@ class PReLU(SameShape):
                 f"{self._title()} needs known sizes for its weights; got the input shape {input_shape}. Name the open "
                 "axes in shared_axes."
             )
-        self.alpha = self.add_weight(sizes, self.alpha_initializer, name="alpha")
+        self.alpha = self._add_ruled("alpha", sizes)
 
     def _sizes(self, shape):
         return tuple(1 if axis in (self.shared_axes or ()) else size for axis, size in enumerate(shape) if axis)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastconv import activations, initializers, ops
+from fastconv import activations, ops
 from fastconv.graph import Node
-from fastconv.layers.base import Layer, sample_shape
+from fastconv.layers.base import Layer
+from fastconv.layers.shapes import sample_shape
 from fastconv.layers.spatial import positive
 from fastconv.symbolic import KerasTensor
 
@@ -18,7 +19,7 @@ class InputLayer(Layer):
     """The declared input of a Sequential; made by `Input`."""
 
     def __init__(self, shape, batch_size=None, dtype=None, name=None):
-        integers = np.dtype(dtype).kind in "iub" if dtype is not None else False
+        integers = isinstance(dtype, (str, type, np.dtype)) and np.dtype(dtype).kind in "iub"
         super().__init__(name=name, dtype=None if integers else dtype)
         if integers:
             self._dtype = np.dtype(dtype)
@@ -72,26 +73,31 @@ def Input(
 class Dense(Layer):
     """`activation(x @ kernel + bias)` on the last axis: `(batch, ..., features)` to `(batch, ..., units)`.
 
-    Weights: kernel `(features, units)`, bias `(units,)`. Arguments as in Keras.
+    Weights: kernel `(features, units)`, bias `(units,)`. Arguments as in Keras; the initializers, regularizers and
+    constraints of the weights as in Layer.
     """
 
     def __init__(
         self, units, activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
-        **kwargs,
+        kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
+        bias_constraint=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = positive(units, "units", self)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self._keep_rules(
+            kernel_initializer=kernel_initializer, bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint, bias_constraint=bias_constraint,
+        )  # fmt: skip
         self.kernel = self.bias = None
 
     def build(self, input_shape):
         self.check_input(input_shape)
-        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
+        self.kernel = self._add_ruled("kernel", (input_shape[-1], self.units))
         if self.use_bias:
-            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+            self.bias = self._add_ruled("bias", (self.units,))
 
     def check_input(self, shape):
         if len(shape) < 2:

@@ -7,7 +7,7 @@ ops.separable_conv compute. Contract: channels last, as in convolutional.py.
 
 from __future__ import annotations
 
-from fastconv import initializers, ops
+from fastconv import ops
 from fastconv.layers.convolutional import Convolution
 from fastconv.layers.spatial import positive
 
@@ -15,24 +15,28 @@ from fastconv.layers.spatial import positive
 class DepthwiseConv(Convolution):
     """Convolution of each channel by `depth_multiplier` filters of its own, whose outputs stand together.
 
-    Other arguments, as in Keras: `kernel_size`, `strides`, `padding` (as Conv's), `data_format` (None or
-    "channels_last"), `dilation_rate`, `activation`, `use_bias`, `depthwise_initializer`, `bias_initializer`.
+    Other arguments, as in Keras: `kernel_size`, `strides`, `padding` (as Conv's), `data_format` (as Conv's), `dilation_rate`, `activation`, `use_bias`, and the initializers, regularizers and constraints of
+    kernel (`depthwise_...`) and bias, as in Layer.
     """
 
     def __init__(
         self, kernel_size, strides=1, padding="valid", depth_multiplier=1, data_format=None, dilation_rate=1,
-        activation=None, use_bias=True, depthwise_initializer="glorot_uniform", bias_initializer="zeros", **kwargs,
+        activation=None, use_bias=True, depthwise_initializer="glorot_uniform", bias_initializer="zeros",
+        depthwise_regularizer=None, bias_regularizer=None, activity_regularizer=None, depthwise_constraint=None,
+        bias_constraint=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.depth_multiplier = positive(depth_multiplier, "depth_multiplier", self)
         self._set_convolution(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
-        )
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            depthwise_initializer=depthwise_initializer, bias_initializer=bias_initializer,
+            depthwise_regularizer=depthwise_regularizer, bias_regularizer=bias_regularizer,
+            depthwise_constraint=depthwise_constraint, bias_constraint=bias_constraint,
+        )  # fmt: skip
         self.kernel = None
 
     def _weights_for(self, channels):
-        return [("kernel", (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer)]
+        return [("kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise")]
 
     def _filters(self, channels):
         return channels * self.depth_multiplier
@@ -48,30 +52,34 @@ class SeparableConv(Convolution):
     """Depthwise convolution, then a convolution of one cell over the channels: Conv with far fewer weights.
 
     Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` (as Conv's), `data_format`
-    (None or "channels_last"), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, `depthwise_initializer`,
-    `pointwise_initializer`, `bias_initializer`.
+    (as Conv's), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, and the initializers,
+    regularizers and constraints of both kernels (`depthwise_...`, `pointwise_...`) and bias, as in Layer.
     """
 
     def __init__(
         self, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1, depth_multiplier=1,
         activation=None, use_bias=True, depthwise_initializer="glorot_uniform", pointwise_initializer="glorot_uniform",
-        bias_initializer="zeros", **kwargs,
+        bias_initializer="zeros", depthwise_regularizer=None, pointwise_regularizer=None, bias_regularizer=None,
+        activity_regularizer=None, depthwise_constraint=None, pointwise_constraint=None, bias_constraint=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters = positive(filters, "filters", self)
         self.depth_multiplier = positive(depth_multiplier, "depth_multiplier", self)
         self._set_convolution(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
-        )
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            depthwise_initializer=depthwise_initializer, pointwise_initializer=pointwise_initializer,
+            bias_initializer=bias_initializer, depthwise_regularizer=depthwise_regularizer,
+            pointwise_regularizer=pointwise_regularizer, bias_regularizer=bias_regularizer,
+            depthwise_constraint=depthwise_constraint, pointwise_constraint=pointwise_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
         self.depthwise_kernel = self.pointwise_kernel = None
 
     def _weights_for(self, channels):
         wide = channels * self.depth_multiplier
         return [
-            ("depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer),
-            ("pointwise_kernel", (*(1,) * self.rank, wide, self.filters), self.pointwise_initializer),
+            ("depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"),
+            ("pointwise_kernel", (*(1,) * self.rank, wide, self.filters), "pointwise"),
         ]
 
     def _filters(self, channels):

@@ -12,7 +12,8 @@ import math
 import operator
 
 from fastconv import ops
-from fastconv.layers.base import Layer, is_shape
+from fastconv.layers.base import Layer
+from fastconv.layers.shapes import is_shape
 from fastconv.ops.common import broadcast_shape
 
 

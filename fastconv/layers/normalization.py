@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 
-from fastconv import initializers, ops
+from fastconv import ops
 from fastconv.layers.base import Layer
 from fastconv.registry import checked_number
 
@@ -25,10 +25,9 @@ class Normalizing(Layer):
         self.axis = [operator.index(one) for one in axis] if several else operator.index(axis)
         self.epsilon = checked_number(self, "epsilon", epsilon)
 
-    def _set_affine(self, center, scale, beta_initializer, gamma_initializer):
+    def _set_affine(self, center, scale, **rules):
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
+        self._keep_rules(**rules)
 
     def _axes(self, shape) -> tuple:
         """The layer's axes, in order, counted from the batch's 0."""
@@ -60,9 +59,9 @@ class Normalizing(Layer):
     def build(self, input_shape):
         sizes = self._sizes(input_shape)
         if self.scale:
-            self.gamma = self.add_weight(sizes, self.gamma_initializer, name="gamma")
+            self.gamma = self._add_ruled("gamma", sizes)
         if self.center:
-            self.beta = self.add_weight(sizes, self.beta_initializer, name="beta")
+            self.beta = self._add_ruled("beta", sizes)
 
     def _channels_last(self, inputs, function):
         """`function` of the inputs with the layer's one axis as the last, and back."""
@@ -83,15 +82,21 @@ class BatchNormalization(Normalizing):
 
     def __init__(
         self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
-        gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones", *,
-        renorm=False, renorm_clipping=None, renorm_momentum=0.99, synchronized=False, **kwargs,
+        gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones",
+        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, renorm=False,
+        renorm_clipping=None, renorm_momentum=0.99, synchronized=False, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self._set_common(operator.index(axis), epsilon)
-        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+        self._set_affine(
+            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+        )  # fmt: skip
         self.momentum = checked_number(self, "momentum", momentum, 1)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self._keep_rules(
+            moving_mean_initializer=moving_mean_initializer, moving_variance_initializer=moving_variance_initializer
+        )
         if renorm:
             raise ValueError("BatchNormalization: renorm=True is not built; for small batches take GroupNormalization.")
         self.renorm, self.renorm_clipping, self.renorm_momentum = False, renorm_clipping, renorm_momentum
@@ -130,11 +135,15 @@ class LayerNormalization(Normalizing):
 
     def __init__(
         self, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones",
-        **kwargs,
+        beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self._set_common(axis, epsilon)
-        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+        self._set_affine(
+            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+        )  # fmt: skip
 
     def call(self, inputs):
         axes = self._axes(inputs.shape)
@@ -152,14 +161,19 @@ class GroupNormalization(Normalizing):
 
     def __init__(
         self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
-        gamma_initializer="ones", **kwargs,
+        gamma_initializer="ones", beta_regularizer=None, gamma_regularizer=None, beta_constraint=None,
+        gamma_constraint=None, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.groups = operator.index(groups)
         if self.groups < 1 and self.groups != -1:
             raise ValueError(f"GroupNormalization: groups must be at least 1, or -1 for one a channel; got {groups}.")
         self._set_common(operator.index(axis), epsilon)
-        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+        self._set_affine(
+            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+        )  # fmt: skip
 
     def check_input(self, shape):
         super().check_input(shape)

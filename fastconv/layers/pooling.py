@@ -12,7 +12,7 @@ from fastconv.layers.spatial import Spatial, check_data_format
 
 class Pooling(Spatial):
     """Arguments, as in Keras: `pool_size` (default 2), `strides` (default: pool_size), `padding` ("valid" or
-    "same"), `data_format` (None or "channels_last"). Sizes are an int or one int an axis."""
+    "same"), `data_format` (as Conv's). Sizes are an int or one int an axis."""
 
     def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, **kwargs):
         super().__init__(**kwargs)
@@ -49,8 +49,7 @@ class AdaptivePooling(Spatial):
     def __init__(self, output_size, data_format=None, **kwargs):
         super().__init__(**kwargs)
         self.output_size = per_axis("output_size", output_size, self.rank)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
 
     def call(self, inputs):
         return type(self)._op(inputs, self.output_size)
@@ -77,8 +76,7 @@ class GlobalPooling(Spatial):
 
     def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
         self.keepdims = bool(keepdims)
 
     def call(self, inputs):

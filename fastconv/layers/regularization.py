@@ -91,8 +91,7 @@ class SpatialDropout2D(SpatialDropout):
 
     def __init__(self, rate, data_format=None, seed=None, **kwargs):
         super().__init__(rate, seed, **kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
 
 
 class SpatialDropout3D(SpatialDropout):
@@ -102,8 +101,7 @@ class SpatialDropout3D(SpatialDropout):
 
     def __init__(self, rate, data_format=None, seed=None, **kwargs):
         super().__init__(rate, seed, **kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
 
 
 class GaussianNoise(Random):

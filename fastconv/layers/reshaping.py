@@ -12,7 +12,7 @@ import operator
 from fastconv import ops
 from fastconv.kernels.geometry import per_axis
 from fastconv.layers.base import Layer
-from fastconv.layers.spatial import Spatial, check_data_format, positive
+from fastconv.layers.spatial import Formatted, Spatial, check_data_format, positive
 from fastconv.symbolic import NoValues
 
 
@@ -23,13 +23,12 @@ class Identity(Layer):
         return inputs
 
 
-class Flatten(Layer):
+class Flatten(Formatted):
     """`(batch, ...)` to `(batch, product of the rest)`."""
 
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
 
     def call(self, inputs):
         return _reshaped(self, inputs)
@@ -111,8 +110,7 @@ class ZeroPadding(Spatial):
 
     def __init__(self, padding=1, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
         self.padding = _ends(self, "padding", padding)
         self.implied = {"padding": _ends(self, "padding", 1)}
 
@@ -125,8 +123,7 @@ class Cropping(Spatial):
 
     def __init__(self, cropping, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
         self.cropping = _ends(self, "cropping", cropping)
 
     def check_input(self, shape):
@@ -233,8 +230,7 @@ class UpSampling2D(UpSampling):
 
     def __init__(self, size=2, data_format=None, interpolation="nearest", **kwargs):
         super().__init__(size, **kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
         if interpolation not in ("nearest", "bilinear"):
             raise ValueError(
                 f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', the others of Keras are not built; got "
@@ -263,5 +259,4 @@ class UpSampling3D(UpSampling):
 
     def __init__(self, size=2, data_format=None, **kwargs):
         super().__init__(size, **kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)

@@ -21,14 +21,16 @@ class ConvTranspose(Conv):
 
     def __init__(
         self, filters, kernel_size, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1,
-        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", groups=1,
-        **kwargs,
+        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
+        kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
+        bias_constraint=None, *, groups=1, **kwargs,
     ):  # fmt: skip
         given = output_padding
         self.output_padding = None if given is None else per_axis("output_padding", given, self.rank, low=0)
         super().__init__(
             filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, use_bias,
-            kernel_initializer, bias_initializer, **kwargs,
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint, **kwargs,
         )  # fmt: skip
 
     def _sizes(self, sizes):
@@ -37,7 +39,7 @@ class ConvTranspose(Conv):
         ).input
 
     def _weights_for(self, channels):
-        return [("kernel", (*self.kernel_size, self.filters // self.groups, channels), self.kernel_initializer)]
+        return [("kernel", (*self.kernel_size, self.filters // self.groups, channels), "kernel")]
 
     def call(self, inputs):
         y = ops.conv_transpose(

@@ -15,8 +15,8 @@ import numpy as np
 
 from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
-from fastconv.layers import Layer
-from fastconv.layers.base import flatten_shapes, in_training, map_shapes
+from fastconv.layers import Layer, calls
+from fastconv.layers.shapes import flatten_shapes, map_shapes
 from fastconv.models.summary import summary
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.planning import Planner
@@ -56,16 +56,6 @@ class Model(Layer):
 
     def _sublayers(self):
         return self._graph.layers if self._graph else super()._sublayers()
-
-    def flatten_layers(self) -> list[Layer]:
-        """The model and all layers in it, those of inner models included."""
-        found, stack = {}, [self]
-        while stack:
-            layer = stack.pop()
-            if id(layer) not in found:
-                found[id(layer)] = layer
-                stack += layer._sublayers()[::-1]
-        return list(found.values())
 
     def get_layer(self, name=None, index=None) -> Layer:
         """The layer of this `name`, or at this `index`; ValueError, with near matches, if there is none."""
@@ -184,7 +174,8 @@ class Model(Layer):
         inputs = self.prepare(inputs)
         if not (args or kwargs or self._trainer.run_eagerly):
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
-                output = self._planner.call(self, inputs, in_training(training))
+                calls.begin(self)
+                output = self._planner.call(self, inputs, calls.in_training(training))
                 if output is not None:
                     return output
         return self.call_prepared(inputs, *args, training=training, **kwargs)
@@ -314,9 +305,9 @@ class Model(Layer):
         return self.test_on_batch(x, y, return_dict=True)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Tensor:
-        """The scalar that a step of training makes small, from targets and outputs; override it for a loss of your own
-        in ops."""
-        return self._trainer.objective.losses(y, y_pred, self.output_names)[-1]
+        """The scalar that a step of training makes small, from targets and outputs, `self.losses` included; override it
+        for a loss of your own in ops."""
+        return self._trainer.objective_losses(y, y_pred)[-1]
 
     def has_own(self, *names) -> bool:
         """Whether the class overrides one of these methods of Model."""
@@ -398,18 +389,23 @@ class Model(Layer):
         """The architecture without weights, as JSON; `fastconv.models.model_from_json` reads it."""
         return json.dumps(registry.serialize(self))
 
-    def save(self, filepath, overwrite=True) -> None:
+    def save(self, filepath: modelfile.Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Writes architecture, weights and compile settings to one safetensors file; see fastconv.saving.
-        `overwrite=False` raises FileExistsError where there is a file."""
+
+        `overwrite=False` raises FileExistsError where there is a file; `zipped` changes nothing."""
         modelfile.save_model(self, filepath, overwrite)
 
-    def save_weights(self, filepath, overwrite=True) -> None:
-        """Writes the weights alone to one safetensors file."""
-        modelfile.save_weights(self, filepath, overwrite)
+    def save_weights(
+        self, filepath: modelfile.Path, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Writes the weights alone to one safetensors file; `max_shard_size` is refused."""
+        modelfile.save_weights(self, filepath, overwrite, max_shard_size)
 
-    def load_weights(self, filepath) -> None:
-        """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing."""
-        modelfile.load_weights(self, filepath)
+    def load_weights(self, filepath: modelfile.Path, skip_mismatch: bool = False) -> None:
+        """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing.
+
+        `skip_mismatch=True` takes those that fit, leaves the others as they are, and warns which."""
+        modelfile.load_weights(self, filepath, skip_mismatch)
 
     def __copy__(self):
         other = type(self).__new__(type(self))
