@@ -10,10 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from ... import config
 from ...tensor import FLOAT32, Tensor, wrap
 from ..shaping import convert_to_tensor, expand_dims, moveaxis, squeeze
 
-FORMATS = (None, "channels_last", "channels_first")
+
+def is_channels_first(data_format: str | None) -> bool:
+    """Whether images have this layout, None being `config.image_data_format()`; ValueError for another one."""
+    chosen = config.image_data_format() if data_format is None else data_format
+    return one_of("data_format", chosen, ("channels_last", "channels_first")) == "channels_first"
 
 
 def on_batch(
@@ -24,13 +29,12 @@ def on_batch(
     Integers go in as float32 and come back rounded (`cut`: towards 0); with `raw` uint8 goes in as an array, for a
     function that takes it. `function` keeps the rank, or gives one number an image.
     """
-    if data_format not in FORMATS:
-        raise ValueError(f"data_format must be 'channels_last' or 'channels_first'; got {data_format!r}.")
+    first = is_channels_first(data_format)
     x, integers = as_images(images, raw)
     if x.ndim not in (spatial + 1, spatial + 2):
         names = ("depth", "height", "width")[-spatial:]
         raise ValueError(f"images must be ({', '.join(names)}, channels), or a batch of them; got shape {x.shape}.")
-    single, first = x.ndim == spatial + 1, data_format == "channels_first"
+    single = x.ndim == spatial + 1
     array = not isinstance(x, Tensor)
     if single:
         x = x[None] if array else expand_dims(x, 0)

@@ -17,7 +17,7 @@ from ..elementwise import add, divide, multiply, square, subtract
 from ..joining import concatenate, split, stack
 from ..reductions import mean
 from ..shaping import moveaxis
-from .batches import as_images, as_integers, on_batch
+from .batches import as_images, as_integers, is_channels_first, on_batch
 from .taps import filter_taps, gaussian, resample
 
 
@@ -44,12 +44,10 @@ def filtered(x, rows: Sequence[float], columns: Sequence[float], same: bool = Tr
 
 def sobel_edges(images: Any, data_format: str | None = None) -> Tensor | np.ndarray:
     """A batch of images with a new last axis of two: the slopes down and to the right, by Sobel's filters."""
-    if data_format not in (None, "channels_last", "channels_first"):
-        raise ValueError(f"data_format must be 'channels_last' or 'channels_first'; got {data_format!r}.")
+    first = is_channels_first(data_format)
     x, integers = as_images(images)
     if x.ndim != 4:
         raise ValueError(f"sobel_edges expects a batch of images, four axes; got shape {x.shape}.")
-    first = data_format == "channels_first"
     x = moveaxis(x, 1, -1) if first else x
     smooth, slope = (1.0, 2.0, 1.0), (-1.0, 0.0, 1.0)
     edges = [filtered(x, slope, smooth), filtered(x, smooth, slope)]
@@ -86,4 +84,4 @@ def ssim(
         over = multiply(add(multiply(product, 2.0), c1), add(multiply(covariance, 2.0), c2))
         return mean(divide(over, multiply(add(squares, c1), add(variances, c2))), axis=(1, 2, 3))
 
-    return on_batch(similarity, concatenate([a, b], axis=-3 if data_format == "channels_first" else -1), data_format)
+    return on_batch(similarity, concatenate([a, b], axis=-3 if is_channels_first(data_format) else -1), data_format)
