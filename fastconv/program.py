@@ -77,7 +77,7 @@ class Program:
             arguments = tuple(map(self._argument, call.inputs))
             needs = tuple(a in needed if isinstance(a, Slot) else id(a) in wanted for a in arguments)
             slot = self._argument(call.output)
-            if any(needs):
+            if any(needs) and _has_gradient(call):
                 needed.add(slot)
             last.update({a: number for a in (*arguments, slot) if isinstance(a, Slot)})
             rows.append((call, arguments, slot, needs))
@@ -159,9 +159,14 @@ def _needed(calls, weights):
     """The ids of the outputs through which gradients go to these weights."""
     found = {id(weight) for weight in weights if weight.requires_grad}
     for call in calls:
-        if any(id(value) in found for value in call.inputs):
+        if _has_gradient(call) and any(id(value) in found for value in call.inputs):
             found.add(id(call.output))
     return found
+
+
+def _has_gradient(call):
+    """Whether one may go through it."""
+    return call.output.dtype.kind == "f" and not call.op.flat
 
 
 def _same_step(a, b):
@@ -196,7 +201,7 @@ class _Hooks:
 
     @staticmethod
     def forward(op, arrays, attributes):
-        return np.asarray(op.forward(*arrays, **attributes))
+        return np.asarray(op.compute(*arrays, **attributes))
 
     @staticmethod
     def backward(op, dy):

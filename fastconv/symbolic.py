@@ -94,7 +94,7 @@ class Call:
 def draw(op: type[Op], inputs, attributes) -> KerasTensor:
     """`op` on symbolic inputs: a tensor of its output's shape, which remembers the Call."""
     values = [value if _is_live(value) or not isinstance(value, Tensor) else value.data for value in inputs]
-    values = unify(op.__name__, values, op.integers)
+    values = unify(op.__name__, values, op.integers, op.exact is not None)
     floats = [value.dtype for place, value in enumerate(values) if value is not None and place not in op.integers]
     shape = op.shape(*[None if value is None else tuple(value.shape) for value in values], **attributes)
     output = KerasTensor(shape, op.dtype(floats[0] if floats else FLOAT32, **attributes))

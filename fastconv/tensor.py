@@ -2,7 +2,8 @@
 
 Not here: the operations. `fastconv.ops` subclasses Op and attaches Tensor's operators and methods; this file knows
 none of them. Tensors without data, and what operations do on them, are in symbolic.py.
-Contract: a Tensor wraps one float32 or float64 array, which it shares. The tape is the links from a Tensor to the Op
+Contract: a Tensor wraps one array of floats (float32 or float64), integers or booleans, which it shares; gradients flow
+through floats alone. The tape is the links from a Tensor to the Op
 that made it and from an Op to its sources: the Ops (or leaf Tensors) of its inputs, not the inputs' arrays. `backward`
 walks them once with a loop, newest Op first, and drops what each Op saved. Gradients are plain arrays; an array that
 lands on a leaf's `grad` belongs to that leaf alone.
@@ -14,13 +15,18 @@ import functools
 import itertools
 import operator
 import threading
+from collections.abc import Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from . import kernels
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
+DTYPES = {np.dtype(name) for name in ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")}
+DTYPES |= {FLOAT32, FLOAT64}
+DTypeLike = str | type | np.dtype
 _next_order = itertools.count(1).__next__
 _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 
@@ -63,17 +69,25 @@ def is_recording() -> bool:
 class Tensor:
     """An array that remembers how it was computed.
 
-    `data`: a float32 or float64 array (shared, not copied), a number or a nested list of numbers (float32), or another
-    Tensor. Anything else raises TypeError unless `dtype` ("float32" or "float64") asks for the conversion.
-    `requires_grad=True` makes it a leaf that `backward` gives a `grad`.
+    `data`: an array of float32, float64, integers or booleans (shared, not copied), a number or a nested list of numbers
+    (float32) or of booleans, an array of another library that speaks DLPack (shared too), or another Tensor. Anything
+    else raises TypeError unless `dtype` asks for the conversion. `requires_grad=True` makes it a leaf that `backward`
+    gives a `grad`; only floats can be one.
+
+    Comparisons are element by element, as NumPy's; a Tensor's hash is its identity, so that it can be a key.
     """
 
     __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "__weakref__")
     symbolic = False  # whether it has no data, see symbolic.KerasTensor
-    __array_ufunc__ = None  # so that array + tensor is a Tensor
+    __hash__ = object.__hash__
 
-    def __init__(self, data, requires_grad=False, dtype=None):
-        self._set(_new_array(data, dtype), bool(requires_grad), None)
+    def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: DTypeLike | None = None):
+        array = _new_array(data, dtype)
+        if requires_grad and array.dtype.kind != "f":
+            raise TypeError(
+                f"Only float32 and float64 Tensors have gradients; got {array.dtype} and requires_grad=True."
+            )
+        self._set(array, bool(requires_grad), None)
 
     def _set(self, data, requires_grad, node):
         self.data = data
@@ -87,17 +101,21 @@ class Tensor:
     shape = property(lambda self: self.data.shape, doc="The tuple of sizes.")
     ndim = property(lambda self: self.data.ndim, doc="The number of axes.")
     size = property(lambda self: self.data.size, doc="The number of elements.")
-    dtype = property(lambda self: self.data.dtype, doc="float32 or float64, as a NumPy dtype.")
+    dtype = property(lambda self: self.data.dtype, doc="The elements' type, as a NumPy dtype.")
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """The array itself, not a copy."""
         return self.data
 
-    def item(self):
-        """The only element as a Python float; ValueError if there are more."""
+    def item(self) -> float | int | bool:
+        """The only element as a Python number; ValueError if there are more."""
         return self.data.item()
 
-    def detach(self):
+    def tolist(self):
+        """The elements as a nested list of Python numbers."""
+        return self.data.tolist()
+
+    def detach(self) -> Tensor:
         """A Tensor on the same array that the tape does not know."""
         return Tensor(self.data)
 
@@ -106,8 +124,14 @@ class Tensor:
             raise ValueError(f"A {self.data.dtype} Tensor cannot become a {np.dtype(dtype)} array without a copy.")
         return self.data.astype(dtype or self.data.dtype, copy=bool(copy))
 
+    def __dlpack__(self, **options):
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
     def __len__(self):
-        if not self.data.ndim:
+        if not self.ndim:
             raise TypeError("A Tensor of shape () has no length.")
         return len(self.data)
 
@@ -115,10 +139,35 @@ class Tensor:
         return map(self.__getitem__, range(len(self)))
 
     def __float__(self):
-        return self.item()
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"Only an integer Tensor of one element can be an index; got {self!r}.")
+        return self.data.__index__() if self.data.ndim == 0 else operator.index(self.item())
 
     def __bool__(self):
-        return bool(self.data)
+        if self.data.size != 1:
+            raise ValueError(
+                f"The truth value of a Tensor of shape {self.shape} is ambiguous: use ops.any(x) or ops.all(x)."
+            )
+        return bool(self.item())
+
+    def __setitem__(self, key, value):
+        raise TypeError(
+            "The elements of a Tensor cannot be set, since the tape may hold them: use ops.where, ops.slice_update or "
+            "ops.scatter_update, which give a new one, or write into x.numpy()."
+        )
+
+    def __format__(self, spec):
+        if not spec:
+            return str(self)
+        if self.size != 1:
+            raise ValueError(f"The format {spec!r} is for one number; got a Tensor of shape {self.shape}.")
+        return format(self.item(), spec)
 
     def __repr__(self):
         return f"Tensor({self._summary()}{', requires_grad=True' if self._requires_grad else ''})"
@@ -152,7 +201,11 @@ class Tensor:
     def grad(self, value):
         self._grad = None if value is None else _gradient("grad", value, self.data)
 
-    def backward(self, gradient=None):
+    def zero_grad(self) -> None:
+        """Forget `grad`: it is None again."""
+        self._grad = None
+
+    def backward(self, gradient: TensorLike | None = None) -> None:
         """Add d(self)/d(leaf), weighted by `gradient`, to the `grad` of every leaf that self was computed from.
 
         `gradient` is an array or Tensor of self's shape and dtype; only a Tensor of one element does without. The
@@ -174,6 +227,9 @@ class Tensor:
                 "first, as in x.sum().backward(), or pass gradient=np.ones_like(x)."
             )
         _walk(self if self._node is None else self._node, gradient)
+
+
+TensorLike = Tensor | np.ndarray | np.generic | float | Sequence[Any]  # what operations take
 
 
 def wrap(data, requires_grad=False, node=None):
@@ -227,6 +283,12 @@ class Parameter(Tensor):
             array.flags.writeable = False
             self.version += 1
 
+    def __dlpack__(self, **options):
+        """A copy, since nobody but `assign` may write into the values; BufferError where copy=False asks for none."""
+        if options.pop("copy", None) is False:
+            raise BufferError(f"Parameter {self.name!r} does not share its memory; use parameter.numpy(), a copy.")
+        return self.array.copy().__dlpack__(**options)
+
     def __reduce__(self):
         rules = self.path, self._regularizer, self.constraint
         return _parameter, (type(self), self.array, self.name, self._requires_grad, self.version, *rules)
@@ -265,7 +327,7 @@ class Parameter(Tensor):
         """The Parameter itself, which is a Tensor."""
         return self
 
-    def assign(self, value):
+    def assign(self, value: TensorLike) -> None:
         """Copy an array of this shape into the parameter's own memory, in its own dtype."""
         array = value.data if isinstance(value, Tensor) else np.asarray(value)
         if array.shape != self.data.shape:
@@ -304,15 +366,20 @@ class Op:
     `backward(self, dy)` returns one array or None for each input (a lone one needs no tuple), never writes into `dy`
     nor into what was saved, and may skip the inputs whose `self.needs` is False. `shape(*shapes, **attributes)` gives
     the output's shape for the inputs' (None for an input of None; an open size is None), or raises what forward would.
+
+    Inputs are of one float dtype. Where there is `exact(*arrays, **attributes)`, they may be integers or booleans of one
+    dtype instead, and it gives the result, which has no gradient; nor has any result that is not of floats.
     """
 
-    integers: tuple[int, ...] = ()  # the inputs that hold integers, such as labels
+    exact = None  # a function, or method, of arrays without floats
+    integers: tuple[int, ...] = ()  # the inputs that are of a dtype of their own, such as labels and masks
     stateful = False  # whether it computes something else each time, such as random numbers
     weights = False  # whether inputs 1 and 2 are a kernel and a bias, of which kernels keep what they make: `packs`
     packs = None
     kernels = (
         False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
     )
+    flat = False  # whether no gradient goes through
     updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
 
     needs: tuple[bool, ...]
@@ -333,6 +400,13 @@ class Op:
     def dtype(given, /, **attributes):
         """The output's dtype, for inputs of the dtype `given`: that, or the attribute `dtype`."""
         return attributes.get("dtype", given)
+
+    def compute(self, *arrays, **attributes):
+        """`forward`, or `exact` where no array is of floats."""
+        if self.exact is None or _has_floats(arrays, self.integers):
+            return self.forward(*arrays, **attributes)
+        kernels.cannot_be_repeated()
+        return self.exact(*arrays, **attributes)
 
     def take_packs(self, inputs):
         """Finds what is kept of the weights among `inputs`, unless they are being trained."""
@@ -365,7 +439,7 @@ class Op:
                     uniform = uniform and dtype is None and (value.dtype is FLOAT32 or value.dtype is FLOAT64)
                     dtype = value.dtype
         if not uniform:
-            arrays = unify(cls.__name__, arrays, cls.integers)
+            arrays = unify(cls.__name__, arrays, cls.integers, cls.exact is not None)
         for place in cls.updates:
             if isinstance(inputs[place], Parameter):
                 arrays[place] = inputs[place].array
@@ -373,12 +447,14 @@ class Op:
         op.needs = tuple([source is not None for source in sources])
         if cls.weights:
             op.take_packs(inputs)
-        data = op.forward(*arrays, **attributes)
+        data = op.forward(*arrays, **attributes) if uniform else op.compute(*arrays, **attributes)
         for place in cls.updates:
             if isinstance(inputs[place], Parameter):
                 inputs[place].version += 1
         if type(data) is not np.ndarray:
             data = np.asarray(data)
+        if recorded and (cls.flat or data.dtype.kind != "f"):
+            recorded = False
         if recorded:
             op.sources = sources
             op.order = _next_order()
@@ -481,43 +557,63 @@ def _new_array(data, dtype):
     """The array of a new Tensor."""
     if isinstance(data, Tensor):
         data = data.data
-    if dtype is not None:
-        if np.dtype(dtype) not in (FLOAT32, FLOAT64):
-            raise TypeError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
-        return np.asarray(data, dtype)
+    if dtype is not None and np.dtype(dtype) not in DTYPES:
+        raise TypeError(f"dtype must be 'float32', 'float64', an integer type or 'bool'; got {dtype!r}.")
     if type(data) in (bool, int, float, list, tuple):
         array = np.asarray(data)
-        if array.dtype.kind in "iuf":
+        if dtype is None and array.dtype.kind in "iuf":
             return array.astype(FLOAT32)
+    elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
+        array = from_dlpack(data)
     else:
         array = np.asarray(data)
-        if array.dtype in (FLOAT32, FLOAT64):
-            return array
+    if dtype is not None and array.dtype.kind in "biuf":
+        return array.astype(dtype, copy=False)
+    if array.dtype in DTYPES:
+        return array
     raise TypeError(
-        f"A Tensor holds float32 or float64; got {array.dtype} data. Convert it: Tensor(data, dtype='float32'), or "
-        "data.astype('float32')."
+        f"A Tensor holds float32, float64, integers or booleans; got {array.dtype} data. Convert it: Tensor(data, "
+        "dtype='float32'), or data.astype('float32')."
     )
 
 
-def unify(name, values, integers=()):
-    """The inputs of the operation `name` as arrays of one float dtype, the slow way: numbers and lists are weak. Those
-    at the places `integers` keep their dtype, and so do tensors without data."""
+def from_dlpack(x) -> np.ndarray:
+    """An array on the memory of another library's; TypeError where it is on another device, or of another kind."""
+    try:
+        return np.from_dlpack(x)
+    except (BufferError, RuntimeError, AttributeError) as error:
+        raise TypeError(
+            f"A {type(x).__name__} must be an array in the CPU's memory that speaks DLPack, of float32, float64, integers "
+            f"or booleans, and need no gradient; {error}."
+        ) from error
+
+
+def _has_floats(values, integers=()):
+    return any([value is not None and value.dtype.kind == "f" for place, value in enumerate(values)
+                if place not in integers])  # fmt: skip
+
+
+def unify(name, values, integers=(), exact=False):
+    """The inputs of the operation `name` as arrays of one dtype, the slow way: numbers and lists are weak. It is of
+    floats, or where `exact`, perhaps of integers or booleans. Those at the places `integers` keep their dtype, and so do
+    tensors without data."""
     arrays, weak, dtypes = [], [], set()
     for place, value in enumerate(values):
         light = isinstance(value, (bool, int, float, list, tuple, np.generic))
-        if value is not None and not light and not isinstance(value, Tensor):
-            value = np.asarray(value)
+        if value is not None and not isinstance(value, Tensor) and (place in integers or not light):
+            value, light = np.asarray(value), False
         if value is not None and not light and place not in integers:
             dtypes.add(value.dtype)
         arrays.append(value)
         weak.append(light)
     for dtype in dtypes:
-        if dtype not in (FLOAT32, FLOAT64):
+        if dtype not in (FLOAT32, FLOAT64) and not (exact and dtype in DTYPES):
             raise TypeError(f"{name} works on float32 or float64; got {dtype}. Convert it with .astype('float32').")
     if len(dtypes) > 1:
+        one, other = sorted(map(str, dtypes))[:2]
         raise TypeError(
-            f"{name} got float32 and float64 together; fastconv does not convert silently. Convert one of them with "
-            ".astype('float32') or .astype('float64')."
+            f"{name} got {one} and {other} together; fastconv does not convert silently. Convert one of them with "
+            f".astype('{one}') or .astype('{other}')."
         )
     dtype = dtypes.pop() if dtypes else FLOAT32
     return [_new_array(value, dtype) if light else value for value, light in zip(arrays, weak)]
