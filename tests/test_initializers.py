@@ -74,7 +74,9 @@ def test_stft_has_the_values_of_a_transform():
     signal = np.random.default_rng(0).normal(size=16)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(16) / 16)
     expected = np.fft.rfft(signal * window / window.sum())
-    parts = [initializers.STFT(side, "hann", "spectrum", True)((16, 1, 9), "float64")[:, 0] for side in ("real", "imag")]
+    parts = [
+        initializers.STFT(side, "hann", "spectrum", True)((16, 1, 9), "float64")[:, 0] for side in ("real", "imag")
+    ]
     np.testing.assert_allclose(signal @ parts[0] + 1j * (signal @ parts[1]), expected, atol=1e-12)
     assert (initializers.STFT()((8, 1, 5))[0] == 0).all()  # of a symmetric window
     own = initializers.STFT(window=[1, 2, 2, 1], scaling="density")((4, 1, 3), "float64")

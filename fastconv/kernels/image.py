@@ -12,7 +12,13 @@ from . import _moves
 from .arrays import FLOATS, checked, empty, readable, same_shape
 
 BYTE = np.dtype(np.uint8)
-MODES = ("constant", "nearest", "wrap", "mirror", "reflect")  # of what lies past an image's ends, as the kernel numbers them
+MODES = (
+    "constant",
+    "nearest",
+    "wrap",
+    "mirror",
+    "reflect",
+)  # of what lies past an image's ends, as the kernel numbers them
 
 
 def warp_forward(x, maps=None, places=None, size=None, mode="constant", nearest=False, fill=0.0):

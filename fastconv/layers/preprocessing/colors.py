@@ -10,7 +10,8 @@ import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
-from fastconv.layers.preprocessing.images import ImageLayer, as_table, limits, value_range
+from fastconv.layers.preprocessing.images import ImageLayer, as_table, limits
+from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.ops.image.colors import GREY
 
 _MOST = float(np.finfo(np.float32).max)
@@ -62,7 +63,7 @@ class RandomBrightness(ImageLayer):
     def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
         self.factor = None
         super().__init__(**kwargs)
-        self.factor, self.value_range = limits(self, "factor", factor, -1, 1), _range(self, value_range)
+        self.factor, self.value_range = limits(self, "factor", factor, -1, 1), range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
@@ -80,7 +81,7 @@ class RandomContrast(ImageLayer):
     def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
         self.factor = None
         super().__init__(**kwargs)
-        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), _range(self, value_range)
+        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
@@ -107,7 +108,7 @@ class RandomInvert(ImageLayer):
     def __init__(self, factor=1.0, value_range=(0, 255), seed=None, data_format=None, **kwargs):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
-        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), _range(self, value_range)
+        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
@@ -142,7 +143,7 @@ class RandomColorDegeneration(ImageLayer):
     def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
-        self.factor, self.value_range = limits(self, "factor", factor, -1, 1), _range(self, value_range)
+        self.factor, self.value_range = limits(self, "factor", factor, -1, 1), range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
@@ -161,7 +162,7 @@ class _Turned(ImageLayer):
     def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
-        self.factor, self.value_range = self._limits(factor), _range(self, value_range)
+        self.factor, self.value_range = self._limits(factor), range_of(self, value_range)
         self._set_seed(seed)
 
     def changed(self, x, how):
@@ -178,7 +179,9 @@ class RandomHue(_Turned):
     def draw(self, shape, random):
         sign = np.where(random.uniform(shape[0]) > 0.5, -1, 1)
         turn = sign * random.uniform(shape[0], *self.factor) * 0.5
-        return np.stack([np.where(turn < 0, np.minimum(turn + 1, np.nextafter(np.float32(1), 0)), turn), np.ones(len(turn))], 1)
+        return np.stack(
+            [np.where(turn < 0, np.minimum(turn + 1, np.nextafter(np.float32(1), 0)), turn), np.ones(len(turn))], 1
+        )
 
 
 class RandomSaturation(_Turned):
@@ -191,6 +194,3 @@ class RandomSaturation(_Turned):
     def draw(self, shape, random):
         factor = random.uniform(shape[0], *self.factor)
         return np.stack([np.zeros(shape[0]), factor / (1 - factor + 1e-7)], 1)
-
-
-_range = value_range

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
-from fastconv.layers.preprocessing.images import ImageLayer, limits, per_sample, value_range
+from fastconv.layers.preprocessing.images import ImageLayer, limits, per_sample
+from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.ops.image.taps import filter_taps, gaussian
 
 
@@ -37,7 +38,7 @@ class RandomGaussianBlur(ImageLayer):
         sizes = tuple(kernel_size) if hasattr(kernel_size, "__len__") else (kernel_size,) * 2
         if len(sizes) != 2 or not all(isinstance(size, (int, np.integer)) and size > 0 and size % 2 for size in sizes):
             raise ValueError(f"RandomGaussianBlur: kernel_size must be an odd number, or two; got {kernel_size!r}.")
-        self.kernel_size, self.value_range = sizes, _range(self, value_range)
+        self.kernel_size, self.value_range = sizes, range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
@@ -61,7 +62,7 @@ class RandomSharpness(ImageLayer):
     def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
-        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), _range(self, value_range)
+        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
@@ -89,14 +90,21 @@ class RandomErasing(ImageLayer):
     """
 
     def __init__(
-        self, factor=1.0, scale=(0.02, 0.33), fill_value=None, value_range=(0, 255), seed=None, data_format=None, **kwargs
+        self,
+        factor=1.0,
+        scale=(0.02, 0.33),
+        fill_value=None,
+        value_range=(0, 255),
+        seed=None,
+        data_format=None,
+        **kwargs,
     ):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.scale = limits(self, "factor", factor, 0, 1), limits(self, "scale", scale, 0, 1)
         if fill_value is not None:
             fill_value = [float(v) for v in fill_value] if hasattr(fill_value, "__len__") else float(fill_value)
-        self.fill_value, self.value_range = fill_value, _range(self, value_range)
+        self.fill_value, self.value_range = fill_value, range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
@@ -136,6 +144,3 @@ def interval(random, count, size, share):
     length = share * size
     start = random.uniform(count) * (size - length)
     return np.ceil(start).astype(np.int64), np.ceil(start + length).astype(np.int64)
-
-
-_range = value_range

@@ -10,7 +10,8 @@ import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import MODES
-from fastconv.layers.preprocessing.images import ImageLayer, limits, value_range
+from fastconv.layers.preprocessing.images import ImageLayer, limits
+from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.ops.image.batches import one_of
 from fastconv.ops.image.filters import filtered
 from fastconv.ops.image.taps import gaussian
@@ -31,6 +32,11 @@ def warped(x, maps, mode="constant", nearest=False, fill=0.0, size=None):
         kernels.warp_forward(x, fill=fill, size=size, **how),
         lambda dy: kernels.warp_backward(dy, x.shape[1:3], **how),
     )
+
+
+def as_pair(factor):
+    """A factor as it was given, but a tuple where a config has a list."""
+    return tuple(factor) if isinstance(factor, list) else factor
 
 
 class Geometric(ImageLayer):
@@ -73,7 +79,14 @@ class RandomRotation(Geometric):
     """
 
     def __init__(
-        self, factor, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0, data_format=None, **kwargs
+        self,
+        factor,
+        fill_mode="reflect",
+        interpolation="bilinear",
+        seed=None,
+        fill_value=0.0,
+        data_format=None,
+        **kwargs,
     ):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
@@ -99,7 +112,7 @@ class RandomZoom(Geometric):
         data_format=None, **kwargs,
     ):  # fmt: skip
         super().__init__(data_format=data_format, **kwargs)
-        self.height_factor, self.width_factor = height_factor, width_factor
+        self.height_factor, self.width_factor = as_pair(height_factor), as_pair(width_factor)
         self._height = limits(self, "height_factor", height_factor, -1, 1, open_low=True)
         self._width = None if width_factor is None else limits(self, "width_factor", width_factor, -1, 1, open_low=True)
         self._set_filling(interpolation, fill_mode, fill_value)
@@ -122,7 +135,7 @@ class RandomTranslation(Geometric):
         data_format=None, **kwargs,
     ):  # fmt: skip
         super().__init__(data_format=data_format, **kwargs)
-        self.height_factor, self.width_factor = height_factor, width_factor
+        self.height_factor, self.width_factor = as_pair(height_factor), as_pair(width_factor)
         self._height = limits(self, "height_factor", height_factor, -1, 1)
         self._width = limits(self, "width_factor", width_factor, -1, 1)
         self._set_filling(interpolation, fill_mode, fill_value)
@@ -143,7 +156,10 @@ class RandomShear(Geometric):
         seed=None, **kwargs,
     ):  # fmt: skip
         super().__init__(data_format=data_format, **kwargs)
-        self.x_factor, self.y_factor = limits(self, "x_factor", x_factor, 0, 1), limits(self, "y_factor", y_factor, 0, 1)
+        self.x_factor, self.y_factor = (
+            limits(self, "x_factor", x_factor, 0, 1),
+            limits(self, "y_factor", y_factor, 0, 1),
+        )
         self._set_filling(interpolation, fill_mode, fill_value)
         self._set_seed(seed)
 
@@ -197,7 +213,7 @@ class RandomElasticTransform(Geometric):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.scale = limits(self, "factor", factor, 0, 1), limits(self, "scale", scale, 0, 1)
-        self.value_range = _range(self, value_range)
+        self.value_range = range_of(self, value_range)
         self._set_filling(interpolation, fill_mode, fill_value, MODES)
         self._set_seed(seed)
 
@@ -223,6 +239,3 @@ class RandomElasticTransform(Geometric):
             return kernels.warp_backward(np.where(clipped == y, dy, 0), x.shape[1:3], **options)
 
         return clipped, gradient
-
-
-_range = value_range

@@ -11,7 +11,8 @@ import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
-from fastconv.layers.preprocessing.images import ImageLayer, as_table, limits, per_sample, value_range
+from fastconv.layers.preprocessing.images import ImageLayer, as_table, limits, per_sample
+from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.layers.spatial import positive
 
 
@@ -40,7 +41,7 @@ class AutoContrast(Pointwise):
 
     def __init__(self, value_range=(0, 255), **kwargs):
         super().__init__(**kwargs)
-        self.value_range = _range(self, value_range)
+        self.value_range = range_of(self, value_range)
 
     def changed(self, x, how):
         if not x.size:
@@ -66,9 +67,9 @@ class AutoContrast(Pointwise):
 class Equalization(Pointwise):
     """Spreads each channel's values evenly over `value_range`, by its histogram of `bins` over the whole batch."""
 
-    def __init__(self, value_range=(0, 255), bins=256, data_format=None, factor=None, **kwargs):
-        super().__init__(factor=factor, data_format=data_format, **kwargs)
-        self.value_range, self.bins = _range(self, value_range), positive(bins, "bins", self)
+    def __init__(self, value_range=(0, 255), bins=256, data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self.value_range, self.bins = range_of(self, value_range), positive(bins, "bins", self)
 
     def changed(self, x, how):
         if not x.size:
@@ -105,7 +106,7 @@ class RandomPosterization(Pointwise):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor = tuple(map(operator.index, limits(self, "factor", factor, 1, 8)))
-        self.value_range = _range(self, value_range)
+        self.value_range = range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
@@ -132,11 +133,14 @@ class Solarization(Pointwise):
         super().__init__(**kwargs)
         self.addition_factor = limits(self, "addition_factor", addition_factor, 0, 1)
         self.threshold_factor = limits(self, "threshold_factor", threshold_factor, 0, 1)
-        self.value_range = _range(self, value_range)
+        self.value_range = range_of(self, value_range)
         self._set_seed(seed)
 
     def draw(self, shape, random):
-        return [random.uniform(shape[0], low, max(high * 255, low)) for low, high in (self.addition_factor, self.threshold_factor)]
+        return [
+            random.uniform(shape[0], low, max(high * 255, low))
+            for low, high in (self.addition_factor, self.threshold_factor)
+        ]
 
     def changed(self, x, how):
         def solarized(v, n):
@@ -153,10 +157,9 @@ class ContrastLimitedAdaptiveHistogramEqualization(Pointwise):
 
     random = False
 
-    def __init__(self, value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8), data_format=None, factor=None, **kwargs):
-        super().__init__(factor=None, data_format=data_format, **kwargs)
-        self.factor = factor
-        self.value_range, self.clip_limit = _range(self, value_range), float(clip_limit)
+    def __init__(self, value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8), data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self.value_range, self.clip_limit = range_of(self, value_range), float(clip_limit)
         self.tile_grid_size = tuple(positive(size, "tile_grid_size", self) for size in tile_grid_size)
 
     def changed(self, x, how):
@@ -187,7 +190,9 @@ class ContrastLimitedAdaptiveHistogramEqualization(Pointwise):
         channels, count = pixels.shape[2], tile[0] * tile[1]
         tiles = pixels.reshape(rows, tile[0], columns, tile[1], channels).transpose(0, 2, 4, 1, 3).reshape(-1, count)
         number = np.arange(len(tiles))[:, None] * 256
-        histograms = np.bincount((tiles + number).reshape(-1), minlength=len(tiles) * 256).reshape(-1, 256).astype(float)
+        histograms = (
+            np.bincount((tiles + number).reshape(-1), minlength=len(tiles) * 256).reshape(-1, 256).astype(float)
+        )
         if self.clip_limit > 0:
             cut = np.minimum(histograms, self.clip_limit * count / 256)
             histograms = cut + (histograms - cut).sum(1, keepdims=True) / 256
@@ -203,6 +208,3 @@ def _between(size, count):
     low = np.floor(at)
     before, behind = (np.clip(low + step, 0, count - 1).astype(np.int64) for step in (0, 1))
     return before, behind, at - low
-
-
-_range = value_range

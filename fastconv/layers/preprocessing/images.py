@@ -2,8 +2,8 @@
 
 The changes are in the other files: a subclass gives `draw`, the random numbers of a batch, and `change`, what they do to
 its array. Contract: what is random is drawn by counting from a SeedGenerator, a sample's numbers by its place in the batch,
-so that the threads do not matter. A layer gives its dtype, float32 by default; with dtype="uint8" it takes bytes and gives
-an array of bytes. Called by itself it is in training, as in Keras; within a model it does as the model does.
+so that the threads do not matter. A layer gives its dtype, float32 by default; with dtype="uint8" it takes and gives
+bytes. Called by itself it is in training, as in Keras; within a model it does as the model does.
 """
 
 from __future__ import annotations
@@ -55,13 +55,14 @@ class Augment(Op):
     """A layer's change of images in training: random numbers are drawn anew at each run."""
 
     stateful = True
-    integers = (0,)
 
-    def forward(self, x, *, layer, source, dtype):
+    def forward(self, x, *, layer, source):
         self.layer = layer
         y = layer.changed(x, layer.draw(x.shape, Draws(source)))
         y, self.gradient = y if isinstance(y, tuple) else (y, None)
         return y
+
+    exact = forward
 
     def backward(self, dy):
         if self.gradient is None:
@@ -146,38 +147,34 @@ class ImageLayer(Preprocessing):
 
     def call(self, inputs, training=True):
         if not isinstance(inputs, dict):
-            return self._given(self._on_batch(inputs, training))
+            return self._on_batch(inputs, training)
         images = inputs["images"]
         if images.symbolic or not (training or not self.random) or "labels" not in inputs:
-            return {**inputs, "images": self._given(self._on_batch(images, training))}
+            return {**inputs, "images": self._on_batch(images, training)}
         single = images.ndim == 3
         shape = (1, *images.shape) if single else images.shape
         how = self.draw(self._last_shape(shape), Draws(self._source))
         changed = self._on_batch(images, True, how)
         labels = self.changed_labels(inputs["labels"], how, single)
-        return {**inputs, "images": self._given(changed), "labels": labels}
+        return {**inputs, "images": changed, "labels": labels}
 
     def _on_batch(self, images, training, how=None):
         """What `call` gives for a Tensor of one image or several, in the layer's layout; of bytes too."""
         if not training and self.random:
             return self._unchanged(images)
         single, first = images.ndim == 3, is_channels_first(self.data_format)
-        x = _moved(images, -3, -1) if first else images
-        x = _with_batch(x) if single else x
+        x = ops.moveaxis(images, -3, -1) if first else images
+        x = ops.expand_dims(x, 0) if single else x
         if how is None:
-            y = Augment.apply(x, layer=self, source=self._source, dtype=x.dtype)
+            y = Augment.apply(x, layer=self, source=self._source)
         else:
             y = self.changed(x.data, how)
             y = wrap(y[0] if isinstance(y, tuple) else y)
-        y = _without_batch(y) if single else y
-        return _moved(y, -1, -3) if first else y
+        y = ops.squeeze(y, 0) if single else y
+        return ops.moveaxis(y, -1, -3) if first else y
 
     def _unchanged(self, images):
         return images
-
-    def _given(self, y):
-        """A Tensor as the layer gives it: bytes as their array."""
-        return y if y.symbolic or y.dtype.kind == "f" else y.data
 
     def _last_shape(self, shape):
         """A batch's shape with the channels last."""
@@ -222,25 +219,11 @@ class ImageLayer(Preprocessing):
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         """Images changed by what `get_random_transformation` gave."""
         images = self.prepare(images)
-        return self._given(self._on_batch(images, training, transformation) if training else images)
+        return self._on_batch(images, training, transformation) if training else images
 
     def transform_labels(self, labels: Any, transformation: Any, training: bool = True) -> Any:
         """Labels changed by what `get_random_transformation` gave."""
         return self.changed_labels(labels, transformation, False) if training else labels
-
-
-def _moved(x, source, target):
-    if x.dtype == BYTE and not x.symbolic:
-        return wrap(np.ascontiguousarray(np.moveaxis(x.data, source, target)))
-    return ops.moveaxis(x, source, target)
-
-
-def _with_batch(x):
-    return wrap(x.data[None]) if x.dtype == BYTE and not x.symbolic else ops.expand_dims(x, 0)
-
-
-def _without_batch(x):
-    return wrap(x.data[0]) if x.dtype == BYTE and not x.symbolic else ops.squeeze(x, 0)
 
 
 def value_range(layer, values) -> tuple:
@@ -254,7 +237,9 @@ def value_range(layer, values) -> tuple:
     return tuple(int(v) if v == int(v) else v for v in (low, high))
 
 
-def limits(layer, name: str, value: Any, least: float, most: float, *, mirrored: bool = True, open_low: bool = False) -> tuple:
+def limits(
+    layer, name: str, value: Any, least: float, most: float, *, mirrored: bool = True, open_low: bool = False
+) -> tuple:
     """(low, high) of a factor: two numbers, or one, which is -value to value (`mirrored`), but `least` at least.
 
     ValueError unless both lie between `least` (itself not with `open_low`) and `most`.
@@ -262,7 +247,11 @@ def limits(layer, name: str, value: Any, least: float, most: float, *, mirrored:
     pair = value if isinstance(value, (tuple, list)) else None
     numbers = list(value) if pair is not None else [value]
     bad = len(numbers) not in ((2,) if pair is not None else (1,)) or any(
-        isinstance(n, bool) or not isinstance(n, (int, float, np.number)) or not least <= n <= most or open_low and n == least
+        isinstance(n, bool)
+        or not isinstance(n, (int, float, np.number))
+        or not least <= n <= most
+        or open_low
+        and n == least
         for n in numbers
     )
     if bad:

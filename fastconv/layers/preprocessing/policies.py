@@ -10,9 +10,13 @@ import numpy as np
 from fastconv import registry
 from fastconv.kernels.image import BYTE
 from fastconv.layers.base import Layer
+from fastconv.layers.calls import state
 from fastconv.layers.preprocessing import colors, filters, geometry, histograms
-from fastconv.layers.preprocessing.images import Draws, ImageLayer, limits, per_sample, value_range
+from fastconv.layers.preprocessing.geometry import as_pair
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, limits, per_sample
+from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.layers.spatial import positive
+from fastconv.rng import FixedSeed
 
 
 def _array(changed):
@@ -24,13 +28,12 @@ class RandomColorJitter(ImageLayer):
 
     def __init__(
         self, value_range=(0, 255), brightness_factor=None, contrast_factor=None, saturation_factor=None, hue_factor=None,
-        seed=None, data_format=None, factor=None, **kwargs,
+        seed=None, data_format=None, **kwargs,
     ):  # fmt: skip
-        self.factor = factor
         super().__init__(data_format=data_format, **kwargs)
-        self.value_range = _range(self, value_range)
-        self.brightness_factor, self.contrast_factor = brightness_factor, contrast_factor
-        self.saturation_factor, self.hue_factor = saturation_factor, hue_factor
+        self.value_range = range_of(self, value_range)
+        self.brightness_factor, self.contrast_factor = as_pair(brightness_factor), as_pair(contrast_factor)
+        self.saturation_factor, self.hue_factor = as_pair(saturation_factor), as_pair(hue_factor)
         parts = (
             (colors.RandomBrightness, brightness_factor), (colors.RandomContrast, contrast_factor),
             (colors.RandomSaturation, saturation_factor), (colors.RandomHue, hue_factor),
@@ -60,7 +63,7 @@ class Policy(ImageLayer):
     """Base class: `_choices` are the layers that a step of a chain may be."""
 
     def _set_choices(self, factor, values, interpolation, all_colors):
-        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), _range(self, values)
+        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, values)
         self.interpolation = interpolation
         one, values = self.factor, self.value_range
         shift = {"interpolation": interpolation}
@@ -95,7 +98,14 @@ class RandAugment(Policy):
     """
 
     def __init__(
-        self, value_range=(0, 255), num_ops=2, factor=0.5, interpolation="bilinear", seed=None, data_format=None, **kwargs
+        self,
+        value_range=(0, 255),
+        num_ops=2,
+        factor=0.5,
+        interpolation="bilinear",
+        seed=None,
+        data_format=None,
+        **kwargs,
     ):
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
@@ -167,8 +177,6 @@ class AugMix(Policy):
 
 def _own_draws(words):
     """Draws whose numbers these two of 0 to 1 decide, so that what was drawn for a batch can be used again."""
-    from fastconv.rng import FixedSeed
-
     return Draws(FixedSeed(int(words[0] * 2**32)))
 
 
@@ -217,9 +225,4 @@ class Pipeline(Layer):
 
 
 def _alone(training):
-    from fastconv.layers.calls import state
-
     return True if training is None and not state.running else training
-
-
-_range = value_range

@@ -13,7 +13,7 @@ from fastconv.layers.preprocessing.images import ImageLayer
 from fastconv.layers.spatial import positive
 from fastconv.ops.image.batches import one_of
 from fastconv.ops.image.taps import FUNCTIONS
-from fastconv.tensor import Tensor, wrap
+from fastconv.tensor import Tensor
 
 
 class Sized(ImageLayer):
@@ -29,19 +29,12 @@ class Sized(ImageLayer):
 
     def _fitted(self, images):
         """The largest part of this ratio from the middle, resized."""
-        y = ops.image.resize(
-            _values(images), (self.height, self.width), crop_to_aspect_ratio=True, data_format=self.data_format
-        )
-        return y if isinstance(y, Tensor) else wrap(y)
+        size = self.height, self.width
+        return ops.image.resize(images, size, crop_to_aspect_ratio=True, data_format=self.data_format)
 
     def _sizes(self, images):
         shape = self._last_shape((1, *images.shape) if images.ndim == 3 else images.shape)
         return shape[1:3]
-
-
-def _values(images):
-    """Bytes as their array, which ops take for integers."""
-    return images if images.symbolic or images.dtype.kind == "f" else images.data
 
 
 class Resizing(Sized):
@@ -62,17 +55,13 @@ class Resizing(Sized):
 
     def _convert(self, inputs):
         array = inputs if isinstance(inputs, Tensor) else np.asarray(inputs)
-        if array.dtype.kind in "iu" and not getattr(array, "symbolic", False):
-            return wrap(array.data if isinstance(array, Tensor) else array)
-        return super()._convert(inputs)
+        return Tensor(inputs) if array.dtype.kind in "iu" and not isinstance(inputs, list) else super()._convert(inputs)
 
     def _on_batch(self, images, training, how=None):
-        images = self._floats(images) if images.symbolic else _values(images)
-        y = ops.image.resize(
+        return ops.image.resize(
             images, (self.height, self.width), self.interpolation, self.antialias, self.crop_to_aspect_ratio,
             self.pad_to_aspect_ratio, self.fill_mode, self.fill_value, self.data_format,
         )  # fmt: skip
-        return y if isinstance(y, Tensor) else wrap(y)
 
 
 class CenterCrop(Sized):
@@ -83,15 +72,13 @@ class CenterCrop(Sized):
         self._set_size(height, width)
 
     def _on_batch(self, images, training, how=None):
-        images = self._floats(images) if images.symbolic else images
         rows, columns = self._sizes(images)
         if None in (rows, columns) or rows < self.height or columns < self.width:
             return self._fitted(images)
         top, left = (rows - self.height) // 2, (columns - self.width) // 2
-        y = ops.image.crop_images(
-            _values(images), top, left, None, None, self.height, self.width, data_format=self.data_format
+        return ops.image.crop_images(
+            images, top, left, target_height=self.height, target_width=self.width, data_format=self.data_format
         )
-        return y if isinstance(y, Tensor) else wrap(y)
 
 
 class RandomCrop(Sized):
@@ -110,7 +97,7 @@ class RandomCrop(Sized):
         known = rows is not None and columns is not None
         if training and known and rows > self.height and columns > self.width:
             return super()._on_batch(images, True, how)
-        return self._fitted(self._floats(images) if images.symbolic else images)
+        return self._fitted(images)
 
     def draw(self, shape, random):
         count, rows, columns, _ = shape

@@ -1,8 +1,8 @@
 """keras.ops.image: resizing, warping, filters, colours and patches of images.
 
 A family a file; layers/preprocessing/ builds on them. Contract: images are (height, width, channels) or a batch of them,
-`data_format="channels_first"` moves their channels to the end and back, which costs two copies. Floats come as Tensors on
-the tape; integers come as arrays of their own dtype, computed in float32, rounded and limited to what the dtype holds.
+`data_format="channels_first"` moves their channels to the end and back, which costs two copies. Integers are
+computed in float32, rounded and limited to what their dtype holds; uint8 is warped, cut and padded as it is.
 """
 
 from .colors import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv

@@ -78,7 +78,7 @@ class ToRgb(Op):
         return np.stack([by_hue, by_saturation, by_value], -1)
 
 
-def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Tensor | np.ndarray:
+def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Tensor:
     """Images of one channel, 0.2989 red + 0.587 green + 0.114 blue; those of one channel stay. Integers are cut."""
     return on_batch(lambda x: x if x.shape[-1] == 1 else Grey.apply(_rgb(x)), images, data_format, cut=True)
 

@@ -17,13 +17,16 @@ from ..elementwise import add, divide, multiply, square, subtract
 from ..joining import concatenate, split, stack
 from ..reductions import mean
 from ..shaping import moveaxis
-from .batches import as_images, as_integers, is_channels_first, on_batch
+from .batches import as_floats, as_given, is_channels_first, on_batch
 from .taps import filter_taps, gaussian, resample
 
 
 def gaussian_blur(
-    images: Any, kernel_size: Sequence[int] = (3, 3), sigma: Sequence[float] = (1.0, 1.0), data_format: str | None = None
-) -> Tensor | np.ndarray:
+    images: Any,
+    kernel_size: Sequence[int] = (3, 3),
+    sigma: Sequence[float] = (1.0, 1.0),
+    data_format: str | None = None,
+) -> Tensor:
     """Images blurred by normal curves: `kernel_size` cells and the deviation `sigma`, each (along the width, along the
     height) or one number."""
     counts = per_axis("kernel_size", kernel_size, 2)
@@ -42,17 +45,17 @@ def filtered(x, rows: Sequence[float], columns: Sequence[float], same: bool = Tr
     return x
 
 
-def sobel_edges(images: Any, data_format: str | None = None) -> Tensor | np.ndarray:
+def sobel_edges(images: Any, data_format: str | None = None) -> Tensor:
     """A batch of images with a new last axis of two: the slopes down and to the right, by Sobel's filters."""
     first = is_channels_first(data_format)
-    x, integers = as_images(images)
+    x, given = as_floats(images)
     if x.ndim != 4:
         raise ValueError(f"sobel_edges expects a batch of images, four axes; got shape {x.shape}.")
     x = moveaxis(x, 1, -1) if first else x
     smooth, slope = (1.0, 2.0, 1.0), (-1.0, 0.0, 1.0)
     edges = [filtered(x, slope, smooth), filtered(x, smooth, slope)]
     y = stack([moveaxis(edge, -1, 1) if first else edge for edge in edges], axis=-1)
-    return y if integers is None else as_integers(y.data, integers)
+    return as_given(y, given)
 
 
 def ssim(
@@ -64,7 +67,7 @@ def ssim(
     `max_val` is the largest difference of two values; a window of `filter_size` normal weights of deviation
     `filter_sigma` moves within the images. It has a gradient in both; of integers it is a float, too.
     """
-    (a, _), (b, _) = as_images(image1), as_images(image2)
+    (a, _), (b, _) = as_floats(image1), as_floats(image2)
     size = operator.index(filter_size)
     if a.shape != b.shape:
         raise ValueError(f"image1 and image2 must have one shape; got {a.shape} and {b.shape}.")

@@ -22,7 +22,7 @@ def pad_images(
     images: Any, top_padding: int | None = None, left_padding: int | None = None, bottom_padding: int | None = None,
     right_padding: int | None = None, target_height: int | None = None, target_width: int | None = None,
     data_format: str | None = None,
-) -> Tensor | np.ndarray:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Images with rows and columns of zeros around them.
 
     Of top, bottom and the target height two are given, and of left, right and the target width; the third follows.
@@ -36,7 +36,7 @@ def crop_images(
     images: Any, top_cropping: int | None = None, left_cropping: int | None = None, bottom_cropping: int | None = None,
     right_cropping: int | None = None, target_height: int | None = None, target_width: int | None = None,
     data_format: str | None = None,
-) -> Tensor | np.ndarray:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Images without some rows and columns at their ends.
 
     Of top, bottom and the target height two are given, and of left, right and the target width; the third follows.
@@ -73,16 +73,17 @@ def _moved_ends(x, sign, rows, columns):
             raise ValueError(f"Images of shape {x.shape} cannot be {verb} by {low} and {high} along axis {axis}.")
         pairs.append((sign * low, sign * high))
     pairs.append((0, 0))
-    if isinstance(x, Tensor):
-        return Pad.apply(x, pairs=tuple(pairs), value=0.0)
-    if sign > 0:
-        return np.pad(x, pairs)
-    return x[tuple(slice(-low, size + high) for (low, high), size in zip(pairs, x.shape))].copy()
+    return Pad.apply(x, pairs=tuple(pairs), value=0.0)
 
 
 def extract_patches(
-    images: Any, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid", data_format: str | None = None
-) -> Tensor | np.ndarray:
+    images: Any,
+    size: Any,
+    strides: Any = None,
+    dilation_rate: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """(N, rows, columns, height * width * C): the patches of `size` that start `strides` apart, `size` by default.
 
     A number, or one an axis; a size of three numbers takes volumes, as extract_patches_3d does. padding "same" puts zeros
@@ -93,8 +94,13 @@ def extract_patches(
 
 
 def extract_patches_3d(
-    volumes: Any, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid", data_format: str | None = None
-) -> Tensor | np.ndarray:
+    volumes: Any,
+    size: Any,
+    strides: Any = None,
+    dilation_rate: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """(N, depths, rows, columns, depth * height * width * C): as extract_patches, of volumes (N, D, H, W, C)."""
     return _patches(volumes, 3, size, strides, dilation_rate, padding, data_format)
 

@@ -18,7 +18,7 @@ from ..common import normalize_axis
 from ..copying import Pad, Repeat
 from ..indexing import get_item, take
 from ..shaping import sizes
-from .batches import as_images, on_batch, one_of
+from .batches import as_floats, on_batch, one_of
 from .taps import FUNCTIONS, interpolation_taps, resample
 
 
@@ -46,7 +46,7 @@ def resize(
     images: Any, size: Sequence[int], interpolation: str = "bilinear", antialias: bool = False,
     crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False, fill_mode: str = "constant",
     fill_value: float = 0.0, data_format: str | None = None,
-) -> Tensor | np.ndarray:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Images of `size` (height, width).
 
     `interpolation`: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5". `antialias=True` averages the cells that a
@@ -137,12 +137,14 @@ def scale_and_translate(
     What comes from outside is 0. `method`: "linear", "bilinear", "trilinear", "cubic", "bicubic", "tricubic", "lanczos3" or
     "lanczos5". Integers give floats. Gradients go to the images alone.
     """
-    x, _ = as_images(images)
+    x, _ = as_floats(images)
     method = _METHODS.get(one_of("method", method, (*_METHODS, *FUNCTIONS)), method)
     output, axes = sizes("output_shape", output_shape), [normalize_axis(axis, x.ndim) for axis in spatial_dims]
     scales, shifts = (np.asarray(values, float).reshape(-1).tolist() for values in (scale, translation))
     if not len(axes) == len(scales) == len(shifts):
-        raise ValueError(f"scale and translation must hold a number for each of spatial_dims; got {scale} and {translation}.")
+        raise ValueError(
+            f"scale and translation must hold a number for each of spatial_dims; got {scale} and {translation}."
+        )
     if min(scales, default=1) <= 0:
         raise ValueError(f"scale must hold positive numbers; got {scale}.")
     same = [(x.shape[axis], output[axis]) for axis in range(min(x.ndim, len(output))) if axis not in axes]

@@ -16,7 +16,7 @@ from ... import kernels, rng
 from ...kernels.image import MODES
 from ...tensor import Op, Tensor
 from ..dropout import RandomNormal
-from .batches import as_images, as_integers, on_batch, one_of
+from .batches import as_floats, as_given, on_batch, one_of
 from .filters import filtered
 from .taps import gaussian
 
@@ -27,7 +27,6 @@ class Warp(Op):
     """(N, H, W, C) read at the places of `maps` (N, 8), as kernels.warp_forward says; uint8 too."""
 
     kernels = True
-    integers = (0,)
 
     def forward(self, x, *, maps, mode, nearest, fill):
         if len(maps) != len(x):
@@ -36,6 +35,8 @@ class Warp(Op):
         self.old, self.how = x.shape[1:3], {"maps": maps, "mode": mode, "nearest": nearest}
         return kernels.warp_forward(x, fill=fill, **self.how)
 
+    exact = forward
+
     def backward(self, dy):
         return kernels.warp_backward(dy, self.old, **self.how)
 
@@ -43,12 +44,14 @@ class Warp(Op):
 class WarpTo(Op):
     """(N, H, W, C) read at the places (N, H, W, 2) of a second input, which gets no gradient."""
 
-    integers = (0, 1)
+    integers = (1,)
 
     def forward(self, x, places, *, mode, nearest, fill):
         places = np.ascontiguousarray(places, np.float64)
         self.old, self.how = x.shape[1:3], {"places": places, "mode": mode, "nearest": nearest}
         return kernels.warp_forward(x, fill=fill, **self.how)
+
+    exact = forward
 
     def backward(self, dy):
         return kernels.warp_backward(dy, self.old, **self.how), None
@@ -57,7 +60,7 @@ class WarpTo(Op):
 def affine_transform(
     images: Any, transform: Any, interpolation: str = "bilinear", fill_mode: str = "constant", fill_value: float = 0,
     data_format: str | None = None,
-) -> Tensor | np.ndarray:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Images moved by affine maps: `transform` holds eight numbers, or a row of them for each image of a batch.
 
     (a0, a1, a2, b0, b1, b2, c0, c1): the pixel at (x, y) of the result is the image's at (a0 x + a1 y + a2, b0 x + b1 y +
@@ -72,7 +75,7 @@ def affine_transform(
 def perspective_transform(
     images: Any, start_points: Any, end_points: Any, interpolation: str = "bilinear", fill_value: float = 0,
     data_format: str | None = None,
-) -> Tensor | np.ndarray:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Images seen from elsewhere: what is at the four `start_points` (x, y) comes to the four `end_points`.
 
     Both are (4, 2), or (N, 4, 2) for a batch, top left, top right, bottom left, bottom right.
@@ -102,7 +105,9 @@ def _numbers(name, values, count):
     """(N, count) float64, of one row or several."""
     array = np.asarray(values.data if isinstance(values, Tensor) else values)
     if array.dtype.kind not in "fiu" or array.ndim not in (1, 2) or array.shape[-1] != count:
-        raise ValueError(f"{name} must hold {count} numbers, or a row of them an image; got {array.dtype} {array.shape}.")
+        raise ValueError(
+            f"{name} must hold {count} numbers, or a row of them an image; got {array.dtype} {array.shape}."
+        )
     return np.array(array, np.float64, ndmin=2)
 
 
@@ -124,7 +129,7 @@ def _warped(images, maps, interpolation, fill_mode, fill_value, data_format):
 def elastic_transform(
     images: Any, alpha: float = 20.0, sigma: float = 5.0, interpolation: str = "bilinear", fill_mode: str = "reflect",
     fill_value: float = 0.0, seed: Any = None, data_format: str | None = None,
-) -> Tensor | np.ndarray:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Images whose pixels are moved by random fields: normal numbers of deviation `sigma`, blurred by `sigma` pixels and
     multiplied by `alpha`.
 
@@ -221,22 +226,24 @@ def _cells(index, size, mode):
 
 def map_coordinates(
     inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: float = 0
-) -> Tensor | np.ndarray:
+) -> Tensor:
     """An array of any rank read at `coordinates` (rank, ...), a row of places for each of its axes.
 
     `order` 0 takes the nearest cell, 1 interpolates between two on each axis.
     """
     one_of("order", order, (0, 1))
     one_of("fill_mode", fill_mode, MODES)
-    x, integers = as_images(inputs)
+    x, given = as_floats(inputs)
     if not isinstance(coordinates, Tensor):
         coordinates = np.asarray(coordinates)
         if coordinates.dtype.kind not in "fiu":
             raise TypeError(f"coordinates must be numbers; got {coordinates.dtype}.")
         coordinates = coordinates.astype(x.dtype)
     if len(coordinates.shape) < 2 or coordinates.shape[0] != x.ndim:
-        raise ValueError(f"coordinates must be ({x.ndim}, ...), a row for each axis of inputs; got {coordinates.shape}.")
+        raise ValueError(
+            f"coordinates must be ({x.ndim}, ...), a row for each axis of inputs; got {coordinates.shape}."
+        )
     if 0 in x.shape:
         raise ValueError(f"There is nothing to read in inputs of shape {x.shape}.")
     y = MapCoordinates.apply(x, coordinates, order=int(order), mode=fill_mode, fill=float(fill_value))
-    return y if integers is None else as_integers(y.data, integers)
+    return as_given(y, given)

@@ -86,7 +86,7 @@ FC_INLINE void multiply(const int bytes, const fc_colors *j, part t)
     const real *m = (const real *)j->table + t.n * 12, low = (real)j->low, high = (real)j->high;
     for (ptrdiff_t i = from + t.first * 3; i < from + t.last * 3; i += 3) {
         const real r = value_at(bytes, j->x, i), g = value_at(bytes, j->x, i + 1), b = value_at(bytes, j->x, i + 2);
-        FC_UNROLL(3)
+    FC_UNROLL(3)
         for (int q = 0; q < 3; q++)
             put(bytes, j->y, i + q, m[4 * q] * r + m[4 * q + 1] * g + m[4 * q + 2] * b + m[4 * q + 3], low, high);
     }

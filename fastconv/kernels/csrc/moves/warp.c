@@ -76,7 +76,8 @@ FC_INLINE void sample(const int bytes, const int nearest, const fc_warp *j, cons
             const ptrdiff_t r = cell_of((ptrdiff_t)round(at[i].row), H, j->mode);
             const ptrdiff_t c = cell_of((ptrdiff_t)round(at[i].column), W, j->mode);
             const int inside = r >= 0 && c >= 0;
-            for (ptrdiff_t q = 0; q < C; q++) put(bytes, y, i * C + q, inside ? value_at(bytes, x, (r * W + c) * C + q) : fill);
+            for (ptrdiff_t q = 0; q < C; q++)
+                put(bytes, y, i * C + q, inside ? value_at(bytes, x, (r * W + c) * C + q) : fill);
             continue;
         }
         const ptrdiff_t row = floor_of(at[i].row), column = floor_of(at[i].column);
@@ -117,8 +118,8 @@ FC_INLINE int copied(const fc_warp *j, const place *at, const uint8_t *x, uint8_
     const ptrdiff_t count = j->output[1], row = floor_of(at[0].row), first = floor_of(at[0].column);
     const ptrdiff_t last = floor_of(at[count - 1].column), step = last - first;
     const ptrdiff_t W = j->input[1];
-    if (row < 0 || row >= j->input[0] || (double)row != at[0].row || (double)first != at[0].column || first < 0 ||
-        first >= W || last < 0 || last >= W || (double)last != at[count - 1].column)
+    if (row < 0 || row >= j->input[0] || (double)row != at[0].row || (double)first != at[0].column || first < 0
+        || first >= W || last < 0 || last >= W || (double)last != at[count - 1].column)
         return 0;
     x += (row * W + first) * pixel;
     if (step == count - 1)
@@ -185,7 +186,8 @@ void FC_NAME(warp_backward)(const void *job, ptrdiff_t n, void *scratch)
     for (ptrdiff_t o = 0; o < j->output[0]; o++) {
         places_of(j, n, o, scratch);
         for (ptrdiff_t i = 0; i < count; i++, dy += C) {
-            const double y = j->nearest ? round(at[i].row) : at[i].row, x = j->nearest ? round(at[i].column) : at[i].column;
+            const double y = j->nearest ? round(at[i].row) : at[i].row,
+                         x = j->nearest ? round(at[i].column) : at[i].column;
             const ptrdiff_t row = floor_of(y), column = floor_of(x);
             const real down = (real)(y - (double)row), right = (real)(x - (double)column);
             for (int corner = 0; corner < 4; corner++) {
