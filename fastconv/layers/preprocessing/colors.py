@@ -91,7 +91,7 @@ class RandomContrast(ImageLayer):
         if x.dtype == BYTE:
             means = (kernels.color_histogram(x) * np.arange(256)).sum(-1) / max(x.shape[1] * x.shape[2], 1)
             return scaled(x, how, means * (1 - how), *self.value_range)
-        means = kernels.reduce("sum", x, (1, 2), max(x.shape[1] * x.shape[2], 1)).reshape(len(x), -1)
+        means = kernels.reduce("sum", x, (1, 2), max(x.shape[1] * x.shape[2], 1)).reshape(len(x), x.shape[3])
         y, direct = scaled(x, how, means * (1 - how), *self.value_range)
 
         def gradient(dy):

@@ -50,7 +50,7 @@ class AutoContrast(Pointwise):
             there = kernels.color_histogram(x) > 0
             low, high = there.argmax(-1), 255 - there[..., ::-1].argmax(-1)
         else:
-            low, high = (kernels.reduce(kind, x, (1, 2)).reshape(len(x), -1) for kind in ("min", "max"))
+            low, high = (kernels.reduce(kind, x, (1, 2)).reshape(len(x), x.shape[3]) for kind in ("min", "max"))
         low, high = self._to_255(low.astype(np.float64)), self._to_255(high.astype(np.float64))
         scale = np.where(high > low, 255 / np.where(high > low, high - low, 1), 1)
         shift = np.where(high > low, -low * scale, 0)
