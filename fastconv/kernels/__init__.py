@@ -2,7 +2,7 @@
 reductions, activations, data movement, random numbers, loss, updates.
 
 Every function checks its arguments, allocates its result on the caching allocator and runs compiled tiles: see
-conv.py, pool.py, norm.py, rows.py, maps.py, moves.py, random.py and update.py for their contracts, reference.py for what each computes. float32 and
+conv.py, pool.py, norm.py, rows.py, maps.py, moves.py, image.py, random.py and update.py for their contracts, reference.py for what each computes. float32 and
 float64, channels last.
 """
 
@@ -49,6 +49,16 @@ from .dense import (
     matmul_forward,
 )
 from .geometry import Window
+from .image import (
+    color_histogram,
+    color_matrix,
+    color_scale,
+    color_table,
+    color_turn,
+    resample,
+    warp_backward,
+    warp_forward,
+)
 from .maps import MAPS, add_into, combine, map_backward, map_forward, reduce, reduce_products
 from .moves import (
     broadcast_backward,

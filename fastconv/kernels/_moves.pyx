@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Data that moves: fills the jobs of csrc/moves/moves.c and csrc/moves/resize.c.
+"""Data that moves: fills the jobs of csrc/moves/, and of csrc/elements/colors.c, which belongs to the same images.
 
 A copy is told by two NumPy views of one shape, each of an array of its own: their steps are the walk. Arrays must be
 C-contiguous, aligned, of one dtype and not empty; kernels/moves.py sees to that, and to numbers that are in range.
@@ -12,8 +12,8 @@ from libc.stdint cimport int64_t
 from math import gcd
 
 from ._tiles cimport (
-    FC_AXES, LINE, MEMORY_WORK, PACK_WORK, address, fc_copy, fc_fold, fc_gather, fc_resize, fc_spread, fc_spread_axis,
-    fc_step, fc_tile, is_far, run, tiles_of,
+    FC_AXES, LINE, MEMORY_WORK, PACK_WORK, address, fc_colors, fc_copy, fc_fold, fc_gather, fc_resample, fc_resize,
+    fc_spread, fc_spread_axis, fc_step, fc_tile, fc_tiles, fc_warp, is_far, run, tiles_for, tiles_of,
 )
 
 cdef enum:
@@ -21,6 +21,7 @@ cdef enum:
     SQUARE = 64           # rows and columns of a tile that transposes
     RESIZE_BLOCK = 4096   # elements that a tile of an interpolation writes
     MOST_AXES = 64        # of a NumPy array
+    WARP_WORK = 60        # of a pixel that is interpolated
 
 
 cdef int append(fc_step* axis, int* axes, ptrdiff_t count, ptrdiff_t x_step, ptrdiff_t y_step) except -1:
@@ -280,3 +281,61 @@ def resize_forward(x, y):
 def resize_backward(dy, dx):
     input, output = dx.shape[1:3], dy.shape[1:3]
     run_resize(tiles_of(dy).resize_backward, dy, dx, input, output, input, output[1] // input[1] + 1)
+
+
+cdef int fill_warp(fc_warp* job, x, y, images, pixels, maps, places, int mode, bint nearest) except -1:
+    """`images` is x or y, the one that has the images' size; `pixels` the other."""
+    job.x, job.y = address(x), address(y, True)
+    job.maps = job.places = NULL
+    if maps is not None:
+        job.maps = <const double*>address(maps)
+    if places is not None:
+        job.places = <const double*>address(places)
+    job.batch, job.channels = x.shape[0], x.shape[3]
+    job.input[0], job.input[1] = images.shape[1:3]
+    job.output[0], job.output[1] = pixels.shape[1:3]
+    job.mode, job.nearest, job.bytes, job.fill = mode, nearest, x.dtype.char == "B", 0
+    job.block = max(1, BLOCK // (job.output[1] * job.channels))
+    return 0
+
+
+def warp_forward(x, y, maps, places, int mode, bint nearest, double fill):
+    cdef fc_warp job
+    fill_warp(&job, x, y, x, y, maps, places, mode, nearest)
+    job.fill = fill
+    run(tiles_of(x).warp_forward, &job, sizeof(job), job.batch * ((job.output[0] + job.block - 1) // job.block),
+        WARP_WORK * <double>y.size, False, 16 * <size_t>job.output[1])
+
+
+def warp_backward(dy, dx, maps, places, int mode, bint nearest):
+    cdef fc_warp job
+    fill_warp(&job, dy, dx, dx, dy, maps, places, mode, nearest)
+    run(tiles_of(dy).warp_backward, &job, sizeof(job), job.batch, WARP_WORK * <double>dy.size, False,
+        16 * <size_t>job.output[1])
+
+
+def resample(x, start, weights, y):
+    """x (outer, cells, inner), y (outer, places, inner)."""
+    cdef fc_resample job
+    job.x, job.weights, job.y, job.start = address(x), address(weights), address(y, True), <int64_t*>address(start)
+    job.outer, job.cells, job.inner = x.shape
+    job.places, job.taps = weights.shape
+    job.block = max(1, BLOCK // job.inner)
+    run(tiles_of(x).resample, &job, sizeof(job), job.outer * ((job.places + job.block - 1) // job.block),
+        2 * <double>job.taps * y.size)
+
+
+def colors(kind, x, y, table, double low, double high):
+    """x (batch, pixels, channels); `kind` is a tile's name without "color_"."""
+    cdef fc_colors job
+    cdef const fc_tiles* tiles = tiles_of(x)
+    cdef dict kinds = {"table": <size_t>tiles.color_table, "histogram": <size_t>tiles.color_histogram,
+                       "scale": <size_t>tiles.color_scale, "matrix": <size_t>tiles.color_matrix,
+                       "turn": <size_t>tiles.color_turn}
+    cdef fc_tile* tile = <fc_tile*><size_t>kinds[kind]
+    job.x, job.y, job.table = address(x), address(y, True), NULL if table is None else address(table)
+    job.batch, job.pixels, job.channels = x.shape
+    job.block = min(max(1, BLOCK // job.channels), job.pixels)
+    job.low, job.high, job.bytes = low, high, x.dtype.char == "B"
+    run(tile, &job, sizeof(job), job.batch * (1 if kind == "histogram" else (job.pixels + job.block - 1) // job.block),
+        WARP_WORK / 4 * <double>x.size, False, 128 * <size_t>job.channels if kind == "scale" else 0)

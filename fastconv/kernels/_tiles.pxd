@@ -290,6 +290,32 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t output[2]
         ptrdiff_t scale[2][2]
 
+    ctypedef struct fc_warp:
+        const void* x
+        void* y
+        const double* maps
+        const double* places
+        double fill
+        ptrdiff_t batch, channels, block
+        ptrdiff_t input[2]
+        ptrdiff_t output[2]
+        int nearest, mode, bytes
+
+    ctypedef struct fc_resample:
+        const void* x
+        const void* weights
+        void* y
+        const int64_t* start
+        ptrdiff_t outer, cells, places, inner, taps, block
+
+    ctypedef struct fc_colors:
+        const void* x
+        const void* table
+        void* y
+        ptrdiff_t batch, pixels, channels, block
+        double low, high
+        int bytes
+
     ctypedef struct fc_random:
         uint64_t* state
         const void* x
@@ -391,6 +417,14 @@ cdef extern from "tiles.h" nogil:
         fc_tile* one_hot
         fc_tile* resize_forward
         fc_tile* resize_backward
+        fc_tile* warp_forward
+        fc_tile* warp_backward
+        fc_tile* resample
+        fc_tile* color_table
+        fc_tile* color_histogram
+        fc_tile* color_scale
+        fc_tile* color_matrix
+        fc_tile* color_turn
         fc_tile* random_uniform
         fc_tile* random_normal
         fc_tile* random_advance

@@ -332,6 +332,39 @@ typedef struct {
     ptrdiff_t scale[2][2];         /* input : output in lowest terms */
 } fc_resize;
 
+/* Images read at other places (warp.c): sample n's pixel (row, column) of y is x at the row (m3 c + m4 r + m5) / k and the
+ * column (m0 c + m1 r + m2) / k, k = m6 c + m7 r + 1, of its eight numbers in `maps`; or, where that is NULL, at its own row and
+ * column in `places`. Tiles: batch * blocks of `block` rows of y. Backward: x = dy, y = dx; tiles: batch. */
+enum { FC_WARP_CONSTANT, FC_WARP_NEAREST, FC_WARP_WRAP, FC_WARP_MIRROR, FC_WARP_REFLECT };
+typedef struct {
+    const void *x;
+    void *y;
+    const double *maps, *places;
+    double fill;
+    ptrdiff_t batch, channels, block;
+    ptrdiff_t input[2], output[2]; /* rows and columns of the images and of what is read from them */
+    int nearest, mode, bytes;      /* bytes: x and y are uint8 */
+} fc_warp;
+
+/* y (outer, places, inner) = sums of `taps` cells of x (outer, cells, inner) from start[place] on, by weights (places, taps).
+ * Tiles: outer * blocks of `block` places. */
+typedef struct {
+    const void *x, *weights;
+    void *y;
+    const int64_t *start;
+    ptrdiff_t outer, cells, places, inner, taps, block;
+} fc_resample;
+
+/* Colours (colors.c): x and y (batch, pixels, channels), reals or `bytes`; `table` has a part a sample. Tiles: batch *
+ * blocks of `block` pixels; of a histogram, batch. */
+typedef struct {
+    const void *x, *table;
+    void *y;
+    ptrdiff_t batch, pixels, channels, block;
+    double low, high;
+    int bytes;
+} fc_colors;
+
 /* Random numbers (random.c). The state: seed, stream, counter, and one reserved. A group is 16 Philox blocks, 64 numbers of
  * 32 bits or 32 of 64; group g of a draw is number state[2] + g. Tiles: blocks of `block` groups; random_advance: one. */
 enum { FC_GROUP_WORDS = 64 };
@@ -397,7 +430,8 @@ typedef struct {
     X(batch_norm_update) X(batch_norm_fold) X(norm_rows_forward) X(norm_rows_backward)                               \
     X(sgd_step) X(adam_step)                                                                                         \
     X(copy) X(copy_scaled) X(spread) X(fold) X(gather_forward) X(gather_backward) X(one_hot)                         \
-    X(resize_forward) X(resize_backward)                                                                             \
+    X(resize_forward) X(resize_backward) X(warp_forward) X(warp_backward) X(resample)                                \
+    X(color_table) X(color_histogram) X(color_scale) X(color_matrix) X(color_turn)                                   \
     X(random_uniform) X(random_normal) X(random_advance) X(dropout_forward) X(dropout_backward)
 /* clang-format on */
 

@@ -1,0 +1,146 @@
+"""Layers that blur, sharpen and erase.
+
+Contract: images are filtered as floats, one at a time for bytes; results lie within `value_range`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv import kernels
+from fastconv.kernels.image import BYTE
+from fastconv.layers.preprocessing.images import ImageLayer, limits, per_sample
+from fastconv.layers.preprocessing.images import value_range as range_of
+from fastconv.ops.image.taps import filter_taps, gaussian
+
+
+def filtered(sample, rows, columns):
+    """One image (H, W, C) by weights along its height and its width, zeros around it."""
+    for axis, weights in enumerate((rows, columns)):
+        taps = filter_taps(sample.shape[axis], tuple(weights))
+        sample = kernels.resample(sample, taps.start, taps.weights(sample.dtype), axis)
+    return sample
+
+
+class RandomGaussianBlur(ImageLayer):
+    """Blurs images by a window of `kernel_size` (an odd number, or one for the width and one for the height) whose
+    deviations are drawn from `sigma`, two numbers of 0 to 1; a number s is 0 to s.
+
+    `factor`: the probability that an image is blurred, drawn between two numbers of 0 to 1; a number f is 0 to f.
+    """
+
+    def __init__(
+        self, factor=1.0, kernel_size=3, sigma=1.0, value_range=(0, 255), data_format=None, seed=None, **kwargs
+    ):
+        self.factor = None
+        super().__init__(data_format=data_format, **kwargs)
+        self.factor, self.sigma = limits(self, "factor", factor, 0, 1), limits(self, "sigma", sigma, 0, 1)
+        sizes = tuple(kernel_size) if hasattr(kernel_size, "__len__") else (kernel_size,) * 2
+        if len(sizes) != 2 or not all(isinstance(size, (int, np.integer)) and size > 0 and size % 2 for size in sizes):
+            raise ValueError(f"RandomGaussianBlur: kernel_size must be an odd number, or two; got {kernel_size!r}.")
+        self.kernel_size, self.value_range = sizes, range_of(self, value_range)
+        self._set_seed(seed)
+
+    def draw(self, shape, random):
+        return random.chosen(shape[0], self.factor), random.uniform(2, *self.sigma) + 1e-6
+
+    def changed(self, x, how):
+        chosen, sigma = how
+        columns, rows = (gaussian(size, deviation) for size, deviation in zip(self.kernel_size, sigma))
+        low, high = self.value_range
+
+        def blurred(n, sample):
+            return np.clip(filtered(sample, rows, columns) if chosen[n] else sample, low, high)
+
+        return per_sample(x, blurred)
+
+
+class RandomSharpness(ImageLayer):
+    """Sharpens or softens images: 0.5 of `factor` changes nothing, 0 blurs, 1 sharpens; a number f is 0 to f, two numbers
+    lie in 0 to 1."""
+
+    def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
+        self.factor = None
+        super().__init__(data_format=data_format, **kwargs)
+        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, value_range)
+        self._set_seed(seed)
+
+    def draw(self, shape, random):
+        return 2 * random.uniform(shape[0], *self.factor)
+
+    def changed(self, x, how):
+        low, high = self.value_range
+        box = (1.0, 1.0, 1.0)
+
+        def sharpened(n, sample):
+            share = (1 - float(how[n])) / 13  # of the eight neighbours and, four times more, of the pixel itself
+            y = filtered(sample, box, box)
+            y *= share
+            y += sample * (float(how[n]) + 4 * share)
+            return np.clip(y, low, high, out=y)
+
+        return per_sample(x, sharpened)
+
+
+class RandomErasing(ImageLayer):
+    """Puts `fill_value` (a number, or one a channel; None for normal noise) over a rectangle of each image.
+
+    Its height and width are the square roots of shares of the image's, drawn from `scale`, two numbers of 0 to 1.
+    `factor` is RandomGaussianBlur's; what is put in lies within `value_range`.
+    """
+
+    def __init__(
+        self,
+        factor=1.0,
+        scale=(0.02, 0.33),
+        fill_value=None,
+        value_range=(0, 255),
+        seed=None,
+        data_format=None,
+        **kwargs,
+    ):
+        self.factor = None
+        super().__init__(data_format=data_format, **kwargs)
+        self.factor, self.scale = limits(self, "factor", factor, 0, 1), limits(self, "scale", scale, 0, 1)
+        if fill_value is not None:
+            fill_value = [float(v) for v in fill_value] if hasattr(fill_value, "__len__") else float(fill_value)
+        self.fill_value, self.value_range = fill_value, range_of(self, value_range)
+        self._set_seed(seed)
+
+    def draw(self, shape, random):
+        count, height, width, channels = shape
+        across, down = np.sqrt(random.uniform((2, count), *self.scale))
+        boxes = [*interval(random, count, width, across), *interval(random, count, height, down)]
+        chosen, noise = random.chosen(count, self.factor), []
+        if self.fill_value is None:
+            left, right, top, bottom = boxes
+            noise = [random.normal((bottom[n] - top[n], right[n] - left[n], channels)) if chosen[n] else None
+                     for n in range(count)]  # fmt: skip
+        return chosen, boxes, noise
+
+    def changed(self, x, how):
+        chosen, (left, right, top, bottom), noise = how
+        y = x.copy()
+        for n in np.flatnonzero(chosen):
+            values = noise[n] * self.value_range[1] if noise else np.asarray(self.fill_value)
+            if values.ndim and values.shape[-1] not in (1, x.shape[3]):
+                raise ValueError(f"{self._title()}: fill_value must have a number for each of {x.shape[3]} channels.")
+            values = np.clip(values, *self.value_range)
+            if x.dtype == BYTE:
+                values = np.clip(np.floor(values + 0.5), 0, 255)
+            y[n, top[n] : bottom[n], left[n] : right[n]] = values
+
+        def gradient(dy):
+            dx = dy.copy()
+            for n in np.flatnonzero(chosen):
+                dx[n, top[n] : bottom[n], left[n] : right[n]] = 0
+            return dx
+
+        return y, gradient
+
+
+def interval(random, count, size, share):
+    """(first, past-the-last) cells of intervals of these shares (count,) of an axis, anywhere on it."""
+    length = share * size
+    start = random.uniform(count) * (size - length)
+    return np.ceil(start).astype(np.int64), np.ceil(start + length).astype(np.int64)

@@ -1,0 +1,210 @@
+"""Layers that give each value of an image another: by its channels' extremes or histograms, or by a random step.
+
+Contract: bytes go through tables, one a channel of a sample; floats through NumPy, one sample at a time. No gradients.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+from fastconv import kernels
+from fastconv.kernels.image import BYTE
+from fastconv.layers.preprocessing.images import ImageLayer, as_table, limits, per_sample
+from fastconv.layers.preprocessing.images import value_range as range_of
+from fastconv.layers.spatial import positive
+
+
+class Pointwise(ImageLayer):
+    """Base class: values from `value_range` are changed as numbers from 0 to 255 and brought back."""
+
+    def _to_255(self, x):
+        low, high = self.value_range
+        return x if (low, high) == (0, 255) else (x - low) / (high - low) * 255
+
+    def _from_255(self, x):
+        low, high = self.value_range
+        return x if (low, high) == (0, 255) else x / 255 * (high - low) + low
+
+    def _mapped(self, x, function):
+        """`function(values, n)` of numbers from 0 to 255; n is the sample, or a slice of all for a table."""
+        if x.dtype == BYTE:
+            return as_table(x, lambda v: self._from_255(function(self._to_255(v), slice(None))))
+        return per_sample(x, lambda n, sample: self._from_255(function(self._to_255(sample), n)))
+
+
+class AutoContrast(Pointwise):
+    """Stretches each channel of each image to the whole `value_range`, in training or not; a constant one stays."""
+
+    random = False
+
+    def __init__(self, value_range=(0, 255), **kwargs):
+        super().__init__(**kwargs)
+        self.value_range = range_of(self, value_range)
+
+    def changed(self, x, how):
+        if not x.size:
+            return x
+        if x.dtype == BYTE:
+            there = kernels.color_histogram(x) > 0
+            low, high = there.argmax(-1), 255 - there[..., ::-1].argmax(-1)
+        else:
+            low, high = (kernels.reduce(kind, x, (1, 2)).reshape(len(x), x.shape[3]) for kind in ("min", "max"))
+        low, high = self._to_255(low.astype(np.float64)), self._to_255(high.astype(np.float64))
+        scale = np.where(high > low, 255 / np.where(high > low, high - low, 1), 1)
+        shift = np.where(high > low, -low * scale, 0)
+        flat = high <= low
+
+        def stretched(v, n):
+            pair = (scale[n, ..., None], shift[n, ..., None]) if x.dtype == BYTE else (scale[n], shift[n])
+            constant = flat[n, ..., None] if x.dtype == BYTE else flat[n]
+            return np.where(constant, v, np.clip(v * pair[0] + pair[1], 0, 255))
+
+        return self._mapped(x, stretched)
+
+
+class Equalization(Pointwise):
+    """Spreads each channel's values evenly over `value_range`, by its histogram of `bins` over the whole batch."""
+
+    def __init__(self, value_range=(0, 255), bins=256, data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self.value_range, self.bins = range_of(self, value_range), positive(bins, "bins", self)
+
+    def changed(self, x, how):
+        if not x.size:
+            return x
+        if x.dtype == BYTE:
+            values, counts = self._to_255(np.arange(256.0)), kernels.color_histogram(x).sum(0)
+            tables = np.stack([self._table(values, channel) for channel in counts])
+            return as_table(x, lambda v: self._from_255(tables[:, self._bins_of(values)]))
+        y = np.empty_like(x)
+        for channel in range(x.shape[3]):
+            values = self._to_255(x[..., channel])
+            table = self._table(values.reshape(-1), None)
+            y[..., channel] = self._from_255(values if table is None else table[self._bins_of(values)])
+        return y
+
+    def _bins_of(self, values):
+        return np.clip(values / 255 * (self.bins - 1), 0, self.bins - 1).astype(np.int64)
+
+    def _table(self, values, counts):
+        """The new value of each bin of `values`, which are there `counts` times each."""
+        histogram = np.bincount(self._bins_of(values), counts, self.bins)
+        if np.count_nonzero(histogram) <= 1:  # a constant channel stays
+            return None if counts is None else values[np.minimum(np.arange(self.bins), 255)]
+        below = np.cumsum(histogram)
+        least = below[below > 0][0]
+        return np.clip(np.rint((below - least) * 255 / max(below[-1] - least, 1)), 0, 255)
+
+
+class RandomPosterization(Pointwise):
+    """Keeps a few bits of each value of 0 to 255: a number of them from the first of `factor` to below the second, two
+    numbers of 1 to 8; a number f is 1 to f, which alone is sure with (f, f)."""
+
+    def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
+        self.factor = None
+        super().__init__(data_format=data_format, **kwargs)
+        self.factor = tuple(map(operator.index, limits(self, "factor", factor, 1, 8)))
+        self.value_range = range_of(self, value_range)
+        self._set_seed(seed)
+
+    def draw(self, shape, random):
+        low, high = self.factor
+        bits = low + np.floor(random.uniform(shape[0]) * (high - low))
+        return 2.0 ** (8 - bits)
+
+    def changed(self, x, how):
+        def cut(v, n):
+            step = how[:, None, None] if x.dtype == BYTE else how[n]
+            return np.floor(np.clip(np.trunc(v), 0, 255) / step) * step
+
+        return self._mapped(x, cut)
+
+
+class Solarization(Pointwise):
+    """Inverts the values above a threshold, after adding a number to all.
+
+    On a scale of 0 to 255 both lie between the first and 255 times the second of two numbers of 0 to 1, `addition_factor`
+    and `threshold_factor`; a number f is 0 and f.
+    """
+
+    def __init__(self, addition_factor=0.0, threshold_factor=0.0, value_range=(0, 255), seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.addition_factor = limits(self, "addition_factor", addition_factor, 0, 1)
+        self.threshold_factor = limits(self, "threshold_factor", threshold_factor, 0, 1)
+        self.value_range = range_of(self, value_range)
+        self._set_seed(seed)
+
+    def draw(self, shape, random):
+        return [
+            random.uniform(shape[0], low, max(high * 255, low))
+            for low, high in (self.addition_factor, self.threshold_factor)
+        ]
+
+    def changed(self, x, how):
+        def solarized(v, n):
+            more, threshold = (numbers[:, None, None] if x.dtype == BYTE else numbers[n] for numbers in how)
+            v = np.clip(v + more, 0, 255)
+            return np.where(v < threshold, v, 255 - v)
+
+        return self._mapped(x, solarized)
+
+
+class ContrastLimitedAdaptiveHistogramEqualization(Pointwise):
+    """Equalizes parts of images, in training or not: the histograms of a grid of `tile_grid_size` tiles, cut at
+    `clip_limit` times their mean, give tables, between which each pixel's is interpolated."""
+
+    random = False
+
+    def __init__(self, value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8), data_format=None, **kwargs):
+        super().__init__(data_format=data_format, **kwargs)
+        self.value_range, self.clip_limit = range_of(self, value_range), float(clip_limit)
+        self.tile_grid_size = tuple(positive(size, "tile_grid_size", self) for size in tile_grid_size)
+
+    def changed(self, x, how):
+        if not x.size:
+            return x
+        return per_sample(x, lambda n, sample: self._from_255(self._equalized(self._to_255(sample.astype(np.float32)))))
+
+    def _equalized(self, image):
+        (height, width, channels), grid = image.shape, self.tile_grid_size
+        tile = [-(-size // count) for size, count in zip((height, width), grid)]
+        ends = [size * count - old for size, count, old in zip(tile, grid, (height, width))]
+        image = np.pad(image, ((0, ends[0]), (0, ends[1]), (0, 0)), "symmetric")
+        pixels = np.clip(image, 0, 255).astype(np.int64)
+        tables = self._tables(pixels, tile)
+        (y0, y1, down), (x0, x1, right) = (_between(size, count) for size, count in zip(tile, grid))
+        right, c = right[None, :, None], np.arange(channels)
+
+        def row(y):
+            left, other = (tables[y[:, None, None], x[None, :, None], c, pixels] for x in (x0, x1))
+            return left * (1 - right) + other * right
+
+        down = down[:, None, None]
+        return (row(y0) * (1 - down) + row(y1) * down)[:height, :width]
+
+    def _tables(self, pixels, tile):
+        """(rows, columns, C, 256): what each value becomes in the middle of each tile."""
+        rows, columns = self.tile_grid_size
+        channels, count = pixels.shape[2], tile[0] * tile[1]
+        tiles = pixels.reshape(rows, tile[0], columns, tile[1], channels).transpose(0, 2, 4, 1, 3).reshape(-1, count)
+        number = np.arange(len(tiles))[:, None] * 256
+        histograms = (
+            np.bincount((tiles + number).reshape(-1), minlength=len(tiles) * 256).reshape(-1, 256).astype(float)
+        )
+        if self.clip_limit > 0:
+            cut = np.minimum(histograms, self.clip_limit * count / 256)
+            histograms = cut + (histograms - cut).sum(1, keepdims=True) / 256
+        below = np.cumsum(histograms, 1)
+        least = below[:, :1]
+        room = np.where(count == least, 1, count - least)
+        return np.clip((below - least) * 255 / room, 0, 255).reshape(rows, columns, channels, 256)
+
+
+def _between(size, count):
+    """For each pixel along an axis of `count` tiles: the tiles before and behind it, and how far it is between them."""
+    at = (np.arange(size * count) - size / 2) / size
+    low = np.floor(at)
+    before, behind = (np.clip(low + step, 0, count - 1).astype(np.int64) for step in (0, 1))
+    return before, behind, at - low
