@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import registry
-from fastconv.layers.preprocessing import Preprocessing
+from fastconv.layers.preprocessing.scaling import Preprocessing
 from fastconv.layers.shapes import numbers
 from fastconv.layers.spatial import positive
 from fastconv.ops.lookup import Encode, digitize, encode
