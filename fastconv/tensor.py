@@ -3,10 +3,9 @@
 Not here: the operations. `fastconv.ops` subclasses Op and attaches Tensor's operators and methods; this file knows
 none of them. Tensors without data, and what operations do on them, are in symbolic.py.
 Contract: a Tensor wraps one array of floats (float32 or float64), integers or booleans, which it shares; gradients flow
-through floats alone. The tape is the links from a Tensor to the Op
-that made it and from an Op to its sources: the Ops (or leaf Tensors) of its inputs, not the inputs' arrays. `backward`
-walks them once with a loop, newest Op first, and drops what each Op saved. Gradients are plain arrays; an array that
-lands on a leaf's `grad` belongs to that leaf alone.
+through floats alone. The tape is the links from a Tensor to the Op that made it and from an Op to its sources: the Ops
+(or leaf Tensors) of its inputs, not the inputs' arrays. `backward` walks them once with a loop, newest Op first, and
+drops what each Op saved. Gradients are plain arrays; an array that lands on a leaf's `grad` belongs to that leaf alone.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import functools
 import itertools
 import operator
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -206,7 +205,7 @@ class Parameter(Tensor):
 
     def __init__(self, data, name=None, trainable=True, dtype=None):
         self._own(np.array(new_array(data, dtype), order="C"))
-        self._requires_grad = bool(trainable)
+        self._requires_grad = bool(trainable) and self._view.dtype.kind == "f"
         self._grad = self._node = self._logits = None
         self._packs = []
         self.name = name
@@ -218,7 +217,7 @@ class Parameter(Tensor):
         self._view.flags.writeable = False
 
     @property
-    def data(self):
+    def data(self) -> np.ndarray:
         """The values, as an array that cannot be written to."""
         return self._view
 
@@ -227,7 +226,7 @@ class Parameter(Tensor):
         raise AttributeError(f"Parameter {self.name!r} keeps its own memory: use parameter.assign(values).")
 
     @contextmanager
-    def writable(self):
+    def writable(self) -> Iterator[np.ndarray]:
         """`with parameter.writable() as array: ...`: the values as an array to write into."""
         array = self.array.view()
         try:
@@ -256,12 +255,12 @@ class Parameter(Tensor):
         return packs
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         """The same switch as `requires_grad`, under Keras' name."""
         return self._requires_grad
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         self.requires_grad = value
 
     def assign(self, value: TensorLike) -> None:
@@ -272,7 +271,7 @@ class Parameter(Tensor):
         np.copyto(self.array, array, casting="same_kind")
         self.version += 1
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """A copy of the values."""
         return self.array.copy()
 

@@ -7,6 +7,7 @@ chose. Both sides may be of any dtypes; a Python number takes the array's, so th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -254,7 +255,7 @@ def bitwise_invert(x: TensorLike) -> Tensor:
 left_shift, right_shift, bitwise_not = bitwise_left_shift, bitwise_right_shift, bitwise_invert
 
 
-def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None):
+def where(condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None) -> Any:
     """x1 where `condition` is true (not 0), else x2, all broadcast; without x1 and x2, `nonzero(condition)`."""
     if (x1 is None) != (x2 is None):
         raise ValueError("where: give both x1 and x2, or neither.")

@@ -7,6 +7,7 @@ gradient here (the factors of svd, qr, eigh, lu; lstsq, pinv) says so when `back
 from __future__ import annotations
 
 import builtins
+from typing import Any
 
 import numpy as np
 
@@ -251,7 +252,7 @@ def solve_triangular(a: TensorLike, b: TensorLike, lower: bool = False) -> Tenso
     return solve((tril if lower else triu)(convert_to_tensor(floating(a))), b)
 
 
-def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True):
+def svd(x: TensorLike, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """(U, s, V) with x = U @ diag(s) @ V, s falling; without `full_matrices` U and V have as many columns and rows as s.
     Without `compute_uv` s alone, which has a gradient."""
     if not compute_uv:

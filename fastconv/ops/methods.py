@@ -7,6 +7,7 @@ call; those that only look at values (saving, printing, comparing memory) take a
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def _reflected(operation):
 def _several(operation):
     """A method that takes its axes or sizes one by one or as one tuple: x.reshape(2, 3) or x.reshape((2, 3))."""
 
-    def method(self, *numbers):
+    def method(self, *numbers: int | Sequence[int]) -> Tensor:
         return operation(self, numbers[0] if len(numbers) == 1 else numbers or None)
 
     return method
@@ -44,6 +45,11 @@ def _is_numbers(value):
     return isinstance(value, (Tensor, np.ndarray, np.generic, bool, int, float, list, tuple)) or hasattr(
         value, "__array__"
     )
+
+
+def _flattened(self) -> Tensor:
+    """All elements as a vector."""
+    return shaping.reshape(self, -1)
 
 
 def _contains(self, value):
@@ -96,8 +102,8 @@ METHODS = {
     "reshape": _several(shaping.reshape),
     "transpose": _several(shaping.transpose),
     "T": property(shaping.transpose),
-    "flatten": lambda self: shaping.reshape(self, -1),
-    "ravel": lambda self: shaping.reshape(self, -1),
+    "flatten": _flattened,
+    "ravel": _flattened,
     "astype": cast,
 }
 

@@ -8,6 +8,7 @@ are different values: while a program is drawn they raise NoValues, since that d
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -237,6 +238,9 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
 
 def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
     """For each x the number, int32, of the rising limits `bins` that are not greater."""
+    bins = convert_to_tensor(bins)
+    if not bins.symbolic and (np.diff(bins.data) < 0).any():
+        raise ValueError("bins must rise.")
     return searchsorted(bins, x, "right")
 
 
@@ -248,7 +252,7 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
 def unique(
     x: TensorLike, sorted: bool = True, return_index: bool = False, return_inverse: bool = False,
     return_counts: bool = False, axis: int | None = None, size: int | None = None, fill_value: float | None = None,
-):  # fmt: skip
+) -> Any:  # fmt: skip
     """The different elements, or slices along `axis`, in rising order; and, where asked for, the numbers of their first
     places, for each element the number of its value, and how often each stands there.
 
