@@ -3,10 +3,9 @@
 Not here: the operations. `fastconv.ops` subclasses Op and attaches Tensor's operators and methods; this file knows
 none of them. Tensors without data, and what operations do on them, are in symbolic.py.
 Contract: a Tensor wraps one array of floats (float32 or float64), integers or booleans, which it shares; gradients flow
-through floats alone. The tape is the links from a Tensor to the Op
-that made it and from an Op to its sources: the Ops (or leaf Tensors) of its inputs, not the inputs' arrays. `backward`
-walks them once with a loop, newest Op first, and drops what each Op saved. Gradients are plain arrays; an array that
-lands on a leaf's `grad` belongs to that leaf alone.
+through floats alone. The tape is the links from a Tensor to the Op that made it and from an Op to its sources: the Ops
+(or leaf Tensors) of its inputs, not the inputs' arrays. `backward` walks them once with a loop, newest Op first, and
+drops what each Op saved. Gradients are plain arrays; an array that lands on a leaf's `grad` belongs to that leaf alone.
 """
 
 from __future__ import annotations

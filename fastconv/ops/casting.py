@@ -26,7 +26,8 @@ class Cast(Op):
 
     def forward(self, x, *, dtype):
         self.given = x.dtype
-        return x.astype(dtype)
+        with np.errstate(invalid="ignore"):  # NaN as an integer
+            return x.astype(dtype)
 
     def backward(self, dy):
         return dy.astype(self.given)
@@ -81,7 +82,7 @@ class View(Op):
 def check_dtype(name: str, dtype: DTypeLike) -> np.dtype:
     """The NumPy dtype of this name; TypeError unless a Tensor can hold it."""
     try:
-        found = np.dtype(dtype)
+        found = None if dtype is None else np.dtype(dtype)
     except TypeError:
         found = None
     if found not in DTYPES:

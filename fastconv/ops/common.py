@@ -56,7 +56,10 @@ def broadcast_shape(name, *shapes):
 
 def normalize_axis(axis, ndim):
     """`axis` as an int from 0 to ndim - 1."""
-    number = operator.index(axis)
+    try:
+        number = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis must be a whole number; got {axis!r}.") from None
     if not -ndim <= number < ndim:
         raise ValueError(f"axis must be between {-ndim} and {ndim - 1} for an array of {ndim} axes; got {axis!r}.")
     return number % ndim

@@ -56,6 +56,13 @@ def _along(vector, axis, ndim):
     return vector.reshape([-1 if a == axis else 1 for a in range(ndim)])
 
 
+def _sizes(shape):
+    shape = sizes("shape", shape)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape must have sizes of at least 0; got {shape}.")
+    return shape
+
+
 def _dtype(dtype):
     return FLOAT32 if dtype is None else check_dtype("dtype", dtype)
 
@@ -65,17 +72,17 @@ def full(shape: Shape, fill_value: TensorLike, dtype: DTypeLike | None = None) -
     value = convert_to_tensor(fill_value)
     if dtype is None and isinstance(fill_value, (bool, int, float)):
         dtype = FLOAT32
-    return wrap(np.full(sizes("shape", shape), value.data, value.dtype if dtype is None else _dtype(dtype)))
+    return wrap(np.full(_sizes(shape), value.data, value.dtype if dtype is None else _dtype(dtype)))
 
 
 def zeros(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros; float32 unless `dtype` is given."""
-    return wrap(np.zeros(sizes("shape", shape), _dtype(dtype)))
+    return wrap(np.zeros(_sizes(shape), _dtype(dtype)))
 
 
 def ones(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
     """Ones; float32 unless `dtype` is given."""
-    return wrap(np.ones(sizes("shape", shape), _dtype(dtype)))
+    return wrap(np.ones(_sizes(shape), _dtype(dtype)))
 
 
 def empty(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
@@ -268,6 +275,8 @@ def one_hot(
     A label outside 0..num_classes - 1 gives zeros, as in Keras; an x that does not hold integers raises TypeError.
     """
     _refuse_sparse(sparse)
+    if operator.index(num_classes) < 1:
+        raise ValueError(f"num_classes must be at least 1; got {num_classes}.")
     x = _labels("x", x)
     return OneHot.apply(
         x, num_classes=operator.index(num_classes), axis=normalize_axis(axis, x.ndim + 1), dtype=_dtype(dtype)

@@ -7,6 +7,7 @@ NumPy's, and their gradient adds up where a cell is named twice.
 from __future__ import annotations
 
 import builtins
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -242,6 +243,9 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None)
 def unravel_index(indices: TensorLike, shape: Sequence[int]) -> tuple[Tensor, ...]:
     """For numbers of cells of an array of this shape, counted along its last axis first, their place on each axis."""
     indices, places = _whole(convert_to_tensor(indices)), []
+    cells = math.prod(sizes("shape", shape))
+    if not indices.symbolic and indices.size and not (0 <= indices.data.min() and indices.data.max() < cells):
+        raise ValueError(f"indices must be from 0 to {cells - 1}, for the cells of shape {tuple(shape)}.")
     for size in reversed(sizes("shape", shape)):
         places.append(mod(indices, size))
         indices = floor_divide(indices, size)

@@ -30,11 +30,6 @@ def _several(operation):
     return method
 
 
-def _flat(self: Tensor) -> Tensor:
-    """All elements in one row."""
-    return shaping.reshape(self, -1)
-
-
 def _compared(operation):
     """A comparison with what is no number, such as None or a string, is left to Python, which compares identities."""
 
@@ -50,6 +45,11 @@ def _is_numbers(value):
     return isinstance(value, (Tensor, np.ndarray, np.generic, bool, int, float, list, tuple)) or hasattr(
         value, "__array__"
     )
+
+
+def _flattened(self) -> Tensor:
+    """All elements as a vector."""
+    return shaping.reshape(self, -1)
 
 
 def _contains(self, value):
@@ -102,8 +102,8 @@ METHODS = {
     "reshape": _several(shaping.reshape),
     "transpose": _several(shaping.transpose),
     "T": property(shaping.transpose),
-    "flatten": _flat,
-    "ravel": _flat,
+    "flatten": _flattened,
+    "ravel": _flattened,
     "astype": cast,
 }
 

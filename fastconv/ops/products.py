@@ -84,6 +84,8 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: Any) -> Tensor:
     """Einstein's sum: `subscripts` name the axes of each operand by letters, "ij,jk->ik"; products are summed over the
     letters that are not behind the arrow. "..." are axes that broadcast; without an arrow the letters that occur once
     stay, in the alphabet's order. ValueError where letters and shapes do not fit."""
+    if not isinstance(subscripts, str):
+        raise TypeError(f"subscripts must be a string such as 'ij,jk->ik'; got {type(subscripts).__name__}.")
     if kwargs.keys() - {"optimize", "precision"}:
         raise TypeError(f"einsum knows no argument {', '.join(kwargs)}.")
     operands = [convert_to_tensor(x) for x in promoted(*operands)]

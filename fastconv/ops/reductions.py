@@ -165,7 +165,7 @@ def _found(x, function, axis, keepdims):
 
 def _plain(axis):
     """`axis` in a form that a model's file can hold."""
-    return tuple(map(int, axis)) if hasattr(axis, "__len__") else axis
+    return tuple(axis) if hasattr(axis, "__len__") else axis
 
 
 def any(x: TensorLike, axis: Axes = None, keepdims: bool = False) -> Tensor:

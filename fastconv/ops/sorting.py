@@ -238,6 +238,9 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
 
 def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
     """For each x the number, int32, of the rising limits `bins` that are not greater."""
+    bins = convert_to_tensor(bins)
+    if not bins.symbolic and (np.diff(bins.data) < 0).any():
+        raise ValueError("bins must rise.")
     return searchsorted(bins, x, "right")
 
 
