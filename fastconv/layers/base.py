@@ -28,12 +28,13 @@ from fastconv.layers.annotations import DTypeLike, RegularizerLike
 from fastconv.layers.calls import state
 from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
-from fastconv.layers.specs import Specified
+from fastconv.layers.specs import Specified, parameters_of
 from fastconv.nest import flatten, map_leaves
 from fastconv.registry import snake_case
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
 from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
+_MISSING: Any = object()  # inputs that a call gives by name, if at all
 _REFUSED = {
     "lora_rank": "it trains whole weights; freeze layers with trainable=False instead",
     "lora_alpha": "it trains whole weights; freeze layers with trainable=False instead",
@@ -204,13 +205,17 @@ class Layer(Specified):
 
     # Calling
 
-    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any = _MISSING, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Output of the layer as a Tensor, or a nest of them; `inputs` is an array or a Tensor, or a nest of them,
         converted to the layer's dtype.
 
         `training` None means: as the layer or model that is calling this one, else False. Called on a tensor without
         data (`fastconv.Input`), it draws: the result stands for what the layer will compute.
         """
+        if inputs is _MISSING:
+            inputs = self._named_inputs(kwargs)
+        if not self.built and (args or kwargs) and len(parameters_of(type(self).build, True)) > 1:
+            self._build_for_all(inputs, args, kwargs)
         return self.call_prepared(self.prepare(inputs), *args, training=training, **kwargs)
 
     def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
@@ -219,6 +224,8 @@ class Layer(Specified):
             if state.inside:
                 return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)
+        if args or kwargs:
+            args, kwargs = map_leaves(self._convert_further, (args, kwargs))
         return self.run(x, training, *args, **kwargs)
 
     def run(self, x: Any, training: bool | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -307,23 +314,6 @@ class Layer(Specified):
     def _symbol(self, shape):
         return KerasTensor(shape, self._dtype)
 
-    @property
-    def input(self) -> Any:
-        """The tensors of the layer's first call in a graph; AttributeError if there was none."""
-        return self._drawn().args[0]
-
-    @property
-    def output(self) -> Any:
-        """What the layer's first call in a graph gave; AttributeError if there was none."""
-        return self._drawn().outputs
-
-    def _drawn(self):
-        if self._node is None:
-            raise AttributeError(
-                f"Layer {self.name!r} was not called in a graph, so it has no input and output tensors."
-            )
-        return self._node
-
     def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
         if isinstance(inputs, (list, tuple, dict)) and any(
@@ -351,6 +341,12 @@ class Layer(Specified):
             return masks.carry(inputs, ops.cast(inputs, self._dtype))
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
 
+    def _convert_further(self, leaf):
+        """An argument after the inputs, where it is an array of floats of another dtype, in the layer's."""
+        if isinstance(leaf, (Tensor, np.ndarray)) and leaf.dtype.kind == "f":
+            return self._convert(leaf)
+        return leaf
+
     def _check(self, shape):
         if self._input_spec is not None:
             self._check_spec(shape)
@@ -371,26 +367,6 @@ class Layer(Specified):
 
     # Description
 
-    @property
-    def dtype(self) -> str:
-        """The dtype of the weights and of what is computed: "float32" or "float64"."""
-        return self._dtype.name
-
-    @property
-    def compute_dtype(self) -> str:
-        """The same as `dtype`."""
-        return self.dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        """The same as `dtype`."""
-        return self.dtype
-
-    @property
-    def input_dtype(self) -> str:
-        """The dtype that inputs are converted to: `dtype`."""
-        return self.dtype
-
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values; `from_config` makes an equal layer from them."""
         return configs.get_config(self)
@@ -406,7 +382,7 @@ class Layer(Specified):
 
     def __repr__(self):
         text = configs.describe(self)
-        if self._build_shape is None:
+        if self._build_shape is None or len(parameters_of(type(self).build, True)) > 1:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
 

@@ -22,7 +22,7 @@ from fastconv.layers.shapes import cast, float_dtype, numbers
 from fastconv.nest import flatten
 from fastconv.tensor import Parameter, Tensor
 
-_NO_LAYERS = ("_holders", "_build_shape", "_checked_shape")  # notes of a layer's own, which hold none
+_NO_LAYERS = ("_holders", "_build_shape", "_build_shapes", "_checked_shape")  # notes of a layer's own, which hold none
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
@@ -286,7 +286,17 @@ class Holder:
         layers = self.flatten_layers()
         added = [loss for layer in layers for loss in calls.added_by(layer)]
         weights = [weight for layer in layers for weight in (*layer._weights, *layer._fixed_weights)]
-        return added + [w.regularizer(w) for w in weights if w.regularizer is not None and w.trainable]
+        return added + [_penalty(w) for w in weights if w.regularizer is not None and w.trainable]
+
+
+def _penalty(weight):
+    """What the weight's regularizer gives, a Tensor."""
+    loss = weight.regularizer(weight)
+    if isinstance(loss, (int, float, np.generic)):
+        return Tensor(loss, dtype=weight.dtype)
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"The regularizer of {weight.path!r} must give a Tensor, made by fastconv.ops; got {loss!r}.")
+    return loss
 
 
 _GETTERS = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
