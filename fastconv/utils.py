@@ -19,6 +19,7 @@ from fastconv.config import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from fastconv.downloads import get_file
 from fastconv.graph import Node, sources
 from fastconv.rng import set_random_seed
 from fastconv.saving import (
@@ -36,7 +37,7 @@ from fastconv.tensor import Tensor
 
 __all__ = [
     "CustomObjectScope", "clear_session", "custom_object_scope", "deserialize_keras_object",
-    "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_registered_name",
+    "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_file", "get_registered_name",
     "get_registered_object", "get_source_inputs", "is_interactive_logging_enabled", "is_keras_tensor", "normalize",
     "pack_x_y_sample_weight", "pad_sequences", "register_keras_serializable", "serialize_keras_object",
     "set_random_seed", "split_dataset", "standardize_dtype", "to_categorical", "unpack_x_y_sample_weight",
