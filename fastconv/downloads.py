@@ -1,8 +1,8 @@
 """keras.utils.get_file: a file from an address, kept in the user's cache, checked and unpacked.
 
-Not the data sets that fastconv knows, which datasets/_files.py checks against hashes of its own. Contract: a file is in the
-cache whole or not at all; one whose hash is given and differs is never returned; nothing is unpacked outside its folder,
-and nothing that was unpacked is run. FASTCONV_OFFLINE=1 forbids downloads.
+Not the data sets that fastconv knows, which datasets/_files.py checks against hashes of its own. Contract: a file is in
+the cache whole or not at all; one whose hash is given and differs is never returned; nothing is unpacked outside its
+folder, and nothing that was unpacked is run. FASTCONV_OFFLINE=1 forbids downloads.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def get_file(
     hash_algorithm: str = "auto", extract: bool = False, archive_format: str | Sequence[str] | None = "auto",
     cache_dir: str | os.PathLike[str] | None = None, force_download: bool = False,
 ) -> str:  # fmt: skip
-    """The path of the file `fname` in `cache_dir/cache_subdir`, downloaded from the address `origin` where it is not there
-    yet or its hash differs; `fname` is by default the last part of the address.
+    """The path of the file `fname` in `cache_dir/cache_subdir`, downloaded from the address `origin` where it is not
+    there yet or its hash differs; `fname` is by default the last part of the address.
 
     `file_hash` is checked by `hash_algorithm`: "sha256", "md5", or "auto", by its length; `md5_hash` is its older name.
-    `extract=True` unpacks a tar or zip archive (`archive_format`: "auto", "tar", "zip", or several) and gives the folder's
-    path: fname without its ending, and "_extracted". `untar=True` is the older way to say it of a tar archive. `cache_dir`
-    is by default fastconv's folder in the user's cache. `force_download` downloads in any case.
+    `extract=True` unpacks a tar or zip archive (`archive_format`: "auto", "tar", "zip", or several) and gives the
+    folder's path: fname without its ending, and "_extracted". `untar=True` is the older way to say it of a tar archive.
+    `cache_dir` is by default fastconv's folder in the user's cache. `force_download` downloads in any case.
 
-    ValueError for a hash that differs from what `origin` gave, or an archive that is none; OSError where there is nothing to
-    be had.
+    ValueError for a hash that differs from what `origin` gave, or an archive that is none; OSError where there is
+    nothing to be had.
     """
     if not origin:
         raise ValueError("get_file needs origin, the address of the file.")

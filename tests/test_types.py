@@ -135,7 +135,8 @@ def test_type_checkers_accept_typical_programs(request):
     pytest.importorskip("mypy.api")
     kept = request.config.cache.mkdir("mypy")  # the first run reads all of fastconv and NumPy
     result = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--allow-untyped-calls", "--follow-imports=silent", f"--cache-dir={kept}", *map(str, PROGRAMS)],
+        [sys.executable, "-m", "mypy", "--strict", "--allow-untyped-calls", "--follow-imports=silent",
+         f"--cache-dir={kept}", *map(str, PROGRAMS)],
         capture_output=True, text=True, env={**os.environ, "MYPYPATH": str(HERE.parent)},
     )  # fmt: skip
     assert result.returncode == 0, result.stdout
