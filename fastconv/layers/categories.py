@@ -35,9 +35,10 @@ class Discretization(Preprocessing):
     """
 
     def __init__(
-        self, bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode="int", sparse=False, dtype=None, name=None
-    ):
-        super().__init__(dtype=dtype, name=name)
+        self, bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode="int", sparse=False, dtype=None, name=None,
+        **kwargs,
+    ):  # fmt: skip
+        super().__init__(dtype=dtype, name=name, **kwargs)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError("Discretization takes either bin_boundaries or num_bins, with which it needs adapt(data).")
         self.bin_boundaries = None if bin_boundaries is None else self._given("bin_boundaries", bin_boundaries)
@@ -99,9 +100,6 @@ class Discretization(Preprocessing):
             return tuple(input_shape)
         depth = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
         return Encode.shape(tuple(input_shape), mode=self.output_mode, depth=depth, dtype=self._dtype)
-
-    def get_config(self) -> dict:
-        return {name: value for name, value in super().get_config().items() if name != "trainable"}
 
     @classmethod
     def from_config(cls, config: dict):

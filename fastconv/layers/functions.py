@@ -75,11 +75,13 @@ class ActivityRegularization(Layer):
     """Gives what it is given, and adds `l1 * sum(|x|) + l2 * sum(x ** 2)` to the loss, for each sample of the batch."""
 
     supports_masking = True
-    made = ("activity_regularizer",)
 
     def __init__(self, l1=0.0, l2=0.0, **kwargs):
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
+
+    def get_config(self) -> dict:
+        return {name: value for name, value in super().get_config().items() if name != "activity_regularizer"}
 
     def call(self, inputs):
         return inputs

@@ -1,6 +1,6 @@
 """RNN: a cell run along the steps of a sequence; the layers with a cell of their own are in recurrent.py and conv_lstm.py.
 
-Not here: what a step computes (cells.py), and the loop itself (ops/scan.py). Contract: sequences are (batch, steps,
+Not here: what a step computes (cells.py), and the loop itself (ops/recurrence.py). Contract: sequences are (batch, steps,
 ...); masks are (batch, steps), and a step that does not count leaves the states as they are. What a cell can compute for
 all steps at once, its input's product, is one product.
 """
@@ -12,7 +12,7 @@ from fastconv.layers.base import Layer, building, is_shape
 from fastconv.layers.cells import StackedRNNCells, check_cell, initial_state, output_size, parts_of
 from fastconv.nest import flatten, pack
 from fastconv.ops.masks import as_floats
-from fastconv.ops.scan import assign, scan
+from fastconv.ops.recurrence import assign, scan
 from fastconv.symbolic import NoValues, is_tracing
 
 

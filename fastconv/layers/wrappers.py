@@ -12,7 +12,7 @@ from fastconv.layers.rnn import RNN
 from fastconv.layers.shapes import is_shape
 from fastconv.layers.spatial import positive
 from fastconv.nest import flatten
-from fastconv.ops.scan import assign, cells
+from fastconv.ops.recurrence import assign, cells
 from fastconv.symbolic import NoValues, is_tracing
 from fastconv.tensor import no_grad
 
