@@ -1,4 +1,5 @@
-"""Wrappers, functions as layers, embeddings and categories: values, configs and errors; their rows: tests/test_layers.py."""
+"""Wrappers, functions as layers, embeddings and categories: values, configs and errors; their rows:
+tests/test_layers.py."""
 
 import numpy as np
 import pytest

@@ -7,6 +7,7 @@ Heads, projections and their weights are multi_head.py's. Contract: called on [q
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from fastconv.layers.shapes import is_shape
 from fastconv.ops.masks import as_floats, select
 from fastconv.registry import checked_number
 from fastconv.symbolic import NoValues, is_tracing
+from fastconv.tensor import Tensor
 
 
 @functools.lru_cache(maxsize=64)
@@ -42,7 +44,10 @@ class Attention(Layer):
     concat_score_weight `()`, where used.
     """
 
-    def __init__(self, use_scale=False, score_mode="dot", dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         if score_mode not in ("dot", "concat"):
             raise registry.unknown_name("score_mode", score_mode, ("dot", "concat"))
@@ -52,25 +57,25 @@ class Attention(Layer):
         self._generator = None if seed is None else rng.SeedGenerator(seed)
         self.scale = self.concat_score_weight = None
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         if is_shape(shape) or isinstance(shape, dict) or len(shape) not in (2, 3):
             raise ValueError(f"{self._title()} takes [query, value] or [query, value, key]; got the shape {shape}.")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if self.use_scale:
             self.scale = self.add_weight((), "ones", name="scale")
         if self.score_mode == "concat":
             self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         query, value = input_shape[:2]
         return (*query[:-1], value[-1])
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The query's."""
         return None if mask is None else mask[0]
 
-    def scores(self, query, key):
+    def scores(self, query: Any, key: Any) -> Tensor:
         """(batch, queries, keys): how well each key fits each query."""
         if self.score_mode == "dot":
             scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
@@ -79,7 +84,10 @@ class Attention(Layer):
         pairs = pairs if self.scale is None else ops.multiply(pairs, self.scale)
         return ops.multiply(ops.sum(ops.tanh(pairs), axis=-1), self.concat_score_weight)
 
-    def call(self, inputs, mask=None, training=False, return_attention_scores=False, use_causal_mask=False):
+    def call(
+        self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:  # fmt: skip
         query, value = inputs[:2]
         key = inputs[-1]
         query_mask, value_mask = (None, None) if mask is None else tuple(mask[:2])
@@ -116,17 +124,18 @@ def causal_mask(scores, behind=None, ahead=0):
 
 
 class AdditiveAttention(Attention):
-    """Attention by `sum(scale * tanh(query + key))` of each pair; scale is a weight `(features,)`, 1 without `use_scale`."""
+    """Attention by `sum(scale * tanh(query + key))` of each pair; scale is a weight `(features,)`, 1 without
+    `use_scale`."""
 
     made = ("score_mode",)
 
-    def __init__(self, use_scale=True, dropout=0.0, **kwargs):
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if self.use_scale:
             self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
 
-    def scores(self, query, key):
+    def scores(self, query: Any, key: Any) -> Tensor:
         pairs = ops.tanh(ops.add(ops.expand_dims(query, -2), ops.expand_dims(key, -3)))
         return ops.sum(pairs if self.scale is None else ops.multiply(pairs, self.scale), axis=-1)

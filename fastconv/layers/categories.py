@@ -1,14 +1,17 @@
 """Layers that make categories out of numbers, and vectors out of categories: Discretization and CategoryEncoding.
 
-They have no weights and no gradients; the work is ops/lookup.py's. Contract: `output_mode` "one_hot" gives each number a
-vector, "multi_hot" and "count" one vector to all numbers of a sample.
-"""
+They have no weights and no gradients; the work is ops/lookup.py's. Contract: `output_mode` "one_hot" gives each number
+a vector, "multi_hot" and "count" one vector to all numbers of a sample."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from fastconv import registry
+from fastconv.layers.base import Layer
 from fastconv.layers.preprocessing import Preprocessing
 from fastconv.layers.shapes import numbers
 from fastconv.layers.spatial import positive
@@ -30,14 +33,13 @@ def _checked_mode(layer, mode, sparse, modes):
 class Discretization(Preprocessing):
     """The bin of each number, as int32: how many of the sorted `bin_boundaries` are not greater than it.
 
-    Or vectors, by another `output_mode`. With `num_bins` instead of boundaries, `adapt(data)` finds those between bins of
-    equally many numbers, to a share of `epsilon` of the data.
-    """
+    Or vectors, by another `output_mode`. With `num_bins` instead of boundaries, `adapt(data)` finds those between bins
+    of equally many numbers, to a share of `epsilon` of the data."""
 
     def __init__(
-        self, bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode="int", sparse=False, dtype=None, name=None,
-        **kwargs,
-    ):  # fmt: skip
+        self, bin_boundaries: Sequence[float] | None = None, num_bins: int | None = None, epsilon: float = 0.01,
+        output_mode: str = "int", sparse: bool = False, dtype: Any = None, name: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(dtype=dtype, name=name, **kwargs)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError("Discretization takes either bin_boundaries or num_bins, with which it needs adapt(data).")
@@ -49,7 +51,7 @@ class Discretization(Preprocessing):
         self.output_mode, self.sparse = _checked_mode(self, output_mode, sparse, _MODES), False
         self._summary = np.zeros((2, 0))
 
-    def adapt(self, data, steps=None) -> None:
+    def adapt(self, data: Any, steps: int | None = None) -> None:
         """Finds the boundaries in `data`: an array, or an iterable of batches, of which `steps` are taken."""
         self._summary = np.zeros((2, 0))
         if isinstance(data, (np.ndarray, Tensor)) or np.isscalar(data):
@@ -61,7 +63,7 @@ class Discretization(Preprocessing):
                 self.update_state(batch)
         self.finalize_state()
 
-    def update_state(self, data) -> None:
+    def update_state(self, data: Any) -> None:
         """Takes more numbers into account."""
         if self.num_bins is None:
             raise ValueError(
@@ -85,7 +87,7 @@ class Discretization(Preprocessing):
         """Forgets the numbers so far."""
         self._summary = np.zeros((2, 0))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         bins = digitize(inputs, self._boundaries())
         depth = len(self._boundaries()) + 1
         return bins if self.output_mode == "int" else encode(bins, self.output_mode, depth, self._dtype)
@@ -95,14 +97,14 @@ class Discretization(Preprocessing):
             raise ValueError(f"{self._title()} has no boundaries yet: call adapt(data), or give bin_boundaries.")
         return self.bin_boundaries
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         if self.output_mode == "int":
             return tuple(input_shape)
         depth = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
         return Encode.shape(tuple(input_shape), mode=self.output_mode, depth=depth, dtype=self._dtype)
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict) -> Layer:
         """The layer that get_config described, with the boundaries that adapt had found."""
         config = dict(config)
         found = config.pop("bin_boundaries") if config.get("num_bins") is not None else None
@@ -128,7 +130,9 @@ class CategoryEncoding(Preprocessing):
     In "count", `count_weights`, of the inputs' shape, may be given to the call. ValueError for other numbers.
     """
 
-    def __init__(self, num_tokens=None, output_mode="multi_hot", sparse=False, **kwargs):
+    def __init__(
+        self, num_tokens: int | None = None, output_mode: str = "multi_hot", sparse: bool = False, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         if num_tokens is None:
             raise ValueError("CategoryEncoding: num_tokens must be given, the number of categories.")
@@ -136,10 +140,10 @@ class CategoryEncoding(Preprocessing):
         mode = "multi_hot" if output_mode == "binary" else output_mode
         self.output_mode, self.sparse = _checked_mode(self, mode, sparse, _MODES[1:]), False
 
-    def call(self, inputs, count_weights=None):
+    def call(self, inputs: Any, count_weights: Any = None) -> Any:
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(f"{self._title()}: count_weights are for output_mode='count'; got {self.output_mode!r}.")
         return encode(inputs, self.output_mode, self.num_tokens, self._dtype, count_weights)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return Encode.shape(tuple(input_shape), mode=self.output_mode, depth=self.num_tokens, dtype=self._dtype)

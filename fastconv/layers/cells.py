@@ -1,18 +1,20 @@
 """Cells: one step of a recurrent layer, with its weights: SimpleRNNCell, LSTMCell, GRUCell, and StackedRNNCells.
 
-Not here: the loop over the steps (rnn.py). Contract: `cell(x, states)` gives (output, list of new states) for
-x (batch, features) and states (batch, units) each; `state_size`, `output_size` and `get_initial_state` are Keras', for cells
-of a user's own too. A cell of this file also says what it can compute for all steps at once: `parts`. Dropout draws one
-mask for all steps and gates of a sequence.
-"""
+Not here: the loop over the steps (rnn.py). Contract: `cell(x, states)` gives (output, list of new states) for x
+(batch, features) and states (batch, units) each; `state_size`, `output_size` and `get_initial_state` are Keras', for
+cells of a user's own too. A cell of this file also says what it can compute for all steps at once: `parts`. Dropout
+draws one mask for all steps and gates of a sequence."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastconv import activations, ops, rng
+from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.base import Layer
 from fastconv.layers.spatial import positive
 from fastconv.nest import flatten
@@ -58,12 +60,12 @@ class RecurrentCell(Layer):
         """The size of the output's last axis."""
         return self.units
 
-    def get_initial_state(self, batch_size=None) -> list[Tensor]:
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """States of zeros for a batch of this size."""
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
         return [wrap(constant(0.0, (batch_size, size), self._dtype)) for size in sizes]
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         if len(shape) != 2 or not shape[-1]:
             raise ValueError(f"{self._title()} takes one step of shape (batch, features); got {tuple(shape)}.")
         if self.built and shape[-1] != self.kernel.shape[-2]:
@@ -72,22 +74,23 @@ class RecurrentCell(Layer):
                 f"{tuple(shape)}."
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.check_input(input_shape)
         self._add_weights((input_shape[-1],), (self.units,), self.units)
 
     def _add_weights(self, inputs, states, width, bias=None):
-        """Kernels (*inputs, gates * width) and (*states, gates * width), and a bias of this shape, one row by default."""
+        """Kernels (*inputs, gates * width) and (*states, gates * width), and a bias of this shape, one row by
+        default."""
         self.kernel = self._add_ruled("kernel", (*inputs, self.gates * width))
         self.recurrent_kernel = self._add_ruled("recurrent_kernel", (*states, self.gates * width), "recurrent")
         if self.use_bias:
             self.bias = self._add_ruled("bias", bias or (self.gates * width,))
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         project, step = self.parts(inputs.shape, states, training)
         return step(project(inputs), list(flatten(states)))
 
-    def parts(self, shape, states, training):
+    def parts(self, shape: Any, states: Any, training: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """(project, step): `step(project(x), states)` is the cell's call, where x may be all steps of a sequence,
         (steps, batch, ...), if the steps have the `shape` (batch, ...)."""
         drop_x = self._dropped(self.dropout, shape, training)
@@ -103,13 +106,13 @@ class RecurrentCell(Layer):
         mask = ops.dropout(wrap(constant(1.0, tuple(shape), self._dtype)), rate, None, self._generator)
         return lambda x: ops.multiply(x, mask)
 
-    def project(self, x):
+    def project(self, x: Any) -> Tensor:
         return ops.dense(x, self.kernel, self.bias)
 
-    def stepper(self, drop):
+    def stepper(self, drop: Any) -> Callable[..., Any]:
         raise NotImplementedError
 
-    def compute_output_shape(self, input_shape, states_shape=None):
+    def compute_output_shape(self, input_shape: Any, states_shape: Any = None) -> Any:
         self.check_input(input_shape)
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
         return (input_shape[0], self.units), [(input_shape[0], size) for size in sizes]
@@ -122,11 +125,15 @@ class SimpleRNNCell(RecurrentCell):
     """
 
     def __init__(
-        self, units, activation="tanh", use_bias=True, kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal", bias_initializer="zeros", kernel_regularizer=None,
-        recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None, recurrent_constraint=None,
-        bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs,
-    ):  # fmt: skip
+        self, units: int, activation: ActivationLike | None = "tanh", use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        recurrent_initializer: InitializerLike | None = "orthogonal",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        recurrent_regularizer: RegularizerLike | None = None, bias_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, recurrent_constraint: ConstraintLike | None = None,
+        bias_constraint: ConstraintLike | None = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        seed: int | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.units = positive(units, "units", self)
         self._set_cell(
@@ -137,7 +144,7 @@ class SimpleRNNCell(RecurrentCell):
             recurrent_constraint=recurrent_constraint, bias_constraint=bias_constraint,
         )  # fmt: skip
 
-    def stepper(self, drop):
+    def stepper(self, drop: Any) -> Callable[..., Any]:
         def step(x, states):
             h = self.activation(ops.add(x, ops.dense(drop(states[0]), self.recurrent_kernel)))
             return h, [h]
@@ -146,7 +153,8 @@ class SimpleRNNCell(RecurrentCell):
 
 
 class LongShortTerm(RecurrentCell):
-    """Base class of LSTM cells: the states h and c, and the gates i, f, c and o, which stand in this order in the kernels.
+    """Base class of LSTM cells: the states h and c, and the gates i, f, c and o, which stand in this order in the
+    kernels.
 
     A subclass says what the products are: `project(x)` and `recur(h)`.
     """
@@ -159,11 +167,11 @@ class LongShortTerm(RecurrentCell):
             with self.bias.writable() as values:
                 values[width : 2 * width] = 1
 
-    def recur(self, h):
+    def recur(self, h: Tensor) -> Tensor:
         """The product of a state and the recurrent kernel."""
         return ops.dense(h, self.recurrent_kernel)
 
-    def stepper(self, drop):
+    def stepper(self, drop: Any) -> Callable[..., Any]:
         def step(x, states):
             h, c = states
             i, f, new, o = ops.split(ops.add(x, self.recur(drop(h))), 4, axis=-1)
@@ -183,12 +191,16 @@ class LSTMCell(LongShortTerm):
     """
 
     def __init__(
-        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
-        kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
-        unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
-        kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0,
-        seed=None, **kwargs,
-    ):  # fmt: skip
+        self, units: int, activation: ActivationLike | None = "tanh",
+        recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        recurrent_initializer: InitializerLike | None = "orthogonal",
+        bias_initializer: InitializerLike | None = "zeros", unit_forget_bias: bool = True,
+        kernel_regularizer: RegularizerLike | None = None, recurrent_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, kernel_constraint: ConstraintLike | None = None,
+        recurrent_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.units = positive(units, "units", self)
         self.recurrent_activation = activations.get(recurrent_activation)
@@ -218,12 +230,16 @@ class GRUCell(RecurrentCell):
     gates = 3
 
     def __init__(
-        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
-        kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
-        kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None,
-        recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, reset_after=True,
-        seed=None, **kwargs,
-    ):  # fmt: skip
+        self, units: int, activation: ActivationLike | None = "tanh",
+        recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        recurrent_initializer: InitializerLike | None = "orthogonal",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        recurrent_regularizer: RegularizerLike | None = None, bias_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, recurrent_constraint: ConstraintLike | None = None,
+        bias_constraint: ConstraintLike | None = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        reset_after: bool = True, seed: int | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.units = positive(units, "units", self)
         self.recurrent_activation = activations.get(recurrent_activation)
@@ -239,11 +255,11 @@ class GRUCell(RecurrentCell):
     def _add_weights(self, inputs, states, width, bias=None):
         super()._add_weights(inputs, states, width, (2, 3 * width) if self.reset_after else None)
 
-    def project(self, x):
+    def project(self, x: Any) -> Tensor:
         bias = self.bias[0] if self.use_bias and self.reset_after else self.bias
         return ops.dense(x, self.kernel, bias)
 
-    def stepper(self, drop):
+    def stepper(self, drop: Any) -> Callable[..., Any]:
         units, kernel = self.units, self.recurrent_kernel
         bias = self.bias[1] if self.use_bias and self.reset_after else None
         if not self.reset_after:
@@ -264,7 +280,8 @@ class GRUCell(RecurrentCell):
 
 
 def parts_of(cell, shape, states, training):
-    """(project, step) of any cell: see RecurrentCell.parts. What a class has a `call` of its own for is done by that."""
+    """(project, step) of any cell: see RecurrentCell.parts. What a class has a `call` of its own for is done by
+    that."""
     if type(cell).call in (RecurrentCell.call, StackedRNNCells.call):
         return cell.parts(shape, states, training)
 
@@ -278,7 +295,7 @@ def parts_of(cell, shape, states, training):
 class StackedRNNCells(Layer):
     """Cells one upon the other, each on the output of the one below: the states are those of all, in their order."""
 
-    def __init__(self, cells, **kwargs):
+    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cells = list(cells)
         for cell in self.cells:
@@ -296,22 +313,22 @@ class StackedRNNCells(Layer):
         """That of the last cell."""
         return output_size(self.cells[-1])
 
-    def get_initial_state(self, batch_size=None) -> list:
+    def get_initial_state(self, batch_size: int | None = None) -> list:
         """States of zeros, those of each cell in a list."""
         return [initial_state(cell, batch_size) for cell in self.cells]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         for cell in self.cells:
             if isinstance(cell, Layer) and not cell.built:
                 cell.build(input_shape)
             input_shape = (input_shape[0], output_size(cell))
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         project, step = self.parts(inputs.shape, flatten(states), training)
         output, new = step(project(inputs), flatten(states))
         return output, self._nested(new)
 
-    def parts(self, shape, states, training):
+    def parts(self, shape: Any, states: Any, training: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """As RecurrentCell.parts: the first cell's input product is that of all steps."""
         rows = []
         for cell, own in zip(self.cells, self._nested(flatten(states))):
@@ -333,7 +350,7 @@ class StackedRNNCells(Layer):
         states = iter(states)
         return [[next(states) for _ in flatten(cell.state_size)] for cell in self.cells]
 
-    def compute_output_shape(self, input_shape, states_shape=None):
+    def compute_output_shape(self, input_shape: Any, states_shape: Any = None) -> Any:
         batch = input_shape[0]
         states = [[(batch, size) for size in flatten(cell.state_size)] for cell in self.cells]
         return (batch, self.output_size), states

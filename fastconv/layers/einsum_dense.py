@@ -6,8 +6,11 @@ Contract: arguments, weights and their shapes are Keras'; the product runs on th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from fastconv import activations, ops
+from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.base import Layer
 from fastconv.symbolic import NoValues, is_tracing
 
@@ -25,17 +28,19 @@ class EinsumDense(Layer):
     made = ("output_shape", "lora_rank", "lora_alpha", "gptq_unpacked_column_size", "quantization_config")
 
     def __init__(
-        self, equation, output_shape, activation=None, bias_axes=None, kernel_initializer="glorot_uniform",
-        bias_initializer="zeros", kernel_regularizer=None, bias_regularizer=None, kernel_constraint=None,
-        bias_constraint=None, lora_rank=None, lora_alpha=None, gptq_unpacked_column_size=None, quantization_config=None,
-        **kwargs,
-    ):  # fmt: skip
+        self, equation: str, output_shape: int | Sequence[int | None], activation: ActivationLike | None = None,
+        bias_axes: str | None = None, kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, kernel_constraint: ConstraintLike | None = None,
+        bias_constraint: ConstraintLike | None = None, lora_rank: int | None = None, lora_alpha: float | None = None,
+        gptq_unpacked_column_size: int | None = None, quantization_config: Any = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         self.equation = equation.replace(" ", "") if isinstance(equation, str) else equation
         if not isinstance(equation, str) or not _EQUATION.fullmatch(self.equation):
             raise ValueError(
-                f"EinsumDense: equation must be like 'ab,bc->ac' or '...b,bc->...c'; got {equation!r}. The kernel has no "
-                "'...', and input and output have theirs in front or at the end."
+                f"EinsumDense: equation must be like 'ab,bc->ac' or '...b,bc->...c'; got {equation!r}. The kernel has "
+                "no '...', and input and output have theirs in front or at the end."
             )
         self.output_sizes = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.activation = activations.get(activation)
@@ -51,7 +56,8 @@ class EinsumDense(Layer):
         return super().get_config() | {"output_shape": list(self.output_sizes)}
 
     def _parts(self):
-        """The names of the axes of input, kernel and output, and whether "..." stands "before", "after" or not at all."""
+        """The names of the axes of input, kernel and output, and whether "..." stands "before", "after" or not at
+        all."""
         given, output = self.equation.split("->")
         inputs, kernel = given.split(",")
         sides = [("before" if part.startswith("...") else "after" if part.endswith("...") else None)
@@ -74,8 +80,8 @@ class EinsumDense(Layer):
         given = self.output_sizes[-len(own) :] if own else ()
         if len(given) < len(own):
             raise ValueError(
-                f"{self._title()}: output_shape must have a size for each of the axes {own!r} of {self.equation!r}; got "
-                f"{self.output_sizes}."
+                f"{self._title()}: output_shape must have a size for each of the axes {own!r} of {self.equation!r}; "
+                f"got {self.output_sizes}."
             )
         for letter, size in zip(own, given):
             if size is not None and sizes.get(letter) not in (None, size):
@@ -87,19 +93,19 @@ class EinsumDense(Layer):
         unknown = [letter for letter in kernel if sizes.get(letter) is None]
         if unknown:
             raise ValueError(
-                f"{self._title()}: the kernel needs a known size of the axis {unknown[0]!r} of {self.equation!r}; got the "
-                f"input shape {tuple(shape)} and output_shape {self.output_sizes}."
+                f"{self._title()}: the kernel needs a known size of the axis {unknown[0]!r} of {self.equation!r}; got "
+                f"the input shape {tuple(shape)} and output_shape {self.output_sizes}."
             )
         kept = shape[:spare] if side == "before" else shape[len(shape) - spare :] if spare else ()
         named = tuple(sizes[letter] for letter in output)
         return sizes, (*kept, *named) if side == "before" else (*named, *kept), spare
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         sizes, _, _ = self._sizes(shape)
         if self.built and tuple(sizes[letter] for letter in self._parts()[1]) != self.kernel.shape:
             raise ValueError(f"{self._title()} was built for the input shape {self._build_shape}; got {tuple(shape)}.")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         sizes, _, spare = self._sizes(input_shape)
         _, kernel, output, side = self._parts()
         self.kernel = self._add_ruled("kernel", tuple(sizes[letter] for letter in kernel))
@@ -113,11 +119,11 @@ class EinsumDense(Layer):
             shape = [sizes[letter] if letter in self.bias_axes else 1 for letter in output[first:]]
             self.bias = self._add_ruled("bias", (*shape, *(1,) * (spare if side == "after" else 0)))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if inputs.symbolic and not is_tracing() and inputs.shape.count(None) > 1:
             raise NoValues("A product of several open sizes is drawn where they are known.")
         y = ops.einsum(self.equation, inputs, self.kernel)
         return self.activation(y if self.bias is None else ops.add(y, self.bias))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(self._sizes(tuple(input_shape))[1])

@@ -6,9 +6,12 @@ step counts.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastconv import ops
+from fastconv.layers.annotations import ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.base import Layer
 from fastconv.layers.spatial import positive
 from fastconv.ops.lookup import lookup
@@ -19,18 +22,18 @@ class Embedding(Layer):
     """Numbers from 0 to `input_dim - 1` as vectors of size `output_dim`, one more axis, which training finds.
 
     Weights: embeddings `(input_dim, output_dim)`, at the start `weights`, if given. `mask_zero`: 0 is no number but a
-    step that does not count, so layers after this one are masked. ValueError for numbers outside the range. Arguments as in
-    Keras.
-    """
+    step that does not count, so layers after this one are masked. ValueError for numbers outside the range. Arguments
+    as in Keras."""
 
     rescales = True  # numbers of rows are large
     made = ("weights", "lora_rank", "lora_alpha", "quantization_config")  # no part of what the layer is
 
     def __init__(
-        self, input_dim, output_dim, embeddings_initializer="uniform", embeddings_regularizer=None,
-        embeddings_constraint=None, mask_zero=False, weights=None, lora_rank=None, lora_alpha=None,
-        quantization_config=None, **kwargs,
-    ):  # fmt: skip
+        self, input_dim: int, output_dim: int, embeddings_initializer: InitializerLike | None = "uniform",
+        embeddings_regularizer: RegularizerLike | None = None, embeddings_constraint: ConstraintLike | None = None,
+        mask_zero: bool = False, weights: Any = None, lora_rank: int | None = None, lora_alpha: float | None = None,
+        quantization_config: Any = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         length = kwargs.pop("input_length", None)  # Keras' older name of the number of steps
         if length is not None:
             kwargs.setdefault("input_shape", (length,))
@@ -39,8 +42,8 @@ class Embedding(Layer):
         self.output_dim = positive(output_dim, "output_dim", self)
         if self._dtype == np.float32 and self.input_dim > 1 << 24:
             raise ValueError(
-                f"Embedding: input_dim must be at most {1 << 24}, the whole numbers that float32 holds, in which inputs "
-                f"come; got {input_dim}. Use dtype='float64'."
+                f"Embedding: input_dim must be at most {1 << 24}, the whole numbers that float32 holds, in which "
+                f"inputs come; got {input_dim}. Use dtype='float64'."
             )
         self._keep_rules(
             embeddings_initializer=embeddings_initializer, embeddings_regularizer=embeddings_regularizer,
@@ -51,20 +54,20 @@ class Embedding(Layer):
         self.embeddings = None
         self._initial_weights = weights
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Makes the table; the inputs' shape changes nothing."""
         self.embeddings = self._add_ruled("embeddings", (self.input_dim, self.output_dim))
         if self._initial_weights is not None:
             given = self._initial_weights
             self.embeddings.assign(np.asarray(given[0] if isinstance(given, (list, tuple)) else given))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return lookup(self.embeddings, inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape, self.output_dim)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Where the inputs are not 0, if `mask_zero`."""
         return differs(inputs, 0) if self.mask_zero else None
 
@@ -72,21 +75,21 @@ class Embedding(Layer):
 class Masking(Layer):
     """Masks the steps of (batch, steps, features) all of whose features are `mask_value`, and makes them 0."""
 
-    def __init__(self, mask_value=0.0, **kwargs):
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(mask_value, bool) or not isinstance(mask_value, (int, float)):
             raise TypeError(f"Masking: mask_value must be a number; got {mask_value!r}.")
         self.mask_value = mask_value
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Where a step has a feature that is not `mask_value`."""
         return differs(inputs, self.mask_value, any_last=True)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         mask = self.compute_mask(inputs)
         y = ops.multiply(inputs, ops.expand_dims(as_floats(mask, inputs.dtype), -1))
         y._keras_mask = mask
         return y
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)

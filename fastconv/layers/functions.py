@@ -7,6 +7,8 @@ name that files may use.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from fastconv import activations, regularizers
 from fastconv.layers.base import Layer
@@ -15,7 +17,8 @@ from fastconv.nest import flatten
 
 
 class Lambda(Layer):
-    """`function(inputs, **arguments)` as a layer, also with `mask` and `training` where the function has such arguments.
+    """`function(inputs, **arguments)` as a layer, also with `mask` and `training` where the function has such
+    arguments.
 
     `output_shape` is that of one sample, or a function of the input's shape; without it the ops say. `mask` is the
     output's mask, or a function of inputs and their mask. A model with it is saved if the function is registered:
@@ -25,7 +28,10 @@ class Lambda(Layer):
 
     made = ("output_shape",)
 
-    def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs):
+    def __init__(
+        self, function: Callable[..., Any] | str, output_shape: Any = None, mask: Any = None,
+        arguments: dict[str, Any] | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.function = activations.get(function) if isinstance(function, str) else function
         if not callable(self.function):
@@ -46,15 +52,15 @@ class Lambda(Layer):
                 )
         return super().get_config() | {"output_shape": shape}
 
-    def call(self, inputs, mask=None, training=False):
+    def call(self, inputs: Any, mask: Any = None, training: bool = False) -> Any:
         own = {"mask": mask, "training": training}
         return self.function(inputs, **self.arguments, **{name: own[name] for name in self._takes})
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """What `mask` says."""
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         shape = activations.get(self._output_shape) if isinstance(self._output_shape, str) else self._output_shape
         if shape is None:
             return super().compute_output_shape(input_shape)
@@ -76,15 +82,15 @@ class ActivityRegularization(Layer):
 
     supports_masking = True
 
-    def __init__(self, l1=0.0, l2=0.0, **kwargs):
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
 
     def get_config(self) -> dict:
         return {name: value for name, value in super().get_config().items() if name != "activity_regularizer"}
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 from fastconv import ops, rng
+from fastconv.layers.annotations import ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.attention import causal_mask
 from fastconv.layers.base import Layer
 from fastconv.layers.cells import constant
@@ -27,9 +30,8 @@ _LEAST = -1e30  # a score that no key has
 class Heads(Layer):
     """Base class: projections of query, key and value to (batch, steps, heads, size), attention, and the way back.
 
-    A subclass sets `dropout`, `use_bias`, `use_gate`, `sliding_window` and what `_rules` reads by `_set_heads`, and gives
-    `_projections()`: name and (heads, size) of each.
-    """
+    A subclass sets `dropout`, `use_bias`, `use_gate`, `sliding_window` and what `_rules` reads by `_set_heads`, and
+    gives `_projections()`: name and (heads, size) of each."""
 
     supports_masking = True
     attention_axes = None
@@ -48,7 +50,7 @@ class Heads(Layer):
 
     # Building
 
-    def build(self, query_shape, value_shape=None, key_shape=None):
+    def build(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> None:
         """Makes the projections for inputs of these shapes; value is query, and key value, where not given."""
         if not is_shape(query_shape):
             query_shape, value_shape, key_shape = (*query_shape, None, None)[:3]
@@ -80,14 +82,14 @@ class Heads(Layer):
         return {**rules, "name": name, "dtype": self.dtype, "trainable": self._trainable,
                 "activation": "sigmoid" if name == "gate" else None}  # fmt: skip
 
-    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
+    def compute_output_shape(self, query_shape: Any, value_shape: Any = None, key_shape: Any = None) -> Any:
         """The shape of the output alone."""
         query = query_shape if is_shape(query_shape) else query_shape[0]
         return (*query[:-1], *(self._shape_back or query[-1:]))
 
     # Calling
 
-    def __call__(self, query, value, key=None, **kwargs):
+    def __call__(self, query: Any, value: Any, key: Any = None, **kwargs: Any) -> Any:
         """The output for arrays or Tensors; see the class."""
         tensors = [self._convert(x) for x in (query, value, *(() if key is None else (key,)))]
         self._check(*[x.shape for x in tensors])
@@ -99,14 +101,15 @@ class Heads(Layer):
         key = value if key is None else key
         if any(len(shape) < 3 for shape in (query, value, key)) or value[1:-1] != key[1:-1]:
             raise ValueError(
-                f"{self._title()} takes query, value and key of shape (batch, steps, features), as many steps in value and "
-                f"key; got {query}, {value} and {key}."
+                f"{self._title()} takes query, value and key of shape (batch, steps, features), as many steps in value "
+                f"and key; got {query}, {value} and {key}."
             )
 
     def call(
-        self, query, value, key=None, query_mask=None, value_mask=None, key_mask=None, attention_mask=None,
-        return_attention_scores=False, training=False, use_causal_mask=False,
-    ):  # fmt: skip
+        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
+        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
+        training: bool = False, use_causal_mask: bool = False,
+    ) -> Any:  # fmt: skip
         key = value if key is None else key
         gate = self.gate_dense(query) if self.use_gate else None
         given = query
@@ -201,21 +204,25 @@ def _open(sizes):
 class MultiHeadAttention(Heads):
     """Attention by `num_heads` heads of size `key_dim` (of `value_dim` for values, if given).
 
-    `output_shape` is the size of the output's last axis, or the sizes of its last axes; the query's features by default.
-    `attention_axes` are the axes over which attention goes, all between batch and features by default.
+    `output_shape` is the size of the output's last axis, or the sizes of its last axes; the query's features by
+    default. `attention_axes` are the axes over which attention goes, all between batch and features by default.
     `sliding_window` lets a query see keys less than so many steps away. `use_gate` multiplies what the heads give by a
-    sigmoid of the query. `flash_attention` changes nothing. Weights: kernel and bias of query, key, gate, value and the
-    output. Call with masks, `attention_mask` (batch, queries, keys), `use_causal_mask` and `return_attention_scores`.
-    """
+    sigmoid of the query. `flash_attention` changes nothing. Weights: kernel and bias of query, key, gate, value and
+    the output. Call with masks, `attention_mask` (batch, queries, keys), `use_causal_mask` and
+    `return_attention_scores`."""
 
     made = ("output_shape",)
 
     def __init__(
-        self, num_heads, key_dim, value_dim=None, dropout=0.0, use_bias=True, output_shape=None, attention_axes=None,
-        sliding_window=None, flash_attention=None, kernel_initializer="glorot_uniform", bias_initializer="zeros",
-        kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
-        bias_constraint=None, use_gate=False, seed=None, **kwargs,
-    ):  # fmt: skip
+        self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
+        output_shape: int | Sequence[int] | None = None, attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None, flash_attention: bool | None = None,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
+        use_gate: bool = False, seed: int | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.num_heads = positive(num_heads, "num_heads", self)
         self.key_dim = positive(key_dim, "key_dim", self)
@@ -246,11 +253,14 @@ class GroupQueryAttention(Heads):
     of keys and values; other arguments as MultiHeadAttention's."""
 
     def __init__(
-        self, head_dim, num_query_heads, num_key_value_heads, dropout=0.0, use_bias=True, sliding_window=None,
-        flash_attention=None, kernel_initializer="glorot_uniform", bias_initializer="zeros", kernel_regularizer=None,
-        bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None, use_gate=False,
-        seed=None, **kwargs,
-    ):  # fmt: skip
+        self, head_dim: int, num_query_heads: int, num_key_value_heads: int, dropout: float = 0.0,
+        use_bias: bool = True, sliding_window: int | None = None, flash_attention: bool | None = None,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
+        use_gate: bool = False, seed: int | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.head_dim = positive(head_dim, "head_dim", self)
         self.num_query_heads = positive(num_query_heads, "num_query_heads", self)

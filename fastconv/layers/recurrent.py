@@ -6,7 +6,10 @@ are (batch, steps, features), the output (batch, units), or (batch, steps, units
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastconv.layers import configs
+from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fastconv.layers.rnn import RNN
 
@@ -24,15 +27,21 @@ class OwnCell(RNN):
 
 
 class SimpleRNN(OwnCell):
-    """`h = activation(x @ kernel + h @ recurrent_kernel + bias)` along the steps; arguments as SimpleRNNCell and RNN."""
+    """`h = activation(x @ kernel + h @ recurrent_kernel + bias)` along the steps; arguments as SimpleRNNCell and
+    RNN."""
 
     def __init__(
-        self, units, activation="tanh", use_bias=True, kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal", bias_initializer="zeros", kernel_regularizer=None,
-        recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
-        recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, return_sequences=False,
-        return_state=False, go_backwards=False, stateful=False, unroll=False, seed=None, **kwargs,
-    ):  # fmt: skip
+        self, units: int, activation: ActivationLike | None = "tanh", use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        recurrent_initializer: InitializerLike | None = "orthogonal",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        recurrent_regularizer: RegularizerLike | None = None, bias_regularizer: RegularizerLike | None = None,
+        activity_regularizer: RegularizerLike | None = None, kernel_constraint: ConstraintLike | None = None,
+        recurrent_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, return_sequences: bool = False,
+        return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
+        seed: int | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         cell = SimpleRNNCell(
             units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer,
             kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint,
@@ -48,13 +57,19 @@ class LSTM(OwnCell):
     """Long short-term memory along the steps; arguments as LSTMCell and RNN. `use_cudnn` changes nothing."""
 
     def __init__(
-        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
-        kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
-        unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
-        activity_regularizer=None, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
-        recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False, go_backwards=False,
-        stateful=False, unroll=False, use_cudnn="auto", **kwargs,
-    ):  # fmt: skip
+        self, units: int, activation: ActivationLike | None = "tanh",
+        recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        recurrent_initializer: InitializerLike | None = "orthogonal",
+        bias_initializer: InitializerLike | None = "zeros", unit_forget_bias: bool = True,
+        kernel_regularizer: RegularizerLike | None = None, recurrent_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, recurrent_constraint: ConstraintLike | None = None,
+        bias_constraint: ConstraintLike | None = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        seed: int | None = None, return_sequences: bool = False, return_state: bool = False,
+        go_backwards: bool = False, stateful: bool = False, unroll: bool = False, use_cudnn: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         cell = LSTMCell(
             units, activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer,
             bias_initializer, unit_forget_bias, kernel_regularizer, recurrent_regularizer, bias_regularizer,
@@ -72,13 +87,18 @@ class GRU(OwnCell):
     """Gated recurrent unit along the steps; arguments as GRUCell and RNN. `use_cudnn` changes nothing."""
 
     def __init__(
-        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
-        kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
-        kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None,
-        kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0,
-        seed=None, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
-        reset_after=True, use_cudnn="auto", **kwargs,
-    ):  # fmt: skip
+        self, units: int, activation: ActivationLike | None = "tanh",
+        recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        recurrent_initializer: InitializerLike | None = "orthogonal",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        recurrent_regularizer: RegularizerLike | None = None, bias_regularizer: RegularizerLike | None = None,
+        activity_regularizer: RegularizerLike | None = None, kernel_constraint: ConstraintLike | None = None,
+        recurrent_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False,
+        return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
+        reset_after: bool = True, use_cudnn: bool | str = "auto", **kwargs: Any,
+    ) -> None:  # fmt: skip
         cell = GRUCell(
             units, activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer,
             bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint,

@@ -1,11 +1,13 @@
-"""RNN: a cell run along the steps of a sequence; the layers with a cell of their own are in recurrent.py and conv_lstm.py.
+"""RNN: a cell run along the steps of a sequence; the layers with a cell of their own are in recurrent.py and
+conv_lstm.py.
 
-Not here: what a step computes (cells.py), and the loop itself (ops/recurrence.py). Contract: sequences are (batch, steps,
-...); masks are (batch, steps), and a step that does not count leaves the states as they are. What a cell can compute for
-all steps at once, its input's product, is one product.
-"""
+Not here: what a step computes (cells.py), and the loop itself (ops/recurrence.py). Contract: sequences are (batch,
+steps, ...); masks are (batch, steps), and a step that does not count leaves the states as they are. What a cell can
+compute for all steps at once, its input's product, is one product."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastconv import ops
 from fastconv.layers.base import Layer, building, is_shape
@@ -26,9 +28,9 @@ class RNN(Layer):
     """
 
     def __init__(
-        self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
-        zero_output_for_mask=False, **kwargs,
-    ):  # fmt: skip
+        self, cell: Any, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+        stateful: bool = False, unroll: bool = False, zero_output_for_mask: bool = False, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell, dtype=kwargs.get("dtype"))
@@ -51,7 +53,7 @@ class RNN(Layer):
 
     # Shapes
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         if not is_shape(shape) or len(shape) < 3:
             raise ValueError(
                 f"{self._title()} takes sequences of shape (batch, steps, features); got {shape}. A single feature "
@@ -62,13 +64,13 @@ class RNN(Layer):
         if self.built and isinstance(self.cell, Layer):
             self.cell.check_input(tuple(shape[:1]) + tuple(shape[2:]))
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((input_shape[0], *input_shape[2:]))
         if input_shape[0] is not None:
             self._make_states(input_shape)
 
-    def ensure_built(self, shape):
+    def ensure_built(self, shape: Any) -> None:
         super().ensure_built(shape)
         self._make_states(shape)
 
@@ -91,20 +93,20 @@ class RNN(Layer):
         states = [_sized(shape[0], size) for size in self.state_size]
         return (shape[0], output_size(self.cell)), states
 
-    def compute_output_shape(self, input_shape, initial_state_shape=None):
+    def compute_output_shape(self, input_shape: Any, initial_state_shape: Any = None) -> Any:
         self.check_input(input_shape)
         (batch, *rest), states = self._output_shape(tuple(input_shape))
         output = (batch, input_shape[1], *rest) if self.return_sequences else (batch, *rest)
         return (output, *states) if self.return_state else output
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask for sequences of outputs, else None."""
         mask = flatten(mask)[0] if self.return_sequences else None
         return [mask, *[None for _ in flatten(self.state_size)]] if self.return_state else mask
 
     # States
 
-    def get_initial_state(self, batch_size) -> list:
+    def get_initial_state(self, batch_size: int | None) -> list:
         """The states at which a batch of this size starts, zeros unless the cell says otherwise."""
         return initial_state(self.cell, batch_size)
 
@@ -137,7 +139,7 @@ class RNN(Layer):
 
     # Computing
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         if sequences.symbolic and not is_tracing():
             raise NoValues("The steps are drawn where their number is known.")
         self._make_states(sequences.shape)

@@ -5,6 +5,8 @@ Contract: the inner layer is `layer`, built when the wrapper is; its weights are
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastconv import ops, registry
 from fastconv.layers import masks
 from fastconv.layers.base import Layer
@@ -20,13 +22,13 @@ from fastconv.tensor import no_grad
 class Wrapper(Layer):
     """Base class: it keeps and builds `layer`; a subclass defines `call`."""
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layer = checked_layer(self, "layer", layer)
         if not self._trainable:
             layer.trainable = False
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Builds the inner layer for inputs of this shape."""
         if not self.layer.built:
             self.layer.build(input_shape)
@@ -42,30 +44,29 @@ def checked_layer(owner, argument, layer):
 class TimeDistributed(Wrapper):
     """The layer on each step of (batch, steps, ...): (batch, steps, *what it gives).
 
-    All steps are one batch for it; a layer whose call changes weights of its own, such as BatchNormalization in training,
-    is called step by step, as in Keras.
-    """
+    All steps are one batch for it; a layer whose call changes weights of its own, such as BatchNormalization in
+    training, is called step by step, as in Keras."""
 
     supports_masking = True
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         if not is_shape(shape) or len(shape) < 3:
             raise ValueError(f"{self._title()} takes (batch, steps, ...), 3 axes at least; got {shape}.")
         if self.layer.built:
             self.layer.check_input(_step_shape(shape))
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         super().build(_step_shape(input_shape))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         batch, *rest = self.layer.compute_output_shape(_step_shape(input_shape))
         return (batch, input_shape[1], *rest)
 
-    def call(self, inputs, training=False, mask=None):
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         batch, steps = inputs.shape[:2]
         if mask is not None and tuple(mask.shape[:2]) != (batch, steps):
             raise ValueError(
-                f"{self._title()}: mask must begin with the batch and the steps, {(batch, steps)}; got shape {mask.shape}."
+                f"{self._title()}: mask must begin with batch and steps, {(batch, steps)}; got shape {mask.shape}."
             )
         mask = None if mask is None or not masks.takes(self.layer, "mask") else ops.convert_to_tensor(mask)
         if steps is None:
@@ -111,7 +112,10 @@ class Bidirectional(Layer):
 
     made = ("weights",)  # to start with: no part of what the layer is
 
-    def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
+    def __init__(
+        self, layer: Layer, merge_mode: str | None = "concat", weights: Any = None,
+        backward_layer: Layer | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.layer = checked_layer(self, "layer", layer)
         missing = [name for name in _DIRECTED if not hasattr(layer, name)]
@@ -145,17 +149,17 @@ class Bidirectional(Layer):
     def _sublayers(self):
         return [self.forward_layer, self.backward_layer]
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         self.forward_layer.check_input(shape)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(input_shape)
         if self.initial_weights is not None:
             self.set_weights(self.initial_weights)
 
-    def compute_output_shape(self, input_shape, initial_state_shape=None):
+    def compute_output_shape(self, input_shape: Any, initial_state_shape: Any = None) -> Any:
         shape = self.forward_layer.compute_output_shape(input_shape)
         output, states = (shape[0], shape[1:]) if self.return_state else (shape, ())
         if self.merge_mode == "concat":
@@ -163,14 +167,14 @@ class Bidirectional(Layer):
         outputs = (output, output) if self.merge_mode is None else (output,)
         return (*outputs, *states, *states) if self.return_state or self.merge_mode is None else output
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The mask for sequences of outputs, else None."""
         mask = flatten(mask)[0] if self.return_sequences else None
         masks = [mask, mask] if self.merge_mode is None else [mask]
         states = 2 * len(flatten(self.forward_layer.state_size)) if self.return_state else 0
         return masks + [None] * states
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         halves = [{}, {}]
         if initial_state is not None:
             given = list(initial_state)
@@ -205,15 +209,15 @@ class SpectralNormalization(Wrapper):
     """The layer with its kernel divided by the kernel's largest singular value, so that it stretches no input.
 
     `power_iterations` steps of power iteration, from where the last training call ended, estimate that value in each
-    training call, which writes the divided kernel into the layer; no gradient flows through the division. Weights beside the layer's: vector_u `(1, filters)`.
-    """
+    training call, which writes the divided kernel into the layer; no gradient flows through the division. Weights
+    beside the layer's: vector_u `(1, filters)`."""
 
-    def __init__(self, layer, power_iterations=1, **kwargs):
+    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
         self.power_iterations = positive(power_iterations, "power_iterations", self)
         self.vector_u = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         super().build(input_shape)
         kernel = self._kernel()
         self.vector_u = self.add_weight((1, kernel.shape[-1]), "random_normal", trainable=False, name="vector_u")
@@ -233,13 +237,13 @@ class SpectralNormalization(Wrapper):
                 return kernel
         raise ValueError(f"{self._title()} needs a layer with a kernel; {self.layer.name!r} has none.")
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         self.layer.check_input(shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return self.layer.compute_output_shape(input_shape)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if training and (is_tracing() or not inputs.symbolic):
             self.normalize_weights()
         return self.layer(inputs, training=training)
