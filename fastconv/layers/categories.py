@@ -1,7 +1,8 @@
 """Layers that make categories out of numbers, and vectors out of categories: Discretization and CategoryEncoding.
 
 They have no weights and no gradients; the work is ops/lookup.py's. Contract: `output_mode` "one_hot" gives each number
-a vector, "multi_hot" and "count" one vector to all numbers of a sample."""
+a vector, "multi_hot" and "count" one vector to all numbers of a sample.
+"""
 
 from __future__ import annotations
 

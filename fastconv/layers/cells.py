@@ -3,7 +3,8 @@
 Not here: the loop over the steps (rnn.py). Contract: `cell(x, states)` gives (output, list of new states) for x
 (batch, features) and states (batch, units) each; `state_size`, `output_size` and `get_initial_state` are Keras', for
 cells of a user's own too. A cell of this file also says what it can compute for all steps at once: `parts`. Dropout
-draws one mask for all steps and gates of a sequence."""
+draws one mask for all steps and gates of a sequence.
+"""
 
 from __future__ import annotations
 

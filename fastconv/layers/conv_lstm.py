@@ -1,7 +1,8 @@
 """ConvLSTM1D, 2D and 3D: LSTMs whose products are convolutions, along the steps of (batch, steps, *spatial, channels).
 
 ConvLSTM is the one definition; the rank is in the names. The loop is rnn.py's. Contract: the input's convolutions of
-all steps are one; arguments, weights and their order are Keras'; channels last."""
+all steps are one; arguments, weights and their order are Keras'; channels last.
+"""
 
 from __future__ import annotations
 

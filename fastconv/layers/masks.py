@@ -3,7 +3,8 @@
 Not here: what masks are and do (ops/masks.py). Contract: a tensor's mask is its attribute `_keras_mask`, as in Keras,
 bool of its leading axes or None; a layer whose `call` takes `mask` (or, for an argument `value`, `value_mask`) is
 given the masks of its arguments, and one with `supports_masking` puts `compute_mask`'s on what it gives. Eager calls,
-programs that are drawn and graphs do the same."""
+programs that are drawn and graphs do the same.
+"""
 
 from __future__ import annotations
 

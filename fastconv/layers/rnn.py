@@ -3,7 +3,8 @@ conv_lstm.py.
 
 Not here: what a step computes (cells.py), and the loop itself (ops/recurrence.py). Contract: sequences are (batch,
 steps, ...); masks are (batch, steps), and a step that does not count leaves the states as they are. What a cell can
-compute for all steps at once, its input's product, is one product."""
+compute for all steps at once, its input's product, is one product.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@ floats.
 
 Not here: `take`, whose numbers are known when a program is drawn (indexing.py). Contract: numbers that are no rows of
 the table raise ValueError, in plans too, for which the numbers are looked at in Python; the gradient goes to the
-table."""
+table.
+"""
 
 from __future__ import annotations
 
