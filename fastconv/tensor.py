@@ -291,6 +291,8 @@ class Parameter(Tensor):
         autocast: bool = True, aggregation: str | None = "none", synchronization: str = "auto", name: str | None = None,
         layout: None = None,
     ):  # fmt: skip
+        if isinstance(shape, str):
+            raise TypeError(f"Parameter takes a shape second; give the name as name={shape!r}.")
         if layout is not None:
             raise ValueError("fastconv computes on one machine: leave layout out.")
         self._own(np.array(self._first_values(initializer, shape, dtype), order="C"))

@@ -45,6 +45,7 @@ def test_assignments_chain():
     (lambda: Variable("ones"), ValueError, "needs a shape"),
     (lambda: Variable([1.0], (2,)), ValueError, r"shape=\(2,\) is not"),
     (lambda: Variable("oness", (2,)), ValueError, "Did you mean 'ones'|Did you mean 'Ones'"),
+    (lambda: Variable(1.0, "kernel"), TypeError, "name='kernel'"),
     (lambda: Variable(1.0, layout="x"), ValueError, "layout"),
     (lambda: Variable(1.0, dtype="float16"), TypeError, "float16"),
     (lambda: Variable(1.0).assign(np.ones(2)), ValueError, r"has shape \(\); got a value of shape \(2,\)"),
