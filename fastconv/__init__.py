@@ -52,8 +52,9 @@ _MODULES = (
 )  # fmt: skip
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",
-    "Input": "layers", "InputSpec": "layers", "Layer": "layers", "Initializer": "initializers", "Loss": "losses", "Metric": "metrics",
-    "Optimizer": "optimizers", "Regularizer": "regularizers", "Variable": "variables", "DTypePolicy": "config", "grad": "autodiff", "gradients": "autodiff",
+    "Input": "layers", "InputSpec": "layers", "Layer": "layers", "Initializer": "initializers", "Loss": "losses",
+    "Metric": "metrics", "Optimizer": "optimizers", "Regularizer": "regularizers", "Variable": "variables",
+    "DTypePolicy": "config", "grad": "autodiff", "gradients": "autodiff",
     "value_and_grad": "autodiff", "set_num_threads": "kernels",
     "get_num_threads": "kernels", "empty_cache": "kernels", "set_precision": "kernels", "get_precision": "kernels",
 }  # fmt: skip

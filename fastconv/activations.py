@@ -1,10 +1,10 @@
 """Activation functions under Keras' names, and the closed table by which layers and configs name them.
 
-It holds no weights; the layers that wrap these are in layers/activations.py, the arithmetic is fastconv.ops'.
-Contract: a function takes a Tensor, an array or a tensor without data, and gives a Tensor; its defaults are those of
+It holds no weights; the layers that wrap these are in layers/activations.py, the arithmetic is fastconv.ops'. Contract:
+a function takes a Tensor, an array or a tensor without data, and gives a Tensor; its defaults are those of
 keras.activations, which for `relu` and `gelu` are not those of the ops. `get` takes a name, a config, None (linear) or
-any function; `name_of` gives the name back, or None for a function that is neither in the table nor one that the program offers
-(custom_objects.py).
+any function; `name_of` gives the name back, or None for a function that is neither in the table nor one that the
+program offers (custom_objects.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,12 @@ def linear(x: Any) -> Any:
     return x
 
 
-def relu(x: TensorLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:  # noqa: F811
+def relu(
+    x: TensorLike,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,  # noqa: F811
+) -> Tensor:
     """x from `threshold` to `max_value`, max_value above, negative_slope * (x - threshold) below."""
     if not (negative_slope or threshold) and max_value is None:
         return ops.relu(x)

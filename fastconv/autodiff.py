@@ -1,7 +1,7 @@
 """Gradients as values: of any Tensor on the tape by any other, and of functions by their arguments.
 
-Not here: the tape and `Tensor.backward`, which adds to the `grad` of leaves (tensor.py). Contract: nothing here touches a
-`grad`; what is computed is only what the asked sources need; gradients are plain arrays, on which no gradient of a
+Not here: the tape and `Tensor.backward`, which adds to the `grad` of leaves (tensor.py). Contract: nothing here touches
+a `grad`; what is computed is only what the asked sources need; gradients are plain arrays, on which no gradient of a
 gradient can be taken.
 """
 
@@ -24,8 +24,9 @@ def gradients(target: Tensor, sources: Any, gradient: Any = None) -> Any:
     """d(target)/d(source) for each source: an array of its shape, or None where target does not depend on it.
 
     `sources` is a Tensor or a nest of Tensors that led to target: inputs made with requires_grad=True, weights, or what
-    any layer or op gave on the way. `gradient` weights target's elements, as in `Tensor.backward`; a target of one element
-    does without. The tape between them is released. RuntimeError for a target or a source that is not on the tape.
+    any layer or op gave on the way. `gradient` weights target's elements, as in `Tensor.backward`; a target of one
+    element does without. The tape between them is released. RuntimeError for a target or a source that is not on the
+    tape.
     """
     leaves = flatten(sources)
     _check_taped(target, "target")
@@ -33,8 +34,8 @@ def gradients(target: Tensor, sources: Any, gradient: Any = None) -> Any:
         _check_taped(leaf, "A source")
     if gradient is None and target.size != 1:
         raise ValueError(
-            f"The gradients of a target of shape {target.shape} need gradient=, an array of that shape. Reduce it to one "
-            "number first, as in ops.sum(target), or pass gradient=np.ones_like(target)."
+            f"The gradients of a target of shape {target.shape} need gradient=, an array of that shape. Reduce it to "
+            "one number first, as in ops.sum(target), or pass gradient=np.ones_like(target)."
         )
     seed = np.ones(target.shape, target.dtype) if gradient is None else _gradient("gradient", gradient, target.data)
     found = _walk(_key(target), {_key(leaf) for leaf in leaves}, seed)
@@ -76,8 +77,8 @@ def _check_taped(tensor: Any, role: str) -> None:
         raise TypeError(f"{role} must be a Tensor; got {type(tensor).__name__}.")
     if not tensor.requires_grad:
         raise RuntimeError(
-            f"{role} of shape {tensor.shape} is not on the tape: it was computed under no_grad(), or from no Tensor that "
-            "was made with requires_grad=True and no trainable weight."
+            f"{role} of shape {tensor.shape} is not on the tape: it was computed under no_grad(), or from no Tensor "
+            "that was made with requires_grad=True and no trainable weight."
         )
 
 
@@ -86,8 +87,8 @@ def value_and_grad(
 ) -> Callable[..., tuple[Any, Any]]:
     """A function that gives (function's value, its gradients by the arguments that `argnums` names).
 
-    `function` computes a Tensor of one element in ops and layers; the arguments are arrays, numbers, Tensors, or nests of
-    them, and their gradients have the same form (a tuple of them where `argnums` is a sequence), zeros where nothing
+    `function` computes a Tensor of one element in ops and layers; the arguments are arrays, numbers, Tensors, or nests
+    of them, and their gradients have the same form (a tuple of them where `argnums` is a sequence), zeros where nothing
     depends on one. An argument that is a weight of a model, or a list of them, stands for the weights themselves. With
     `has_aux` function gives a pair, whose second part comes out beside the value. No `grad` is touched.
     """

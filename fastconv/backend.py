@@ -33,7 +33,8 @@ _uids: Counter[str] = Counter()
 
 
 def standardize_dtype(dtype: Any) -> str:
-    """The name of a dtype, such as "float32", given as a name, a NumPy dtype or type, or a Python type; None is `floatx()`.
+    """The name of a dtype, such as "float32", given as a name, a NumPy dtype or type, or a Python type; None is
+    `floatx()`.
 
     ValueError for what is none.
     """

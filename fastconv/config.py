@@ -1,7 +1,8 @@
 """Settings of the whole process, under keras.config's names: default dtype, epsilon, layout, limits of fit.
 
-It imports nothing of fastconv; who follows a setting reads it when a layer, a tensor or a run is made. Contract: what was
-made before a setting changed stays as it is. Settings of kernels (threads, precision) are fastconv's own, at the top.
+It imports nothing of fastconv; who follows a setting reads it when a layer, a tensor or a run is made. Contract: what
+was made before a setting changed stays as it is. Settings of kernels (threads, precision) are fastconv's own, at the
+top.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def set_floatx(value: str) -> None:
 class DTypePolicy:
     """The dtype that a layer computes in and keeps its weights in; one and the same here.
 
-    `name` is "float32" or "float64", by default `floatx()`. ValueError for mixed policies and narrower types: on the CPUs
-    that fastconv is for, they would be slower.
+    `name` is "float32" or "float64", by default `floatx()`. ValueError for mixed policies and narrower types: on the
+    CPUs that fastconv is for, they would be slower.
     """
 
     def __init__(self, name: str | None = None):

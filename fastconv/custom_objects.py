@@ -27,7 +27,8 @@ _scopes = _Scopes()
 class CustomObjectScope:
     """`with CustomObjectScope({"MyLayer": MyLayer}): ...`: configs that are read inside may name these things.
 
-    `custom_objects` is a dict from names to classes or functions, or None for none. Scopes nest, and belong to one thread.
+    `custom_objects` is a dict from names to classes or functions, or None for none. Scopes nest, and belong to one
+    thread.
     """
 
     def __init__(self, custom_objects: Mapping[str, Any] | None):
@@ -93,8 +94,8 @@ def get_registered_name(obj: Any) -> str:
 def get_registered_object(
     name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
 ) -> Any:
-    """The class or function of this name: of the scopes, the registered ones, `custom_objects`, or `module_objects`; None
-    if there is none."""
+    """The class or function of this name: of the scopes, the registered ones, `custom_objects`, or `module_objects`;
+    None if there is none."""
     found = find(name, custom_objects)
     return (module_objects or {}).get(name) if found is None else found
 

@@ -30,7 +30,8 @@ def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> DTypePolicy:
-    """The policy of a config; `custom_objects` changes nothing, since there are no others. ValueError for other classes."""
+    """The policy of a config; `custom_objects` changes nothing, since there are no others. ValueError for other
+    classes."""
     if config.get("class_name") not in ("DTypePolicy", "FloatDTypePolicy"):
         raise ValueError(f"fastconv has no dtype policy but DTypePolicy('float32') and ('float64'); got {config!r}.")
     return DTypePolicy(**config["config"])

@@ -1,8 +1,9 @@
 """Fusion: neighbouring operations of a program that run as one, because nobody asks for the maps between them.
 
 PATTERNS is the table: each row matches a chain of Ops and gives the one Op call that takes its place; before, what is
-turned around and back is not turned at all. It knows Ops, never layers. Contract: a rewritten program has the values and gradients of the calls it replaces; a value that anything
-else reads, or that leaves the program, is never fused away.
+turned around and back is not turned at all. It knows Ops, never layers. Contract: a rewritten program has the values
+and gradients of the calls it replaces; a value that anything else reads, or that leaves the program, is never fused
+away.
 """
 
 from __future__ import annotations

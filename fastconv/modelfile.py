@@ -1,10 +1,10 @@
 """Model files: one tensor file (tensorfile.py), with the architecture as JSON among its facts.
 
 No code is stored and none is run: layers come from the closed registry, or from what the program offers
-(custom_objects.py). Contract: a file is written whole or not at all; a file that is corrupt, truncated, foreign or does not fit
-raises ValueError naming it, and the model it was meant for keeps its weights. No memory is taken for weights before the
-file is known to hold as much. Tensors are named "conv2d/kernel", by layer and weight; a model file also holds the
-optimizer's state ("optimizer.velocity/conv2d/kernel").
+(custom_objects.py). Contract: a file is written whole or not at all; a file that is corrupt, truncated, foreign or does
+not fit raises ValueError naming it, and the model it was meant for keeps its weights. No memory is taken for weights
+before the file is known to hold as much. Tensors are named "conv2d/kernel", by layer and weight; a model file also
+holds the optimizer's state ("optimizer.velocity/conv2d/kernel").
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
 
 
 def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool = True) -> Any:
-    """The model, made by `build(config)`, that `model.save(path)` wrote, compiled as it was, with its optimizer's state.
+    """The model, made by `build(config)`, that `model.save(path)` wrote, compiled as it was, with its optimizer's
+    state.
 
     `compile=False` leaves the compile settings aside. Loading draws no random numbers.
     """

@@ -1,9 +1,9 @@
 """Random numbers under keras.random's names and arguments, drawn from SeedGenerators by counting.
 
-Contract: `seed` is a SeedGenerator, whose next numbers are drawn; an int, for the same numbers at every call; or None for
-the common SeedGenerator (`utils.set_random_seed`). Numbers do not depend on the threads or the instruction set; those of
-beta, binomial and gamma are NumPy's, on a stream that the seed starts. Floats come as Tensors of `dtype`, by default
-`config.floatx()`, integers as NumPy arrays. Not a source of secrets.
+Contract: `seed` is a SeedGenerator, whose next numbers are drawn; an int, for the same numbers at every call; or None
+for the common SeedGenerator (`utils.set_random_seed`). Numbers do not depend on the threads or the instruction set;
+those of beta, binomial and gamma are NumPy's, on a stream that the seed starts. Floats come as Tensors of `dtype`, by
+default `config.floatx()`, integers as NumPy arrays. Not a source of secrets.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def categorical(logits: ArrayLike | Tensor, num_samples: int, dtype: str = "int3
 
 
 def gamma(shape: Sequence[int], alpha: ArrayLike | Tensor, dtype: str | None = None, seed: Seed = None) -> Tensor:
-    """Numbers of the gamma distribution of shape `alpha`, positive, a number or an array that broadcasts to `shape`; its
-    scale is 1."""
+    """Numbers of the gamma distribution of shape `alpha`, positive, a number or an array that broadcasts to `shape`;
+    its scale is 1."""
     alpha = _above_0("alpha", alpha)
     return _drawn(shape, dtype, seed, lambda stream, sizes: stream.standard_gamma(_fit("alpha", alpha, sizes), sizes))
 

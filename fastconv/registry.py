@@ -1,8 +1,8 @@
 """Names and configs that become objects: the Registry of one kind of class, and what the classes in it share.
 
-It knows no class by name; initializers, losses, metrics, optimizers and layers each make their own table.
-Contract: nothing outside a table and what the program itself offers (custom_objects.py) is ever imported or called, so a
-config from a file can build only those classes; an unknown name is an error with near matches.
+It knows no class by name; initializers, losses, metrics, optimizers and layers each make their own table. Contract:
+nothing outside a table and what the program itself offers (custom_objects.py) is ever imported or called, so a config
+from a file can build only those classes; an unknown name is an error with near matches.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ def deserialize_keras_object(
 ) -> Any:
     """The object, or nest of objects, that `serialize_keras_object` described.
 
-    `custom_objects` maps names to classes or functions of the program's own. ValueError, with near matches, for an unknown
-    name. `safe_mode` changes nothing: a config never holds code.
+    `custom_objects` maps names to classes or functions of the program's own. ValueError, with near matches, for an
+    unknown name. `safe_mode` changes nothing: a config never holds code.
     """
     return deserialize(config, custom_objects)
 

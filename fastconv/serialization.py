@@ -1,9 +1,9 @@
 """Objects and nests of them as JSON values, and back: `serialize_keras_object` and its inverse.
 
-It imports nothing and calls nothing that is not in a table (registry.TABLES, FUNCTIONS) or offered by the program itself
-(custom_objects.py). Contract: `deserialize(serialize(x))` equals x for numbers, strings, None, lists, tuples, dicts with
-string keys, slices, NumPy arrays and dtypes, and for objects of fastconv's classes or registered ones; what a config
-cannot hold raises ValueError or TypeError that names it.
+It imports nothing and calls nothing that is not in a table (registry.TABLES, FUNCTIONS) or offered by the program
+itself (custom_objects.py). Contract: `deserialize(serialize(x))` equals x for numbers, strings, None, lists, tuples,
+dicts with string keys, slices, NumPy arrays and dtypes, and for objects of fastconv's classes or registered ones; what
+a config cannot hold raises ValueError or TypeError that names it.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def _function(thing: Any) -> dict[str, Any]:
         name = next((known for known, entry in FUNCTIONS.get(room, {}).items() if entry is thing), None)
     if name is None or not callable(thing):
         raise ValueError(
-            f"{thing!r:.100} cannot be put into a config: it has no get_config(), and is no function that fastconv knows. "
-            "Register functions and classes with @fastconv.saving.register_keras_serializable()."
+            f"{thing!r:.100} cannot be put into a config: it has no get_config(), and is no function that fastconv "
+            "knows. Register functions and classes with @fastconv.saving.register_keras_serializable()."
         )
     return {"module": room, "class_name": "function", "config": name}
 

@@ -81,10 +81,10 @@ def is_recording() -> bool:
 class Tensor(Protocols, TensorMethods):
     """An array that remembers how it was computed.
 
-    `data`: an array of float32, float64, integers or booleans (shared, not copied), a number or a nested list of numbers
-    (float32) or of booleans, an array of another library that speaks DLPack (shared too), or another Tensor. Anything
-    else raises TypeError unless `dtype` asks for the conversion. `requires_grad=True` makes it a leaf that `backward`
-    gives a `grad`; only floats can be one.
+    `data`: an array of float32, float64, integers or booleans (shared, not copied), a number or a nested list of
+    numbers (float32) or of booleans, an array of another library that speaks DLPack (shared too), or another Tensor.
+    Anything else raises TypeError unless `dtype` asks for the conversion. `requires_grad=True` makes it a leaf that
+    `backward` gives a `grad`; only floats can be one.
 
     Comparisons are element by element, as NumPy's; a Tensor's hash is its identity, so that it can be a key.
     """
@@ -214,9 +214,9 @@ class Parameter(Tensor):
     """A trainable leaf with a name: a layer's weight; `fastconv.Variable` is its name in Keras.
 
     `initializer` is an array, a number, a nested list, or a Tensor, of which it owns a C-contiguous copy, or a function
-    `f(shape, dtype)` (as `fastconv.Variable` a name too), which needs `shape`. `dtype` is by
-    default the array's, or `config.floatx()`. `trainable=False` makes no leaf of it, and so do integers and booleans. `autocast`,
-    `aggregation` and `synchronization` change nothing here; a `layout` is refused.
+    `f(shape, dtype)` (as `fastconv.Variable` a name too), which needs `shape`. `dtype` is by default the array's, or
+    `config.floatx()`. `trainable=False` makes no leaf of it, and so do integers and booleans. `autocast`, `aggregation`
+    and `synchronization` change nothing here; a `layout` is refused.
 
     Values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one; `data` is
     read-only. `regularizer` and `constraint` are what a layer's add_weight set: functions of the Parameter, or None;
@@ -231,6 +231,8 @@ class Parameter(Tensor):
         autocast: bool = True, aggregation: str | None = "none", synchronization: str = "auto", name: str | None = None,
         layout: None = None,
     ):  # fmt: skip
+        if isinstance(shape, str):
+            raise TypeError(f"Parameter takes a shape second; give the name as name={shape!r}.")
         if layout is not None:
             raise ValueError("fastconv computes on one machine: leave layout out.")
         self._own(np.array(self._first_values(initializer, shape, dtype), order="C"))
@@ -377,8 +379,8 @@ class Op:
     nor into what was saved, and may skip the inputs whose `self.needs` is False. `shape(*shapes, **attributes)` gives
     the output's shape for the inputs' (None for an input of None; an open size is None), or raises what forward would.
 
-    Inputs are of one float dtype. Where there is `exact(*arrays, **attributes)`, they may be integers or booleans of one
-    dtype instead, and it gives the result, which has no gradient; nor has any result that is not of floats.
+    Inputs are of one float dtype. Where there is `exact(*arrays, **attributes)`, they may be integers or booleans of
+    one dtype instead, and it gives the result, which has no gradient; nor has any result that is not of floats.
     """
 
     exact = None  # a function, or method, of arrays without floats

@@ -1,8 +1,8 @@
 """Nests of lists, tuples and dicts under keras.tree's names.
 
-Not what models use for their inputs: that is nest.py, which keeps a dict's own order. Contract: lists, tuples (named ones
-too) and dicts are nests, all else is a leaf, None too; the leaves of a dict come by its sorted keys, as in Keras, but
-those of an OrderedDict as they stand; a rebuilt dict has the old one's order.
+Not what models use for their inputs: that is nest.py, which keeps a dict's own order. Contract: lists, tuples (named
+ones too) and dicts are nests, all else is a leaf, None too; the leaves of a dict come by its sorted keys, as in Keras,
+but those of an OrderedDict as they stand; a rebuilt dict has the old one's order.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def lists_to_tuples(structure: Any) -> Any:
 def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
     """`structure` with `func(part)` in the place of every part, nests included, for which it is not None.
 
-    Top down, what func gave is not looked into; bottom up, a nest is given after its parts. MAP_TO_NONE stands for None.
+    Top down, what func gave is not looked into; bottom up, a nest is given after its parts. MAP_TO_NONE stands for
+    None.
     """
     _check_function(func)
     found = func(structure) if top_down else None

@@ -19,6 +19,7 @@ from fastconv.config import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from fastconv.downloads import get_file
 from fastconv.graph import Node, sources
 from fastconv.rng import set_random_seed
 from fastconv.saving import (
@@ -36,7 +37,8 @@ from fastconv.tensor import Tensor
 
 __all__ = [
     "CustomObjectScope", "clear_session", "custom_object_scope", "deserialize_keras_object",
-    "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_registered_name",
+    "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_file",
+    "get_registered_name",
     "get_registered_object", "get_source_inputs", "is_interactive_logging_enabled", "is_keras_tensor", "normalize",
     "pack_x_y_sample_weight", "pad_sequences", "register_keras_serializable", "serialize_keras_object",
     "set_random_seed", "split_dataset", "standardize_dtype", "to_categorical", "unpack_x_y_sample_weight",
@@ -126,11 +128,12 @@ def split_dataset(
     dataset: Any, left_size: float | int | None = None, right_size: float | int | None = None, shuffle: bool = False,
     seed: int | None = None, preferred_backend: str | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """Two parts of a data set: an array, a list of samples, or a tuple or dict of arrays whose first axis counts samples.
+    """Two parts of a data set: an array, a list of samples, or a tuple or dict of arrays whose first axis counts
+    samples.
 
-    `left_size` and `right_size` are numbers of samples, or shares of them as floats between 0 and 1; the one that is left
-    out takes the rest. `shuffle` draws the samples' order first, from `seed` or the common stream. Each part has the
-    data set's form, with arrays. `preferred_backend` must be None: there are no other kinds of data sets here.
+    `left_size` and `right_size` are numbers of samples, or shares of them as floats between 0 and 1; the one that is
+    left out takes the rest. `shuffle` draws the samples' order first, from `seed` or the common stream. Each part has
+    the data set's form, with arrays. `preferred_backend` must be None: there are no other kinds of data sets here.
     """
     if preferred_backend is not None:
         raise ValueError("split_dataset gives arrays: leave preferred_backend out.")

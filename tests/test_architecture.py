@@ -32,7 +32,9 @@ CHAIN = [
     {"models"},
     {"saving"},
     {"backend", "dtype_policies", "tree"},
-    {"datasets", "utils", "info", "applications"},
+    {"datasets", "info", "applications"},
+    {"downloads"},
+    {"utils"},
     {"cli"},
     {"__main__"},
 ]

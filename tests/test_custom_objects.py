@@ -164,7 +164,8 @@ def test_values_come_back(value):
 
 
 OBJECTS = [
-    lambda: layers.Conv2D(4, 3, name="c"), lambda: fastconv.initializers.HeNormal(seed=3), lambda: Scaled(1.5, name="s"),
+    lambda: layers.Conv2D(4, 3, name="c"), lambda: fastconv.initializers.HeNormal(seed=3),
+    lambda: Scaled(1.5, name="s"),
     lambda: losses.BinaryCrossentropy(from_logits=True), lambda: fastconv.metrics.BinaryAccuracy(),
     lambda: fastconv.optimizers.SGD(0.5), lambda: fastconv.schedules.ExponentialDecay(0.1, 10, 0.5),
     lambda: [layers.Dense(2, name="d"), {"x": layers.ReLU(name="r")}],

@@ -1,5 +1,5 @@
-"""data_format="channels_first": every layer that takes it gives what it gives channels last, turned around, and says once
-what that costs."""
+"""data_format="channels_first": every layer that takes it gives what it gives channels last, turned around, and says
+once what that costs."""
 
 import numpy as np
 import pytest
@@ -151,7 +151,8 @@ def test_it_warns_once(monkeypatch):
 
 @pytest.mark.parametrize("call, match", [
     (lambda: layers.Conv2D(3, 3, data_format="NCHW"), "'channels_last' or 'channels_first'; got 'NCHW'"),
-    (lambda: layers.Conv2D(3, 3, data_format="channels_first")(np.ones((2, 3, 4))), "shapes in this message are channels last"),
+    (lambda: layers.Conv2D(3, 3, data_format="channels_first")(np.ones((2, 3, 4))),
+     "shapes in this message are channels last"),
     (lambda: changed_channels(), "was built for 4 channels; got 5"),
 ])  # fmt: skip
 def test_errors_say_what_to_do(call, match):

@@ -1,4 +1,5 @@
-"""fastconv.gradients, grad and value_and_grad: values, forms, what they leave alone; and docs/gradients.md, which runs."""
+"""fastconv.gradients, grad and value_and_grad: values, forms, what they leave alone; and docs/gradients.md, which
+runs."""
 
 import pathlib
 import re

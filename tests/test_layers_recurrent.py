@@ -66,7 +66,7 @@ def conv_lstm_step(x, states, k, u, b):
 
 
 def run(step, x, states, weights, mask=None, backwards=False, zero=False):
-    """The twin of ops.scan: (outputs along axis 1, last states)."""
+    """The twin of ops.recurrence.scan: (outputs along axis 1, last states)."""
     outputs, output = [], 0.0
     for t in range(x.shape[1])[:: -1 if backwards else 1]:
         new, found = step(x[:, t], states, *weights)

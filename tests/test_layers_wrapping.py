@@ -1,4 +1,6 @@
-"""Wrappers, functions as layers, embeddings and categories: values, configs and errors; their rows: tests/test_layers.py."""
+"""Wrappers, functions as layers, embeddings and categories: values, configs and errors; their rows:
+tests/test_layers.py.
+"""
 
 import numpy as np
 import pytest
@@ -53,7 +55,7 @@ def test_time_distributed_hands_each_step_its_mask():
     inner = layers.GRU(2)
     y = layers.TimeDistributed(inner)(x, mask=mask).numpy()
     np.testing.assert_allclose(y[:, 1], inner(x[:, 1], mask=mask[:, 1]), rtol=1e-6)
-    with pytest.raises(ValueError, match=r"begin with the batch and the steps, \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"begin with batch and steps, \(2, 3\)"):
         layers.TimeDistributed(inner)(x, mask=np.ones((2, 4)))
 
 

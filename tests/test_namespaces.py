@@ -1,4 +1,5 @@
-"""The namespaces that programs import from: settings, backend, tree, utils, dtype policies, random, saving, the version."""
+"""The namespaces that programs import from: settings, backend, tree, utils, dtype policies, random, saving, the
+version."""
 
 import importlib
 from collections import OrderedDict, namedtuple
@@ -143,8 +144,10 @@ def test_standardize_dtype(dtype, name):
 
 
 RESULTS = [
-    (("int32", "float32"), "float32"), (("int8", "uint8"), "int16"), ((int, float), "float32"), (("uint8", int), "uint8"),
-    (("bool", "int32"), "int32"), (("float32", "float64"), "float64"), (("int64", "float32"), "float32"), ((), "float32"),
+    (("int32", "float32"), "float32"), (("int8", "uint8"), "int16"), ((int, float), "float32"),
+    (("uint8", int), "uint8"),
+    (("bool", "int32"), "int32"), (("float32", "float64"), "float64"), (("int64", "float32"), "float32"),
+    ((), "float32"),
     (("bool",), "bool"), (("bool", int), "int32"), ((int,), "int32"), (("int8", float), "float32"),
     (("float16", "int32"), "float16"), (("int64", "uint64"), "float32"),
 ]  # fmt: skip
@@ -188,7 +191,8 @@ TREES = [
     (lambda: tree.map_structure(lambda x, y: (x, y), {"b": 1, "a": 2}, {"a": 3, "b": 4}), {"b": (1, 4), "a": (2, 3)}),
     (lambda: tree.map_structure(lambda x: 5, [None, 1], none_is_leaf=False), [None, 5]),
     (lambda: tree.map_structure(lambda x: 5, [None, ()]), [5, ()]),
-    (lambda: tree.map_structure_up_to({"a": 1, "b": 1}, lambda x: [x], {"a": [1, 2], "b": 3}), {"a": [[1, 2]], "b": [3]}),
+    (lambda: tree.map_structure_up_to({"a": 1, "b": 1}, lambda x: [x], {"a": [1, 2], "b": 3}),
+     {"a": [[1, 2]], "b": [3]}),
     (lambda: tree.map_shape_structure(len, {"a": (1, 2), "b": [(None, 3), [4, 5, 6]]}), {"a": 2, "b": [2, 3]}),
     (lambda: tree.lists_to_tuples({"b": [1, [2]], "a": Pair(1, [2])}), {"b": (1, (2,)), "a": Pair(1, (2,))}),
     (lambda: tree.traverse(to_tuple, {"a": [1, 2], "b": 3}), {"a": (1, 2), "b": None}),

@@ -13,8 +13,10 @@ X = np.arange(12, dtype="float32").reshape(3, 4)
 
 @pytest.mark.parametrize("make, values, dtype", [
     (lambda: Variable([1, 2]), [1, 2], "float32"), (lambda: Variable(3.0), 3, "float32"),
-    (lambda: Variable(np.ones(2)), [1, 1], "float64"), (lambda: Variable(np.arange(2), dtype="float64"), [0, 1], "float64"),
-    (lambda: Variable("ones", (2,)), [1, 1], "float32"), (lambda: Variable("zeros", shape=[1, 2], dtype="float64"), [[0, 0]], "float64"),
+    (lambda: Variable(np.ones(2)), [1, 1], "float64"),
+    (lambda: Variable(np.arange(2), dtype="float64"), [0, 1], "float64"),
+    (lambda: Variable("ones", (2,)), [1, 1], "float32"),
+    (lambda: Variable("zeros", shape=[1, 2], dtype="float64"), [[0, 0]], "float64"),
     (lambda: Variable(fastconv.initializers.Constant(2.5), (1,)), [2.5], "float32"),
     (lambda: Variable(lambda shape, dtype: np.full(shape, 7, dtype), (2,)), [7, 7], "float32"),
     (lambda: Variable(fastconv.Tensor([4.0]), (1,)), [4], "float32"), (lambda: Variable(3, dtype="int32"), 3, "int32"),
@@ -40,9 +42,12 @@ def test_assignments_chain():
 
 
 @pytest.mark.parametrize("call, error, match", [
-    (lambda: Variable("ones"), ValueError, "needs a shape"), (lambda: Variable([1.0], (2,)), ValueError, r"shape=\(2,\) is not"),
+    (lambda: Variable("ones"), ValueError, "needs a shape"),
+    (lambda: Variable([1.0], (2,)), ValueError, r"shape=\(2,\) is not"),
     (lambda: Variable("oness", (2,)), ValueError, "Did you mean 'ones'|Did you mean 'Ones'"),
-    (lambda: Variable(1.0, layout="x"), ValueError, "layout"), (lambda: Variable(1.0, dtype="float16"), TypeError, "float16"),
+    (lambda: Variable(1.0, "kernel"), TypeError, "name='kernel'"),
+    (lambda: Variable(1.0, layout="x"), ValueError, "layout"),
+    (lambda: Variable(1.0, dtype="float16"), TypeError, "float16"),
     (lambda: Variable(1.0).assign(np.ones(2)), ValueError, r"has shape \(\); got a value of shape \(2,\)"),
     (lambda: Variable(1.0).assign(1j), TypeError, "complex"),
 ])  # fmt: skip

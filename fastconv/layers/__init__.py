@@ -1,7 +1,8 @@
 """Keras-named layers: the public names, and the closed registry that model files are read with.
 
-A new layer is its class, its import and entry in `__all__`, and one row in tests/test_layers.py. Contract: `find(name)` returns a
-class of `__all__`, a model class, or one that the program itself offers (custom_objects.py), and nothing else.
+A new layer is its class, its import and entry in `__all__`, and one row in tests/test_layers.py. Contract: `find(name)`
+returns a class of `__all__`, a model class, or one that the program itself offers (custom_objects.py), and nothing
+else.
 """
 
 from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
@@ -174,11 +175,10 @@ __all__ = [
 ]  # fmt: skip
 
 # By name: functions and Keras' other names of a class are no entries of their own.
+_named = [globals()[name] for name in __all__]
 CLASSES = tuple(
-    dict.fromkeys(
-        cls for cls in map(globals().get, __all__) if isinstance(cls, type) and issubclass(cls, Layer) and cls is not Layer
-    )
-)  # fmt: skip
+    dict.fromkeys(cls for cls in _named if isinstance(cls, type) and issubclass(cls, Layer) and cls is not Layer)
+)
 REGISTRY = Registry("layer", CLASSES)
 find = REGISTRY.find
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from fastconv import ops, registry, rng
-from fastconv.layers.annotations import Seed
 from fastconv.layers.base import Layer
 from fastconv.layers.shapes import is_shape
 from fastconv.ops.masks import as_floats, select
 from fastconv.registry import checked_number
 from fastconv.symbolic import NoValues, is_tracing
+from fastconv.tensor import Tensor
 
 
 @functools.lru_cache(maxsize=64)
@@ -45,7 +45,7 @@ class Attention(Layer):
     """
 
     def __init__(
-        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: Seed | None = None,
+        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: int | None = None,
         **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
@@ -75,7 +75,7 @@ class Attention(Layer):
         """The query's."""
         return None if mask is None else mask[0]
 
-    def scores(self, query: Any, key: Any) -> Any:
+    def scores(self, query: Any, key: Any) -> Tensor:
         """(batch, queries, keys): how well each key fits each query."""
         if self.score_mode == "dot":
             scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
@@ -124,7 +124,8 @@ def causal_mask(scores, behind=None, ahead=0):
 
 
 class AdditiveAttention(Attention):
-    """Attention by `sum(scale * tanh(query + key))` of each pair; scale is a weight `(features,)`, 1 without `use_scale`."""
+    """Attention by `sum(scale * tanh(query + key))` of each pair; scale is a weight `(features,)`, 1 without
+    `use_scale`."""
 
     made = ("score_mode",)
 
@@ -135,6 +136,6 @@ class AdditiveAttention(Attention):
         if self.use_scale:
             self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
 
-    def scores(self, query: Any, key: Any) -> Any:
+    def scores(self, query: Any, key: Any) -> Tensor:
         pairs = ops.tanh(ops.add(ops.expand_dims(query, -2), ops.expand_dims(key, -3)))
         return ops.sum(pairs if self.scale is None else ops.multiply(pairs, self.scale), axis=-1)

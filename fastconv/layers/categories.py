@@ -1,16 +1,18 @@
 """Layers that make categories out of numbers, and vectors out of categories: Discretization and CategoryEncoding.
 
-They have no weights and no gradients; the work is ops/lookup.py's. Contract: `output_mode` "one_hot" gives each number a
-vector, "multi_hot" and "count" one vector to all numbers of a sample.
+They have no weights and no gradients; the work is ops/lookup.py's. Contract: `output_mode` "one_hot" gives each number
+a vector, "multi_hot" and "count" one vector to all numbers of a sample.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fastconv import registry
+from fastconv.layers.base import Layer
 from fastconv.layers.preprocessing.scaling import Preprocessing
 from fastconv.layers.shapes import numbers
 from fastconv.layers.spatial import positive
@@ -32,15 +34,14 @@ def _checked_mode(layer, mode, sparse, modes):
 class Discretization(Preprocessing):
     """The bin of each number, as int32: how many of the sorted `bin_boundaries` are not greater than it.
 
-    Or vectors, by another `output_mode`. With `num_bins` instead of boundaries, `adapt(data)` finds those between bins of
-    equally many numbers, to a share of `epsilon` of the data.
-    """
+    Or vectors, by another `output_mode`. With `num_bins` instead of boundaries, `adapt(data)` finds those between bins
+    of equally many numbers, to a share of `epsilon` of the data."""
 
     def __init__(
-        self, bin_boundaries: Any = None, num_bins: Any = None, epsilon: float = 0.01, output_mode: Any = "int",
-        sparse: Any = False, dtype: Any = None, name: str | None = None,
+        self, bin_boundaries: Sequence[float] | None = None, num_bins: int | None = None, epsilon: float = 0.01,
+        output_mode: str = "int", sparse: bool = False, dtype: Any = None, name: str | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        super().__init__(dtype=dtype, name=name)
+        super().__init__(dtype=dtype, name=name, **kwargs)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError("Discretization takes either bin_boundaries or num_bins, with which it needs adapt(data).")
         self.bin_boundaries = None if bin_boundaries is None else self._given("bin_boundaries", bin_boundaries)
@@ -51,7 +52,7 @@ class Discretization(Preprocessing):
         self.output_mode, self.sparse = _checked_mode(self, output_mode, sparse, _MODES), False
         self._summary = np.zeros((2, 0))
 
-    def adapt(self, data: Any, steps: Any = None) -> None:
+    def adapt(self, data: Any, steps: int | None = None) -> None:
         """Finds the boundaries in `data`: an array, or an iterable of batches, of which `steps` are taken."""
         self._summary = np.zeros((2, 0))
         if isinstance(data, (np.ndarray, Tensor)) or np.isscalar(data):
@@ -103,11 +104,8 @@ class Discretization(Preprocessing):
         depth = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
         return Encode.shape(tuple(input_shape), mode=self.output_mode, depth=depth, dtype=self._dtype)
 
-    def get_config(self) -> dict:
-        return {name: value for name, value in super().get_config().items() if name != "trainable"}
-
     @classmethod
-    def from_config(cls, config: dict) -> Any:
+    def from_config(cls, config: dict) -> Layer:
         """The layer that get_config described, with the boundaries that adapt had found."""
         config = dict(config)
         found = config.pop("bin_boundaries") if config.get("num_bins") is not None else None
@@ -134,7 +132,7 @@ class CategoryEncoding(Preprocessing):
     """
 
     def __init__(
-        self, num_tokens: Any = None, output_mode: Any = "multi_hot", sparse: Any = False, **kwargs: Any,
+        self, num_tokens: int | None = None, output_mode: str = "multi_hot", sparse: bool = False, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         if num_tokens is None:

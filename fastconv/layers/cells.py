@@ -1,20 +1,21 @@
 """Cells: one step of a recurrent layer, with its weights: SimpleRNNCell, LSTMCell, GRUCell, and StackedRNNCells.
 
-Not here: the loop over the steps (rnn.py). Contract: `cell(x, states)` gives (output, list of new states) for
-x (batch, features) and states (batch, units) each; `state_size`, `output_size` and `get_initial_state` are Keras', for cells
-of a user's own too. A cell of this file also says what it can compute for all steps at once: `parts`. Dropout draws one
-mask for all steps and gates of a sequence.
+Not here: the loop over the steps (rnn.py). Contract: `cell(x, states)` gives (output, list of new states) for x
+(batch, features) and states (batch, units) each; `state_size`, `output_size` and `get_initial_state` are Keras', for
+cells of a user's own too. A cell of this file also says what it can compute for all steps at once: `parts`. Dropout
+draws one mask for all steps and gates of a sequence.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastconv import activations, ops, rng
-from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike, Seed
+from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.base import Layer
 from fastconv.layers.spatial import positive
 from fastconv.nest import flatten
@@ -60,7 +61,7 @@ class RecurrentCell(Layer):
         """The size of the output's last axis."""
         return self.units
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """States of zeros for a batch of this size."""
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
         return [wrap(constant(0.0, (batch_size, size), self._dtype)) for size in sizes]
@@ -79,7 +80,8 @@ class RecurrentCell(Layer):
         self._add_weights((input_shape[-1],), (self.units,), self.units)
 
     def _add_weights(self, inputs, states, width, bias=None):
-        """Kernels (*inputs, gates * width) and (*states, gates * width), and a bias of this shape, one row by default."""
+        """Kernels (*inputs, gates * width) and (*states, gates * width), and a bias of this shape, one row by
+        default."""
         self.kernel = self._add_ruled("kernel", (*inputs, self.gates * width))
         self.recurrent_kernel = self._add_ruled("recurrent_kernel", (*states, self.gates * width), "recurrent")
         if self.use_bias:
@@ -89,7 +91,7 @@ class RecurrentCell(Layer):
         project, step = self.parts(inputs.shape, states, training)
         return step(project(inputs), list(flatten(states)))
 
-    def parts(self, shape: Any, states: Any, training: bool) -> Any:
+    def parts(self, shape: Any, states: Any, training: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """(project, step): `step(project(x), states)` is the cell's call, where x may be all steps of a sequence,
         (steps, batch, ...), if the steps have the `shape` (batch, ...)."""
         drop_x = self._dropped(self.dropout, shape, training)
@@ -105,10 +107,10 @@ class RecurrentCell(Layer):
         mask = ops.dropout(wrap(constant(1.0, tuple(shape), self._dtype)), rate, None, self._generator)
         return lambda x: ops.multiply(x, mask)
 
-    def project(self, x: Any) -> Any:
+    def project(self, x: Any) -> Tensor:
         return ops.dense(x, self.kernel, self.bias)
 
-    def stepper(self, drop: Any) -> Any:
+    def stepper(self, drop: Any) -> Callable[..., Any]:
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Any, states_shape: Any = None) -> Any:
@@ -131,7 +133,7 @@ class SimpleRNNCell(RecurrentCell):
         recurrent_regularizer: RegularizerLike | None = None, bias_regularizer: RegularizerLike | None = None,
         kernel_constraint: ConstraintLike | None = None, recurrent_constraint: ConstraintLike | None = None,
         bias_constraint: ConstraintLike | None = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        seed: Seed | None = None, **kwargs: Any,
+        seed: int | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.units = positive(units, "units", self)
@@ -143,7 +145,7 @@ class SimpleRNNCell(RecurrentCell):
             recurrent_constraint=recurrent_constraint, bias_constraint=bias_constraint,
         )  # fmt: skip
 
-    def stepper(self, drop: Any) -> Any:
+    def stepper(self, drop: Any) -> Callable[..., Any]:
         def step(x, states):
             h = self.activation(ops.add(x, ops.dense(drop(states[0]), self.recurrent_kernel)))
             return h, [h]
@@ -152,7 +154,8 @@ class SimpleRNNCell(RecurrentCell):
 
 
 class LongShortTerm(RecurrentCell):
-    """Base class of LSTM cells: the states h and c, and the gates i, f, c and o, which stand in this order in the kernels.
+    """Base class of LSTM cells: the states h and c, and the gates i, f, c and o, which stand in this order in the
+    kernels.
 
     A subclass says what the products are: `project(x)` and `recur(h)`.
     """
@@ -165,11 +168,11 @@ class LongShortTerm(RecurrentCell):
             with self.bias.writable() as values:
                 values[width : 2 * width] = 1
 
-    def recur(self, h: Any) -> Any:
+    def recur(self, h: Tensor) -> Tensor:
         """The product of a state and the recurrent kernel."""
         return ops.dense(h, self.recurrent_kernel)
 
-    def stepper(self, drop: Any) -> Any:
+    def stepper(self, drop: Any) -> Callable[..., Any]:
         def step(x, states):
             h, c = states
             i, f, new, o = ops.split(ops.add(x, self.recur(drop(h))), 4, axis=-1)
@@ -197,7 +200,7 @@ class LSTMCell(LongShortTerm):
         kernel_regularizer: RegularizerLike | None = None, recurrent_regularizer: RegularizerLike | None = None,
         bias_regularizer: RegularizerLike | None = None, kernel_constraint: ConstraintLike | None = None,
         recurrent_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
-        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: Seed | None = None, **kwargs: Any,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.units = positive(units, "units", self)
@@ -236,7 +239,7 @@ class GRUCell(RecurrentCell):
         recurrent_regularizer: RegularizerLike | None = None, bias_regularizer: RegularizerLike | None = None,
         kernel_constraint: ConstraintLike | None = None, recurrent_constraint: ConstraintLike | None = None,
         bias_constraint: ConstraintLike | None = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        reset_after: bool = True, seed: Seed | None = None, **kwargs: Any,
+        reset_after: bool = True, seed: int | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.units = positive(units, "units", self)
@@ -253,11 +256,11 @@ class GRUCell(RecurrentCell):
     def _add_weights(self, inputs, states, width, bias=None):
         super()._add_weights(inputs, states, width, (2, 3 * width) if self.reset_after else None)
 
-    def project(self, x: Any) -> Any:
+    def project(self, x: Any) -> Tensor:
         bias = self.bias[0] if self.use_bias and self.reset_after else self.bias
         return ops.dense(x, self.kernel, bias)
 
-    def stepper(self, drop: Any) -> Any:
+    def stepper(self, drop: Any) -> Callable[..., Any]:
         units, kernel = self.units, self.recurrent_kernel
         bias = self.bias[1] if self.use_bias and self.reset_after else None
         if not self.reset_after:
@@ -278,7 +281,8 @@ class GRUCell(RecurrentCell):
 
 
 def parts_of(cell, shape, states, training):
-    """(project, step) of any cell: see RecurrentCell.parts. What a class has a `call` of its own for is done by that."""
+    """(project, step) of any cell: see RecurrentCell.parts. What a class has a `call` of its own for is done by
+    that."""
     if type(cell).call in (RecurrentCell.call, StackedRNNCells.call):
         return cell.parts(shape, states, training)
 
@@ -292,7 +296,7 @@ def parts_of(cell, shape, states, training):
 class StackedRNNCells(Layer):
     """Cells one upon the other, each on the output of the one below: the states are those of all, in their order."""
 
-    def __init__(self, cells: Any, **kwargs: Any) -> None:
+    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cells = list(cells)
         for cell in self.cells:
@@ -310,7 +314,7 @@ class StackedRNNCells(Layer):
         """That of the last cell."""
         return output_size(self.cells[-1])
 
-    def get_initial_state(self, batch_size: Any = None) -> list:
+    def get_initial_state(self, batch_size: int | None = None) -> list:
         """States of zeros, those of each cell in a list."""
         return [initial_state(cell, batch_size) for cell in self.cells]
 
@@ -325,7 +329,7 @@ class StackedRNNCells(Layer):
         output, new = step(project(inputs), flatten(states))
         return output, self._nested(new)
 
-    def parts(self, shape: Any, states: Any, training: bool) -> Any:
+    def parts(self, shape: Any, states: Any, training: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """As RecurrentCell.parts: the first cell's input product is that of all steps."""
         rows = []
         for cell, own in zip(self.cells, self._nested(flatten(states))):

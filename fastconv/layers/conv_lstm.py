@@ -1,37 +1,42 @@
 """ConvLSTM1D, 2D and 3D: LSTMs whose products are convolutions, along the steps of (batch, steps, *spatial, channels).
 
-ConvLSTM is the one definition; the rank is in the names. The loop is rnn.py's. Contract: the input's convolutions of all
-steps are one; arguments, weights and their order are Keras'; channels last.
+ConvLSTM is the one definition; the rank is in the names. The loop is rnn.py's. Contract: the input's convolutions of
+all steps are one; arguments, weights and their order are Keras'; channels last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastconv import activations, ops
 from fastconv.kernels.geometry import per_axis
-from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike, Seed, Sizes
+from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.cells import LongShortTerm, constant
 from fastconv.layers.recurrent import OwnCell
 from fastconv.layers.spatial import check_data_format, positive
 from fastconv.ops.conv import conv_shape
-from fastconv.tensor import wrap
+from fastconv.tensor import Tensor, wrap
 
 
 class ConvLSTMCell(LongShortTerm):
     """One step of a ConvLSTM on (batch, *spatial, channels); the states are (batch, *output, filters).
 
-    Weights: kernel `(*kernel_size, channels, 4 * filters)`, recurrent_kernel `(*kernel_size, filters, 4 * filters)`, bias
-    `(4 * filters,)`. The state's convolution is padded to its own size. Arguments as in Keras.
-    """
+    Weights: kernel `(*kernel_size, channels, 4 * filters)`, recurrent_kernel `(*kernel_size, filters, 4 * filters)`,
+    bias `(4 * filters,)`. The state's convolution is padded to its own size. Arguments as in Keras."""
 
     def __init__(
-        self, rank, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1,
-        activation="tanh", recurrent_activation="sigmoid", use_bias=True, kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal", bias_initializer="zeros", unit_forget_bias=True, kernel_regularizer=None,
-        recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None, recurrent_constraint=None,
-        bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs,
-    ):  # fmt: skip
+        self, rank: int, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
+        padding: str = "valid", data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike | None = "tanh", recurrent_activation: ActivationLike | None = "sigmoid",
+        use_bias: bool = True, kernel_initializer: InitializerLike | None = "glorot_uniform",
+        recurrent_initializer: InitializerLike | None = "orthogonal",
+        bias_initializer: InitializerLike | None = "zeros", unit_forget_bias: bool = True,
+        kernel_regularizer: RegularizerLike | None = None, recurrent_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, kernel_constraint: ConstraintLike | None = None,
+        recurrent_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         check_data_format(data_format, self)
         self.rank, self.data_format = rank, data_format
@@ -62,7 +67,7 @@ class ConvLSTMCell(LongShortTerm):
         """The sizes of the last axes of h and c."""
         return [self.filters, self.filters]
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         if len(shape) != self.rank + 2 or not shape[-1]:
             raise ValueError(
                 f"{self._title()} takes steps of shape (batch, {self.rank} spatial axes, channels); got {tuple(shape)}."
@@ -73,12 +78,12 @@ class ConvLSTMCell(LongShortTerm):
                 f"{tuple(shape)}."
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.check_input(input_shape)
         inputs, states = (*self.kernel_size, input_shape[-1]), (*self.kernel_size, self.filters)
         self._add_weights(inputs, states, self.filters)
 
-    def state_shape(self, shape) -> tuple:
+    def state_shape(self, shape: Any) -> tuple:
         """The shape of a state, and of the output, for steps of this shape."""
         kernel = (*self.kernel_size, shape[-1], 4 * self.filters)
         output = conv_shape(
@@ -86,42 +91,41 @@ class ConvLSTMCell(LongShortTerm):
         )
         return (*output, self.filters)
 
-    def compute_output_shape(self, input_shape, states_shape=None):
+    def compute_output_shape(self, input_shape: Any, states_shape: Any = None) -> Any:
         self.check_input(input_shape)
         shape = self.state_shape(tuple(input_shape))
         return shape, [shape, shape]
 
-    def project(self, x):
+    def project(self, x: Any) -> Tensor:
         lead = x.shape[: x.ndim - self.rank - 1]
         x = ops.reshape(x, (-1, *x.shape[len(lead) :]))
         y = ops.conv(x, self.kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, bias=self.bias)
         return y if len(lead) == 1 else ops.reshape(y, (*lead, *y.shape[1:]))
 
-    def recur(self, h):
+    def recur(self, h: Tensor) -> Tensor:
         return ops.conv(h, self.recurrent_kernel, 1, "same")
 
 
 class ConvLSTM(OwnCell):
     """Convolutional LSTM of (batch, steps, *spatial, channels) with `rank` spatial axes.
 
-    The output is (batch, *output, filters), or (batch, steps, *output, filters) with `return_sequences`. Arguments as in
-    Keras; padding is "valid" or "same".
-    """
+    The output is (batch, *output, filters), or (batch, steps, *output, filters) with `return_sequences`. Arguments as
+    in Keras; padding is "valid" or "same"."""
 
     rank = None
 
     def __init__(
-        self, filters: int, kernel_size: Sizes, strides: Sizes = 1, padding: str = "valid",
-        data_format: str | None = None, dilation_rate: Sizes = 1, activation: ActivationLike | None = "tanh",
-        recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
-        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid",
+        data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+        activation: ActivationLike | None = "tanh", recurrent_activation: ActivationLike | None = "sigmoid",
+        use_bias: bool = True, kernel_initializer: InitializerLike | None = "glorot_uniform",
         recurrent_initializer: InitializerLike | None = "orthogonal",
         bias_initializer: InitializerLike | None = "zeros", unit_forget_bias: bool = True,
         kernel_regularizer: RegularizerLike | None = None, recurrent_regularizer: RegularizerLike | None = None,
         bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
         kernel_constraint: ConstraintLike | None = None, recurrent_constraint: ConstraintLike | None = None,
         bias_constraint: ConstraintLike | None = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        seed: Seed | None = None, return_sequences: bool = False, return_state: bool = False,
+        seed: int | None = None, return_sequences: bool = False, return_state: bool = False,
         go_backwards: bool = False, stateful: bool = False, **kwargs: Any,
     ) -> None:  # fmt: skip
         cell = ConvLSTMCell(

@@ -6,6 +6,7 @@ Contract: arguments, weights and their shapes are Keras'; the product runs on th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from fastconv import activations, ops
@@ -27,19 +28,19 @@ class EinsumDense(Layer):
     made = ("output_shape", "lora_rank", "lora_alpha", "gptq_unpacked_column_size", "quantization_config")
 
     def __init__(
-        self, equation: str, output_shape: Any, activation: ActivationLike | None = None, bias_axes: Any = None,
-        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        self, equation: str, output_shape: int | Sequence[int | None], activation: ActivationLike | None = None,
+        bias_axes: str | None = None, kernel_initializer: InitializerLike | None = "glorot_uniform",
         bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
         bias_regularizer: RegularizerLike | None = None, kernel_constraint: ConstraintLike | None = None,
-        bias_constraint: ConstraintLike | None = None, lora_rank: Any = None, lora_alpha: Any = None,
-        gptq_unpacked_column_size: Any = None, quantization_config: Any = None, **kwargs: Any,
+        bias_constraint: ConstraintLike | None = None, lora_rank: int | None = None, lora_alpha: float | None = None,
+        gptq_unpacked_column_size: int | None = None, quantization_config: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         self.equation = equation.replace(" ", "") if isinstance(equation, str) else equation
         if not isinstance(equation, str) or not _EQUATION.fullmatch(self.equation):
             raise ValueError(
-                f"EinsumDense: equation must be like 'ab,bc->ac' or '...b,bc->...c'; got {equation!r}. The kernel has no "
-                "'...', and input and output have theirs in front or at the end."
+                f"EinsumDense: equation must be like 'ab,bc->ac' or '...b,bc->...c'; got {equation!r}. The kernel has "
+                "no '...', and input and output have theirs in front or at the end."
             )
         self.output_sizes = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self.activation = activations.get(activation)
@@ -55,7 +56,8 @@ class EinsumDense(Layer):
         return super().get_config() | {"output_shape": list(self.output_sizes)}
 
     def _parts(self):
-        """The names of the axes of input, kernel and output, and whether "..." stands "before", "after" or not at all."""
+        """The names of the axes of input, kernel and output, and whether "..." stands "before", "after" or not at
+        all."""
         given, output = self.equation.split("->")
         inputs, kernel = given.split(",")
         sides = [("before" if part.startswith("...") else "after" if part.endswith("...") else None)
@@ -78,8 +80,8 @@ class EinsumDense(Layer):
         given = self.output_sizes[-len(own) :] if own else ()
         if len(given) < len(own):
             raise ValueError(
-                f"{self._title()}: output_shape must have a size for each of the axes {own!r} of {self.equation!r}; got "
-                f"{self.output_sizes}."
+                f"{self._title()}: output_shape must have a size for each of the axes {own!r} of {self.equation!r}; "
+                f"got {self.output_sizes}."
             )
         for letter, size in zip(own, given):
             if size is not None and sizes.get(letter) not in (None, size):
@@ -91,8 +93,8 @@ class EinsumDense(Layer):
         unknown = [letter for letter in kernel if sizes.get(letter) is None]
         if unknown:
             raise ValueError(
-                f"{self._title()}: the kernel needs a known size of the axis {unknown[0]!r} of {self.equation!r}; got the "
-                f"input shape {tuple(shape)} and output_shape {self.output_sizes}."
+                f"{self._title()}: the kernel needs a known size of the axis {unknown[0]!r} of {self.equation!r}; got "
+                f"the input shape {tuple(shape)} and output_shape {self.output_sizes}."
             )
         kept = shape[:spare] if side == "before" else shape[len(shape) - spare :] if spare else ()
         named = tuple(sizes[letter] for letter in output)

@@ -22,9 +22,8 @@ class Embedding(Layer):
     """Numbers from 0 to `input_dim - 1` as vectors of size `output_dim`, one more axis, which training finds.
 
     Weights: embeddings `(input_dim, output_dim)`, at the start `weights`, if given. `mask_zero`: 0 is no number but a
-    step that does not count, so layers after this one are masked. ValueError for numbers outside the range. Arguments as in
-    Keras.
-    """
+    step that does not count, so layers after this one are masked. ValueError for numbers outside the range. Arguments
+    as in Keras."""
 
     rescales = True  # numbers of rows are large
     made = ("weights", "lora_rank", "lora_alpha", "quantization_config")  # no part of what the layer is
@@ -32,7 +31,7 @@ class Embedding(Layer):
     def __init__(
         self, input_dim: int, output_dim: int, embeddings_initializer: InitializerLike | None = "uniform",
         embeddings_regularizer: RegularizerLike | None = None, embeddings_constraint: ConstraintLike | None = None,
-        mask_zero: bool = False, weights: Any = None, lora_rank: Any = None, lora_alpha: Any = None,
+        mask_zero: bool = False, weights: Any = None, lora_rank: int | None = None, lora_alpha: float | None = None,
         quantization_config: Any = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         length = kwargs.pop("input_length", None)  # Keras' older name of the number of steps
@@ -43,8 +42,8 @@ class Embedding(Layer):
         self.output_dim = positive(output_dim, "output_dim", self)
         if self._dtype == np.float32 and self.input_dim > 1 << 24:
             raise ValueError(
-                f"Embedding: input_dim must be at most {1 << 24}, the whole numbers that float32 holds, in which inputs "
-                f"come; got {input_dim}. Use dtype='float64'."
+                f"Embedding: input_dim must be at most {1 << 24}, the whole numbers that float32 holds, in which "
+                f"inputs come; got {input_dim}. Use dtype='float64'."
             )
         self._keep_rules(
             embeddings_initializer=embeddings_initializer, embeddings_regularizer=embeddings_regularizer,

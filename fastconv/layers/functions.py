@@ -7,6 +7,7 @@ name that files may use.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from fastconv import activations, regularizers
@@ -16,7 +17,8 @@ from fastconv.nest import flatten
 
 
 class Lambda(Layer):
-    """`function(inputs, **arguments)` as a layer, also with `mask` and `training` where the function has such arguments.
+    """`function(inputs, **arguments)` as a layer, also with `mask` and `training` where the function has such
+    arguments.
 
     `output_shape` is that of one sample, or a function of the input's shape; without it the ops say. `mask` is the
     output's mask, or a function of inputs and their mask. A model with it is saved if the function is registered:
@@ -27,7 +29,8 @@ class Lambda(Layer):
     made = ("output_shape",)
 
     def __init__(
-        self, function: Any, output_shape: Any = None, mask: Any = None, arguments: Any = None, **kwargs: Any,
+        self, function: Callable[..., Any] | str, output_shape: Any = None, mask: Any = None,
+        arguments: dict[str, Any] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.function = activations.get(function) if isinstance(function, str) else function
@@ -78,11 +81,13 @@ class ActivityRegularization(Layer):
     """Gives what it is given, and adds `l1 * sum(|x|) + l2 * sum(x ** 2)` to the loss, for each sample of the batch."""
 
     supports_masking = True
-    made = ("activity_regularizer",)
 
-    def __init__(self, l1: Any = 0.0, l2: Any = 0.0, **kwargs: Any) -> None:
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
+
+    def get_config(self) -> dict:
+        return {name: value for name, value in super().get_config().items() if name != "activity_regularizer"}
 
     def call(self, inputs: Any) -> Any:
         return inputs

@@ -1,9 +1,9 @@
 """How masks travel: beside a tensor, from the layer that makes one to the layers that read it.
 
-Not here: what masks are and do (ops/masks.py). Contract: a tensor's mask is its attribute `_keras_mask`, as in Keras, bool
-of its leading axes or None; a layer whose `call` takes `mask` (or, for an argument `value`, `value_mask`) is given the
-masks of its arguments, and one with `supports_masking` puts `compute_mask`'s on what it gives. Eager calls, programs
-that are drawn and graphs do the same.
+Not here: what masks are and do (ops/masks.py). Contract: a tensor's mask is its attribute `_keras_mask`, as in Keras,
+bool of its leading axes or None; a layer whose `call` takes `mask` (or, for an argument `value`, `value_mask`) is
+given the masks of its arguments, and one with `supports_masking` puts `compute_mask`'s on what it gives. Eager calls,
+programs that are drawn and graphs do the same.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def attach(layer, x, previous, outputs) -> None:
     if not layer.supports_masking:
         if previous is not None and not any(of(leaf) is not None for leaf in leaves):
             warnings.warn(
-                f"{layer._title()} was given a mask and does not support masking: layers after it will not see the mask. "
-                "Define compute_mask, or set supports_masking = True where the mask stays what it is.",
+                f"{layer._title()} was given a mask and does not support masking: layers after it will not see "
+                "the mask. Define compute_mask, or set supports_masking = True where the mask stays what it is.",
                 stacklevel=4,
             )
         return

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 from fastconv import ops, rng
-from fastconv.layers.annotations import ConstraintLike, InitializerLike, RegularizerLike, Seed
+from fastconv.layers.annotations import ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.attention import causal_mask
 from fastconv.layers.base import Layer
 from fastconv.layers.cells import constant
@@ -29,9 +30,8 @@ _LEAST = -1e30  # a score that no key has
 class Heads(Layer):
     """Base class: projections of query, key and value to (batch, steps, heads, size), attention, and the way back.
 
-    A subclass sets `dropout`, `use_bias`, `use_gate`, `sliding_window` and what `_rules` reads by `_set_heads`, and gives
-    `_projections()`: name and (heads, size) of each.
-    """
+    A subclass sets `dropout`, `use_bias`, `use_gate`, `sliding_window` and what `_rules` reads by `_set_heads`, and
+    gives `_projections()`: name and (heads, size) of each."""
 
     supports_masking = True
     attention_axes = None
@@ -101,14 +101,14 @@ class Heads(Layer):
         key = value if key is None else key
         if any(len(shape) < 3 for shape in (query, value, key)) or value[1:-1] != key[1:-1]:
             raise ValueError(
-                f"{self._title()} takes query, value and key of shape (batch, steps, features), as many steps in value and "
-                f"key; got {query}, {value} and {key}."
+                f"{self._title()} takes query, value and key of shape (batch, steps, features), as many steps in value "
+                f"and key; got {query}, {value} and {key}."
             )
 
     def call(
         self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
-        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False, training: bool = False,
-        use_causal_mask: bool = False,
+        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
+        training: bool = False, use_causal_mask: bool = False,
     ) -> Any:  # fmt: skip
         key = value if key is None else key
         gate = self.gate_dense(query) if self.use_gate else None
@@ -204,23 +204,24 @@ def _open(sizes):
 class MultiHeadAttention(Heads):
     """Attention by `num_heads` heads of size `key_dim` (of `value_dim` for values, if given).
 
-    `output_shape` is the size of the output's last axis, or the sizes of its last axes; the query's features by default.
-    `attention_axes` are the axes over which attention goes, all between batch and features by default.
+    `output_shape` is the size of the output's last axis, or the sizes of its last axes; the query's features by
+    default. `attention_axes` are the axes over which attention goes, all between batch and features by default.
     `sliding_window` lets a query see keys less than so many steps away. `use_gate` multiplies what the heads give by a
-    sigmoid of the query. `flash_attention` changes nothing. Weights: kernel and bias of query, key, gate, value and the
-    output. Call with masks, `attention_mask` (batch, queries, keys), `use_causal_mask` and `return_attention_scores`.
-    """
+    sigmoid of the query. `flash_attention` changes nothing. Weights: kernel and bias of query, key, gate, value and
+    the output. Call with masks, `attention_mask` (batch, queries, keys), `use_causal_mask` and
+    `return_attention_scores`."""
 
     made = ("output_shape",)
 
     def __init__(
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
-        output_shape: Any = None, attention_axes: Any = None, sliding_window: Any = None, flash_attention: Any = None,
+        output_shape: int | Sequence[int] | None = None, attention_axes: int | Sequence[int] | None = None,
+        sliding_window: int | None = None, flash_attention: bool | None = None,
         kernel_initializer: InitializerLike | None = "glorot_uniform",
         bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
         bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
         kernel_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
-        use_gate: Any = False, seed: Seed | None = None, **kwargs: Any,
+        use_gate: bool = False, seed: int | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.num_heads = positive(num_heads, "num_heads", self)
@@ -253,12 +254,12 @@ class GroupQueryAttention(Heads):
 
     def __init__(
         self, head_dim: int, num_query_heads: int, num_key_value_heads: int, dropout: float = 0.0,
-        use_bias: bool = True, sliding_window: Any = None, flash_attention: Any = None,
+        use_bias: bool = True, sliding_window: int | None = None, flash_attention: bool | None = None,
         kernel_initializer: InitializerLike | None = "glorot_uniform",
         bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
         bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
         kernel_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
-        use_gate: Any = False, seed: Seed | None = None, **kwargs: Any,
+        use_gate: bool = False, seed: int | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.head_dim = positive(head_dim, "head_dim", self)

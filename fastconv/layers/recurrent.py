@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastconv.layers import configs
-from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike, Seed
+from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fastconv.layers.rnn import RNN
 
@@ -27,7 +27,8 @@ class OwnCell(RNN):
 
 
 class SimpleRNN(OwnCell):
-    """`h = activation(x @ kernel + h @ recurrent_kernel + bias)` along the steps; arguments as SimpleRNNCell and RNN."""
+    """`h = activation(x @ kernel + h @ recurrent_kernel + bias)` along the steps; arguments as SimpleRNNCell and
+    RNN."""
 
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh", use_bias: bool = True,
@@ -39,7 +40,7 @@ class SimpleRNN(OwnCell):
         recurrent_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
         dropout: float = 0.0, recurrent_dropout: float = 0.0, return_sequences: bool = False,
         return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
-        seed: Seed | None = None, **kwargs: Any,
+        seed: int | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         cell = SimpleRNNCell(
             units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer,
@@ -65,8 +66,8 @@ class LSTM(OwnCell):
         bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
         kernel_constraint: ConstraintLike | None = None, recurrent_constraint: ConstraintLike | None = None,
         bias_constraint: ConstraintLike | None = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        seed: Seed | None = None, return_sequences: bool = False, return_state: bool = False,
-        go_backwards: bool = False, stateful: bool = False, unroll: bool = False, use_cudnn: Any = "auto",
+        seed: int | None = None, return_sequences: bool = False, return_state: bool = False,
+        go_backwards: bool = False, stateful: bool = False, unroll: bool = False, use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:  # fmt: skip
         cell = LSTMCell(
@@ -94,9 +95,9 @@ class GRU(OwnCell):
         recurrent_regularizer: RegularizerLike | None = None, bias_regularizer: RegularizerLike | None = None,
         activity_regularizer: RegularizerLike | None = None, kernel_constraint: ConstraintLike | None = None,
         recurrent_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
-        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: Seed | None = None, return_sequences: bool = False,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False,
         return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
-        reset_after: bool = True, use_cudnn: Any = "auto", **kwargs: Any,
+        reset_after: bool = True, use_cudnn: bool | str = "auto", **kwargs: Any,
     ) -> None:  # fmt: skip
         cell = GRUCell(
             units, activation, recurrent_activation, use_bias, kernel_initializer, recurrent_initializer,

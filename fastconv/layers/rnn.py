@@ -1,8 +1,9 @@
-"""RNN: a cell run along the steps of a sequence; the layers with a cell of their own are in recurrent.py and conv_lstm.py.
+"""RNN: a cell run along the steps of a sequence; the layers with a cell of their own are in recurrent.py and
+conv_lstm.py.
 
-Not here: what a step computes (cells.py), and the loop itself (ops/recurrence.py). Contract: sequences are (batch, steps,
-...); masks are (batch, steps), and a step that does not count leaves the states as they are. What a cell can compute for
-all steps at once, its input's product, is one product.
+Not here: what a step computes (cells.py), and the loop itself (ops/recurrence.py). Contract: sequences are (batch,
+steps, ...); masks are (batch, steps), and a step that does not count leaves the states as they are. What a cell can
+compute for all steps at once, its input's product, is one product.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class RNN(Layer):
         if input_shape[0] is not None:
             self._make_states(input_shape)
 
-    def ensure_built(self, shape: Any) -> Any:
+    def ensure_built(self, shape: Any) -> None:
         super().ensure_built(shape)
         self._make_states(shape)
 
@@ -106,7 +107,7 @@ class RNN(Layer):
 
     # States
 
-    def get_initial_state(self, batch_size: Any) -> list:
+    def get_initial_state(self, batch_size: int | None) -> list:
         """The states at which a batch of this size starts, zeros unless the cell says otherwise."""
         return initial_state(self.cell, batch_size)
 

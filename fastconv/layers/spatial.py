@@ -1,9 +1,10 @@
-"""Formatted: layers with a `data_format`. Spatial: what convolution and pooling layers share of rank, window and checks.
+"""Formatted: layers with a `data_format`. Spatial: what convolution and pooling layers share of rank, window and
+checks.
 
-They own no weights and compute nothing. Contract: every layer computes channels last, `(batch, *spatial, channels)`; for
-`data_format="channels_first"` Formatted turns what comes in and goes out around, here and nowhere else, so that `build`,
-`call`, `check_input` and `compute_output_shape` of its subclasses see channels last; weights are the same for both. A
-subclass of Spatial sets `rank`, and `kernel_size` or `pool_size` before it calls `_set_window`.
+They own no weights and compute nothing. Contract: every layer computes channels last, `(batch, *spatial, channels)`;
+for `data_format="channels_first"` Formatted turns what comes in and goes out around, here and nowhere else, so that
+`build`, `call`, `check_input` and `compute_output_shape` of its subclasses see channels last; weights are the same for
+both. A subclass of Spatial sets `rank`, and `kernel_size` or `pool_size` before it calls `_set_window`.
 """
 
 from __future__ import annotations
@@ -140,9 +141,9 @@ def check_data_format(data_format, layer) -> str:
         if not _warned:
             _warned = True
             warnings.warn(
-                "data_format='channels_first' runs, but the layers compute channels last and transpose what they get and "
-                "give. Models leave out the transpositions of two such layers in a row; all others are a copy each. "
-                "Channels last needs none: x = np.moveaxis(x, 1, -1).", stacklevel=4,
+                "data_format='channels_first' runs, but the layers compute channels last and transpose what they get "
+                "and give. Models leave out the transpositions of two such layers in a row; all others are a copy "
+                "each. Channels last needs none: x = np.moveaxis(x, 1, -1).", stacklevel=4,
             )  # fmt: skip
     elif chosen != "channels_last":
         also = " or 'channels_first'" if isinstance(layer, Formatted) else ""

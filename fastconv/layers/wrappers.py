@@ -44,9 +44,8 @@ def checked_layer(owner, argument, layer):
 class TimeDistributed(Wrapper):
     """The layer on each step of (batch, steps, ...): (batch, steps, *what it gives).
 
-    All steps are one batch for it; a layer whose call changes weights of its own, such as BatchNormalization in training,
-    is called step by step, as in Keras.
-    """
+    All steps are one batch for it; a layer whose call changes weights of its own, such as BatchNormalization in
+    training, is called step by step, as in Keras."""
 
     supports_masking = True
 
@@ -67,7 +66,7 @@ class TimeDistributed(Wrapper):
         batch, steps = inputs.shape[:2]
         if mask is not None and tuple(mask.shape[:2]) != (batch, steps):
             raise ValueError(
-                f"{self._title()}: mask must begin with the batch and the steps, {(batch, steps)}; got shape {mask.shape}."
+                f"{self._title()}: mask must begin with batch and steps, {(batch, steps)}; got shape {mask.shape}."
             )
         mask = None if mask is None or not masks.takes(self.layer, "mask") else ops.convert_to_tensor(mask)
         if steps is None:
@@ -114,8 +113,8 @@ class Bidirectional(Layer):
     made = ("weights",)  # to start with: no part of what the layer is
 
     def __init__(
-        self, layer: Layer, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Any = None,
-        **kwargs: Any,
+        self, layer: Layer, merge_mode: str | None = "concat", weights: Any = None,
+        backward_layer: Layer | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.layer = checked_layer(self, "layer", layer)
@@ -210,8 +209,8 @@ class SpectralNormalization(Wrapper):
     """The layer with its kernel divided by the kernel's largest singular value, so that it stretches no input.
 
     `power_iterations` steps of power iteration, from where the last training call ended, estimate that value in each
-    training call, which writes the divided kernel into the layer; no gradient flows through the division. Weights beside the layer's: vector_u `(1, filters)`.
-    """
+    training call, which writes the divided kernel into the layer; no gradient flows through the division. Weights
+    beside the layer's: vector_u `(1, filters)`."""
 
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)

@@ -24,13 +24,14 @@ for _class in (Model, Sequential, type("Functional", (Model,), {"__doc__": "Kera
 
 
 def load_model(
-    filepath: modelfile.Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+    filepath: modelfile.Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True,
+    safe_mode: bool = True,
 ) -> Model:  # fmt: skip
     """The model that `model.save(filepath)` wrote, compiled as it was, with its optimizer's state.
 
-    `custom_objects` maps names to layer, loss, metric or optimizer classes of your own, beside those that are registered;
-    `compile=False` leaves the compile settings aside; `safe_mode` changes nothing, since a file never holds code. Loading
-    draws no random numbers. ValueError, naming the file, for one that is damaged or foreign.
+    `custom_objects` maps names to layer, loss, metric or optimizer classes of your own, beside those that are
+    registered; `compile=False` leaves the compile settings aside; `safe_mode` changes nothing, since a file never holds
+    code. Loading draws no random numbers. ValueError, naming the file, for one that is damaged or foreign.
     """
     with custom_object_scope(custom_objects):
         return modelfile.load_model(filepath, configs.from_entry, compile)
@@ -43,8 +44,8 @@ def clone_model(
     """A model of the same architecture with fresh weights and no compile settings.
 
     `clone_function(layer)` gives the layer to put in a layer's place, by default one from its config; with `recursive`
-    it is asked for the layers of inner models too. `call_function(layer, *args, **kwargs)` calls the layers of a graph in
-    the copy, by default as they were. `input_tensors` stand in the place of the graph's inputs.
+    it is asked for the layers of inner models too. `call_function(layer, *args, **kwargs)` calls the layers of a graph
+    in the copy, by default as they were. `input_tensors` stand in the place of the graph's inputs.
     """
     return configs.clone(model, input_tensors, clone_function, call_function, recursive)
 

@@ -1,8 +1,8 @@
 """Models as JSON values, and back: what files and `to_json` hold of an architecture.
 
 It knows no weights and runs nothing. Contract: layers come from the closed registry or from what the program offers
-(custom_objects.py), ops from the closed table of Op classes; a config that fits neither raises ValueError, and nothing in
-it is ever executed.
+(custom_objects.py), ops from the closed table of Op classes; a config that fits neither raises ValueError, and nothing
+in it is ever executed.
 """
 
 from __future__ import annotations

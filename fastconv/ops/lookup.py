@@ -1,7 +1,9 @@
-"""Lookup: rows of a table by numbers that come with the data, as an embedding's; and numbers as vectors, or made of floats.
+"""Lookup: rows of a table by numbers that come with the data, as an embedding's; and numbers as vectors, or made of
+floats.
 
-Not here: `take`, whose numbers are known when a program is drawn (indexing.py). Contract: numbers that are no rows of the
-table raise ValueError, in plans too, for which the numbers are looked at in Python; the gradient goes to the table.
+Not here: `take`, whose numbers are known when a program is drawn (indexing.py). Contract: numbers that are no rows of
+the table raise ValueError, in plans too, for which the numbers are looked at in Python; the gradient goes to the
+table.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Scan: a step repeated along the first axis of an array, its state handed on; what recurrent layers run on.
 
-Not here: what a step computes (layers/cells.py). Contract: the steps are drawn one by one, so the tape goes back through
-them, a plan records them all, and eager and planned results have the same bits. The cells of the scanned array are views
-of it, and their gradients go to one array, so that a scan's cost grows as its length.
+Not here: what a step computes (layers/cells.py). Contract: the steps are drawn one by one, so the tape goes back
+through them, a plan records them all, and eager and planned results have the same bits. The cells of the scanned array
+are views of it, and their gradients go to one array, so that a scan's cost grows as its length.
 """
 
 from __future__ import annotations
