@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from . import competing, report, startup, suites, targets
+from . import augment, competing, report, startup, suites, targets
 from .contestants import CONTESTANTS, OURS
 from .results import Results
 
@@ -107,6 +107,10 @@ def beside_others(arguments, settings, results):
     competing.main(settings.rounds)
 
 
+def augmentation(arguments, settings, results):
+    augment.main(settings)
+
+
 def mnist99(arguments, settings, results):
     suites.mnist99(settings, results, arguments.seeds)
     report.mnist99(results)
@@ -136,6 +140,7 @@ def _parser():
         ("networks", networks, "whole networks: training step, inference at batch 1 and 32, peak memory"),
         ("startup", begin, "import time, sizes, memory while training"),
         ("competing", beside_others, "training while other programs want the processors"),
+        ("augment", augmentation, "augmentation of images, beside torchvision's v2 transforms"),
         ("mnist99", mnist99, "seconds of `fastconv train mnist --preset fast`"),
         ("table", everything, "everything, and the table of what must be reached"),
     ):

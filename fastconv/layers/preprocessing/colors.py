@@ -19,11 +19,11 @@ _MOST = float(np.finfo(np.float32).max)
 
 def scaled(x, scale, shift, low, high):
     """(x * scale + shift within low and high, its gradient), by arrays (N, C or 1)."""
-    shape = (len(x), x.shape[3])
-    scale, shift = (np.broadcast_to(numbers, shape) for numbers in (scale, shift))
     if x.dtype == BYTE:
         low, high = max(low, 0), min(high, 255)
         return as_table(x, lambda v: np.clip(v * scale[..., None] + shift[..., None], low, high))
+    shape = (len(x), x.shape[3])
+    scale, shift = (np.broadcast_to(numbers, shape) for numbers in (scale, shift))
     y = kernels.color_scale(x, np.stack([scale, shift], -1).astype(x.dtype), low, high)
     return y, lambda dy: _inside(y, dy, low, high) * scale[:, None, None].astype(dy.dtype)
 

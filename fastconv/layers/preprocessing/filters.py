@@ -1,6 +1,6 @@
 """Layers that blur, sharpen and erase.
 
-Contract: images are filtered as floats, one at a time for bytes; results lie within `value_range`.
+Contract: images are filtered as floats, some at a time; results lie within `value_range`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
-from fastconv.layers.preprocessing.images import ImageLayer, limits, per_sample
+from fastconv.layers.preprocessing.images import ImageLayer, by_parts, column, limits
 from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.ops.image.taps import filter_taps, gaussian
 
 
-def filtered(sample, rows, columns):
-    """One image (H, W, C) by weights along its height and its width, zeros around it."""
-    for axis, weights in enumerate((rows, columns)):
-        taps = filter_taps(sample.shape[axis], tuple(weights))
-        sample = kernels.resample(sample, taps.start, taps.weights(sample.dtype), axis)
-    return sample
+def filtered(x, rows, columns):
+    """Images (N, H, W, C) by weights along their height and their width, zeros around them."""
+    for axis, weights in enumerate((rows, columns), 1):
+        taps = filter_taps(x.shape[axis], tuple(weights))
+        x = kernels.resample(x, taps.start, taps.weights(x.dtype), axis)
+    return x
 
 
 class RandomGaussianBlur(ImageLayer):
@@ -49,10 +49,12 @@ class RandomGaussianBlur(ImageLayer):
         columns, rows = (gaussian(size, deviation) for size, deviation in zip(self.kernel_size, sigma))
         low, high = self.value_range
 
-        def blurred(n, sample):
-            return np.clip(filtered(sample, rows, columns) if chosen[n] else sample, low, high)
+        def blurred(n, samples):
+            y = filtered(samples, rows, columns)
+            y[~chosen[n]] = samples[~chosen[n]]
+            return np.clip(y, low, high, out=y)
 
-        return per_sample(x, blurred)
+        return by_parts(x, blurred)
 
 
 class RandomSharpness(ImageLayer):
@@ -72,14 +74,15 @@ class RandomSharpness(ImageLayer):
         low, high = self.value_range
         box = (1.0, 1.0, 1.0)
 
-        def sharpened(n, sample):
-            share = (1 - float(how[n])) / 13  # of the eight neighbours and, four times more, of the pixel itself
-            y = filtered(sample, box, box)
+        def sharpened(n, samples):
+            own = column(how[n], samples)
+            share = (1 - own) / 13  # of the eight neighbours and, four times more, of the pixel itself
+            y = filtered(samples, box, box)
             y *= share
-            y += sample * (float(how[n]) + 4 * share)
+            y += samples * (own + 4 * share)
             return np.clip(y, low, high, out=y)
 
-        return per_sample(x, sharpened)
+        return by_parts(x, sharpened)
 
 
 class RandomErasing(ImageLayer):

@@ -1,6 +1,6 @@
 """Layers that give each value of an image another: by its channels' extremes or histograms, or by a random step.
 
-Contract: bytes go through tables, one a channel of a sample; floats through NumPy, one sample at a time. No gradients.
+Contract: bytes go through tables, one a channel of a sample; floats through NumPy, some samples at a time. No gradients.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
-from fastconv.layers.preprocessing.images import ImageLayer, as_table, limits, per_sample
+from fastconv.layers.preprocessing.colors import scaled
+from fastconv.layers.preprocessing.images import ImageLayer, as_table, by_parts, column, limits
 from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.layers.spatial import positive
 
@@ -27,11 +28,16 @@ class Pointwise(ImageLayer):
         low, high = self.value_range
         return x if (low, high) == (0, 255) else x / 255 * (high - low) + low
 
-    def _mapped(self, x, function):
-        """`function(values, n)` of numbers from 0 to 255; n is the sample, or a slice of all for a table."""
+    def _mapped(self, x, function, *numbers):
+        """`function(values, *numbers)` of values from 0 to 255, and of numbers (N,) that broadcast against them."""
         if x.dtype == BYTE:
-            return as_table(x, lambda v: self._from_255(function(self._to_255(v), slice(None))))
-        return per_sample(x, lambda n, sample: self._from_255(function(self._to_255(sample), n)))
+            numbers = [number[:, None, None] for number in numbers]
+            return as_table(x, lambda v: self._from_255(function(self._to_255(v), *numbers)))
+
+        def some(n, samples):
+            return self._from_255(function(self._to_255(samples), *(column(number[n], x) for number in numbers)))
+
+        return by_parts(x, some)
 
 
 class AutoContrast(Pointwise):
@@ -51,17 +57,11 @@ class AutoContrast(Pointwise):
             low, high = there.argmax(-1), 255 - there[..., ::-1].argmax(-1)
         else:
             low, high = (kernels.reduce(kind, x, (1, 2)).reshape(len(x), x.shape[3]) for kind in ("min", "max"))
-        low, high = self._to_255(low.astype(np.float64)), self._to_255(high.astype(np.float64))
-        scale = np.where(high > low, 255 / np.where(high > low, high - low, 1), 1)
-        shift = np.where(high > low, -low * scale, 0)
-        flat = high <= low
-
-        def stretched(v, n):
-            pair = (scale[n, ..., None], shift[n, ..., None]) if x.dtype == BYTE else (scale[n], shift[n])
-            constant = flat[n, ..., None] if x.dtype == BYTE else flat[n]
-            return np.where(constant, v, np.clip(v * pair[0] + pair[1], 0, 255))
-
-        return self._mapped(x, stretched)
+        low, high = low.astype(np.float64), high.astype(np.float64)
+        least, most = self.value_range
+        scale = np.where(high > low, (most - least) / np.where(high > low, high - low, 1), 1)
+        y = scaled(x, scale, np.where(high > low, least - low * scale, 0), least, most)
+        return y[0] if isinstance(y, tuple) else y  # how the extremes move is no part of a gradient
 
 
 class Equalization(Pointwise):
@@ -76,24 +76,29 @@ class Equalization(Pointwise):
             return x
         if x.dtype == BYTE:
             values, counts = self._to_255(np.arange(256.0)), kernels.color_histogram(x).sum(0)
-            tables = np.stack([self._table(values, channel) for channel in counts])
-            return as_table(x, lambda v: self._from_255(tables[:, self._bins_of(values)]))
+            bins = self._bins_of(values)
+            new = [self._table(bins, channel)[bins] if np.count_nonzero(channel) > 1 else values for channel in counts]
+            return as_table(x, lambda v: self._from_255(np.stack(new)))
+        bins = np.empty(x.shape, BYTE if self.bins <= 256 else np.int64)
+        for n in range(len(x)):
+            bins[n] = self._bins_of(self._to_255(x[n]))
         y = np.empty_like(x)
         for channel in range(x.shape[3]):
-            values = self._to_255(x[..., channel])
-            table = self._table(values.reshape(-1), None)
-            y[..., channel] = self._from_255(values if table is None else table[self._bins_of(values)])
+            own = bins[..., channel].reshape(-1)
+            counts = np.bincount(own, minlength=self.bins)
+            if np.count_nonzero(counts) <= 1:  # a constant channel stays
+                y[..., channel] = x[..., channel]
+            else:
+                table = self._from_255(self._table(np.arange(self.bins), counts)).astype(x.dtype)
+                y[..., channel] = table[own].reshape(x.shape[:3])
         return y
 
     def _bins_of(self, values):
         return np.clip(values / 255 * (self.bins - 1), 0, self.bins - 1).astype(np.int64)
 
-    def _table(self, values, counts):
-        """The new value of each bin of `values`, which are there `counts` times each."""
-        histogram = np.bincount(self._bins_of(values), counts, self.bins)
-        if np.count_nonzero(histogram) <= 1:  # a constant channel stays
-            return None if counts is None else values[np.minimum(np.arange(self.bins), 255)]
-        below = np.cumsum(histogram)
+    def _table(self, bins, counts):
+        """The new value of each bin, from 0 to 255; `bins` are there `counts` times each."""
+        below = np.cumsum(np.bincount(bins, counts, self.bins))
         least = below[below > 0][0]
         return np.clip(np.rint((below - least) * 255 / max(below[-1] - least, 1)), 0, 255)
 
@@ -115,11 +120,7 @@ class RandomPosterization(Pointwise):
         return 2.0 ** (8 - bits)
 
     def changed(self, x, how):
-        def cut(v, n):
-            step = how[:, None, None] if x.dtype == BYTE else how[n]
-            return np.floor(np.clip(np.trunc(v), 0, 255) / step) * step
-
-        return self._mapped(x, cut)
+        return self._mapped(x, lambda v, step: np.floor(np.clip(np.trunc(v), 0, 255) / step) * step, how)
 
 
 class Solarization(Pointwise):
@@ -143,12 +144,11 @@ class Solarization(Pointwise):
         ]
 
     def changed(self, x, how):
-        def solarized(v, n):
-            more, threshold = (numbers[:, None, None] if x.dtype == BYTE else numbers[n] for numbers in how)
+        def solarized(v, more, threshold):
             v = np.clip(v + more, 0, 255)
             return np.where(v < threshold, v, 255 - v)
 
-        return self._mapped(x, solarized)
+        return self._mapped(x, solarized, *how)
 
 
 class ContrastLimitedAdaptiveHistogramEqualization(Pointwise):
@@ -165,7 +165,11 @@ class ContrastLimitedAdaptiveHistogramEqualization(Pointwise):
     def changed(self, x, how):
         if not x.size:
             return x
-        return per_sample(x, lambda n, sample: self._from_255(self._equalized(self._to_255(sample.astype(np.float32)))))
+
+        def some(n, samples):
+            return np.stack([self._from_255(self._equalized(self._to_255(sample))) for sample in samples])
+
+        return by_parts(x, some)
 
     def _equalized(self, image):
         (height, width, channels), grid = image.shape, self.tile_grid_size

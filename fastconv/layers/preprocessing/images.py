@@ -21,6 +21,7 @@ from fastconv.ops.dropout import key_of
 from fastconv.ops.image.batches import is_channels_first
 from fastconv.tensor import Op, Tensor, wrap
 
+_PART = 1 << 17  # numbers that are floats at once
 Changed = Any  # an array, or (an array, the function from its gradient to the images')
 
 
@@ -272,10 +273,17 @@ def as_table(x: np.ndarray, function) -> np.ndarray:
     return kernels.color_table(x, np.ascontiguousarray(np.broadcast_to(table, shape)))
 
 
-def per_sample(x: np.ndarray, function) -> np.ndarray:
-    """`function(n, sample)` of each sample of x as floats, rounded for bytes: never more than one of them as floats."""
+def by_parts(x: np.ndarray, function) -> np.ndarray:
+    """`function(n, samples)` of some samples x[n] at a time, n a slice, as floats that stay in a cache; rounded for bytes."""
     y = kernels.empty(x.shape, x.dtype)
-    for n in range(len(x)):
-        sample = function(n, x[n].astype(np.float32) if x.dtype == BYTE else x[n])
-        y[n] = np.clip(np.floor(sample + 0.5), 0, 255) if x.dtype == BYTE else sample
+    step = max(_PART // max(x[:1].size, 1), 1)
+    for start in range(0, len(x), step):
+        n = slice(start, start + step)
+        part = function(n, x[n].astype(np.float32) if x.dtype == BYTE else x[n])
+        y[n] = np.clip(np.floor(part + 0.5), 0, 255) if x.dtype == BYTE else part
     return y
+
+
+def column(numbers: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """A number a sample (N,) in x's dtype, along x's first axis."""
+    return np.asarray(numbers, x.dtype).reshape(-1, 1, 1, 1)

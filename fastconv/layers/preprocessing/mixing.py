@@ -9,9 +9,8 @@ import math
 
 import numpy as np
 
-from fastconv.kernels.image import BYTE
 from fastconv.layers.preprocessing.filters import interval
-from fastconv.layers.preprocessing.images import ImageLayer, limits, per_sample
+from fastconv.layers.preprocessing.images import ImageLayer, by_parts, column, limits
 from fastconv.tensor import Tensor
 
 
@@ -48,13 +47,16 @@ class MixUp(Mixing):
 
     def changed(self, x, how):
         order, share = how
-        own, other = share.astype(np.float32 if x.dtype == BYTE else x.dtype), None
-        other = 1 - own
-        y = per_sample(x, lambda n, sample: sample * own[n] + x[order[n]] * other[n])
+
+        def mixed(n, samples):
+            own = column(share[n], samples)
+            return samples * own + x[order[n]] * (1 - own)
+
+        y = by_parts(x, mixed)
 
         def gradient(dy):
-            dx = dy * own[:, None, None, None]
-            dx[order] += dy * other[:, None, None, None]
+            dx = dy * column(share, dy)
+            dx[order] += dy * column(1 - share, dy)
             return dx
 
         return y, gradient

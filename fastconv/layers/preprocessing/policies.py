@@ -8,12 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv import registry
-from fastconv.kernels.image import BYTE
 from fastconv.layers.base import Layer
 from fastconv.layers.calls import state
 from fastconv.layers.preprocessing import colors, filters, geometry, histograms
 from fastconv.layers.preprocessing.geometry import as_pair
-from fastconv.layers.preprocessing.images import Draws, ImageLayer, limits, per_sample
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, by_parts, column, limits
 from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.layers.spatial import positive
 from fastconv.rng import FixedSeed
@@ -163,16 +162,15 @@ class AugMix(Policy):
                 y = self._stepped(y, step, random)
             chains.append(y)
         low, high = self.value_range
-        dtype = np.dtype(np.float32) if x.dtype == BYTE else x.dtype
-        weights = (weights * (1 - own[:, None])).astype(dtype)
+        weights = weights * (1 - own[:, None])
 
-        def mixed(n, sample):
-            y = sample * dtype.type(own[n])
-            for chain, weight in zip(chains, weights[n]):
-                y += chain[n] * weight
-            return np.clip(y, low, high)
+        def mixed(n, samples):
+            y = samples * column(own[n], samples)
+            for chain, share in zip(chains, weights[n].T):
+                y += chain[n] * column(share, samples)
+            return np.clip(y, low, high, out=y)
 
-        return per_sample(x, mixed)
+        return by_parts(x, mixed)
 
 
 def _own_draws(words):
