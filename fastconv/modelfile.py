@@ -144,7 +144,7 @@ def _layer_names(layer) -> dict:
 def _compile_config(model) -> dict:
     return {
         "optimizer": registry.serialize(model.optimizer),
-        "iterations": model.optimizer.iterations,
+        "iterations": model.optimizer.calls,
         **model._trainer.objective.get_config(),
     }
 
@@ -153,10 +153,10 @@ def _compile(model, config, saved, custom_objects) -> dict:
     """Compiles the model; the optimizer's state arrays for which there is a tensor in `saved`, by its name."""
     optimizer = optimizers.get(config["optimizer"], custom_objects)
     model._trainer.restore(optimizer, Objective.from_config(config, custom_objects))
-    optimizer.iterations = config["iterations"]
+    optimizer.calls = config["iterations"]
     arrays = {}
     for name, weight in weight_names(model).items():
-        for slot, array in zip(optimizer.slots, optimizer.slot_arrays(weight)):
+        for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
             stored = f"optimizer.{slot}/{name}"
             if stored in saved:
                 _check(stored, saved[stored], array)
@@ -168,7 +168,7 @@ def _optimizer_tensors(model) -> dict:
     optimizer, tensors = model.optimizer, {}
     for name, weight in weight_names(model).items():
         if weight in optimizer._state:
-            for slot, array in zip(optimizer.slots, optimizer.slot_arrays(weight)):
+            for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
                 tensors[f"optimizer.{slot}/{name}"] = array
     return tensors
 
