@@ -118,7 +118,7 @@ def get(identifier, custom_objects=None) -> Metric:
             identifier = identifier | {"class_name": "AutoAccuracy"}
     metric = _REGISTRY.get(identifier, Metric, custom_objects)
     if isinstance(identifier, str):
-        metric.name = identifier  # "acc" is reported as "acc"
+        metric.name, metric.is_named = identifier, True  # "acc" is reported as "acc"
     return metric
 
 

@@ -46,11 +46,8 @@ class Metric(Configurable):
     direction: str | None = None  # which way is better: "up" or "down"
 
     def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
-        self._setup(dtype, name)
-
-    def _setup(self, dtype, name):
         self.name = name or snake_case(type(self).__name__)
-        self._named = name is not None
+        self.is_named = name is not None  # else the name is the class's, and may get a number
         self._dtype = dtype
         self._variables: list[MetricVariable] = []
 
