@@ -12,8 +12,9 @@ import sys
 __version__ = "0.1.0"
 
 _MODULES = (
-    "activations", "applications", "callbacks", "datasets", "initializers", "kernels", "layers", "losses", "metrics",
-    "models", "ops", "optimizers", "random", "saving", "schedules", "testing", "utils",
+    "activations", "applications", "callbacks", "constraints", "datasets", "initializers", "kernels", "layers",
+    "losses", "metrics", "models", "ops", "optimizers", "random", "regularizers", "saving", "schedules", "testing",
+    "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",

@@ -108,6 +108,11 @@ class Objective:
         """Brings losses and metrics to outputs of these names."""
         self._resolve(names)
 
+    def count(self, y, output, names):
+        """As update_metrics, where no loss was computed before."""
+        self._resolve(names)
+        self.update_metrics(y, output)
+
     def logs(self, parts) -> dict:
         """Names and values of the outputs' losses and of the metrics."""
         if self._row is None or len(self._row) == 1:

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastconv import optimizers, registry, tensorfile
 from fastconv.compiled import Objective
-from fastconv.layers.base import uninitialized_weights
+from fastconv.layers.holder import uninitialized_weights
 from fastconv.registry import snake_case
 
 

@@ -17,6 +17,7 @@ import traceback
 import numpy as np
 
 from fastconv import kernels
+from fastconv.layers import calls
 from fastconv.layers.base import building
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.program import NoValues, Program, Recording
@@ -122,6 +123,7 @@ class _Entry:
     """
 
     gradient = None
+    adding = ()  # the layers that add losses, which are the last outputs then
 
     def __init__(self, model):
         self.model = model
@@ -214,7 +216,11 @@ class _Entry:
         return results
 
     def packed(self, outputs):
-        """The outputs in the structure that the model gives them in; a softmax's knows its logits."""
+        """The outputs in the structure that the model gives them in; a softmax's knows its logits, and the layers the
+        losses that they added."""
+        if self.adding:
+            for layer, loss in zip(self.adding, outputs[-len(self.adding) :]):
+                calls.add(layer, loss)
         if len(outputs) == self.count == 1:
             return pack(self.structure, outputs)
         leaves, extra = outputs[: self.count], outputs[self.count :]
@@ -254,7 +260,12 @@ class _Call(_Entry):
 
     def draw(self):
         def function(*leaves):
-            return self.note_outputs(self.model.run(pack(self.nest, leaves), self.training))
+            with calls.collecting() as added:
+                outputs = self.note_outputs(self.model.run(pack(self.nest, leaves), self.training))
+            if not all(loss.symbolic for _, loss in added):
+                raise NoValues("A layer adds a constant loss.")
+            self.adding = [layer for layer, _ in added]
+            return [*outputs, *[loss for _, loss in added]]
 
         return function, [_symbol(leaf) for leaf in flatten(self.nest)], (), self.taped
 
@@ -276,9 +287,10 @@ class _TrainingStep(_Entry):
 
         def function(*leaves):
             x, y, shares = pack(self.x, leaves[:count]), list(leaves[count:end]), list(leaves[end:])
-            output = self.model.run(x, True)
-            outputs = self.note_outputs(output)
-            losses = self.model._trainer.losses(x, y, output, shares or None)
+            with calls.collecting():
+                output = self.model.run(x, True)
+                outputs = self.note_outputs(output)
+                losses = self.model._trainer.losses(x, y, output, shares or None)
             self.output_shapes = [leaf.shape for leaf in flatten(output)]
             self.losses = len(losses)
             return [*outputs, *losses]

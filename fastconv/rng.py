@@ -53,6 +53,13 @@ def seed_generator() -> SeedGenerator:
     return _common
 
 
+def drawn(source: SeedGenerator) -> np.random.Generator:
+    """A NumPy generator of the SeedGenerator's next numbers, which it counts as one draw."""
+    seed, stream, counter = map(int, source.state[:3])
+    source.state[2] += np.uint64(1)
+    return np.random.default_rng([seed, stream, counter])
+
+
 def set_random_seed(seed: int) -> None:
     """Seeds Python's `random`, NumPy's global stream, fastconv's own and the common SeedGenerator.
 

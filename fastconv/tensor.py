@@ -188,17 +188,20 @@ class Parameter(Tensor):
 
     It owns a C-contiguous copy of `data`, so that training never writes into the caller's array, and shows it read-only:
     values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one.
+    `regularizer` and `constraint` are what a layer's add_weight set: functions of the Parameter, or None; `path` is the
+    name below the layer's.
     """
 
-    __slots__ = ("name", "version", "array", "_view", "_packs")
+    __slots__ = ("name", "version", "array", "path", "constraint", "_regularizer", "_view", "_packs")
 
     def __init__(self, data, name=None, trainable=True, dtype=None):
         self._own(np.array(_new_array(data, dtype), order="C"))
         self._requires_grad = bool(trainable)
         self._grad = self._node = self._logits = None
         self._packs = []
-        self.name = name
+        self.name = self.path = name
         self.version = 0
+        self.constraint = self._regularizer = None
 
     def _own(self, array):
         self.array = array  # fastconv's own, for kernels that write into it
@@ -225,7 +228,8 @@ class Parameter(Tensor):
             self.version += 1
 
     def __reduce__(self):
-        return _parameter, (type(self), self.array, self.name, self._requires_grad, self.version)
+        rules = self.path, self._regularizer, self.constraint
+        return _parameter, (type(self), self.array, self.name, self._requires_grad, self.version, *rules)
 
     def packs(self, *others):
         """The Packs of this kernel's values and other Parameters' (or None), as they are now."""
@@ -246,6 +250,21 @@ class Parameter(Tensor):
     def trainable(self, value):
         self.requires_grad = value
 
+    @property
+    def regularizer(self):
+        """The function of the Parameter whose value its layer adds to the loss, or None."""
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, value):
+        self._regularizer = value
+        kernels.note_change()  # programs of training steps hold what it computes
+
+    @property
+    def value(self):
+        """The Parameter itself, which is a Tensor."""
+        return self
+
     def assign(self, value):
         """Copy an array of this shape into the parameter's own memory, in its own dtype."""
         array = value.data if isinstance(value, Tensor) else np.asarray(value)
@@ -253,6 +272,14 @@ class Parameter(Tensor):
             raise ValueError(f"Parameter {self.name!r} has shape {self.shape}; got a value of shape {array.shape}.")
         np.copyto(self.array, array, casting="same_kind")
         self.version += 1
+
+    def assign_add(self, value):
+        """`assign(self + value)`, of an array of this shape or a number."""
+        self.assign(np.add(self.data, value.data if isinstance(value, Tensor) else value))
+
+    def assign_sub(self, value):
+        """`assign(self - value)`, of an array of this shape or a number."""
+        self.assign(np.subtract(self.data, value.data if isinstance(value, Tensor) else value))
 
     def numpy(self):
         """A copy of the values."""
@@ -263,9 +290,10 @@ class Parameter(Tensor):
         return f"Parameter({self.name!r}, {self._summary()}{frozen})"
 
 
-def _parameter(cls, array, name, trainable, version):
+def _parameter(cls, array, name, trainable, version, path=None, regularizer=None, constraint=None):
     parameter = cls(array, name, trainable)
     parameter.version = version
+    parameter.path, parameter.regularizer, parameter.constraint = path, regularizer, constraint
     return parameter
 
 

@@ -12,11 +12,11 @@ import warnings
 
 import numpy as np
 
-from fastconv import kernels, optimizers, rng
+from fastconv import kernels, ops, optimizers, rng
 from fastconv.callbacks import CallbackList, History, Logs
 from fastconv.compiled import Objective
 from fastconv.kernels.geometry import per_axis
-from fastconv.layers.base import cast, numbers
+from fastconv.layers.shapes import cast, numbers
 from fastconv.nest import flatten, map_leaves
 from fastconv.progress import Interrupts, Progress
 from fastconv.tensor import no_grad
@@ -113,13 +113,13 @@ class Trainer:
             x = self._inputs(x, "predict")
             samples = _samples(x)
             if samples <= batch_size and not progress.shows:
-                return map_leaves(lambda leaf: _own(leaf.data, x), self.model(x, training=False))
+                return map_leaves(lambda leaf: _own(leaf.data, x), self.model.predict_step((x,)))
             progress.begin("Predict", -(-samples // batch_size))
             output = None
             try:
                 for start in range(0, samples or 1, batch_size):
                     interrupts.check()
-                    batch = self.model(_slice(x, start, start + batch_size), training=False)
+                    batch = self.model.predict_step((_slice(x, start, start + batch_size),))
                     if output is None:
                         output = map_leaves(lambda leaf: np.empty((samples, *leaf.shape[1:]), leaf.dtype), batch)
                     for place, leaf in zip(flatten(output), flatten(batch)):
@@ -165,7 +165,15 @@ class Trainer:
         """The loss of each output, where there are several, and the whole loss last; scalar Tensors."""
         if self.model.has_own("compute_loss"):
             return [self.model.compute_loss(x=x, y=y, y_pred=output)]
-        return self.objective.losses(y, output, self.model.output_names)
+        return self.objective_losses(y, output)
+
+    def objective_losses(self, y, output):
+        """As `losses`, of what compile was given and what the model's layers and regularizers add to the whole."""
+        *parts, total = self.objective.losses(y, output, self.model.output_names)
+        for loss in self.model.losses:
+            loss = ops.sum(loss) if loss.shape else loss
+            total = ops.add(total, loss if loss.dtype == total.dtype else ops.cast(loss, total.dtype))
+        return [*parts, total]
 
     def test(self, x, y, batch_size, interrupts, progress=None):
         """Results over all samples, without training."""

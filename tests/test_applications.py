@@ -11,7 +11,7 @@ from test_programs import check_recorded
 from fastconv import Input, Model, Tensor, applications, layers
 from fastconv.applications import imagenet_utils
 from fastconv.initializers import VarianceScaling
-from fastconv.layers.base import uninitialized_weights
+from fastconv.layers.holder import uninitialized_weights
 from fastconv.models import load_model
 from fastconv.utils import set_random_seed
 

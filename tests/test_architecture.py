@@ -22,7 +22,7 @@ CHAIN = [
     {"fusion"},
     {"program"},
     {"random"},
-    {"losses", "metrics", "optimizers", "schedules", "initializers", "activations"},
+    {"losses", "metrics", "optimizers", "schedules", "initializers", "regularizers", "constraints", "activations"},
     {"layers", "compiled"},
     {"planning"},
     {"modelfile", "callbacks", "progress"},

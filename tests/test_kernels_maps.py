@@ -1,5 +1,6 @@
 """Functions of elements, broadcasting and reductions: each against its twin, special values, accuracy, errors."""
 
+import copy
 import itertools
 import math
 
@@ -308,3 +309,9 @@ def test_bad_input_says_what_is_wrong():
         kernels.map_backward("exp", x, x[:1])
     with pytest.raises(ValueError, match="b must have a's shape"):
         kernels.reduce_products(x, x[:1], (0,))
+
+
+def test_an_equal_dtype_is_as_good_as_the_same():
+    x = np.arange(6, dtype=copy.deepcopy(np.dtype("float32")))  # as a pickle holds it
+    assert kernels.reduce("sum", x, (0,)) == 15 and kernels.map_forward("square", x)[2] == 4
+    assert kernels.combine("add", x, np.ones(6, "float32"))[5] == 6

@@ -180,12 +180,6 @@ def test_a_built_layer_refuses_other_sizes(make):
         layer(np.ones((2, 4)))
 
 
-@pytest.mark.parametrize("argument", ["beta_regularizer", "gamma_constraint", "activity_regularizer"])
-def test_arguments_that_are_not_built_are_refused_in_words(argument):
-    with pytest.raises(TypeError, match=f"does not support Keras' argument '{argument}' yet"):
-        layers.BatchNormalization(**{argument: "l2"})
-
-
 def test_an_op_of_a_layer_may_stand_in_a_users_layer():
     class Block(layers.Layer):
         def __init__(self, **kwargs):

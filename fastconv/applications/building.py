@@ -12,7 +12,7 @@ from contextlib import nullcontext
 
 from fastconv.graph import Node, sources
 from fastconv.layers import Dense, GlobalAveragePooling2D, GlobalMaxPooling2D, Input
-from fastconv.layers.base import uninitialized_weights
+from fastconv.layers.holder import uninitialized_weights
 from fastconv.models import Model
 from fastconv.symbolic import KerasTensor
 

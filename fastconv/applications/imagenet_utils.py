@@ -11,7 +11,7 @@ import json
 import numpy as np
 
 from fastconv import ops
-from fastconv.layers.base import numbers
+from fastconv.layers.shapes import numbers
 from fastconv.tensor import Tensor
 
 # mode -> (whether RGB becomes BGR, what is subtracted, what it is divided by then)

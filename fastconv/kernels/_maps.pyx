@@ -58,11 +58,11 @@ FLOAT32, FLOAT64 = dtype("float32"), dtype("float64")
 
 
 cdef bint plain(array):
-    """Whether it is an array of floats, by identity of the types."""
+    """Whether it is an array of floats; most have one of these very dtypes, those from a pickle equal ones."""
     if type(array) is not ndarray:
         return False
     kind = array.dtype
-    return kind is FLOAT32 or kind is FLOAT64
+    return kind is FLOAT32 or kind is FLOAT64 or kind == FLOAT32 or kind == FLOAT64
 
 
 cdef object new_array(tuple shape, like, ptrdiff_t size, void** data):

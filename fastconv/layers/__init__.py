@@ -87,6 +87,7 @@ from fastconv.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fastconv.layers.specs import InputSpec
 from fastconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from fastconv.registry import Registry
 
@@ -121,4 +122,4 @@ FUNCTIONS = (add, subtract, multiply, average, maximum, minimum, concatenate, do
 find = Registry("layer", CLASSES).find
 
 _public = (*CLASSES, *FUNCTIONS)
-__all__ = ["Input", "Layer"] + [name for name, value in list(globals().items()) if value in _public]
+__all__ = ["Input", "InputSpec", "Layer"] + [name for name, value in list(globals().items()) if value in _public]

@@ -1,8 +1,9 @@
-"""Layer: weights, shapes, names and configs; what every layer, a Sequential and a user's own layer share.
+"""Layer: calls, shapes, names and configs; what every layer, a Sequential and a user's own layer share.
 
-It is not the training loop (trainer.py) and does no arithmetic (ops do). Contract for subclasses, as in Keras: keep
-each constructor argument as an attribute of the same name, make weights in `build(input_shape)` by `add_weight`,
-compute in `call(inputs)` or `call(inputs, training=False)`; `__call__` converts, builds and checks before it calls.
+What a layer holds is in holder.py; this is not the training loop (trainer.py) and does no arithmetic (ops do). Contract
+for subclasses, as in Keras: keep each constructor argument as an attribute of the same name, make weights in
+`build(input_shape)` by `add_weight`, compute in `call(inputs)` or `call(inputs, training=False)`; `__call__` converts,
+builds and checks before it calls.
 Shapes are tuples whose first entry is the batch, None where the size is open. Threads may call one layer, built or not:
 `build` runs once, in one of them, and leaves no weights if it fails.
 """
@@ -12,73 +13,45 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import math
-import operator
 import os
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from fastconv import initializers, kernels, ops, registry
+from fastconv import kernels, ops, registry, regularizers
 from fastconv.graph import Node, symbolic_leaves
-from fastconv.layers import configs
+from fastconv.layers import calls, configs
+from fastconv.layers.annotations import DTypeLike, RegularizerLike
+from fastconv.layers.calls import state
+from fastconv.layers.holder import Holder
+from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
+from fastconv.layers.specs import Specified
 from fastconv.nest import flatten, map_leaves
 from fastconv.registry import snake_case
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
-from fastconv.tensor import Parameter, Tensor, no_grad, wrap
+from fastconv.tensor import Tensor, no_grad, wrap
 
-_NOT_BUILT = frozenset((
-    "activity_regularizer", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint",
-    "depthwise_regularizer", "pointwise_regularizer", "depthwise_constraint", "pointwise_constraint",
-    "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint", "alpha_regularizer",
-    "alpha_constraint", "autocast", "lora_rank", "lora_alpha", "quantization_config", "batch_input_shape", "input_dim",
-))  # fmt: skip
+_REFUSED = {
+    "lora_rank": "it trains whole weights; freeze layers with trainable=False instead",
+    "lora_alpha": "it trains whole weights; freeze layers with trainable=False instead",
+    "quantization_config": "it computes in float32 and float64",
+}
 _counts: dict[str, itertools.count] = {}
+_builders: list[str] = []  # the names of the layers that are being built, each within the one before
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
 if hasattr(os, "register_at_fork"):  # a child never waits for a thread that it does not have
     os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
 
 
-_NO_LAYERS = ("_holders", "_build_shape", "_checked_shape")  # notes of a layer's own, which hold none
-
-
-class _State(threading.local):
-    inside = False  # a layer's call that is being drawn
-    training = False  # what a layer inside a running call inherits
-    room = None  # while a file is loaded, whose weights follow: the bytes that are left for them
-
-
-_state = _State()
-
-
-def in_training(training) -> bool:
-    """Whether a call with this argument is one in training: None inherits the running call's mode."""
-    return _state.training if training is None else bool(training)
 
 
 def _automatic_name(cls) -> str:
     stem = snake_case(cls.__name__)
     count = next(_counts.setdefault(stem, itertools.count()))
     return f"{stem}_{count}" if count else stem
-
-
-@contextmanager
-def uninitialized_weights(size):
-    """Weights that are built inside are zero and draw no random numbers; ValueError if they take more than `size`
-    bytes, before they do."""
-    before, _state.room = _state.room, size
-    try:
-        yield
-    finally:
-        _state.room = before
-
-
-def _uninitialized(shape, dtype):
-    _state.room -= math.prod(shape) * dtype.itemsize
-    if _state.room < 0:
-        raise ValueError(f"a weight of shape {shape} is larger than what is stored.")
-    return np.broadcast_to(np.zeros((), dtype), shape)  # the Parameter's copy is the only array of its size
 
 
 @functools.cache
@@ -105,12 +78,25 @@ def _shape_of(shape):
     return tuple(shape) if is_shape(shape) else shape
 
 
+@contextmanager
+def building_within(layer: Holder) -> Iterator[None]:
+    """The layers that are built inside are the layer's, by their paths."""
+    _builders.append(layer.name)
+    try:
+        yield
+    finally:
+        _builders.pop()
+
+
 def _build_whole(layer, build, shape):
+    if layer._path is None:
+        layer._path = "/".join([*_builders, layer.name])
     own = layer._weights, layer._fixed_weights
     counts = [len(weights) for weights in own]
     layer._half_built = True
     try:
-        build(layer, shape)
+        with building_within(layer):
+            build(layer, shape)
         layer._build_shape = shape
         layer.built = True  # last: who sees it takes no lock
     except BaseException:  # Ctrl-C too: what is built again must not have its weights twice
@@ -122,32 +108,50 @@ def _build_whole(layer, build, shape):
         layer._half_built = False
 
 
-class Layer:
+class Layer(Specified):
     """Base class of all layers.
 
-    Arguments: `name` (automatic as in Keras: conv2d, conv2d_1, ...), `trainable` (False: fit leaves the weights
-    alone), `dtype` ("float32", the default, or "float64"), `input_shape` (of one sample; for the first layer of a
-    Sequential). An argument that nobody takes raises TypeError.
+    Arguments: `activity_regularizer` (a name, config, object or function of the output, whose value for each sample is
+    added to the loss), `trainable` (False: fit leaves the weights alone), `dtype` ("float32", the default, or
+    "float64"), `autocast` (False: Tensors of another dtype are not converted to it), `name` (automatic as in Keras:
+    conv2d, conv2d_1, ...), `input_shape` (of one sample; for the first layer of a Sequential). Layers with weights take
+    `kernel_initializer`, `kernel_regularizer` and `kernel_constraint`, and the same for their other weights: names,
+    configs, objects or functions, of fastconv.initializers, regularizers and constraints. An argument that nobody takes
+    raises TypeError.
     """
 
     built = False
     _half_built = False
     _build_shape = None
     _checked_shape = None
-    _holders = (-1, ())  # the version then, and the attributes that may hold layers, see _sublayers
+    activity_regularizer = None
+    autocast = True
     _node = None  # its first call in a graph
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
-    def __init__(self, *, name=None, trainable=True, dtype=None, input_shape=None, **unknown):
+    def __init__(
+        self, *, activity_regularizer: RegularizerLike | None = None, trainable: bool = True,
+        dtype: DTypeLike | None = None, autocast: bool = True, name: str | None = None,
+        input_shape: Sequence[int | None] | None = None, **unknown: Any,
+    ) -> None:  # fmt: skip
         cls = type(self)
-        registry.reject_arguments(cls.__name__, unknown, tuple(configs.arguments(cls)), _NOT_BUILT)
+        if "input_dim" in unknown and input_shape is None:  # Keras' older way to say it
+            input_shape = (unknown.pop("input_dim"),)
+        for argument, reason in _REFUSED.items():
+            if unknown.pop(argument, None) is not None:
+                raise ValueError(f"{cls.__name__}: {argument} is not for fastconv: {reason}.")
+        registry.reject_arguments(cls.__name__, unknown, tuple(configs.arguments(cls)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(f"{cls.__name__}: name must be a non-empty string without '/'; got {name!r}.")
         self.name = name or _automatic_name(cls)
-        self._dtype = _float_dtype(dtype, cls.__name__)
+        self._dtype = float_dtype(dtype, cls.__name__)
         self._input_shape = None if input_shape is None else sample_shape(input_shape, "input_shape")
         self._trainable = bool(trainable)
+        if activity_regularizer is not None:
+            self.activity_regularizer = regularizers.get(activity_regularizer)
+        if not autocast:
+            self.autocast = False
         self._weights = []  # those that follow self.trainable
         self._fixed_weights = []  # those added with trainable=False
 
@@ -155,6 +159,7 @@ class Layer:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+        cls.__signature__ = configs.signature(cls)
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
@@ -166,30 +171,32 @@ class Layer:
         kernels.note_change()
 
     def __getattr__(self, name):
+        if hasattr(type(self), name):  # a property, whose own AttributeError says more
+            return object.__getattribute__(self, name)
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     # What subclasses define
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Makes the weights for inputs of this shape; runs once. The default has none to make."""
 
     build = _build_once(build)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         """The forward computation, in ops: a Tensor to a Tensor."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs).")
 
-    def compute_output_shape(self, input_shape) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's shape, or a nest of them. The default asks the ops that `call` uses."""
         return map_leaves(lambda tensor: tensor.shape, self.draw_inside(map_shapes(self._symbol, input_shape)))
 
-    def check_input(self, shape) -> None:
+    def check_input(self, shape: Any) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 
     # Calling
 
-    def __call__(self, inputs, *args, training=None, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Output of the layer as a Tensor, or a nest of them; `inputs` is an array or a Tensor, or a nest of them,
         converted to the layer's dtype.
 
@@ -198,27 +205,40 @@ class Layer:
         """
         return self.call_prepared(self.prepare(inputs), *args, training=training, **kwargs)
 
-    def call_prepared(self, x, *args, training=None, **kwargs):
+    def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """As `__call__`, for what `prepare` gave."""
         if not is_tracing() and symbolic_leaves((x, args, kwargs)):
-            if _state.inside:
+            if state.inside:
                 return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)
         return self.run(x, training, *args, **kwargs)
 
-    def run(self, x, training=None, *args, **kwargs):
+    def run(self, x: Any, training: bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """`call` in this mode."""
-        outer = _state.training
+        outer = state.training, state.running
+        calls.begin(self)
         try:
-            _state.training = training = in_training(training)
+            state.training = training = calls.in_training(training)
+            state.running = True
             if _takes_training(type(self)):
-                return self.call(x, *args, training=training, **kwargs)
-            return self.call(x, *args, **kwargs)
+                y = self.call(x, *args, training=training, **kwargs)
+            else:
+                y = self.call(x, *args, **kwargs)
+            if self.activity_regularizer is not None and not state.inside:
+                self._regularize(y)
+            return y
         finally:
-            _state.training = outer
+            state.training, state.running = outer
+
+    def _regularize(self, y):
+        """Adds the activity_regularizer's value for each output, by sample."""
+        for leaf in flatten(y):
+            loss = self.activity_regularizer(leaf)
+            self.add_loss(ops.divide(loss, float(leaf.shape[0])) if leaf.shape and leaf.shape[0] else loss)
 
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
+        calls.begin(self)
         outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
         outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)
@@ -226,7 +246,7 @@ class Layer:
         self.note_call(node)
         return outputs
 
-    def note_call(self, node):
+    def note_call(self, node: Node) -> None:
         """Notes the layer's first call in a graph."""
         if self._node is None:
             object.__setattr__(self, "_node", node)
@@ -235,9 +255,14 @@ class Layer:
         """What copies keep: all but the calls in graphs, which Graph copies itself."""
         return {name: value for name, value in vars(self).items() if name not in ("_node", "_holders")}
 
-    def draw_inside(self, x, *args, training=None, **kwargs):
+    def __setstate__(self, kept):
+        vars(self).update(kept)
+        if "_dtype" in kept:  # a copied dtype is equal, but not the same, which costs each call a comparison
+            vars(self)["_dtype"] = np.dtype(kept["_dtype"].name)
+
+    def draw_inside(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """The tensors without data that `call` gives for such, which are no nodes of a graph."""
-        outer, _state.inside = _state.inside, True
+        outer, state.inside = state.inside, True
         try:
             return self.run(x, training, *args, **kwargs)
         except NoValues as error:
@@ -246,14 +271,14 @@ class Layer:
                 return map_shapes(self._symbol, self.compute_output_shape(shapes))
             return self._tried(shapes, error)
         finally:
-            _state.inside = outer
+            state.inside = outer
 
     def _tried(self, shapes, error):
         """The shapes of what `call` gives for one sample of zeros, since it asks for values."""
         if any(None in shape[1:] for shape in flatten_shapes(shapes)):
             raise NoValues(
-                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is open: "
-                f"define compute_output_shape(input_shape). ({error})"
+                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is "
+                f"open: define compute_output_shape(input_shape). ({error})"
             ) from None
         with no_grad():
             y = self.run(map_shapes(lambda shape: Tensor(np.zeros((1, *shape[1:]), self._dtype)), shapes), False)
@@ -263,12 +288,12 @@ class Layer:
         return KerasTensor(shape, self._dtype)
 
     @property
-    def input(self):
+    def input(self) -> Any:
         """The tensors of the layer's first call in a graph; AttributeError if there was none."""
         return self._drawn().args[0]
 
     @property
-    def output(self):
+    def output(self) -> Any:
         """What the layer's first call in a graph gave; AttributeError if there was none."""
         return self._drawn().outputs
 
@@ -279,7 +304,7 @@ class Layer:
             )
         return self._node
 
-    def prepare(self, inputs):
+    def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
         if isinstance(inputs, (list, tuple, dict)) and any(
             isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)
@@ -301,117 +326,46 @@ class Layer:
                 f"x = fastconv.Input(shape); x = {inputs.name}(x)."
             )
         if isinstance(inputs, Tensor):
-            if inputs.dtype == self._dtype or inputs.symbolic and inputs.dtype.kind != "f":
+            if inputs.dtype == self._dtype or not self.autocast or inputs.symbolic and inputs.dtype.kind != "f":
                 return inputs
             return ops.cast(inputs, self._dtype)
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
 
-    def ensure_built(self, shape):
+    def _check(self, shape):
+        if self._input_spec is not None:
+            self._check_spec(shape)
+        self.check_input(shape)
+
+    def ensure_built(self, shape: Any) -> None:
         """Checks an input's shape, or a nest of shapes, and builds the layer for it."""
         if is_shape(shape):
             if not shape:
                 raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
-            self.check_input(shape)
+            self._check(shape)
             self.build((None, *shape[1:]))
             self._checked_shape = shape[1:]
             return
-        self.check_input(shape)
+        self._check(shape)
         if not self.built:
             self.build(map_shapes(lambda one: (None, *one[1:]), shape))
-
-    # Weights
-
-    def add_weight(self, shape=(), initializer="glorot_uniform", dtype=None, trainable=True, name=None) -> Parameter:
-        """A new weight of this layer. `trainable=False` keeps it out of training for good."""
-        dtype = self._dtype if dtype is None else _float_dtype(dtype, type(self).__name__)
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        values = initializers.get(initializer)(shape, dtype) if _state.room is None else _uninitialized(shape, dtype)
-        weight = Parameter(values)
-        kept = self._weights if trainable else self._fixed_weights
-        weight.name = name or f"weight{len(self._weights) + len(self._fixed_weights)}"
-        weight.trainable = bool(trainable) and self._trainable
-        kept.append(weight)
-        return weight
-
-    def _sublayers(self) -> list[Layer]:
-        """The layers that attributes hold, in lists, tuples and dicts too, each once."""
-        (noted, holders), version = self._holders, kernels.version()
-        if noted != version:
-            weights = self._weights, self._fixed_weights
-            holders = [
-                value for name, value in list(vars(self).items())  # no thread sets another while `list` runs
-                if _may_hold_layers(value) and name not in _NO_LAYERS and not any(value is own for own in weights)
-            ]  # fmt: skip
-            self._holders = version, holders
-        if not holders:  # the usual case
-            return []
-        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Layer)}
-        return list(found.values())
-
-    @property
-    def weights(self) -> list[Parameter]:
-        """All weights: the layer's own, then those of the layers it holds."""
-        own = [*self._weights, *self._fixed_weights]
-        return own + [weight for layer in self._sublayers() for weight in layer.weights]
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        return [weight for weight in self.weights if weight.trainable]
-
-    @property
-    def non_trainable_weights(self) -> list[Parameter]:
-        return [weight for weight in self.weights if not weight.trainable]
-
-    @property
-    def trainable(self) -> bool:
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value):
-        self._trainable = bool(value)
-        for weight in self._weights:
-            weight.trainable = self._trainable
-        for layer in self._sublayers():
-            layer.trainable = value
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weights, in the order of `weights`."""
-        return [weight.data.copy() for weight in self.weights]
-
-    def set_weights(self, weights) -> None:
-        """Takes arrays in the order of `weights`, and copies them; ValueError on a wrong count or shape."""
-        own = self.weights
-        arrays = [numbers(array, "weights") for array in weights]
-        if len(arrays) != len(own):
-            hint = "" if self.built else " It is not built yet: call it, or give it an input shape."
-            raise ValueError(f"Layer {self.name!r} has {len(own)} weights; got {len(arrays)}.{hint}")
-        for index, (weight, array) in enumerate(zip(own, arrays)):
-            if weight.shape != array.shape:
-                raise ValueError(
-                    f"Layer {self.name!r} needs shape {weight.shape} for weights[{index}] ({weight.name}); "
-                    f"got {array.shape}."
-                )
-        for weight, array in zip(own, arrays):
-            weight.assign(array)
-
-    def count_params(self) -> int:
-        """The number of single values in the weights. ValueError before the layer is built."""
-        if not self.built:
-            raise ValueError(f"Layer {self.name!r} is not built, so its size is unknown: call it or build it first.")
-        return sum(weight.data.size for weight in self.weights)
 
     # Description
 
     @property
     def dtype(self) -> str:
+        """The dtype of the weights and of what is computed: "float32" or "float64"."""
         return self._dtype.name
 
-    def get_config(self) -> dict:
+    compute_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
+    variable_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
+    input_dtype = property(lambda self: self.dtype, doc="The dtype that inputs are converted to: `dtype`.")
+
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values; `from_config` makes an equal layer from them."""
         return configs.get_config(self)
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Layer:
         return cls(**config)
 
     def _title(self) -> str:
@@ -425,73 +379,4 @@ class Layer:
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
 
 
-def _may_hold_layers(value) -> bool:
-    """Whether an attribute is a layer, or a container of some; lists and dicts may get theirs later."""
-    if isinstance(value, tuple):
-        return any(isinstance(item, Layer) for item in flatten(value))
-    return isinstance(value, (Layer, list, dict))
-
-
-def is_shape(value) -> bool:
-    """Whether `value` is a shape, not a nest of shapes."""
-    return isinstance(value, (list, tuple)) and all(
-        size is None or isinstance(size, (int, np.integer)) for size in value
-    )
-
-
-def map_shapes(function, structure):
-    """`structure`, a nest of shapes, with `function(shape)` for each."""
-    if is_shape(structure):
-        return function(tuple(structure))
-    if isinstance(structure, dict):
-        return {key: map_shapes(function, part) for key, part in structure.items()}
-    if isinstance(structure, (list, tuple)):
-        return type(structure)(map_shapes(function, part) for part in structure)
-    raise TypeError(f"A shape is a tuple of ints and None, such as (None, 28, 28, 1); got {structure!r}.")
-
-
-def flatten_shapes(structure) -> list:
-    """The shapes in a nest of shapes."""
-    found = []
-    map_shapes(found.append, structure)
-    return found
-
-
-def _float_dtype(dtype, owner: str) -> np.dtype:
-    try:
-        found = np.dtype("float32" if dtype is None else dtype)
-    except TypeError:
-        found = None
-    if found not in (np.float32, np.float64):
-        raise ValueError(f"{owner}: dtype must be 'float32' or 'float64'; got {dtype!r}.")
-    return found
-
-
-def sample_shape(shape, name: str) -> tuple:
-    """`shape` as a tuple of positive ints or None; ValueError otherwise."""
-    try:
-        sizes = tuple(None if size is None else operator.index(size) for size in shape)
-    except TypeError:
-        raise TypeError(
-            f"{name} must be a tuple of ints or None, such as (28, 28, 1), without the batch; got {shape!r}."
-        ) from None
-    if any(size is not None and size < 1 for size in sizes):
-        raise ValueError(f"{name} must hold sizes of at least 1; got {shape!r}.")
-    return sizes
-
-
-def numbers(values, name: str) -> np.ndarray:
-    """`values` as an array of real numbers or bools; TypeError naming `name` otherwise."""
-    array = values.data if isinstance(values, Tensor) else np.asarray(values)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def cast(array: np.ndarray, dtype) -> np.ndarray:
-    """`array` itself if it has this dtype, else a converted copy on cached memory."""
-    if array.dtype == dtype:
-        return array
-    converted = kernels.empty(array.shape, dtype)
-    np.copyto(converted, array, casting="unsafe")
-    return converted
+Layer.__signature__ = configs.signature(Layer)

@@ -12,6 +12,7 @@ import inspect
 from fastconv import activations, initializers, registry
 
 _COMMON = ("name", "trainable", "dtype", "input_shape")
+_UNUSUAL = {"activity_regularizer": None, "autocast": True}  # of Layer: in a config only if they are something else
 
 
 @functools.cache
@@ -30,6 +31,15 @@ def arguments(cls) -> dict[str, inspect.Parameter]:
     return found
 
 
+def signature(cls) -> inspect.Signature:
+    """What a layer class takes, for help() and completion: its own arguments, then those that **kwargs hands on."""
+    own = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    names = {p.name for p in own}
+    beyond = [p.replace(kind=p.KEYWORD_ONLY) for name, p in arguments(cls).items() if name not in names]
+    shown = [p for p in own if p.kind is not p.VAR_KEYWORD]
+    return inspect.Signature(sorted([*shown, *beyond], key=lambda p: p.kind))
+
+
 def get_config(layer) -> dict:
     """Name to JSON value of every argument but input_shape, which a Sequential keeps."""
     config = {}
@@ -41,7 +51,9 @@ def get_config(layer) -> dict:
                 f"{type(layer).__name__} must keep its argument {name!r} as self.{name}, or define get_config()."
             )
         value = getattr(layer, name)
-        if isinstance(value, initializers.Initializer):
+        if name in _UNUSUAL and value is _UNUSUAL[name]:
+            continue
+        if isinstance(value, registry.Configurable):
             value = registry.serialize(value)
         elif callable(value):
             value = activations.name_of(value)
@@ -61,7 +73,7 @@ def describe(layer) -> str:
         value = getattr(layer, name, None)
         if name in _COMMON or _is_default(value, layer.implied.get(name, parameter.default)):
             continue
-        if callable(value) and not isinstance(value, initializers.Initializer):
+        if callable(value) and not isinstance(value, registry.Configurable):
             value = activations.name_of(value) or getattr(value, "__name__", type(value).__name__)
         shown.append(repr(value) if parameter.default is parameter.empty else f"{name}={value!r}")
     return f"{type(layer).__name__}({', '.join(shown)})"

@@ -7,40 +7,52 @@ computes. Convolution is what the families share, those of depthwise.py and tran
 
 from __future__ import annotations
 
-from fastconv import activations, initializers, ops
+from typing import Any
+
+from fastconv import activations, ops
 from fastconv.kernels.geometry import per_axis
+from fastconv.layers.annotations import (
+    ActivationLike,
+    ConstraintLike,
+    InitializerLike,
+    Padding,
+    RegularizerLike,
+    Shape,
+    Sizes,
+)
 from fastconv.layers.spatial import Spatial, positive
+from fastconv.tensor import Tensor
 
 
 class Convolution(Spatial):
     """Base class of all layers that convolve: their common arguments, weights and checks.
 
-    A subclass calls `_set_convolution`, and gives `_weights_for(channels)`, (name, shape, initializer) of each weight
-    but the bias, and `_filters(channels)`, the number of output channels.
+    A subclass calls `_set_convolution`, and gives `_weights_for(channels)`, (name, shape, stem) of each weight but the
+    bias, where `stem` is how its arguments begin, and `_filters(channels)`, the number of output channels.
     """
 
     groups = 1
 
     def _set_convolution(
-        self, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
+        self, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, **rules
     ):
         self.kernel_size = per_axis("kernel_size", kernel_size, self.rank)
         self.dilation_rate = per_axis("dilation_rate", dilation_rate, self.rank)
         self._set_window(strides, padding, data_format)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self._keep_rules(**rules)
         self.bias = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.check_input(input_shape)
         channels = input_shape[-1]
-        for name, shape, initializer in self._weights_for(channels):
-            setattr(self, name, self.add_weight(shape, initializer, name=name))
+        for name, shape, stem in self._weights_for(channels):
+            setattr(self, name, self._add_ruled(name, shape, stem))
         if self.use_bias:
-            self.bias = self.add_weight((self._filters(channels),), self.bias_initializer, name="bias")
+            self.bias = self._add_ruled("bias", (self._filters(channels),))
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         super().check_input(shape)
         channels = shape[-1]
         if channels is None:
@@ -56,7 +68,7 @@ class Convolution(Spatial):
                 f"{channels} in the input shape {shape}."
             )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
         return (input_shape[0], *self._output_sizes(input_shape), self._filters(input_shape[-1]))
 
@@ -66,20 +78,27 @@ class Conv(Convolution):
 
     Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` ("valid", "same", "causal"
     for one spatial axis, an int for every side, or one (low, high) pair an axis), `data_format` (None or
-    "channels_last"), `dilation_rate`, `groups`, `activation`, `use_bias`, `kernel_initializer`, `bias_initializer`.
-    Sizes are an int or one int an axis.
+    "channels_last"), `dilation_rate`, `groups`, `activation`, `use_bias`, and the initializers, regularizers and
+    constraints of kernel and bias, as in Layer. Sizes are an int or one int an axis.
     """
 
     def __init__(
-        self, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1, groups=1,
-        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", **kwargs,
-    ):  # fmt: skip
-        super().__init__(**kwargs)
+        self, filters: int, kernel_size: Sizes, strides: Sizes = 1, padding: Padding = "valid",
+        data_format: str | None = None, dilation_rate: Sizes = 1, groups: int = 1,
+        activation: ActivationLike | None = None, use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._set_filters(filters, groups)
         self._set_convolution(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
-        )
-        self.kernel_initializer = initializers.get(kernel_initializer)
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            kernel_initializer=kernel_initializer, bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint, bias_constraint=bias_constraint,
+        )  # fmt: skip
         self.kernel = None
 
     def _set_filters(self, filters, groups):
@@ -91,12 +110,12 @@ class Conv(Convolution):
             )
 
     def _weights_for(self, channels):
-        return [("kernel", (*self.kernel_size, channels // self.groups, self.filters), self.kernel_initializer)]
+        return [("kernel", (*self.kernel_size, channels // self.groups, self.filters), "kernel")]
 
     def _filters(self, channels):
         return self.filters
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         y = ops.conv(
             inputs, self.kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, groups=self.groups,
             bias=self.bias,

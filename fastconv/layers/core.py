@@ -5,21 +5,49 @@ Contract as in base.py; the batch is the first axis, and Dense takes any number 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from fastconv import activations, initializers, ops
+from fastconv import activations, ops
 from fastconv.graph import Node
-from fastconv.layers.base import Layer, sample_shape
+from fastconv.layers.annotations import (
+    ActivationLike,
+    ConstraintLike,
+    DTypeLike,
+    InitializerLike,
+    RegularizerLike,
+    Shape,
+)
+from fastconv.layers.base import Layer
+from fastconv.layers.shapes import sample_shape
 from fastconv.layers.spatial import positive
 from fastconv.symbolic import KerasTensor
+from fastconv.tensor import Tensor
 
 
 class InputLayer(Layer):
-    """The declared input of a Sequential; made by `Input`."""
+    """The declared input of a Sequential, or of a graph, whose tensor is its `output`; arguments as Input's."""
 
-    def __init__(self, shape, batch_size=None, dtype=None, name=None):
+    sparse = ragged = batch_shape = input_tensor = None
+    optional = False
+
+    def __init__(
+        self, shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype: DTypeLike | None = None,
+        sparse: bool | None = None, ragged: bool | None = None, batch_shape: Sequence[int | None] | None = None,
+        input_tensor: Tensor | None = None, optional: bool = False, name: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        if sparse or ragged or input_tensor is not None or optional:
+            raise ValueError(
+                "Input takes no sparse, ragged, optional or given tensors here; leave these arguments out."
+            )
+        if (shape is None) == (batch_shape is None):
+            raise ValueError("Input needs either shape, of one sample, or batch_shape, with the batch in front.")
+        if shape is None:
+            batch_size, *shape = batch_shape
         integers = np.dtype(dtype).kind in "iub" if dtype is not None else False
-        super().__init__(name=name, dtype=None if integers else dtype)
+        super().__init__(name=name, dtype=None if integers else dtype, **kwargs)
         if integers:
             self._dtype = np.dtype(dtype)
         self.shape = sample_shape(shape, "shape")
@@ -31,69 +59,73 @@ class InputLayer(Layer):
         self.note_call(Node(self, (), {}, KerasTensor((self.batch_size, *self.shape), self._dtype, self.name)))
 
     @property
-    def output(self):
+    def output(self) -> KerasTensor:
         """The tensor at which a graph starts."""
         if self._node is None:  # a copy's
             self._start()
         return self._node.outputs
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs
 
-    def compute_output_shape(self, input_shape):
+    def get_config(self) -> dict:
+        return {"shape": self.shape, "batch_size": self.batch_size, "dtype": self.dtype, "name": self.name}
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(input_shape)
 
 
 def Input(
-    shape=None,
-    batch_size=None,
-    dtype=None,
-    sparse=None,
-    ragged=None,
-    batch_shape=None,
-    name=None,
-    tensor=None,
-    optional=False,
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: DTypeLike | None = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+    tensor: Tensor | None = None,
+    optional: bool = False,
 ) -> KerasTensor:
     """The start of a graph, or a Sequential's declared input: a tensor without data, on which layers are called.
 
     `shape` is that of one sample, such as (28, 28, 1), with None where a size is open; `batch_shape` has the batch in
     front. `dtype` is "float32", "float64", or an integer type for what a layer such as Rescaling converts.
     """
-    if sparse or ragged or tensor is not None or optional:
-        raise ValueError("Input takes no sparse, ragged, optional or given tensors here; leave these arguments out.")
-    if (shape is None) == (batch_shape is None):
-        raise ValueError("Input needs either shape, of one sample, or batch_shape, with the batch in front.")
-    if shape is None:
-        batch_size, *shape = batch_shape
-    return InputLayer(tuple(shape) if hasattr(shape, "__len__") else shape, batch_size, dtype, name).output
+    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name).output
 
 
 class Dense(Layer):
     """`activation(x @ kernel + bias)` on the last axis: `(batch, ..., features)` to `(batch, ..., units)`.
 
-    Weights: kernel `(features, units)`, bias `(units,)`. Arguments as in Keras.
+    Weights: kernel `(features, units)`, bias `(units,)`. Arguments as in Keras; the initializers, regularizers and
+    constraints of the weights as in Layer.
     """
 
     def __init__(
-        self, units, activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros",
-        **kwargs,
-    ):  # fmt: skip
-        super().__init__(**kwargs)
+        self, units: int, activation: ActivationLike | None = None, use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = positive(units, "units", self)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self._keep_rules(
+            kernel_initializer=kernel_initializer, bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint, bias_constraint=bias_constraint,
+        )  # fmt: skip
         self.kernel = self.bias = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.check_input(input_shape)
-        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
+        self.kernel = self._add_ruled("kernel", (input_shape[-1], self.units))
         if self.use_bias:
-            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+            self.bias = self._add_ruled("bias", (self.units,))
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         if len(shape) < 2:
             raise ValueError(f"Dense expects (batch, ..., features); got {tuple(shape)}. One sample: x = x[None].")
         if not shape[-1]:
@@ -104,9 +136,9 @@ class Dense(Layer):
                 f"input shape {tuple(shape)}."
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return self.activation(ops.dense(inputs, self.kernel, self.bias))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
         return (*input_shape[:-1], self.units)

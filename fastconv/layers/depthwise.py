@@ -7,37 +7,49 @@ ops.separable_conv compute. Contract: channels last, as in convolutional.py.
 
 from __future__ import annotations
 
-from fastconv import initializers, ops
+from typing import Any
+
+from fastconv import ops
+from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, Padding, RegularizerLike, Sizes
 from fastconv.layers.convolutional import Convolution
 from fastconv.layers.spatial import positive
+from fastconv.tensor import Tensor
 
 
 class DepthwiseConv(Convolution):
     """Convolution of each channel by `depth_multiplier` filters of its own, whose outputs stand together.
 
     Other arguments, as in Keras: `kernel_size`, `strides`, `padding` (as Conv's), `data_format` (None or
-    "channels_last"), `dilation_rate`, `activation`, `use_bias`, `depthwise_initializer`, `bias_initializer`.
+    "channels_last"), `dilation_rate`, `activation`, `use_bias`, and the initializers, regularizers and constraints of
+    kernel (`depthwise_...`) and bias, as in Layer.
     """
 
     def __init__(
-        self, kernel_size, strides=1, padding="valid", depth_multiplier=1, data_format=None, dilation_rate=1,
-        activation=None, use_bias=True, depthwise_initializer="glorot_uniform", bias_initializer="zeros", **kwargs,
-    ):  # fmt: skip
-        super().__init__(**kwargs)
+        self, kernel_size: Sizes, strides: Sizes = 1, padding: Padding = "valid", depth_multiplier: int = 1,
+        data_format: str | None = None, dilation_rate: Sizes = 1, activation: ActivationLike | None = None,
+        use_bias: bool = True, depthwise_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", depthwise_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
+        depthwise_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.depth_multiplier = positive(depth_multiplier, "depth_multiplier", self)
         self._set_convolution(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
-        )
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            depthwise_initializer=depthwise_initializer, bias_initializer=bias_initializer,
+            depthwise_regularizer=depthwise_regularizer, bias_regularizer=bias_regularizer,
+            depthwise_constraint=depthwise_constraint, bias_constraint=bias_constraint,
+        )  # fmt: skip
         self.kernel = None
 
     def _weights_for(self, channels):
-        return [("kernel", (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer)]
+        return [("kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise")]
 
     def _filters(self, channels):
         return channels * self.depth_multiplier
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         y = ops.depthwise_conv(
             inputs, self.kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, bias=self.bias
         )
@@ -48,36 +60,46 @@ class SeparableConv(Convolution):
     """Depthwise convolution, then a convolution of one cell over the channels: Conv with far fewer weights.
 
     Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` (as Conv's), `data_format`
-    (None or "channels_last"), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, `depthwise_initializer`,
-    `pointwise_initializer`, `bias_initializer`.
+    (None or "channels_last"), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, and the initializers,
+    regularizers and constraints of both kernels (`depthwise_...`, `pointwise_...`) and bias, as in Layer.
     """
 
     def __init__(
-        self, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1, depth_multiplier=1,
-        activation=None, use_bias=True, depthwise_initializer="glorot_uniform", pointwise_initializer="glorot_uniform",
-        bias_initializer="zeros", **kwargs,
-    ):  # fmt: skip
-        super().__init__(**kwargs)
+        self, filters: int, kernel_size: Sizes, strides: Sizes = 1, padding: Padding = "valid",
+        data_format: str | None = None, dilation_rate: Sizes = 1, depth_multiplier: int = 1,
+        activation: ActivationLike | None = None, use_bias: bool = True,
+        depthwise_initializer: InitializerLike | None = "glorot_uniform",
+        pointwise_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", depthwise_regularizer: RegularizerLike | None = None,
+        pointwise_regularizer: RegularizerLike | None = None, bias_regularizer: RegularizerLike | None = None,
+        activity_regularizer: RegularizerLike | None = None, depthwise_constraint: ConstraintLike | None = None,
+        pointwise_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters = positive(filters, "filters", self)
         self.depth_multiplier = positive(depth_multiplier, "depth_multiplier", self)
         self._set_convolution(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer
-        )
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            depthwise_initializer=depthwise_initializer, pointwise_initializer=pointwise_initializer,
+            bias_initializer=bias_initializer, depthwise_regularizer=depthwise_regularizer,
+            pointwise_regularizer=pointwise_regularizer, bias_regularizer=bias_regularizer,
+            depthwise_constraint=depthwise_constraint, pointwise_constraint=pointwise_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
         self.depthwise_kernel = self.pointwise_kernel = None
 
     def _weights_for(self, channels):
         wide = channels * self.depth_multiplier
         return [
-            ("depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer),
-            ("pointwise_kernel", (*(1,) * self.rank, wide, self.filters), self.pointwise_initializer),
+            ("depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"),
+            ("pointwise_kernel", (*(1,) * self.rank, wide, self.filters), "pointwise"),
         ]
 
     def _filters(self, channels):
         return self.filters
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         y = ops.separable_conv(
             inputs, self.depthwise_kernel, self.pointwise_kernel, self.strides, self.padding,
             dilation_rate=self.dilation_rate, bias=self.bias,

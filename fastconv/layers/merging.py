@@ -10,10 +10,15 @@ from __future__ import annotations
 import functools
 import math
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 from fastconv import ops
-from fastconv.layers.base import Layer, is_shape
+from fastconv.layers.annotations import Shape
+from fastconv.layers.base import Layer
+from fastconv.layers.shapes import is_shape
 from fastconv.ops.common import broadcast_shape
+from fastconv.tensor import Tensor
 
 
 class Merge(Layer):
@@ -21,7 +26,7 @@ class Merge(Layer):
 
     pair = False  # whether it takes two tensors, no more
 
-    def check_input(self, shape):
+    def check_input(self, shape: Sequence[Shape]) -> None:
         if is_shape(shape) or isinstance(shape, dict) or not all(map(is_shape, shape)):
             raise ValueError(f"{self._title()} takes a list of tensors, such as [x, y]; got the shape {shape}.")
         if self.pair and len(shape) != 2:
@@ -44,7 +49,7 @@ class Merge(Layer):
     def _misfit(self, one, other, why):
         return ValueError(f"{self._title()} cannot merge tensors of shapes {one} and {other}: {why}.")
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         rank = max(x.ndim for x in inputs)
         aligned = [x if x.ndim == rank else ops.expand_dims(x, tuple(range(1, 1 + rank - x.ndim))) for x in inputs]
         return functools.reduce(type(self)._op, aligned)
@@ -72,7 +77,7 @@ class Multiply(Merge):
 class Average(Add):
     """The mean."""
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         return ops.divide(super().call(inputs), len(inputs))
 
 
@@ -91,7 +96,7 @@ class Minimum(Merge):
 class Concatenate(Merge):
     """The tensors side by side along `axis`; on all other axes they have the same sizes."""
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = operator.index(axis)
 
@@ -106,7 +111,7 @@ class Concatenate(Merge):
             if not same:
                 raise self._misfit(first, other, f"all sizes but those of axis {axis} must be equal")
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         return ops.concatenate(inputs, self.axis)
 
 
@@ -119,7 +124,7 @@ class Dot(Merge):
 
     pair = True
 
-    def __init__(self, axes, normalize=False, **kwargs):
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if hasattr(axes, "__len__"):
             if len(axes) != 2:
@@ -143,13 +148,13 @@ class Dot(Merge):
         if None not in sizes and sizes[0] != sizes[1]:
             raise self._misfit(*shapes, f"axes={self.axes} have {sizes[0]} and {sizes[1]} cells")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         self.check_input(input_shape)
         places = self._places(input_shape)
         first, second = [(*s[1:place], *s[place + 1 :]) for s, place in zip(input_shape, places)]
         return (input_shape[0][0], *((*first, *second) or (1,)))
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         places = self._places([x.shape for x in inputs])
         if self.normalize:
             inputs = [ops.normalize(x, place) for x, place in zip(inputs, places)]
@@ -171,41 +176,41 @@ class Dot(Merge):
         return ops.reshape(x, (-1, rest, cells) if last else (-1, cells, rest))
 
 
-def add(inputs, **kwargs):
+def add(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """`Add(**kwargs)(inputs)`."""
     return Add(**kwargs)(inputs)
 
 
-def subtract(inputs, **kwargs):
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """`Subtract(**kwargs)(inputs)`."""
     return Subtract(**kwargs)(inputs)
 
 
-def multiply(inputs, **kwargs):
+def multiply(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """`Multiply(**kwargs)(inputs)`."""
     return Multiply(**kwargs)(inputs)
 
 
-def average(inputs, **kwargs):
+def average(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """`Average(**kwargs)(inputs)`."""
     return Average(**kwargs)(inputs)
 
 
-def maximum(inputs, **kwargs):
+def maximum(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """`Maximum(**kwargs)(inputs)`."""
     return Maximum(**kwargs)(inputs)
 
 
-def minimum(inputs, **kwargs):
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """`Minimum(**kwargs)(inputs)`."""
     return Minimum(**kwargs)(inputs)
 
 
-def concatenate(inputs, axis=-1, **kwargs):
+def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Tensor:
     """`Concatenate(axis, **kwargs)(inputs)`."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs, axes=-1, **kwargs):
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Tensor:
     """`Dot(axes, **kwargs)(inputs)`."""
     return Dot(axes=axes, **kwargs)(inputs)

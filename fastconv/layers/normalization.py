@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
+from typing import Any
 
-from fastconv import initializers, ops
+from fastconv import ops
+from fastconv.layers.annotations import ConstraintLike, InitializerLike, RegularizerLike, Shape
 from fastconv.layers.base import Layer
 from fastconv.registry import checked_number
+from fastconv.tensor import Tensor
 
 
 class Normalizing(Layer):
@@ -25,10 +29,9 @@ class Normalizing(Layer):
         self.axis = [operator.index(one) for one in axis] if several else operator.index(axis)
         self.epsilon = checked_number(self, "epsilon", epsilon)
 
-    def _set_affine(self, center, scale, beta_initializer, gamma_initializer):
+    def _set_affine(self, center, scale, **rules):
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
+        self._keep_rules(**rules)
 
     def _axes(self, shape) -> tuple:
         """The layer's axes, in order, counted from the batch's 0."""
@@ -49,7 +52,7 @@ class Normalizing(Layer):
             raise ValueError(f"{self._title()} needs known sizes along axis {self.axis}; got the shape {tuple(shape)}.")
         return sizes
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         sizes = self._sizes(shape)
         if self.built and sizes != self._sizes(self._build_shape):
             raise ValueError(
@@ -57,12 +60,12 @@ class Normalizing(Layer):
                 f"size along axis {self.axis}."
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         sizes = self._sizes(input_shape)
         if self.scale:
-            self.gamma = self.add_weight(sizes, self.gamma_initializer, name="gamma")
+            self.gamma = self._add_ruled("gamma", sizes)
         if self.center:
-            self.beta = self.add_weight(sizes, self.beta_initializer, name="beta")
+            self.beta = self._add_ruled("beta", sizes)
 
     def _channels_last(self, inputs, function):
         """`function` of the inputs with the layer's one axis as the last, and back."""
@@ -82,30 +85,40 @@ class BatchNormalization(Normalizing):
     """
 
     def __init__(
-        self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
-        gamma_initializer="ones", moving_mean_initializer="zeros", moving_variance_initializer="ones", *,
-        renorm=False, renorm_clipping=None, renorm_momentum=0.99, synchronized=False, **kwargs,
-    ):  # fmt: skip
+        self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros", gamma_initializer: InitializerLike | None = "ones",
+        moving_mean_initializer: InitializerLike | None = "zeros",
+        moving_variance_initializer: InitializerLike | None = "ones", beta_regularizer: RegularizerLike | None = None,
+        gamma_regularizer: RegularizerLike | None = None, beta_constraint: ConstraintLike | None = None,
+        gamma_constraint: ConstraintLike | None = None, renorm: bool = False,
+        renorm_clipping: dict[str, float] | None = None, renorm_momentum: float = 0.99, synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self._set_common(operator.index(axis), epsilon)
-        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+        self._set_affine(
+            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+        )  # fmt: skip
         self.momentum = checked_number(self, "momentum", momentum, 1)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self._keep_rules(
+            moving_mean_initializer=moving_mean_initializer, moving_variance_initializer=moving_variance_initializer
+        )
         if renorm:
             raise ValueError("BatchNormalization: renorm=True is not built; for small batches take GroupNormalization.")
         self.renorm, self.renorm_clipping, self.renorm_momentum = False, renorm_clipping, renorm_momentum
         self.synchronized = bool(synchronized)
         self.moving_mean = self.moving_variance = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         sizes = self._sizes(input_shape)
         mean, variance = self.moving_mean_initializer, self.moving_variance_initializer
         self.moving_mean = self.add_weight(sizes, mean, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(sizes, variance, trainable=False, name="moving_variance")
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         training = training and self.trainable
         if training and None not in inputs.shape and math.prod(inputs.shape) == math.prod(self._sizes(inputs.shape)):
             raise ValueError(
@@ -129,14 +142,20 @@ class LayerNormalization(Normalizing):
     """
 
     def __init__(
-        self, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros", gamma_initializer="ones",
-        **kwargs,
-    ):  # fmt: skip
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros", gamma_initializer: InitializerLike | None = "ones",
+        beta_regularizer: RegularizerLike | None = None, gamma_regularizer: RegularizerLike | None = None,
+        beta_constraint: ConstraintLike | None = None, gamma_constraint: ConstraintLike | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self._set_common(axis, epsilon)
-        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+        self._set_affine(
+            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+        )  # fmt: skip
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         axes = self._axes(inputs.shape)
         if axes == tuple(range(inputs.ndim - len(axes), inputs.ndim)):
             return ops.layer_norm(inputs, self.gamma, self.beta, self.epsilon, len(axes))
@@ -151,17 +170,23 @@ class GroupNormalization(Normalizing):
     """
 
     def __init__(
-        self, groups=32, axis=-1, epsilon=1e-3, center=True, scale=True, beta_initializer="zeros",
-        gamma_initializer="ones", **kwargs,
-    ):  # fmt: skip
+        self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros", gamma_initializer: InitializerLike | None = "ones",
+        beta_regularizer: RegularizerLike | None = None, gamma_regularizer: RegularizerLike | None = None,
+        beta_constraint: ConstraintLike | None = None, gamma_constraint: ConstraintLike | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.groups = operator.index(groups)
         if self.groups < 1 and self.groups != -1:
             raise ValueError(f"GroupNormalization: groups must be at least 1, or -1 for one a channel; got {groups}.")
         self._set_common(operator.index(axis), epsilon)
-        self._set_affine(center, scale, beta_initializer, gamma_initializer)
+        self._set_affine(
+            center, scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+        )  # fmt: skip
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         super().check_input(shape)
         (channels,) = self._sizes(shape)
         if self.groups != -1 and channels % self.groups:
@@ -170,7 +195,7 @@ class GroupNormalization(Normalizing):
                 f"{tuple(shape)}. Choose a divisor, or -1 for one group a channel."
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         groups = self._sizes(inputs.shape)[0] if self.groups == -1 else self.groups
         return self._channels_last(inputs, lambda x: ops.group_norm(x, self.gamma, self.beta, groups, self.epsilon))
 
@@ -178,15 +203,15 @@ class GroupNormalization(Normalizing):
 class RMSNormalization(Normalizing):
     """`x / sqrt(mean(x * x) + epsilon) * scale`, the mean along `axis` (an int or several). Weight: scale."""
 
-    def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_common(axis, epsilon)
         self.scale = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.scale = self.add_weight(self._sizes(input_shape), "ones", name="scale")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         axes, scale = self._axes(inputs.shape), self.scale
         if axes != tuple(range(inputs.ndim - len(axes), inputs.ndim)):
             scale = ops.reshape(scale, [size if axis in axes else 1 for axis, size in enumerate(inputs.shape)])
@@ -196,15 +221,15 @@ class RMSNormalization(Normalizing):
 class UnitNormalization(Normalizing):
     """`x / max(length, 1e-12)`: vectors along `axis` (an int or several) of length 1."""
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_common(axis, 1e-12)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """It has no weights."""
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         self._axes(shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.normalize(inputs, self._axes(inputs.shape), 2, self.epsilon)

@@ -5,16 +5,23 @@ They have no weights; ops.max_pool and its siblings compute. Contract: channels 
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastconv import ops
 from fastconv.kernels.geometry import per_axis
+from fastconv.layers.annotations import Padding, Shape, Sizes
 from fastconv.layers.spatial import Spatial, check_data_format
+from fastconv.tensor import Tensor
 
 
 class Pooling(Spatial):
     """Arguments, as in Keras: `pool_size` (default 2), `strides` (default: pool_size), `padding` ("valid" or
     "same"), `data_format` (None or "channels_last"). Sizes are an int or one int an axis."""
 
-    def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, **kwargs):
+    def __init__(
+        self, pool_size: Sizes = 2, strides: Sizes | None = None, padding: Padding = "valid",
+        data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.pool_size = per_axis("pool_size", pool_size, self.rank)
         if not isinstance(padding, str) or padding.lower() == "causal":
@@ -22,10 +29,10 @@ class Pooling(Spatial):
         self._set_window(self.pool_size if strides is None else strides, padding, data_format)
         self.implied = {"pool_size": None, "strides": self.pool_size}
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return type(self)._op(inputs, self.pool_size, self.strides, self.padding)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
         return (input_shape[0], *self._output_sizes(input_shape), input_shape[-1])
 
@@ -46,16 +53,16 @@ class AdaptivePooling(Spatial):
     """As many outputs an axis as asked for, whatever the input's size: `output_size`, an int or one an axis, as in
     Keras. Each pools a bin of about `input / output_size` cells; see ops.adaptive_max_pool."""
 
-    def __init__(self, output_size, data_format=None, **kwargs):
+    def __init__(self, output_size: Sizes, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.output_size = per_axis("output_size", output_size, self.rank)
         check_data_format(data_format, self)
         self.data_format = data_format
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return type(self)._op(inputs, self.output_size)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
         return (input_shape[0], *self.output_size, input_shape[-1])
 
@@ -75,17 +82,17 @@ class AdaptiveAveragePooling(AdaptivePooling):
 class GlobalPooling(Spatial):
     """One value a channel: `(batch, channels)`, or with `keepdims` `(batch, 1, ..., channels)`."""
 
-    def __init__(self, data_format=None, keepdims=False, **kwargs):
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format(data_format, self)
         self.data_format = data_format
         self.keepdims = bool(keepdims)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         y = type(self)._op(inputs)
         return ops.reshape(y, (-1, *self.compute_output_shape(inputs.shape)[1:])) if self.keepdims else y
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
         kept = (1,) * self.rank if self.keepdims else ()
         return (input_shape[0], *kept, input_shape[-1])

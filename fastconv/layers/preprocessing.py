@@ -11,7 +11,8 @@ import operator
 import numpy as np
 
 from fastconv import ops
-from fastconv.layers.base import Layer, numbers
+from fastconv.layers.base import Layer
+from fastconv.layers.shapes import numbers
 from fastconv.tensor import Tensor
 
 _ROWS = 1 << 10  # samples that adapt reads at once, as float64

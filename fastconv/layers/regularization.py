@@ -7,13 +7,17 @@ without one it draws from the common stream (`fastconv.utils.set_random_seed`). 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from fastconv import ops, random, rng
+from fastconv.layers.annotations import Seed, Shape
 from fastconv.layers.base import Layer
 from fastconv.layers.spatial import Spatial, check_data_format
 from fastconv.ops.dropout import alpha_dropout
 from fastconv.registry import checked_number
 from fastconv.symbolic import NoValues, is_tracing
+from fastconv.tensor import Tensor
 
 
 class Random(Layer):
@@ -23,10 +27,10 @@ class Random(Layer):
         self.seed = seed
         self._generator = None if seed is None else rng.SeedGenerator(seed)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         return self.disturb(inputs) if training else inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
         return tuple(input_shape)
 
@@ -42,13 +46,15 @@ class Dropout(Random):
     `noise_shape` has 1 on the axes whose places share their fate, None or the size on the others, the batch included.
     """
 
-    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.rate = checked_number(self, "rate", rate, 1)
         self.noise_shape = _noise_shape(self, noise_shape)
         self._set_seed(seed)
 
-    def disturb(self, inputs):
+    def disturb(self, inputs: Tensor) -> Tensor:
         return _dropped(inputs, self.rate, self.noise_shape, self._generator)
 
 
@@ -69,12 +75,12 @@ def _dropped(inputs, rate, noise_shape, generator):
 class SpatialDropout(Random, Spatial):
     """Dropout of whole channels: of a sample's channel either all places are kept or none."""
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = checked_number(self, "rate", rate, 1)
         self._set_seed(seed)
 
-    def disturb(self, inputs):
+    def disturb(self, inputs: Tensor) -> Tensor:
         return _dropped(inputs, self.rate, (None, *(1,) * self.rank, None), self._generator)
 
 
@@ -89,7 +95,7 @@ class SpatialDropout2D(SpatialDropout):
 
     rank = 2
 
-    def __init__(self, rate, data_format=None, seed=None, **kwargs):
+    def __init__(self, rate: float, data_format: str | None = None, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(rate, seed, **kwargs)
         check_data_format(data_format, self)
         self.data_format = data_format
@@ -100,7 +106,7 @@ class SpatialDropout3D(SpatialDropout):
 
     rank = 3
 
-    def __init__(self, rate, data_format=None, seed=None, **kwargs):
+    def __init__(self, rate: float, data_format: str | None = None, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(rate, seed, **kwargs)
         check_data_format(data_format, self)
         self.data_format = data_format
@@ -109,24 +115,24 @@ class SpatialDropout3D(SpatialDropout):
 class GaussianNoise(Random):
     """Adds normal numbers of mean 0 and standard deviation `stddev`."""
 
-    def __init__(self, stddev, seed=None, **kwargs):
+    def __init__(self, stddev: float, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stddev = checked_number(self, "stddev", stddev)
         self._set_seed(seed)
 
-    def disturb(self, inputs):
+    def disturb(self, inputs: Tensor) -> Tensor:
         return ops.add(inputs, self._normal(inputs, 0.0, self.stddev)) if self.stddev else inputs
 
 
 class GaussianDropout(Random):
     """Multiplies by normal numbers of mean 1 and standard deviation `sqrt(rate / (1 - rate))`; rate is below 1."""
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = _below_1(self, rate)
         self._set_seed(seed)
 
-    def disturb(self, inputs):
+    def disturb(self, inputs: Tensor) -> Tensor:
         if not self.rate:
             return inputs
         return ops.multiply(inputs, self._normal(inputs, 1.0, math.sqrt(self.rate / (1 - self.rate))))
@@ -136,13 +142,15 @@ class AlphaDropout(Random):
     """Dropout for networks of `selu`: what it drops gets selu's least value, and mean and variance stay; rate is below
     1, `noise_shape` as Dropout's."""
 
-    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.rate = _below_1(self, rate)
         self.noise_shape = _noise_shape(self, noise_shape)
         self._set_seed(seed)
 
-    def disturb(self, inputs):
+    def disturb(self, inputs: Tensor) -> Tensor:
         return alpha_dropout(inputs, self.rate, self.noise_shape, self._generator) if self.rate else inputs
 
 

@@ -8,33 +8,37 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 from fastconv import ops
 from fastconv.kernels.geometry import per_axis
+from fastconv.layers.annotations import Shape, Sizes
 from fastconv.layers.base import Layer
 from fastconv.layers.spatial import Spatial, check_data_format, positive
 from fastconv.symbolic import NoValues
+from fastconv.tensor import Tensor
 
 
 class Identity(Layer):
     """What it is given."""
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs
 
 
 class Flatten(Layer):
     """`(batch, ...)` to `(batch, product of the rest)`."""
 
-    def __init__(self, data_format=None, **kwargs):
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format(data_format, self)
         self.data_format = data_format
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return _reshaped(self, inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         sizes = input_shape[1:]
         return (input_shape[0], None if None in sizes else math.prod(sizes))
 
@@ -42,16 +46,16 @@ class Flatten(Layer):
 class Reshape(Layer):
     """Each sample in the shape `target_shape`, one of whose sizes may be -1 for what remains."""
 
-    def __init__(self, target_shape, **kwargs):
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(map(operator.index, target_shape))
         if any(size < -1 or size == 0 for size in self.target_shape) or self.target_shape.count(-1) > 1:
             raise ValueError(f"Reshape: target_shape must hold positive sizes, -1 once at most; got {target_shape!r}.")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return _reshaped(self, inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         sizes, target = input_shape[1:], self.target_shape
         known = math.prod(size for size in target if size != -1)
         if None in sizes:
@@ -76,32 +80,32 @@ def _reshaped(layer, x):
 class Permute(Layer):
     """The axes of each sample in the order `dims`, which counts them from 1: Permute((2, 1)) exchanges two."""
 
-    def __init__(self, dims, **kwargs):
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dims = tuple(map(operator.index, dims))
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(f"Permute: dims must hold each number from 1 to {len(self.dims)} once; got {dims!r}.")
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         if len(shape) != len(self.dims) + 1:
             raise ValueError(f"{self._title()}: dims={self.dims} do not fit the input shape {tuple(shape)}.")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.transpose(inputs, (0, *self.dims))
 
 
 class RepeatVector(Layer):
     """`(batch, features)` to `(batch, n, features)`."""
 
-    def __init__(self, n, **kwargs):
+    def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.n = positive(n, "n", self)
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         if len(shape) != 2:
             raise ValueError(f"{self._title()} expects (batch, features); got {tuple(shape)}.")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, 1)
 
 
@@ -109,27 +113,27 @@ class ZeroPadding(Spatial):
     """`padding` cells of 0 at the ends of each spatial axis: an int for all ends, or for each axis an int or a
     (low, high) pair; in 1D one such pair."""
 
-    def __init__(self, padding=1, data_format=None, **kwargs):
+    def __init__(self, padding: int | Sequence[Any] = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format(data_format, self)
         self.data_format = data_format
         self.padding = _ends(self, "padding", padding)
         self.implied = {"padding": _ends(self, "padding", 1)}
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.pad(inputs, _pairs(self, self.padding))
 
 
 class Cropping(Spatial):
     """Leaves out `cropping` cells at the ends of each spatial axis; an argument as ZeroPadding's."""
 
-    def __init__(self, cropping, data_format=None, **kwargs):
+    def __init__(self, cropping: int | Sequence[Any], data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format(data_format, self)
         self.data_format = data_format
         self.cropping = _ends(self, "cropping", cropping)
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         super().check_input(shape)
         for size, (low, high) in zip(shape[1:], _pairs(self, self.cropping)[1:]):
             if size is not None and low + high >= size:
@@ -137,7 +141,7 @@ class Cropping(Spatial):
                     f"{self._title()}: cropping={self.cropping} leaves nothing of the input shape {tuple(shape)}."
                 )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         self.check_input(inputs.shape)
         return ops.pad(inputs, [(-low, -high) for low, high in _pairs(self, self.cropping)])
 
@@ -167,11 +171,11 @@ class UpSampling(Spatial):
 
     interpolation = "nearest"
 
-    def __init__(self, size=2, **kwargs):
+    def __init__(self, size: Sizes = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = per_axis("size", size, self.rank)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.upsample(inputs, self.size)
 
 
@@ -192,13 +196,18 @@ class ZeroPadding3D(ZeroPadding):
 
     rank = 3
 
+    def __init__(
+        self, padding: int | Sequence[Any] = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(padding, data_format, **kwargs)
+
 
 class Cropping1D(Cropping):
     """Cuts the ends off `(batch, steps, channels)`; by default one step each."""
 
     rank = 1
 
-    def __init__(self, cropping=(1, 1), **kwargs):
+    def __init__(self, cropping: int | Sequence[Any] = (1, 1), **kwargs: Any) -> None:
         super().__init__(cropping, **kwargs)
 
 
@@ -207,7 +216,9 @@ class Cropping2D(Cropping):
 
     rank = 2
 
-    def __init__(self, cropping=((0, 0), (0, 0)), data_format=None, **kwargs):
+    def __init__(
+        self, cropping: int | Sequence[Any] = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(cropping, data_format, **kwargs)
 
 
@@ -216,7 +227,9 @@ class Cropping3D(Cropping):
 
     rank = 3
 
-    def __init__(self, cropping=((1, 1), (1, 1), (1, 1)), data_format=None, **kwargs):
+    def __init__(
+        self, cropping: int | Sequence[Any] = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(cropping, data_format, **kwargs)
 
 
@@ -231,7 +244,9 @@ class UpSampling2D(UpSampling):
 
     rank = 2
 
-    def __init__(self, size=2, data_format=None, interpolation="nearest", **kwargs):
+    def __init__(
+        self, size: Sizes = 2, data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(size, **kwargs)
         check_data_format(data_format, self)
         self.data_format = data_format
@@ -242,7 +257,7 @@ class UpSampling2D(UpSampling):
             )
         self.interpolation = interpolation
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if self.interpolation == "nearest":
             return super().call(inputs)
         target = self.compute_output_shape(inputs.shape)[1:-1]
@@ -250,7 +265,7 @@ class UpSampling2D(UpSampling):
             raise NoValues("The output's shape follows from sizes that are open.")
         return ops.image.resize(inputs, target)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
         sizes = [None if size is None else size * factor for size, factor in zip(input_shape[1:-1], self.size)]
         return (input_shape[0], *sizes, input_shape[-1])
@@ -261,7 +276,7 @@ class UpSampling3D(UpSampling):
 
     rank = 3
 
-    def __init__(self, size=2, data_format=None, **kwargs):
+    def __init__(self, size: Sizes = 2, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(size, **kwargs)
         check_data_format(data_format, self)
         self.data_format = data_format

@@ -7,6 +7,7 @@ calls `_set_window`; inputs are `(batch, *spatial, channels)`.
 from __future__ import annotations
 
 from fastconv.kernels.geometry import Window, per_axis
+from fastconv.layers.annotations import Shape
 from fastconv.layers.base import Layer
 
 _AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -19,7 +20,7 @@ class Spatial(Layer):
     rank = None
     dilation_rate = 1
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         if len(shape) == self.rank + 2:
             return
         expected = ", ".join(("batch", *_AXES[self.rank], "channels"))

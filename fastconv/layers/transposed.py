@@ -6,9 +6,13 @@ Contract: channels last, as in convolutional.py; sizes by Keras' rules.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastconv import ops
 from fastconv.kernels.geometry import Window, per_axis
+from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, Padding, RegularizerLike, Sizes
 from fastconv.layers.convolutional import Conv
+from fastconv.tensor import Tensor
 
 
 class ConvTranspose(Conv):
@@ -20,15 +24,21 @@ class ConvTranspose(Conv):
     """
 
     def __init__(
-        self, filters, kernel_size, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1,
-        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", groups=1,
-        **kwargs,
-    ):  # fmt: skip
+        self, filters: int, kernel_size: Sizes, strides: Sizes = 1, padding: Padding = "valid",
+        output_padding: Sizes | None = None, data_format: str | None = None, dilation_rate: Sizes = 1,
+        activation: ActivationLike | None = None, use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None, *,
+        groups: int = 1, **kwargs: Any,
+    ) -> None:  # fmt: skip
         given = output_padding
         self.output_padding = None if given is None else per_axis("output_padding", given, self.rank, low=0)
         super().__init__(
             filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, use_bias,
-            kernel_initializer, bias_initializer, **kwargs,
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint, **kwargs,
         )  # fmt: skip
 
     def _sizes(self, sizes):
@@ -37,9 +47,9 @@ class ConvTranspose(Conv):
         ).input
 
     def _weights_for(self, channels):
-        return [("kernel", (*self.kernel_size, self.filters // self.groups, channels), self.kernel_initializer)]
+        return [("kernel", (*self.kernel_size, self.filters // self.groups, channels), "kernel")]
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         y = ops.conv_transpose(
             inputs, self.kernel, self.strides, self.padding, self.output_padding, dilation_rate=self.dilation_rate,
             groups=self.groups, bias=self.bias,
@@ -66,6 +76,16 @@ class Conv3DTranspose(ConvTranspose):
     rank = 3
 
     def __init__(
-        self, filters, kernel_size, strides=1, padding="valid", data_format=None, output_padding=None, *others, **kwargs
-    ):
-        super().__init__(filters, kernel_size, strides, padding, output_padding, data_format, *others, **kwargs)
+        self, filters: int, kernel_size: Sizes, strides: Sizes = 1, padding: Padding = "valid",
+        data_format: str | None = None, output_padding: Sizes | None = None, dilation_rate: Sizes = 1,
+        activation: ActivationLike | None = None, use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros", kernel_regularizer: RegularizerLike | None = None,
+        bias_regularizer: RegularizerLike | None = None, activity_regularizer: RegularizerLike | None = None,
+        kernel_constraint: ConstraintLike | None = None, bias_constraint: ConstraintLike | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            filters, kernel_size, strides, padding, output_padding, data_format, dilation_rate, activation, use_bias,
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint, **kwargs,
+        )  # fmt: skip

@@ -21,15 +21,6 @@ class MetricVariable(Parameter):
 
     __slots__ = ()
 
-    def assign_add(self, value) -> None:
-        """Adds a number, or an array of this shape."""
-        with self.writable() as array:
-            array += np.asarray(value)
-
-    def assign_sub(self, value) -> None:
-        """Subtracts a number, or an array of this shape."""
-        self.assign_add(-np.asarray(value))
-
     def assign(self, value) -> None:
         """Takes these values; a number fills the array."""
         with self.writable() as array:

@@ -15,8 +15,9 @@ import numpy as np
 
 from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
-from fastconv.layers import Layer
-from fastconv.layers.base import flatten_shapes, in_training, map_shapes
+from fastconv.layers import Layer, calls
+from fastconv.layers.shapes import flatten_shapes, map_shapes
+from fastconv.models.steps import Steps
 from fastconv.models.summary import summary
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.planning import Planner
@@ -25,7 +26,7 @@ from fastconv.tensor import Tensor
 from fastconv.trainer import Trainer
 
 
-class Model(Layer):
+class Model(Steps, Layer):
     """`Model(inputs, outputs)`: the graph from tensors of `fastconv.Input` to tensors that layers gave, each one tensor or
     a nest of them; or subclass it, make layers in `__init__` and compute in `call(inputs)`.
 
@@ -56,16 +57,6 @@ class Model(Layer):
 
     def _sublayers(self):
         return self._graph.layers if self._graph else super()._sublayers()
-
-    def flatten_layers(self) -> list[Layer]:
-        """The model and all layers in it, those of inner models included."""
-        found, stack = {}, [self]
-        while stack:
-            layer = stack.pop()
-            if id(layer) not in found:
-                found[id(layer)] = layer
-                stack += layer._sublayers()[::-1]
-        return list(found.values())
 
     def get_layer(self, name=None, index=None) -> Layer:
         """The layer of this `name`, or at this `index`; ValueError, with near matches, if there is none."""
@@ -184,7 +175,8 @@ class Model(Layer):
         inputs = self.prepare(inputs)
         if not (args or kwargs or self._trainer.run_eagerly):
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
-                output = self._planner.call(self, inputs, in_training(training))
+                calls.begin(self)
+                output = self._planner.call(self, inputs, calls.in_training(training))
                 if output is not None:
                     return output
         return self.call_prepared(inputs, *args, training=training, **kwargs)
@@ -314,9 +306,9 @@ class Model(Layer):
         return self.test_on_batch(x, y, return_dict=True)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Tensor:
-        """The scalar that a step of training makes small, from targets and outputs; override it for a loss of your own
-        in ops."""
-        return self._trainer.objective.losses(y, y_pred, self.output_names)[-1]
+        """The scalar that a step of training makes small, from targets and outputs, `self.losses` included; override it
+        for a loss of your own in ops."""
+        return self._trainer.objective_losses(y, y_pred)[-1]
 
     def has_own(self, *names) -> bool:
         """Whether the class overrides one of these methods of Model."""
@@ -339,8 +331,8 @@ class Model(Layer):
 
     @property
     def metrics(self) -> list:
-        """The Metric objects that compile was given."""
-        return self._trainer.objective.metrics if self._trainer.objective else []
+        """The Metric objects that compile was given, then those that the model's and its layers' attributes are."""
+        return [*(self._trainer.objective.metrics if self._trainer.objective else ()), *super().metrics]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -402,6 +394,10 @@ class Model(Layer):
         """Writes architecture, weights and compile settings to one safetensors file; see fastconv.saving.
         `overwrite=False` raises FileExistsError where there is a file."""
         modelfile.save_model(self, filepath, overwrite)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Not for fastconv, which writes no other framework's formats: raises NotImplementedError."""
+        raise NotImplementedError(f"export: fastconv writes no {format!r}. Keep the model with model.save(filepath).")
 
     def save_weights(self, filepath, overwrite=True) -> None:
         """Writes the weights alone to one safetensors file."""

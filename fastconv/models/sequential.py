@@ -11,6 +11,7 @@ import numpy as np
 
 from fastconv.graph import Graph, Node
 from fastconv.layers import InputLayer, Layer
+from fastconv.layers.base import building, building_within
 from fastconv.models import configs
 from fastconv.models.model import Model, one_input
 from fastconv.symbolic import KerasTensor
@@ -74,7 +75,8 @@ class Sequential(Model):
                 known = (None, *layer._build_shape[1:])
             if known is not None:
                 shape = self._shape_above(known) if shape is None else shape
-                layer.build(shape)
+                with building, building_within(self):
+                    layer.build(shape)
                 shape = layer.compute_output_shape(shape)
             stack.append(layer)
             held.add(id(layer))

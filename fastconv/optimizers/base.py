@@ -1,7 +1,7 @@
 """Optimizer: the base of how gradients move weights: state, learning rate, clipping, decay, averages, accumulation.
 
 No formula stands here; kinds.py has those. The arithmetic of a step over all weights is one kernel call, in place.
-Contract: `apply` moves the given Parameters and bumps their version; state is kept by Parameter object; what a model
+Contract: `apply` moves the given Parameters, applies their constraints and bumps their version; state is kept by Parameter object; what a model
 file holds of an optimizer is its config, its number of calls and its slots.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import initializers, kernels, schedules
+from fastconv import constraints, initializers, kernels, schedules
 from fastconv.registry import Configurable, checked_number, serialize
 from fastconv.tensor import Parameter, Tensor, no_grad
 
@@ -263,11 +263,11 @@ class Optimizer(Configurable):
 
     def assign_add(self, variable, value) -> None:
         """variable += value."""
-        variable.assign(variable.data + _array(value))
+        variable.assign_add(value)
 
     def assign_sub(self, variable, value) -> None:
         """variable -= value."""
-        variable.assign(variable.data - _array(value))
+        variable.assign_sub(value)
 
     def scale_loss(self, loss):
         """The loss itself: nothing is scaled in float32."""
@@ -296,9 +296,7 @@ class Optimizer(Configurable):
         self._calls += 1
         for parameter in parameters:
             parameter.version += 1
-            constraint = getattr(parameter, "constraint", None)
-            if constraint is not None:
-                parameter.assign(constraint(parameter))
+        constraints.apply(parameters)
 
     def apply_gradients(self, grads_and_vars) -> int:
         """`apply` for pairs `(gradient, Parameter)`; the number of steps taken."""

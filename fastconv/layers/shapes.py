@@ -1,0 +1,82 @@
+"""Shapes, dtypes and arrays as layers are given them: checked, and brought into one form.
+
+No layer is known here. Contract: a shape is a tuple of ints and None, a nest of shapes any of tuples, lists and dicts
+of them; what is neither raises TypeError or ValueError naming it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastconv import kernels
+from fastconv.tensor import Tensor
+
+
+def is_shape(value: Any) -> bool:
+    """Whether `value` is a shape, not a nest of shapes."""
+    return isinstance(value, (list, tuple)) and all(
+        size is None or isinstance(size, (int, np.integer)) for size in value
+    )
+
+
+def map_shapes(function: Callable[[tuple[int | None, ...]], Any], structure: Any) -> Any:
+    """`structure`, a nest of shapes, with `function(shape)` for each."""
+    if is_shape(structure):
+        return function(tuple(structure))
+    if isinstance(structure, dict):
+        return {key: map_shapes(function, part) for key, part in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(map_shapes(function, part) for part in structure)
+    raise TypeError(f"A shape is a tuple of ints and None, such as (None, 28, 28, 1); got {structure!r}.")
+
+
+def flatten_shapes(structure: Any) -> list[tuple[int | None, ...]]:
+    """The shapes in a nest of shapes."""
+    found = []
+    map_shapes(found.append, structure)
+    return found
+
+
+def sample_shape(shape: Any, name: str) -> tuple[int | None, ...]:
+    """`shape` as a tuple of positive ints or None; ValueError otherwise."""
+    try:
+        sizes = tuple(None if size is None else operator.index(size) for size in shape)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be a tuple of ints or None, such as (28, 28, 1), without the batch; got {shape!r}."
+        ) from None
+    if any(size is not None and size < 1 for size in sizes):
+        raise ValueError(f"{name} must hold sizes of at least 1; got {shape!r}.")
+    return sizes
+
+
+def float_dtype(dtype: Any, owner: str) -> np.dtype:
+    """`dtype` (None: float32) as a NumPy dtype; ValueError, naming the owner, unless it is float32 or float64."""
+    try:
+        found = np.dtype("float32" if dtype is None else dtype)
+    except TypeError:
+        found = None
+    if found not in (np.float32, np.float64):
+        raise ValueError(f"{owner}: dtype must be 'float32' or 'float64'; got {dtype!r}.")
+    return found
+
+
+def numbers(values: Any, name: str) -> np.ndarray:
+    """`values` as an array of real numbers or bools; TypeError naming `name` otherwise."""
+    array = values.data if isinstance(values, Tensor) else np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """`array` itself if it has this dtype, else a converted copy on cached memory."""
+    if array.dtype == dtype:
+        return array
+    converted = kernels.empty(array.shape, dtype)
+    np.copyto(converted, array, casting="unsafe")
+    return converted

@@ -1,0 +1,59 @@
+"""Steps: what a model's own steps of training and prediction call, and its compile settings as JSON.
+
+The loop itself is in trainer.py, the settings in compiled.py. Contract: what needs `compile` says so before it; metrics
+are those of `compile`, kept until `reset_metrics`, and `fit` and `evaluate` reset them themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastconv import optimizers, registry
+from fastconv.compiled import Objective
+
+
+class Steps:
+    """Base class of Model: the half that its own steps call."""
+
+    jit_compile = property(lambda self: False, doc="False: programs are recorded, and nothing is compiled at run time.")
+
+    def predict_step(self, data: Any) -> Any:
+        """The outputs for the batch `data = (x,)`; override it for a prediction of your own."""
+        return self(data[0] if isinstance(data, tuple) else data, training=False)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, float]:
+        """Counts a batch's targets and outputs into the metrics; their results so far, by name."""
+        if sample_weight is not None:
+            raise ValueError("compute_metrics: sample_weight is not taken; weigh the metrics' values yourself.")
+        objective = self._objective("compute_metrics")
+        objective.count(y, y_pred, self.output_names)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, float]:
+        """Names and values of the metrics."""
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def reset_metrics(self) -> None:
+        """Puts the metrics back to where nothing was counted."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The optimizer, losses and metrics that compile was given, as JSON values; None before. ValueError for
+        functions of the user's own."""
+        trainer = self._trainer
+        if trainer.optimizer is None:
+            return None
+        settings = {"optimizer": registry.serialize(trainer.optimizer), "run_eagerly": trainer.run_eagerly}
+        return settings | trainer.objective.get_config()
+
+    def compile_from_config(self, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> None:
+        """Compiles as `get_compile_config` says; `custom_objects` maps names to classes of your own."""
+        optimizer = optimizers.get(config["optimizer"], custom_objects)
+        self._trainer.restore(optimizer, Objective.from_config(config, custom_objects))
+        self._trainer.run_eagerly = bool(config.get("run_eagerly"))
+
+    def _objective(self, caller):
+        if self._trainer.objective is None:
+            raise RuntimeError(f"{caller}() needs a compiled model: call model.compile(...) first.")
+        return self._trainer.objective

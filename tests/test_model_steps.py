@@ -1,0 +1,68 @@
+"""What a model's own steps call, and its compile settings as JSON."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fastconv import Input, Model, Sequential, layers, models, ops, optimizers
+
+X, Y = np.random.default_rng(0).random((6, 4), "float32"), np.eye(3, dtype="float32")[[0, 1, 2, 0, 1, 2]]
+
+
+def compiled():
+    model = Sequential([Input((4,)), layers.Dense(3, activation="softmax")])
+    model.compile(optimizers.SGD(0.2, 0.9), "categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_compile_settings_are_json_and_come_back():
+    model = compiled()
+    config = json.loads(json.dumps(model.get_compile_config()))
+    twin = models.clone_model(model)
+    assert twin.get_compile_config() is None
+    twin.compile_from_config(config)
+    twin.set_weights(model.get_weights())
+    assert twin.get_compile_config() == config and twin.optimizer.momentum == 0.9
+    assert model.train_on_batch(X, Y) == twin.train_on_batch(X, Y)
+
+
+def test_metrics_are_counted_and_reset():
+    model = compiled()
+    wanted = model.evaluate(X, Y, verbose=0)[1]
+    model.reset_metrics()
+    for part in (slice(0, 2), slice(2, 6)):
+        logs = model.compute_metrics(X[part], Y[part], model(X[part]))
+    assert logs == model.get_metrics_result() == {"accuracy": pytest.approx(wanted)}
+    model.reset_metrics()
+    assert model.compute_metrics(X[:2], Y[:2], Y[:2]) == {"accuracy": 1.0} and model.metrics[0].result() == 1.0
+    assert model.jit_compile is False
+
+
+@pytest.mark.parametrize("size", [2, 32])
+def test_an_own_predict_step_is_what_predict_calls(size):
+    class Doubled(Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def predict_step(self, data):
+            (x,) = data
+            return ops.multiply(self(x, training=False), 2.0)
+
+    model = Doubled()
+    np.testing.assert_array_equal(model.predict(X, batch_size=size), 2 * np.concatenate(
+        [model(X[start : start + size]).numpy() for start in range(0, 6, size)]))  # fmt: skip
+
+
+def test_errors_say_what_to_do():
+    model = Sequential([Input((4,)), layers.Dense(3)])
+    with pytest.raises(RuntimeError, match="compute_metrics.* needs a compiled model"):
+        model.compute_metrics(X, Y, Y)
+    with pytest.raises(ValueError, match="sample_weight is not taken"):
+        compiled().compute_metrics(X, Y, Y, np.ones(6))
+    with pytest.raises(NotImplementedError, match="model.save"):
+        model.export("there", "onnx")
