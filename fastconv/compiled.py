@@ -1,7 +1,8 @@
 """Objective: the losses and metrics that `compile` was given, brought to the outputs that a model turns out to have.
 
 It computes nothing itself. Contract: one loss for all outputs, or one an output, in a list or by the outputs' names;
-the same for metrics, weighted metrics and loss_weights. What does not fit the outputs raises ValueError at the first batch.
+the same for metrics, weighted metrics and loss_weights. What does not fit the outputs raises ValueError at the first
+batch.
 """
 
 from __future__ import annotations
@@ -56,15 +57,13 @@ class Objective:
         return self._row
 
     def losses(self, y, output, names, sample_weight=None):
-        """The loss of each output, where there are several, and their weighted sum; scalar Tensors. `sample_weight`:
-        weights of samples for each output, or None."""
+        """The loss of each output, where there are several, and their weighted sum; scalar Tensors, or none.
+        `sample_weight`: weights of samples for each output, or None."""
         row = self._resolve(names)
         given = sample_weight or [None] * len(row)
         parts = [(loss(target, leaf) if by is None else loss(target, leaf, by), weight)
                  for (loss, weight, *_), target, leaf, by in zip(row, self._each(y), flatten(output), given)
                  if loss is not None]  # fmt: skip
-        if not parts:
-            raise ValueError("No output has a loss: give compile() one for at least one of them.")
         for loss, _ in parts:
             if loss.shape:
                 raise ValueError(
@@ -74,14 +73,20 @@ class Objective:
         for value, weight in parts:
             value_of = value if weight == 1.0 else ops.multiply(value, weight)
             total = value_of if total is None else ops.add(total, value_of)
+        if total is None:
+            return []
         return [*[value for value, _ in parts], total] if len(row) > 1 else [total]
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether compile was given a loss."""
+        return any(loss is not None for loss in flatten(self._loss))
 
     def targets(self, y, names, dtype):
         """The targets as arrays in the form that each loss takes, checked as far as the outputs need not be known."""
         row = self._resolve(names)
         return [
-            np.asarray(t) if loss is None else loss.target_array(t, dtype)
-            for (loss, *_), t in zip(row, self._each(y))
+            np.asarray(t) if loss is None else loss.target_array(t, dtype) for (loss, *_), t in zip(row, self._each(y))
         ]
 
     def check(self, targets, outputs):
@@ -104,14 +109,10 @@ class Objective:
             for metric in weighted:
                 metric.update_state(target, leaf, sample_weight=by)
 
-    def resolve(self, names) -> None:
-        """Brings losses and metrics to outputs of these names."""
-        self._resolve(names)
-
-    def count(self, y, output, names):
+    def count(self, y, output, names, sample_weight=None):
         """As update_metrics, where no loss was computed before."""
         self._resolve(names)
-        self.update_metrics(y, output)
+        self.update_metrics(y, output, sample_weight)
 
     def logs(self, parts) -> dict:
         """Names and values of the outputs' losses and of the metrics."""

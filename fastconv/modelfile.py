@@ -22,12 +22,15 @@ from fastconv.layers.holder import uninitialized_weights
 from fastconv.registry import snake_case
 
 
-def save_model(model, path, overwrite=True) -> None:
-    """Writes architecture, weights, compile settings and optimizer state to `path`.
+def save_model(model, filepath, overwrite=True, zipped=None) -> None:
+    """Writes architecture, weights, compile settings and optimizer state to `filepath`.
+
+    `zipped` says how Keras' own format is laid out, which fastconv does not write: it is taken.
 
     Compile settings with functions of the user's own cannot be stored; they are left out with a warning. A layer with
     such a function, or an unbuilt model, raises ValueError.
     """
+    path = filepath
     _check_target(model, path, overwrite)
     tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
     if model.optimizer is not None:
@@ -76,19 +79,30 @@ def load_model(path, build, custom_objects=None, compile=True):
     return model
 
 
-def save_weights(model, path, overwrite=True) -> None:
+def save_weights(model, filepath, overwrite=True) -> None:
     """Writes the weights alone, by layer and weight."""
-    _check_target(model, path, overwrite)
-    _write(path, _tensors(model), {})
+    _check_target(model, filepath, overwrite)
+    _write(filepath, _tensors(model), {})
 
 
-def load_weights(model, path) -> None:
-    """Puts the weights of a file (of `save` or `save_weights`) into a built model; all of them, or none."""
+def load_weights(model, filepath, skip_mismatch=False) -> None:
+    """Puts the weights of a file (of `save` or `save_weights`) into a built model; all of them, or none.
+
+    With `skip_mismatch`, all that the file holds in the model's shapes, and a warning names the others.
+    """
     if not model.built:
         raise _unbuilt(model)
-    with tensorfile.opened(path) as saved:
-        _check_fit(model, saved)
+    with tensorfile.opened(filepath) as saved:
         weights = weight_names(model)
+        if skip_mismatch:
+            left = [name for name, weight in weights.items() if not _matches(saved.tensors.get(name), weight.data)]
+            if left:
+                warnings.warn(
+                    f"{filepath} holds nothing that fits {_listed(left)}: they keep their values.", stacklevel=3
+                )
+            weights = {name: weight for name, weight in weights.items() if name not in left}
+        else:
+            _check_fit(model, saved)
         arrays = {name: np.empty_like(weight.data) for name, weight in weights.items()}
         saved.read(arrays)
     for name, weight in weights.items():
@@ -100,6 +114,38 @@ def _check_target(model, path, overwrite):
         raise _unbuilt(model)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path} is there already, and overwrite=False keeps it.")
+
+
+# A run that goes on
+
+
+def save_training(model, path, facts) -> None:
+    """Writes weights, the optimizer's state, and `facts`, JSON values, to one file."""
+    optimizer = model.optimizer
+    facts = facts | {"iterations": optimizer.calls, "rate": float(optimizer.learning_rate)}
+    tensors = _tensors(model) | _optimizer_tensors(model)
+    tensorfile.write(path, tensors, {"training": json.dumps(facts)})
+
+
+def load_training(model, path) -> dict:
+    """Puts what `save_training` wrote into the compiled model, and gives the facts; all of it, or a ValueError."""
+    with tensorfile.opened(path) as saved:
+        if "training" not in saved.facts:
+            raise ValueError(f"{path} is no backup of a run.")
+        _check_fit(model, saved)
+        facts = json.loads(saved.facts["training"])
+        weights = weight_names(model)
+        arrays = {name: weight.array for name, weight in weights.items()} | _state_arrays(model, saved.tensors)
+        found = {name: np.empty_like(array) for name, array in arrays.items()}
+        saved.read(found)
+    for name, array in arrays.items():
+        np.copyto(array, found[name])
+    for weight in weights.values():
+        weight.version += 1
+    model.optimizer.calls = facts["iterations"]
+    if model.optimizer.learning_rate != facts["rate"]:
+        model.optimizer.learning_rate = facts["rate"]
+    return facts
 
 
 # Names
@@ -154,7 +200,12 @@ def _compile(model, config, saved, custom_objects) -> dict:
     optimizer = optimizers.get(config["optimizer"], custom_objects)
     model._trainer.restore(optimizer, Objective.from_config(config, custom_objects))
     optimizer.calls = config["iterations"]
-    arrays = {}
+    return _state_arrays(model, saved)
+
+
+def _state_arrays(model, saved) -> dict:
+    """The optimizer's state arrays for which there is a tensor in `saved`, by its name."""
+    optimizer, arrays = model.optimizer, {}
     for name, weight in weight_names(model).items():
         for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
             stored = f"optimizer.{slot}/{name}"
@@ -214,8 +265,12 @@ def _state_of(name) -> str:
     return name.partition("/")[2] if name.startswith("optimizer.") else ""
 
 
+def _matches(saved, wanted):
+    return saved is not None and saved.shape == wanted.shape and saved.dtype == wanted.dtype
+
+
 def _check(name, saved, wanted):
-    if saved.shape != wanted.shape or saved.dtype != wanted.dtype:
+    if not _matches(saved, wanted):
         raise ValueError(
             f"{name} has shape {saved.shape} and dtype {saved.dtype}; {wanted.shape} and {wanted.dtype} are needed."
         )

@@ -277,7 +277,11 @@ class _TrainingStep(_Entry):
 
     def __init__(self, model, x, targets, shares, weights):
         super().__init__(model)
-        self.x, self.targets, self.shares = map_leaves(_symbol, x), list(map(_symbol, targets)), list(map(_symbol, shares))
+        self.x, self.targets, self.shares = (
+            map_leaves(_symbol, x),
+            list(map(_symbol, targets)),
+            list(map(_symbol, shares)),
+        )
         self.weights = weights
         self.gradient = np.ones((), model._dtype)
 

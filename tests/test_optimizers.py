@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from fastconv import Tensor, optimizers
+from fastconv import Input, Sequential, Tensor, kernels, layers, optimizers
 from fastconv.tensor import Parameter
+from fastconv.utils import set_random_seed
 
 rng = np.random.default_rng(0)
 GRADIENTS = rng.standard_normal((5, 3, 4))
@@ -94,7 +95,8 @@ KERAS = [  # the kernel's second row and the bias after STEPS by Keras 3.15 on J
      [1.685681, 1.000479, -0.375196, 0.676345], [-0.210049, -0.755285, 0.36694, -0.227426]),
     (lambda: optimizers.Nadam(0.05, gradient_accumulation_steps=2, clipnorm=0.5),
      [1.700817, 1.05203, -0.314262, 0.775913], [-0.263087, -0.788445, 0.375602, -0.173561]),
-    (lambda: optimizers.SGD(0.05, use_ema=True, ema_momentum=0.7, ema_overwrite_frequency=2, gradient_accumulation_steps=2),
+    (lambda: optimizers.SGD(
+        0.05, use_ema=True, ema_momentum=0.7, ema_overwrite_frequency=2, gradient_accumulation_steps=2),
      [1.772773, 1.108082, -0.31743, 0.76666], [-0.269729, -0.790533, 0.43848, -0.137858]),
 ]  # fmt: skip
 
@@ -190,6 +192,28 @@ def test_the_learning_rate_is_a_number_that_can_be_assigned():
     optimizer.learning_rate = 0.25
     optimizer.learning_rate.assign(0.125)
     assert optimizer.learning_rate == 0.125 and optimizer.learning_rate.numpy() == np.float32(0.125)
+
+
+OPTIONS = [
+    {}, {"weight_decay": 0.01, "clipnorm": 0.5}, {"global_clipnorm": 1.0, "use_ema": True, "ema_overwrite_frequency": 2},
+    {"clipvalue": 0.1, "gradient_accumulation_steps": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n in optimizers.__all__ if n[0].isupper() and n != "Optimizer"])
+def test_planned_training_has_the_eager_bits_at_any_number_of_threads(name, restore_threads):
+    x, y = np.random.default_rng(0).standard_normal((2, 16, 600)).astype("float32")
+    for options in OPTIONS:
+        results = set()
+        for eagerly, threads in ((True, 1), (False, 1), (False, 2)):
+            kernels.set_num_threads(threads)
+            set_random_seed(0)
+            model = Sequential([Input((600,)), layers.Dense(64, activation="relu"), layers.Dense(600)])
+            model.compile(getattr(optimizers, name)(0.01, **options), "mse", run_eagerly=eagerly)
+            model.fit(x, y, batch_size=4, epochs=2, verbose=0)
+            assert eagerly or "recorded:" in model.explain()
+            results.add(b"".join(weight.tobytes() for weight in model.get_weights()))
+        assert len(results) == 1
 
 
 def test_some_weights_do_not_decay():

@@ -46,8 +46,6 @@ if hasattr(os, "register_at_fork"):  # a child never waits for a thread that it 
     os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
 
 
-
-
 def _automatic_name(cls) -> str:
     stem = snake_case(cls.__name__)
     count = next(_counts.setdefault(stem, itertools.count()))

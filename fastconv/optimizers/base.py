@@ -44,6 +44,7 @@ class Optimizer(Configurable):
     """
 
     slots: tuple[str, ...] = ()  # the names of the state arrays that each weight has
+    holds_averages = False  # whether weights and averages have changed places
     done_with_gradients = False  # whether `apply` keeps none of the arrays that it is given
 
     def __init__(
@@ -370,10 +371,20 @@ class Optimizer(Configurable):
 
     def finalize_variable_values(self, var_list) -> None:
         """With `use_ema`, the weights become their averages, as at the end of `fit`."""
-        if self.use_ema:
+        if self.use_ema and not self.holds_averages:
             for variable in var_list:
                 if variable in self._state:
                     variable.assign(self._average(variable))
+
+    def swap_averages(self, var_list) -> None:
+        """With `use_ema`, the weights and their averages change places; `holds_averages` says which way they are."""
+        for variable in var_list:
+            if variable in self._state:
+                average = self._average(variable)
+                kept = variable.numpy()
+                variable.assign(average)
+                np.copyto(average, kept)
+        self.holds_averages = not self.holds_averages
 
     def _average(self, variable):
         return self.slot_arrays(variable)[self.all_slots.index("average")]
