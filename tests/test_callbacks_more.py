@@ -198,21 +198,21 @@ KINDS = [getattr(optimizers, name) for name in optimizers.__all__ if isinstance(
 KINDS.remove(optimizers.Optimizer)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("save_freq, steps", [("epoch", 5), (1, 5), (2, 8)])
+@pytest.mark.parametrize("kind, save_freq, steps", [
+    *[(kind, 1, 5) for kind in KINDS], (optimizers.Adam, "epoch", 5), (optimizers.SGD, 2, 8)])  # fmt: skip
 def test_a_run_goes_on_to_the_bit(tmp_path, kind, save_freq, steps):
     """With shuffling, Dropout, BatchNormalization, averages and accumulated gradients, as in a new process."""
 
     def optimizer():
         return kind(0.05, use_ema=True, gradient_accumulation_steps=2)
 
-    expected = bits(fitted(model=compiled(optimizer()), epochs=4))
+    expected = bits(fitted(model=compiled(optimizer()), epochs=3))
     with pytest.raises(MemoryError):
-        fitted(BackupAndRestore(tmp_path, save_freq, True), Stop(steps), model=compiled(optimizer()), epochs=4)
+        fitted(BackupAndRestore(tmp_path, save_freq, True), Stop(steps), model=compiled(optimizer()), epochs=3)
     model = compiled(optimizer())
     rng.set_state({**rng.get_state(), "common": [7, 7, 7, 0]})
     model.set_weights([np.full(weight.shape, 9.0) for weight in model.get_weights()])
-    fitted(BackupAndRestore(tmp_path, save_freq), model=model, epochs=4)
+    fitted(BackupAndRestore(tmp_path, save_freq), model=model, epochs=3)
     assert bits(model) == expected and not list(tmp_path.iterdir())
 
 

@@ -11,7 +11,7 @@ from numpy import dtype, ndarray
 
 from ._memory cimport Block, product
 from ._tiles cimport (
-    FC_UPDATE_NUMBERS, FC_UPDATE_ROOM, FC_UPDATE_STATES, FC_UPDATE_adadelta, FC_UPDATE_adagrad, FC_UPDATE_adam,
+    FC_UPDATE_NUMBERS, FC_UPDATE_STATES, FC_UPDATE_adadelta, FC_UPDATE_adagrad, FC_UPDATE_adam,
     FC_UPDATE_adamax, FC_UPDATE_ftrl, FC_UPDATE_lion, FC_UPDATE_nadam, FC_UPDATE_none, FC_UPDATE_rmsprop, FC_UPDATE_sgd,
     MEMORY_WORK, address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of,
 )
@@ -118,7 +118,7 @@ cdef int point(void** table, arrays, list parameters, bint writable) except -1:
 
 
 cdef int run_update(fc_tile* tile, fc_update* job, list parameters, gradients, states, averages=None, scales=None,
-                    decays=None, size_t scratch=0) except -1:
+                    decays=None) except -1:
     """One call for all parameters, over tables of pointers to pieces. `states` are lists or None; `scales` and `decays`,
     lists of a number each, and `averages` may be None."""
     cdef ptrdiff_t pieces = 0, elements = 0, size, start, i = 0, row = 0
@@ -155,7 +155,7 @@ cdef int run_update(fc_tile* tile, fc_update* job, list parameters, gradients, s
             counts[i], factors[i], factors[pieces + i] = min(size - start, BLOCK), scale, decay
             i += 1
         row += 1
-    return run(tile, job, sizeof(fc_update), pieces, 2.0 * MEMORY_WORK * elements, False, scratch)
+    return run(tile, job, sizeof(fc_update), pieces, 2.0 * MEMORY_WORK * elements)
 
 
 cdef const fc_tiles* tiles_for(list parameters) except NULL:
@@ -194,5 +194,4 @@ def update_step(list parameters, gradients, states, averages, scales, decays, in
     for place in range(FC_UPDATE_NUMBERS):
         job.number[place] = numbers[place] if place < len(numbers) else 0
     job.kind, job.rate, job.nesterov, job.limit, job.keep = kind, rate, nesterov, limit, keep
-    run_update(tiles_for(parameters).update_step, &job, parameters, gradients, states, averages, scales, decays,
-               FC_UPDATE_ROOM * <size_t>parameters[0].itemsize)
+    run_update(tiles_for(parameters).update_step, &job, parameters, gradients, states, averages, scales, decays)

@@ -238,7 +238,6 @@ cdef extern from "tiles.h" nogil:
     enum:
         FC_UPDATE_STATES
         FC_UPDATE_NUMBERS
-        FC_UPDATE_ROOM
         FC_UPDATE_none
         FC_UPDATE_sgd
         FC_UPDATE_adam

@@ -1,7 +1,7 @@
 """The slow twin of `update_step`: every kind of optimizer step on one parameter, in NumPy.
 
 Not the plain steps of SGD and Adam, which are in reference.py. Contract: the arrays change in place, in their own
-dtype; `states` and `numbers` stand as csrc/elements/update.c has them.
+dtype; `states` and `numbers` stand as csrc/elements/update_kinds.c has them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The optimizers, one class a formula, under Keras' names: settings in, the numbers of one kernel call out.
 
-What goes around a formula (clipping, decay, averages) is base.py's, the arithmetic csrc/elements/update.c's. Contract:
+What goes around a formula (clipping, decay, averages) is base.py's, the arithmetic csrc/elements/update_kinds.c's. Contract:
 formulas and defaults are Keras'; a step of any of them is one call over all weights, with the same bits at any number
 of threads.
 """

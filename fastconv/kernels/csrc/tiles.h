@@ -268,9 +268,9 @@ typedef struct {
 } fc_reduce;
 
 /* Optimizer steps, in place. The tables have one entry a tile: a piece of a parameter. sgd_step and adam_step are the plain
- * steps of their kinds; update_step is any kind with all that goes around it, and wants scratch for FC_UPDATE_ROOM
- * elements. What `number` holds is said at each kind in update.c. */
-enum { FC_UPDATE_STATES = 3, FC_UPDATE_NUMBERS = 6, FC_UPDATE_PIECE = 2048, FC_UPDATE_ROOM = 2 * FC_UPDATE_PIECE };
+ * steps of their kinds; update_step is any kind with all that goes around it. What `number` holds is said at each kind in
+ * update.c. */
+enum { FC_UPDATE_STATES = 3, FC_UPDATE_NUMBERS = 6 };
 enum {
     FC_UPDATE_none,
     FC_UPDATE_sgd,
