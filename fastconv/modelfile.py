@@ -45,7 +45,8 @@ def save_model(model, filepath, overwrite=True, zipped=None) -> None:
 
 
 def load_model(path, build, custom_objects=None, compile=True):
-    """The model, made by `build(config, custom_objects)`, that `model.save(path)` wrote, compiled as it was, with its optimizer's state.
+    """The model, made by `build(config, custom_objects)`, that `model.save(path)` wrote, compiled as it was, with its
+    optimizer's state.
 
     `custom_objects` maps names to layer, loss, metric or optimizer classes of your own; `compile=False` leaves the
     compile settings aside. Loading draws no random numbers.

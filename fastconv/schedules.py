@@ -8,7 +8,9 @@ file holds it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from fastconv import registry
 from fastconv.registry import Configurable, Registry, checked_number
@@ -21,7 +23,7 @@ class LearningRateSchedule(Configurable):
     saved.
     """
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step).")
 
     def _steps(self, argument, value) -> int:
@@ -46,7 +48,7 @@ class ExponentialDecay(LearningRateSchedule):
         self.decay_rate = checked_number(self, "decay_rate", decay_rate)
         self.staircase, self.name = bool(staircase), name
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         passed = step // self.decay_steps if self.staircase else step / self.decay_steps
         return self.initial_learning_rate * self.decay_rate**passed
 
@@ -75,7 +77,7 @@ class CosineDecay(LearningRateSchedule):
         if self.warmup_steps and warmup_target is None:
             raise ValueError(f"CosineDecay: warmup_steps={warmup_steps} needs a warmup_target to climb to.")
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         peak = self.initial_learning_rate
         if self.warmup_target is not None:
             if step < self.warmup_steps:
@@ -101,7 +103,7 @@ class CosineDecayRestarts(LearningRateSchedule):
             raise ValueError(f"CosineDecayRestarts: t_mul must be at least 1; got {t_mul!r}.")
         self.alpha, self.name = checked_number(self, "alpha", alpha), name
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         share = step / self.first_decay_steps  # in first cosines
         if self.t_mul == 1.0:
             restarts = math.floor(share)
@@ -127,7 +129,7 @@ class InverseTimeDecay(LearningRateSchedule):
         self.decay_rate = checked_number(self, "decay_rate", decay_rate)
         self.staircase, self.name = bool(staircase), name
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         passed = step // self.decay_steps if self.staircase else step / self.decay_steps
         return self.initial_learning_rate / (1 + self.decay_rate * passed)
 
@@ -149,7 +151,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.end_learning_rate = checked_number(self, "end_learning_rate", end_learning_rate)
         self.power, self.cycle, self.name = checked_number(self, "power", power), bool(cycle), name
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         steps = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
         left = 1 - min(step, steps) / steps
         return _line(self.end_learning_rate, self.initial_learning_rate, left**self.power)
@@ -161,7 +163,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     _arguments = ("boundaries", "values", "name")
 
-    def __init__(self, boundaries, values, name: str = "PiecewiseConstant") -> None:
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
         self.boundaries = [checked_number(self, "boundaries", boundary) for boundary in boundaries]
         self.values = [checked_number(self, "values", value) for value in values]
         self.name = name
@@ -173,7 +175,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         if any(low >= high for low, high in pairwise(self.boundaries)):
             raise ValueError(f"PiecewiseConstantDecay: boundaries must increase; got {list(boundaries)}.")
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         return self.values[sum(step > boundary for boundary in self.boundaries)]
 
 
@@ -197,7 +199,7 @@ class OneCycle(LearningRateSchedule):
         self.start = checked_number(self, "start", start, 1)
         self.name = name
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         peak, climb = self.peak_learning_rate, self.warmup * self.total_steps
         if step < climb:
             return _line(self.start * peak, peak, step / climb)
@@ -223,7 +225,7 @@ _REGISTRY = Registry("schedule", _CLASSES)
 __all__ = ["LearningRateSchedule", "deserialize", "get", "serialize", *(cls.__name__ for cls in _CLASSES)]
 
 
-def get(identifier, custom_objects=None) -> LearningRateSchedule:
+def get(identifier: Any, custom_objects: Any = None) -> LearningRateSchedule:
     """A LearningRateSchedule from a config or an object; ValueError with near matches for an unknown name."""
     return _REGISTRY.get(identifier, LearningRateSchedule, custom_objects)
 
@@ -233,7 +235,7 @@ def serialize(learning_rate_schedule: LearningRateSchedule) -> dict:
     return registry.serialize(learning_rate_schedule)
 
 
-def deserialize(config, custom_objects=None) -> LearningRateSchedule:
+def deserialize(config: Any, custom_objects: Any = None) -> LearningRateSchedule:
     """The schedule that `serialize` described."""
     return get(config, custom_objects)
 

@@ -170,7 +170,7 @@ class Trainer:
         results.add(y, outputs, values, shares)
 
     def _gradients(self, x, y, shares, weights):
-        """([a loss for each output, the loss], outputs, one gradient or None for each weight) of a batch in training."""
+        """([a loss for each output, the loss], outputs, one gradient or None for each weight) of a batch."""
         planned = self.model.planned_gradients(x, y, weights, shares)
         if planned is not None:
             return planned
@@ -199,8 +199,8 @@ class Trainer:
                 total = ops.add(total, loss if loss.dtype == total.dtype else ops.cast(loss, total.dtype))
         if total is None:
             raise ValueError(
-                "There is no loss to make small: give compile() one, such as 'categorical_crossentropy' or 'mse', or let "
-                "a layer add_loss()."
+                "There is no loss to make small: give compile() one, such as 'categorical_crossentropy' or 'mse', or "
+                "let a layer add_loss()."
             )
         return [*parts, total]
 

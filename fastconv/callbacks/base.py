@@ -1,8 +1,8 @@
 """Callback: the hooks into `fit`, `evaluate` and `predict`, what they are told, and the History of a run.
 
-Callbacks watch and steer; they compute no gradients. Contract: `logs` holds Python floats by name (loss, the metrics, and
-after an epoch their val_ forms), in which acc and accuracy are one name; setting `self.model.stop_training = True`
-ends the run after the current step. Epochs and batches count from 0.
+Callbacks watch and steer; they compute no gradients. Contract: `logs` holds Python floats by name (loss, the metrics,
+and after an epoch their val_ forms), in which acc and accuracy are one name; setting
+`self.model.stop_training = True` ends the run after the current step. Epochs and batches count from 0.
 """
 
 from __future__ import annotations

@@ -67,17 +67,17 @@ class EarlyStopping(_Monitor):
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self.wait, self.stopped_epoch, self.best_epoch, self.best_weights = 0, 0, 0, None
         self._best = -math.inf  # larger is better
         self._goal = -math.inf if self.baseline is None else self._sign * self.baseline
 
     @property
-    def best(self):
+    def best(self) -> float:
         """The best value so far."""
         return self._sign * self._best
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         score = self._score(logs or {})
         if score is None or epoch < self.start_from_epoch:
             return
@@ -94,7 +94,7 @@ class EarlyStopping(_Monitor):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None) -> None:
         if self.stopped_epoch and self.verbose:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping", flush=True)
         if self.best_weights is not None:
@@ -104,9 +104,10 @@ class EarlyStopping(_Monitor):
 
 
 class ModelCheckpoint(_Monitor):
-    """Saves the model after each epoch, or every `save_freq` batches; with `save_best_only` when `monitor` has improved.
+    """Saves the model after each epoch, or every `save_freq` batches; with `save_best_only` when `monitor` is better.
 
-    `filepath` may hold `{epoch}` and `{batch}` (from 1) and names of logs: "best-{epoch:02d}-{val_loss:.2f}.safetensors".
+    `filepath` may hold `{epoch}` and `{batch}` (from 1) and names of logs:
+    "best-{epoch:02d}-{val_loss:.2f}.safetensors".
     `save_weights_only` writes what `load_weights` reads. `mode` and `verbose` as in EarlyStopping.
     `initial_value_threshold`: a value to beat from the start.
     """

@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Elementwise and row-wise kernels and optimizer steps: fills the jobs of csrc/rows/rows.c and csrc/elements/update.c.
+"""Elementwise and row-wise kernels and optimizer steps: fills the jobs of csrc/rows/rows.c and csrc/elements/update*.c.
 
 Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/rows.py and kernels/update.py see to that.
 """
@@ -188,7 +188,7 @@ KINDS = {
 
 def update_step(list parameters, gradients, states, averages, scales, decays, int kind, double rate, numbers,
                 bint nesterov, double limit, double keep):
-    """As sgd_step, for any of KINDS and with all that goes around it: csrc/elements/update.c."""
+    """As sgd_step, for any of KINDS and with all that goes around it: update_kinds.c."""
     cdef fc_update job
     cdef int place
     for place in range(FC_UPDATE_NUMBERS):

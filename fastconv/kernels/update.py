@@ -43,8 +43,8 @@ def update_step(
     within +-`limit` (0: no limit), each parameter less its share of `decays`, the step, and
     `average = keep * average + (1 - keep) * parameter` where there are `averages`.
 
-    `states` are the lists that the kind keeps, in the order and with the `numbers` of csrc/elements/update_kinds.c; "none"
-    takes no step. reference_update.py says what each kind computes.
+    `states` are the lists that the kind keeps, in the order and with the `numbers` of csrc/elements/update_kinds.c;
+    "none" takes no step. reference_update.py says what each kind computes.
     """
     if kind not in KINDS:
         raise ValueError(f"There is no kind of step {kind!r}; there are {', '.join(KINDS)}.")

@@ -7,6 +7,7 @@ path. Contract: `get` builds nothing but the classes of this table and those in 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from fastconv import registry, schedules
 from fastconv.registry import Registry
@@ -23,7 +24,7 @@ _REGISTRY = Registry("optimizer", _CLASSES)
 __all__ = ["Optimizer", "deserialize", "get", "schedules", "serialize", *(cls.__name__ for cls in _CLASSES)]
 
 
-def get(identifier, custom_objects=None) -> Optimizer:
+def get(identifier: Any, custom_objects: Any = None) -> Optimizer:
     """An Optimizer from a name ("sgd", "adam"), a config, a class or an object; ValueError with near matches for an
     unknown name."""
     config = identifier.get("config") if isinstance(identifier, dict) else None
@@ -38,7 +39,7 @@ def serialize(optimizer: Optimizer) -> dict:
     return registry.serialize(optimizer)
 
 
-def deserialize(config, custom_objects=None) -> Optimizer:
+def deserialize(config: Any, custom_objects: Any = None) -> Optimizer:
     """The Optimizer that `serialize` described."""
     return get(config, custom_objects)
 

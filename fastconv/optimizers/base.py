@@ -1,8 +1,8 @@
 """Optimizer: the base of how gradients move weights: state, learning rate, clipping, decay, averages, accumulation.
 
 No formula stands here; kinds.py has those. The arithmetic of a step over all weights is one kernel call, in place.
-Contract: `apply` moves the given Parameters, applies their constraints and bumps their version; state is kept by Parameter object; what a model
-file holds of an optimizer is its config, its number of calls and its slots.
+Contract: `apply` moves the given Parameters, applies their constraints and bumps their version; state is kept by
+Parameter object; what a model file holds of an optimizer is its config, its number of calls and its slots.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class LearningRate(float):
 
     __slots__ = ("_optimizer",)
 
-    def assign(self, value) -> None:
+    def assign(self, value: float) -> None:
         """Sets the optimizer's learning rate."""
         self._optimizer.learning_rate = float(value)
 
@@ -48,7 +48,7 @@ class Optimizer(Configurable):
     done_with_gradients = False  # whether `apply` keeps none of the arrays that it is given
 
     def __init__(
-        self, learning_rate, weight_decay: float | None = None, clipnorm: float | None = None,
+        self, learning_rate: Any, weight_decay: float | None = None, clipnorm: float | None = None,
         clipvalue: float | None = None, global_clipnorm: float | None = None, use_ema: bool = False,
         ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
@@ -150,13 +150,13 @@ class Optimizer(Configurable):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Optimizer:
         """The optimizer that `get_config` described; `custom_objects` maps names to schedules of one's own."""
         if isinstance(config.get("learning_rate"), dict):
             config = config | {"learning_rate": schedules.get(config["learning_rate"], custom_objects)}
         return cls(**config)
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None) -> None:
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """Keeps these Parameters, and those whose name holds one of the patterns `var_names`, out of weight decay."""
         if self._state:
             raise ValueError("exclude_from_weight_decay comes before the first step, and before build().")
@@ -200,15 +200,15 @@ class Optimizer(Configurable):
         """What a slot holds at first."""
         return parameter.data if slot == "average" else np.zeros_like(parameter.data)
 
-    def build(self, variables) -> None:
+    def build(self, variables: Any) -> None:
         """Makes the state for these Parameters; `apply` without variables moves them."""
         self._trainable_variables = list(variables)
         for variable in self._trainable_variables:
             self._entry(variable, self.all_slots)
 
     def add_variable(
-        self, shape, initializer="zeros", dtype: str | None = None, aggregation: str = "none", layout=None,
-        name: str | None = None,
+        self, shape: Any, initializer: Any = "zeros", dtype: str | None = None, aggregation: str = "none",
+        layout: Any = None, name: str | None = None,
     ) -> Parameter:  # fmt: skip
         """State of an optimizer of one's own. `aggregation` and `layout`, over devices, are of no use here."""
         values = np.asarray(initializers.get(initializer)(tuple(shape)))
@@ -217,12 +217,12 @@ class Optimizer(Configurable):
         return variable
 
     def add_variable_from_reference(
-        self, reference_variable, name: str | None = None, initializer="zeros"
+        self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
     ) -> Parameter:
         """As add_variable, of the shape and dtype of a weight."""
         return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=name)
 
-    def add_optimizer_variables(self, trainable_variables, name, initializer="zeros") -> list:
+    def add_optimizer_variables(self, trainable_variables: Any, name: Any, initializer: Any = "zeros") -> list:
         """A variable for each weight; for several names, a list for each."""
         if isinstance(name, str):
             return [self.add_variable_from_reference(weight, name, initializer) for weight in trainable_variables]
@@ -236,7 +236,7 @@ class Optimizer(Configurable):
             first.append(Parameter(np.float64(self._learning_rate), "learning_rate", trainable=False))
         return [*first, *(variable for entry in self._state.values() for variable in entry[1]), *self._own_variables]
 
-    def set_weights(self, weights) -> None:
+    def set_weights(self, weights: Any) -> None:
         """Takes arrays for `variables`, in their order."""
         weights, variables = list(weights), self.variables
         if len(weights) != len(variables):
@@ -249,34 +249,34 @@ class Optimizer(Configurable):
             else:
                 variable.assign(value)
 
-    def save_own_variables(self, store) -> None:
+    def save_own_variables(self, store: Any) -> None:
         """Puts the arrays of `variables` into a mapping, under "0", "1" and so on."""
         for number, variable in enumerate(self.variables):
             store[str(number)] = variable.numpy()
 
-    def load_own_variables(self, store) -> None:
+    def load_own_variables(self, store: Any) -> None:
         """Takes what `save_own_variables` stored; ValueError where the numbers differ."""
         self.set_weights([store[str(number)] for number in range(len(store))])
 
-    def assign(self, variable, value) -> None:
+    def assign(self, variable: Any, value: Any) -> None:
         """variable = value."""
         variable.assign(value)
 
-    def assign_add(self, variable, value) -> None:
+    def assign_add(self, variable: Any, value: Any) -> None:
         """variable += value."""
         variable.assign_add(value)
 
-    def assign_sub(self, variable, value) -> None:
+    def assign_sub(self, variable: Any, value: Any) -> None:
         """variable -= value."""
         variable.assign_sub(value)
 
-    def scale_loss(self, loss):
+    def scale_loss(self, loss: Any) -> Any:
         """The loss itself: nothing is scaled in float32."""
         return loss
 
     # Steps
 
-    def apply(self, grads, trainable_variables=None) -> None:
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """One step: moves each Parameter by its gradient, an array of its shape and dtype; None leaves it alone.
 
         Without `trainable_variables`, those of `build`.
@@ -299,7 +299,7 @@ class Optimizer(Configurable):
             parameter.version += 1
         constraints.apply(parameters)
 
-    def apply_gradients(self, grads_and_vars) -> int:
+    def apply_gradients(self, grads_and_vars: Any) -> int:
         """`apply` for pairs `(gradient, Parameter)`; the number of steps taken."""
         pairs = list(grads_and_vars)
         self.apply([gradient for gradient, _ in pairs], [parameter for _, parameter in pairs])
@@ -363,20 +363,20 @@ class Optimizer(Configurable):
         if "averages" in around:
             kernels.update_step("none", arrays, arrays, (), averages=around["averages"], keep=around["keep"])
 
-    def update_step(self, gradient, variable, learning_rate) -> None:
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one weight by one gradient, a Tensor; a subclass of one's own defines it."""
         raise NotImplementedError(
             f"{type(self).__name__} must define update_step(self, gradient, variable, learning_rate)."
         )
 
-    def finalize_variable_values(self, var_list) -> None:
+    def finalize_variable_values(self, var_list: Any) -> None:
         """With `use_ema`, the weights become their averages, as at the end of `fit`."""
         if self.use_ema and not self.holds_averages:
             for variable in var_list:
                 if variable in self._state:
                     variable.assign(self._average(variable))
 
-    def swap_averages(self, var_list) -> None:
+    def swap_averages(self, var_list: Any) -> None:
         """With `use_ema`, the weights and their averages change places; `holds_averages` says which way they are."""
         for variable in var_list:
             if variable in self._state:

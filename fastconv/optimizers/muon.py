@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 
@@ -30,12 +31,12 @@ class Muon(Optimizer):
     done_with_gradients = True
 
     def __init__(
-        self, learning_rate=0.001, adam_beta_1: float = 0.9, adam_beta_2: float = 0.999,
+        self, learning_rate: Any = 0.001, adam_beta_1: float = 0.9, adam_beta_2: float = 0.999,
         adam_weight_decay: float | None = 0.004, epsilon: float = 1e-7, weight_decay: float | None = 0.004,
         clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None,
         use_ema: bool = False, ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
-        name: str | None = None, exclude_layers=None, exclude_embeddings: bool = True, muon_a: float = 3.4445,
+        name: str | None = None, exclude_layers: Any = None, exclude_embeddings: bool = True, muon_a: float = 3.4445,
         muon_b: float = -4.775, muon_c: float = 2.0315, adam_lr_ratio: float = 1, momentum: float = 0.95,
         ns_steps: int = 5, nesterov: bool = True, rms_rate: float | None = 0.2,
     ) -> None:  # fmt: skip

@@ -269,7 +269,7 @@ typedef struct {
 
 /* Optimizer steps, in place. The tables have one entry a tile: a piece of a parameter. sgd_step and adam_step are the plain
  * steps of their kinds; update_step is any kind with all that goes around it. What `number` holds is said at each kind in
- * update.c. */
+ * update_kinds.c. */
 enum { FC_UPDATE_STATES = 3, FC_UPDATE_NUMBERS = 6 };
 enum {
     FC_UPDATE_none,
@@ -284,7 +284,7 @@ enum {
     FC_UPDATE_ftrl
 };
 typedef struct {
-    void **parameter, **gradient, **state[FC_UPDATE_STATES]; /* states may be NULL, see update.c */
+    void **parameter, **gradient, **state[FC_UPDATE_STATES]; /* some may be NULL, see update_kinds.c */
     void **average;                                          /* of the parameter, or NULL */
     const ptrdiff_t *count;
     const double *scale, *decay; /* the gradient's factor, and the parameter's share that goes before; or NULL */
