@@ -1,7 +1,8 @@
 """Objective: the losses and metrics that `compile` was given, brought to the outputs that a model turns out to have.
 
 It computes nothing itself. Contract: one loss for all outputs, or one an output, in a list or by the outputs' names;
-the same for metrics and loss_weights. What does not fit the outputs raises ValueError at the first batch.
+the same for metrics, weighted metrics and loss_weights. What does not fit the outputs raises ValueError at the first
+batch.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from fastconv.nest import flatten, map_leaves
 
 
 class Objective:
-    """`loss` and `metrics` as `Model.compile` takes them; `loss` may be None where a model computes its own."""
+    """`loss` and the others as `Model.compile` takes them; `loss` may be None where a model computes its own."""
 
-    def __init__(self, loss, loss_weights=None, metrics=None):
+    def __init__(self, loss, loss_weights=None, metrics=None, weighted_metrics=None):
         self._loss = map_leaves(lambda given: given if given is None else losses.get(given), loss)
         self._weights = loss_weights
         for weight in flatten(loss_weights) if loss_weights is not None else ():
@@ -24,10 +25,10 @@ class Objective:
                     f"compile: loss_weights must be numbers, one an output; got {loss_weights!r}. Metrics go by name: "
                     "metrics=['accuracy']."
                 )
-        self._metrics = _map_metrics(metrics)
+        self._metrics, self._weighted = _map_metrics(metrics), _map_metrics(weighted_metrics)
         self.names, self._row = (), None
-        self._all = [metric for metric in flatten(self._metrics) if metric is not None]
-        _check_names([metric.name for metric in self._all], isinstance(loss, (list, tuple, dict)))
+        self._all = [metric for metric in flatten([self._metrics, self._weighted]) if metric is not None]
+        _check_names(self._all, isinstance(loss, (list, tuple, dict)))
 
     @property
     def loss(self):
@@ -44,69 +45,83 @@ class Objective:
         return ", ".join(loss.name for loss in flatten(self._loss) if loss is not None) or "the loss"
 
     def _resolve(self, names):
-        """One (loss or None, weight, metrics) for each output."""
+        """One (loss or None, weight, metrics, weighted metrics) for each output."""
         if self._row is not None and (names is self.names or list(self.names) == list(names)):
             return self._row
         found = _for_outputs(self._loss, names, "loss", alone=True)
         weights = [1.0] * len(names) if self._weights is None else _for_outputs(self._weights, names, "loss_weights")
-        lists = _for_outputs(self._metrics, names, "metrics") if len(names) > 1 and self._metrics else [self._metrics]
-        lists = [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in lists]
-        lists += [[]] * (len(names) - len(lists))
+        lists = [_lists_for_outputs(self._metrics, names, "metrics"),
+                 _lists_for_outputs(self._weighted, names, "weighted_metrics")]  # fmt: skip
         self.names = names
-        self._row = list(zip(found, [float(weight) for weight in weights], lists))
+        self._row = list(zip(found, [float(weight) for weight in weights], *lists))
         return self._row
 
-    def losses(self, y, output, names):
-        """The loss of each output, where there are several, and their weighted sum; scalar Tensors."""
+    def losses(self, y, output, names, sample_weight=None):
+        """The loss of each output, where there are several, and their weighted sum; scalar Tensors, or none.
+        `sample_weight`: weights of samples for each output, or None."""
         row = self._resolve(names)
-        parts = [(loss(target, leaf), weight) for (loss, weight, _), target, leaf in zip(row, self._each(y), flatten(output))
+        given = sample_weight or [None] * len(row)
+        parts = [(loss(target, leaf) if by is None else loss(target, leaf, by), weight)
+                 for (loss, weight, *_), target, leaf, by in zip(row, self._each(y), flatten(output), given)
                  if loss is not None]  # fmt: skip
-        if not parts:
-            raise ValueError("No output has a loss: give compile() one for at least one of them.")
+        for loss, _ in parts:
+            if loss.shape:
+                raise ValueError(
+                    f"A loss of shape {loss.shape} cannot be made small: in compile() its reduction must not be 'none'."
+                )
         total = None
         for value, weight in parts:
             value_of = value if weight == 1.0 else ops.multiply(value, weight)
             total = value_of if total is None else ops.add(total, value_of)
+        if total is None:
+            return []
         return [*[value for value, _ in parts], total] if len(row) > 1 else [total]
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether compile was given a loss."""
+        return any(loss is not None for loss in flatten(self._loss))
 
     def targets(self, y, names, dtype):
         """The targets as arrays in the form that each loss takes, checked as far as the outputs need not be known."""
         row = self._resolve(names)
         return [
-            np.asarray(t) if loss is None else loss.target_array(t, dtype)
-            for (loss, _, _), t in zip(row, self._each(y))
+            np.asarray(t) if loss is None else loss.target_array(t, dtype) for (loss, *_), t in zip(row, self._each(y))
         ]
 
     def check(self, targets, outputs):
         """Raises what the losses say of targets whose values do not fit outputs of these shapes."""
-        for (loss, _, _), target, shape in zip(self._row, targets, outputs):
+        for (loss, *_), target, shape in zip(self._row, targets, outputs):
             if loss is not None:
                 loss.check_values(target, shape)
 
     def _each(self, y):
         return flatten(y) if len(self._row) > 1 or isinstance(y, (list, tuple, dict)) else [y]
 
-    def update_metrics(self, y, output):
-        leaves = flatten(output)
-        if not any(metrics for _, _, metrics in self._resolve(self.names)):
+    def update_metrics(self, y, output, sample_weight=None):
+        """Adds a batch to the metrics; `sample_weight`, for each output or None, goes to the weighted ones."""
+        if not self._all:
             return
-        for (_, _, found), target, leaf in zip(self._row, self._each(y), leaves):
-            for metric in found:
+        given = sample_weight or [None] * len(self._resolve(self.names))
+        for (_, _, plain, weighted), target, leaf, by in zip(self._row, self._each(y), flatten(output), given):
+            for metric in plain:
                 metric.update_state(target, leaf)
+            for metric in weighted:
+                metric.update_state(target, leaf, sample_weight=by)
 
-    def count(self, y, output, names):
+    def count(self, y, output, names, sample_weight=None):
         """As update_metrics, where no loss was computed before."""
         self._resolve(names)
-        self.update_metrics(y, output)
+        self.update_metrics(y, output, sample_weight)
 
     def logs(self, parts) -> dict:
         """Names and values of the outputs' losses and of the metrics."""
         if self._row is None or len(self._row) == 1:
             return {metric.name: metric.result() for metric in self._all}
-        with_loss = [name for name, (loss, _, _) in zip(self.names, self._row) if loss is not None]
+        with_loss = [name for name, (loss, *_) in zip(self.names, self._row) if loss is not None]
         logs = {f"{name}_loss": value for name, value in zip(with_loss, parts)}
-        for name, (_, _, found) in zip(self.names, self._row):
-            logs.update({f"{name}_{metric.name}": metric.result() for metric in found})
+        for name, (_, _, plain, weighted) in zip(self.names, self._row):
+            logs.update({f"{name}_{metric.name}": metric.result() for metric in (*plain, *weighted)})
         return logs
 
     def reset(self):
@@ -118,7 +133,8 @@ class Objective:
         return {
             "loss": map_leaves(lambda loss: None if loss is None else registry.serialize(loss), self._loss),
             "loss_weights": self._weights,
-            "metrics": map_leaves(lambda metric: None if metric is None else registry.serialize(metric), self._metrics),
+            "metrics": _metric_configs(self._metrics),
+            "weighted_metrics": _metric_configs(self._weighted),
         }
 
     @classmethod
@@ -127,7 +143,8 @@ class Objective:
         return cls(
             _map_entries(lambda entry: losses.get(entry, custom_objects), config["loss"]),
             config.get("loss_weights"),
-            _map_entries(lambda entry: metrics.get(entry, custom_objects), config["metrics"]),
+            _map_entries(lambda entry: metrics.get(entry, custom_objects), config.get("metrics")),
+            _map_entries(lambda entry: metrics.get(entry, custom_objects), config.get("weighted_metrics")),
         )
 
 
@@ -141,6 +158,10 @@ def _map_metrics(given):
     )
 
 
+def _metric_configs(structure):
+    return map_leaves(lambda metric: None if metric is None else registry.serialize(metric), structure)
+
+
 def _map_entries(function, config):
     """`config` with `function(entry)` for each serialized object in it."""
     if isinstance(config, dict) and "class_name" not in config:
@@ -150,10 +171,23 @@ def _map_entries(function, config):
     return None if config is None else function(config)
 
 
-def _check_names(names, several):
-    for name in names:
-        if name == "loss" or (not several and names.count(name) > 1):
-            raise ValueError(f"metrics: the name {name!r} is taken; give each metric its own name.")
+def _check_names(found, several):
+    """Numbers the metrics that take their class's name; ValueError where the caller's own names are not unique."""
+    names = [metric.name for metric in found]
+    for metric in found:
+        if metric.name == "loss" or (not several and metric.is_named and names.count(metric.name) > 1):
+            raise ValueError(f"metrics: the name {metric.name!r} is taken; give each metric its own name.")
+    if not several:
+        for place, metric in enumerate(found):
+            count = names[:place].count(metric.name)
+            metric.name = f"{metric.name}_{count}" if count else metric.name
+
+
+def _lists_for_outputs(given, names, what):
+    """A list of metrics for each output."""
+    lists = _for_outputs(given, names, what) if len(names) > 1 and given else [given]
+    lists = [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in lists]
+    return lists + [[]] * (len(names) - len(lists))
 
 
 def _for_outputs(given, names, what, alone=False):

@@ -131,6 +131,38 @@ def _check_target(model, path, overwrite):
         raise FileExistsError(f"{path} is there already, and overwrite=False keeps it.")
 
 
+# A run that goes on
+
+
+def save_training(model, path, facts) -> None:
+    """Writes weights, the optimizer's state, and `facts`, JSON values, to one file."""
+    optimizer = model.optimizer
+    facts = facts | {"iterations": optimizer.calls, "rate": float(optimizer.learning_rate)}
+    tensors = _tensors(model) | _optimizer_tensors(model)
+    tensorfile.write(path, tensors, {"training": json.dumps(facts)})
+
+
+def load_training(model, path) -> dict:
+    """Puts what `save_training` wrote into the compiled model, and gives the facts; all of it, or a ValueError."""
+    with tensorfile.opened(path) as saved:
+        if "training" not in saved.facts:
+            raise ValueError(f"{path} is no backup of a run.")
+        _check_fit(model, saved)
+        facts = json.loads(saved.facts["training"])
+        weights = weight_names(model)
+        arrays = {name: weight.array for name, weight in weights.items()} | _state_arrays(model, saved.tensors)
+        found = {name: np.empty_like(array) for name, array in arrays.items()}
+        saved.read(found)
+    for name, array in arrays.items():
+        np.copyto(array, found[name])
+    for weight in weights.values():
+        weight.version += 1
+    model.optimizer.calls = facts["iterations"]
+    if model.optimizer.learning_rate != facts["rate"]:
+        model.optimizer.learning_rate = facts["rate"]
+    return facts
+
+
 # Names
 
 
@@ -173,7 +205,7 @@ def _layer_names(layer) -> dict:
 def _compile_config(model) -> dict:
     return {
         "optimizer": registry.serialize(model.optimizer),
-        "iterations": model.optimizer.iterations,
+        "iterations": model.optimizer.calls,
         **model._trainer.objective.get_config(),
     }
 
@@ -182,10 +214,15 @@ def _compile(model, config, saved) -> dict:
     """Compiles the model; the optimizer's state arrays for which there is a tensor in `saved`, by its name."""
     optimizer = optimizers.get(config["optimizer"])
     model._trainer.restore(optimizer, Objective.from_config(config))
-    optimizer.iterations = config["iterations"]
-    arrays = {}
+    optimizer.calls = config["iterations"]
+    return _state_arrays(model, saved)
+
+
+def _state_arrays(model, saved) -> dict:
+    """The optimizer's state arrays for which there is a tensor in `saved`, by its name."""
+    optimizer, arrays = model.optimizer, {}
     for name, weight in weight_names(model).items():
-        for slot, array in zip(optimizer.slots, optimizer.slot_arrays(weight)):
+        for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
             stored = f"optimizer.{slot}/{name}"
             if stored in saved:
                 _check(stored, saved[stored], array)
@@ -197,7 +234,7 @@ def _optimizer_tensors(model) -> dict:
     optimizer, tensors = model.optimizer, {}
     for name, weight in weight_names(model).items():
         if weight in optimizer._state:
-            for slot, array in zip(optimizer.slots, optimizer.slot_arrays(weight)):
+            for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
                 tensors[f"optimizer.{slot}/{name}"] = array
     return tensors
 
@@ -243,8 +280,12 @@ def _state_of(name) -> str:
     return name.partition("/")[2] if name.startswith("optimizer.") else ""
 
 
+def _matches(saved, wanted):
+    return saved is not None and saved.shape == wanted.shape and saved.dtype == wanted.dtype
+
+
 def _check(name, saved, wanted):
-    if saved.shape != wanted.shape or saved.dtype != wanted.dtype:
+    if not _matches(saved, wanted):
         raise ValueError(
             f"{name} has shape {saved.shape} and dtype {saved.dtype}; {wanted.shape} and {wanted.dtype} are needed."
         )

@@ -65,28 +65,29 @@ class Planner:
                 return None
         return entry.packed(program.taped(leaves))
 
-    def gradients(self, model, x, y, weights):
-        """(losses, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y; None
-        where it has to run eagerly. The losses are Trainer.losses' as floats; the gradients' memory is good until the
-        next step."""
+    def gradients(self, model, x, y, weights, sample_weight=None):
+        """(losses, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y, and an
+        array of weights of samples for each output or None; None where it has to run eagerly. The losses are
+        Trainer.losses' as floats; the gradients' memory is good until the next step."""
         objective = model._trainer.objective
         if type(x) is not np.ndarray or x.dtype is not model._dtype:
             x = map_leaves(lambda leaf: model._convert(leaf).data, x)
         leaves, targets = flatten(x), objective.targets(y, model.output_names, model._dtype)
-        key = ("step", *[(a.shape, a.dtype.char) for a in (*leaves, *targets)], *map(id, weights))
-        entry = self.entries.get(key) or self._new_entry(key, _TrainingStep(model, x, targets, weights))
+        shares = [np.asarray(array, model._dtype) for array in sample_weight or ()]
+        key = ("step", *[(a.shape, a.dtype.char) for a in (*leaves, *targets, *shares)], *map(id, weights))
+        entry = self.entries.get(key) or self._new_entry(key, _TrainingStep(model, x, targets, shares, weights))
         program = entry.drawn()
         if program is None:
             return None
         objective.check(targets, entry.output_shapes)
-        arrays = [*leaves, *targets]
+        arrays = [*leaves, *targets, *shares]
         recording = entry.recorded(program)
         results = recording and entry.replay(recording, arrays)
         if results:
             return entry.split(results, entry.gradients(recording, model.optimizer))
         if entry.program is None:
             return None
-        outputs = program.taped([*map(wrap, leaves), *targets])
+        outputs = program.taped([*map(wrap, leaves), *targets, *shares])
         if outputs[-1].requires_grad:
             outputs[-1].backward()
         gradients = [weight.grad for weight in weights]
@@ -280,26 +281,31 @@ class _TrainingStep(_Entry):
 
     kind = "A training step"
 
-    def __init__(self, model, x, targets, weights):
+    def __init__(self, model, x, targets, shares, weights):
         super().__init__(model)
-        self.x, self.targets = map_leaves(_symbol, x), list(map(_symbol, targets))
+        self.x, self.targets, self.shares = (
+            map_leaves(_symbol, x),
+            list(map(_symbol, targets)),
+            list(map(_symbol, shares)),
+        )
         self.weights = weights
         self.gradient = np.ones((), model._dtype)
 
     def draw(self):
         count = len(flatten(self.x))
+        end = count + len(self.targets)
 
         def function(*leaves):
-            x, y = pack(self.x, leaves[:count]), list(leaves[count:])
+            x, y, shares = pack(self.x, leaves[:count]), list(leaves[count:end]), list(leaves[end:])
             with calls.collecting():
                 output = self.model.run(x, True)
                 outputs = self.note_outputs(output)
-                losses = self.model._trainer.losses(x, y, output)
+                losses = self.model._trainer.losses(x, y, output, shares or None)
             self.output_shapes = [leaf.shape for leaf in flatten(output)]
             self.losses = len(losses)
             return [*outputs, *losses]
 
-        return function, [_symbol(leaf) for leaf in (*flatten(self.x), *self.targets)], self.weights
+        return function, [_symbol(leaf) for leaf in (*flatten(self.x), *self.targets, *self.shares)], self.weights
 
     def split(self, results, gradients):
         """What Planner.gradients gives."""

@@ -74,6 +74,17 @@ def set_random_seed(seed: int) -> None:
     seed_generator().state[...] = new_state(seed, stream=1)
 
 
+def get_state() -> dict:
+    """Where the two common streams are, as JSON values."""
+    return {"generator": generator().bit_generator.state, "common": [int(n) for n in seed_generator().state]}
+
+
+def set_state(state: dict) -> None:
+    """Puts the common streams where `get_state` found them."""
+    generator().bit_generator.state = state["generator"]
+    seed_generator().state[...] = np.array(state["common"], np.uint64)
+
+
 def seeded(seed: int) -> np.random.Generator:
     """A stream of its own for one initializer; TypeError or ValueError if `seed` is no such number."""
     return np.random.default_rng(_checked(seed))

@@ -8,9 +8,12 @@ file holds it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
-from fastconv.registry import Configurable, Registry, checked_number, reject_arguments
+from fastconv import registry
+from fastconv.registry import Configurable, Registry, checked_number
 
 
 class LearningRateSchedule(Configurable):
@@ -20,7 +23,7 @@ class LearningRateSchedule(Configurable):
     saved.
     """
 
-    def __call__(self, step) -> float:
+    def __call__(self, step: int) -> float:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step).")
 
     def _steps(self, argument, value) -> int:
@@ -37,15 +40,15 @@ class ExponentialDecay(LearningRateSchedule):
     _arguments = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
 
     def __init__(
-        self, initial_learning_rate, decay_steps, decay_rate, staircase=False, name="ExponentialDecay", **unknown
-    ):
-        reject_arguments("ExponentialDecay", unknown, self._arguments)
+        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
+        name: str = "ExponentialDecay",
+    ) -> None:  # fmt: skip
         self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
         self.decay_steps = self._steps("decay_steps", decay_steps)
         self.decay_rate = checked_number(self, "decay_rate", decay_rate)
         self.staircase, self.name = bool(staircase), name
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         passed = step // self.decay_steps if self.staircase else step / self.decay_steps
         return self.initial_learning_rate * self.decay_rate**passed
 
@@ -60,10 +63,9 @@ class CosineDecay(LearningRateSchedule):
     _arguments = ("initial_learning_rate", "decay_steps", "alpha", "name", "warmup_target", "warmup_steps")
 
     def __init__(
-        self, initial_learning_rate, decay_steps, alpha=0.0, name="CosineDecay", warmup_target=None, warmup_steps=0,
-        **unknown,
-    ):  # fmt: skip
-        reject_arguments("CosineDecay", unknown, self._arguments)
+        self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, name: str = "CosineDecay",
+        warmup_target: float | None = None, warmup_steps: int = 0,
+    ) -> None:  # fmt: skip
         self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
         self.decay_steps = self._steps("decay_steps", decay_steps)
         self.alpha = checked_number(self, "alpha", alpha)
@@ -75,7 +77,7 @@ class CosineDecay(LearningRateSchedule):
         if self.warmup_steps and warmup_target is None:
             raise ValueError(f"CosineDecay: warmup_steps={warmup_steps} needs a warmup_target to climb to.")
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         peak = self.initial_learning_rate
         if self.warmup_target is not None:
             if step < self.warmup_steps:
@@ -84,14 +86,84 @@ class CosineDecay(LearningRateSchedule):
         return _cosine(peak, self.alpha * peak, min(step / self.decay_steps, 1.0))
 
 
+class CosineDecayRestarts(LearningRateSchedule):
+    """Half cosines from `initial_learning_rate` down to `alpha` times it, one after the other: the first takes
+    `first_decay_steps`, each next one `t_mul` times as many and starts at `m_mul` times the rate."""
+
+    _arguments = ("initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha", "name")
+
+    def __init__(
+        self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0, m_mul: float = 1.0,
+        alpha: float = 0.0, name: str = "SGDRDecay",
+    ) -> None:  # fmt: skip
+        self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
+        self.first_decay_steps = self._steps("first_decay_steps", first_decay_steps)
+        self.t_mul, self.m_mul = checked_number(self, "t_mul", t_mul), checked_number(self, "m_mul", m_mul)
+        if self.t_mul < 1:
+            raise ValueError(f"CosineDecayRestarts: t_mul must be at least 1; got {t_mul!r}.")
+        self.alpha, self.name = checked_number(self, "alpha", alpha), name
+
+    def __call__(self, step: int) -> float:
+        share = step / self.first_decay_steps  # in first cosines
+        if self.t_mul == 1.0:
+            restarts = math.floor(share)
+            share -= restarts
+        else:
+            restarts = math.floor(math.log(1 - share * (1 - self.t_mul)) / math.log(self.t_mul))
+            share = (share - (1 - self.t_mul**restarts) / (1 - self.t_mul)) / self.t_mul**restarts
+        fraction = self.m_mul**restarts * 0.5 * (1 + math.cos(math.pi * share))
+        return self.initial_learning_rate * ((1 - self.alpha) * fraction + self.alpha)
+
+
+class InverseTimeDecay(LearningRateSchedule):
+    """`initial_learning_rate / (1 + decay_rate * step / decay_steps)`; `staircase` takes whole quotients only."""
+
+    _arguments = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
+
+    def __init__(
+        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ) -> None:  # fmt: skip
+        self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
+        self.decay_steps = self._steps("decay_steps", decay_steps)
+        self.decay_rate = checked_number(self, "decay_rate", decay_rate)
+        self.staircase, self.name = bool(staircase), name
+
+    def __call__(self, step: int) -> float:
+        passed = step // self.decay_steps if self.staircase else step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * passed)
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """From `initial_learning_rate` to `end_learning_rate` over `decay_steps`, by `(1 - step / decay_steps) ** power`.
+
+    With `cycle` the steps become the next multiple of `decay_steps` whenever they are over, and the rate goes up again.
+    """
+
+    _arguments = ("initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name")
+
+    def __init__(
+        self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001, power: float = 1.0,
+        cycle: bool = False, name: str = "PolynomialDecay",
+    ) -> None:  # fmt: skip
+        self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
+        self.decay_steps = self._steps("decay_steps", decay_steps)
+        self.end_learning_rate = checked_number(self, "end_learning_rate", end_learning_rate)
+        self.power, self.cycle, self.name = checked_number(self, "power", power), bool(cycle), name
+
+    def __call__(self, step: int) -> float:
+        steps = self.decay_steps * (max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1)
+        left = 1 - min(step, steps) / steps
+        return _line(self.end_learning_rate, self.initial_learning_rate, left**self.power)
+
+
 class PiecewiseConstantDecay(LearningRateSchedule):
     """`values[0]` up to and including step `boundaries[0]`, then `values[1]`, and so on: one value more than
     boundaries."""
 
     _arguments = ("boundaries", "values", "name")
 
-    def __init__(self, boundaries, values, name="PiecewiseConstant", **unknown):
-        reject_arguments("PiecewiseConstantDecay", unknown, self._arguments)
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
         self.boundaries = [checked_number(self, "boundaries", boundary) for boundary in boundaries]
         self.values = [checked_number(self, "values", value) for value in values]
         self.name = name
@@ -103,7 +175,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         if any(low >= high for low, high in pairwise(self.boundaries)):
             raise ValueError(f"PiecewiseConstantDecay: boundaries must increase; got {list(boundaries)}.")
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         return self.values[sum(step > boundary for boundary in self.boundaries)]
 
 
@@ -117,15 +189,17 @@ class OneCycle(LearningRateSchedule):
 
     _arguments = ("peak_learning_rate", "total_steps", "warmup", "start", "name")
 
-    def __init__(self, peak_learning_rate, total_steps, warmup=0.2, start=0.1, name="OneCycle", **unknown):
-        reject_arguments("OneCycle", unknown, self._arguments)
+    def __init__(
+        self, peak_learning_rate: float, total_steps: int, warmup: float = 0.2, start: float = 0.1,
+        name: str = "OneCycle",
+    ) -> None:  # fmt: skip
         self.peak_learning_rate = checked_number(self, "peak_learning_rate", peak_learning_rate)
         self.total_steps = self._steps("total_steps", total_steps)
         self.warmup = checked_number(self, "warmup", warmup, 1)
         self.start = checked_number(self, "start", start, 1)
         self.name = name
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         peak, climb = self.peak_learning_rate, self.warmup * self.total_steps
         if step < climb:
             return _line(self.start * peak, peak, step / climb)
@@ -142,9 +216,29 @@ def _cosine(begin, end, share):
     return end + (begin - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-_REGISTRY = Registry("schedule", (ExponentialDecay, CosineDecay, PiecewiseConstantDecay, OneCycle))
+_CLASSES = (
+    CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, OneCycle, PiecewiseConstantDecay,
+    PolynomialDecay,
+)  # fmt: skip
+_REGISTRY = Registry("schedule", _CLASSES)
+
+__all__ = ["LearningRateSchedule", "deserialize", "get", "serialize", *(cls.__name__ for cls in _CLASSES)]
 
 
-def get(identifier, custom_objects=None) -> LearningRateSchedule:
+def get(identifier: Any, custom_objects: Any = None) -> LearningRateSchedule:
     """A LearningRateSchedule from a config or an object; ValueError with near matches for an unknown name."""
     return _REGISTRY.get(identifier, LearningRateSchedule, custom_objects)
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> dict:
+    """`{"class_name": ..., "config": ...}` of a schedule."""
+    return registry.serialize(learning_rate_schedule)
+
+
+def deserialize(config: Any, custom_objects: Any = None) -> LearningRateSchedule:
+    """The schedule that `serialize` described."""
+    return get(config, custom_objects)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

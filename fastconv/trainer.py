@@ -7,19 +7,20 @@ Ctrl-C waits for its end; what a seed decides is drawn in one fixed order, so th
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 
 import numpy as np
 
-from fastconv import config, kernels, ops, optimizers, rng
-from fastconv.callbacks import CallbackList, History, Logs
+from fastconv import batches, config, kernels, ops, optimizers, rng
+from fastconv.batches import cut, samples
+from fastconv.callbacks import CallbackList, History, Logs, ProgbarLogger
 from fastconv.compiled import Objective
 from fastconv.kernels.geometry import per_axis
-from fastconv.layers.shapes import cast, numbers
+from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves
 from fastconv.progress import Interrupts, Progress
+from fastconv.results import Results, diagnose
 from fastconv.tensor import no_grad
 
 
@@ -30,16 +31,16 @@ class Trainer:
         self.model = model
         self.optimizer = self.objective = self.history = None
         self.stop_training = self.run_eagerly = False
+        self.resume = None  # (epoch, steps done in it, random state) that a callback goes on from
+        self.drawn = None  # the random state from which the running epoch's order was drawn
         self._warned_range = self._warned_loss = False
 
-    def compile(self, optimizer, loss, loss_weights, metrics, run_eagerly):
+    def compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution):
         if optimizer is None:
-            raise ValueError(
-                "compile() needs an optimizer: 'sgd', 'adam' or an object. Keras' default, RMSprop, is not built yet."
-            )
-        if loss is None and not self.model.has_own("train_step", "compute_loss"):
-            raise ValueError("compile() needs a loss, such as 'categorical_crossentropy' or 'mse'.")
-        self.restore(optimizers.get(optimizer), Objective(loss, loss_weights, metrics))
+            raise ValueError("compile() needs an optimizer: 'rmsprop', 'adam' or an object of fastconv.optimizers.")
+        if steps_per_execution != "auto":
+            _positive("steps_per_execution", steps_per_execution)
+        self.restore(optimizers.get(optimizer), Objective(loss, loss_weights, metrics, weighted_metrics))
         self.run_eagerly = bool(run_eagerly)
 
     def restore(self, optimizer, objective):
@@ -48,31 +49,38 @@ class Trainer:
         kernels.note_change()
 
     def fit(
-        self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, initial_epoch
-    ):
+        self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
+        sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
+    ):  # fmt: skip
         self._check_compiled("fit")
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         epochs = _positive("epochs", epochs)
         epochs = min(epochs, config.max_epochs() or epochs)
-        progress = Progress(verbose)
+        given = _as_list(callbacks)
+        progress = Progress(0 if any(isinstance(callback, ProgbarLogger) for callback in given) else verbose)
         with Interrupts() as interrupts:
-            x, y = self._data(x, y, "fit")
-            x, y, held_out = _split(x, y, validation_split, validation_data)
+            data, held_out = batches.split(
+                self._data(x, y, "fit", sample_weight, class_weight), validation_split, validation_data
+            )
             if held_out is not None:
-                held_out = self._data(*held_out, "validation")
-            run = _Run(self, x, y, batch_size, shuffle, held_out, progress, interrupts)
+                held_out = self._data(*held_out[:2], "validation", held_out[2])
+            run = _Run(self, data, batch_size, shuffle, progress, interrupts, steps_per_epoch)
+            run.validate(held_out, validation_batch_size or batch_size, validation_steps, validation_freq)
             params = {"epochs": epochs, "steps": run.steps, "verbose": verbose}
-            run.callbacks = CallbackList(_as_list(callbacks), self.model, params)
+            run.callbacks = CallbackList(given, model=self.model, **params)
             self.history = history = History()
             history.set_params(params)
             history.set_model(self.model)
             self.stop_training = self._warned_loss = False
+            self.resume = None
             try:
                 run.callbacks.call("on_train_begin", {})
-                for epoch in range(initial_epoch, epochs):
+                first = run.go_on(self.resume, initial_epoch)
+                for epoch in range(first, epochs):
                     run.epoch(epoch, epochs)
                     if self.stop_training:
                         break
+                self.optimizer.finalize_variable_values(run.weights)
             except KeyboardInterrupt:
                 self.stop_training = interrupts.pending = True  # it is raised again when all is in order
                 progress.close()
@@ -86,112 +94,140 @@ class Trainer:
             run.callbacks.call("on_train_end", dict(run.logs))
         return history
 
-    def train_on_batch(self, x, y, return_dict):
+    def train_on_batch(self, x, y, sample_weight, class_weight, return_dict):
         self._check_compiled("train_on_batch")
         with Interrupts():
-            x, y = self._data(x, y, "train_on_batch")
-            results = _Results(self.objective)
-            self.step(x, y, self.model.trainable_weights, results)
+            x, y, weights = self._data(x, y, "train_on_batch", sample_weight, class_weight)
+            results = Results(self.model, self.objective)
+            self.step(x, y, weights, self.model.trainable_weights, results)
         return results.report(return_dict)
 
-    def evaluate(self, x, y, batch_size, verbose, return_dict):
+    def evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict):
         self._check_compiled("evaluate")
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         progress = Progress(verbose)
         with Interrupts() as interrupts:
-            x, y = self._data(x, y, "evaluate")
-            progress.begin("Evaluate", -(-_samples(x) // batch_size))
+            data = self._data(x, y, "evaluate", sample_weight)
+            count = _steps("steps", steps, samples(data[0]), batch_size)
+            found = CallbackList(_as_list(callbacks), model=self.model, verbose=verbose, steps=count)
+            progress.begin("Evaluate", count)
             try:
-                results = self.test(x, y, batch_size, interrupts, progress)
+                results = self.test(data, batch_size, count, interrupts, found, progress)
                 progress.end(results.logs())
             finally:
                 progress.close()
         return results.report(return_dict)
 
-    def predict(self, x, batch_size, verbose):
+    def predict(self, x, batch_size, verbose, steps, callbacks):
         batch_size = 32 if batch_size is None else _positive("batch_size", batch_size)
         progress = Progress(verbose)
         with Interrupts() as interrupts, no_grad():
             x = self._inputs(x, "predict")
-            samples = _samples(x)
-            if samples <= batch_size and not progress.shows:
+            count = samples(x)
+            if count <= batch_size and not progress.shows and callbacks is None and steps is None:
                 return map_leaves(lambda leaf: _own(leaf.data, x), self.model.predict_step((x,)))
-            progress.begin("Predict", -(-samples // batch_size))
-            output = None
+            number = max(_steps("steps", steps, count, batch_size), 1)
+            found = CallbackList(_as_list(callbacks), model=self.model, verbose=verbose, steps=number)
+            progress.begin("Predict", number)
+            output, count = None, min(count, number * batch_size)
             try:
-                for start in range(0, samples or 1, batch_size):
+                found.call("on_predict_begin", {})
+                for step in range(number):
                     interrupts.check()
-                    batch = self.model.predict_step((_slice(x, start, start + batch_size),))
+                    found.call("on_predict_batch_begin", step, {})
+                    start = step * batch_size
+                    batch = self.model.predict_step((cut(x, start, start + batch_size),))
                     if output is None:
-                        output = map_leaves(lambda leaf: np.empty((samples, *leaf.shape[1:]), leaf.dtype), batch)
+                        output = map_leaves(lambda leaf: np.empty((count, *leaf.shape[1:]), leaf.dtype), batch)
                     for place, leaf in zip(flatten(output), flatten(batch)):
                         place[start : start + batch_size] = leaf.data
-                    progress.step(start // batch_size + 1, dict)
+                    if found.wants("on_predict_batch_end"):
+                        outputs = map_leaves(lambda leaf: leaf.data.copy(), batch)
+                        found.call("on_predict_batch_end", step, {"outputs": outputs})
+                    progress.step(step + 1, dict)
                 progress.end({})
+                found.call("on_predict_end", {})
             finally:
                 progress.close()
         return output
 
     # One batch
 
-    def step(self, x, y, weights, results):
-        """One step of training on a batch, which adds to the results."""
+    def step(self, x, y, shares, weights, results):
+        """One step of training on a batch, in which samples have these shares, which adds to the results."""
         model = self.model
         if model.has_own("train_step"):
-            results.add_logs(model.train_step((x, y)), _samples(x))
+            results.add_logs(model.train_step(_as_data(x, y, shares)), samples(x))
             return
         for weight in weights:
             weight.grad = None
-        values, outputs, gradients = self._gradients(x, y, weights)
+        values, outputs, gradients = self._gradients(x, y, shares, weights)
         if not math.isfinite(values[-1]) and not self._warned_loss:
             self._warned_loss = True
-            warnings.warn(_diagnose(self, x, y), stacklevel=5)
+            warnings.warn(diagnose(self, x, y), stacklevel=5)
         self.optimizer.apply(gradients, weights)
         for weight in weights:
             weight.grad = None
-        results.add(y, outputs, values)
+        results.add(y, outputs, values, shares)
 
-    def _gradients(self, x, y, weights):
-        """([a loss for each output, the loss], outputs, one gradient or None for each weight) of a batch in training."""
-        planned = self.model.planned_gradients(x, y, weights)
+    def _gradients(self, x, y, shares, weights):
+        """([a loss for each output, the loss], outputs, one gradient or None for each weight) of a batch."""
+        planned = self.model.planned_gradients(x, y, weights, shares)
         if planned is not None:
             return planned
         output = self.model(x, training=True)
-        losses = self.losses(x, y, output)
+        losses = self.losses(x, y, output, shares)
         if losses[-1].requires_grad:
             losses[-1].backward()
         gradients = [weight.grad for weight in weights]
         return [loss.item() for loss in losses], map_leaves(lambda leaf: leaf.data, output), gradients
 
-    def losses(self, x, y, output):
+    def losses(self, x, y, output, shares=None):
         """The loss of each output, where there are several, and the whole loss last; scalar Tensors."""
         if self.model.has_own("compute_loss"):
-            return [self.model.compute_loss(x=x, y=y, y_pred=output)]
-        return self.objective_losses(y, output)
+            weighted = {} if shares is None else {"sample_weight": shares[0] if len(shares) == 1 else shares}
+            return [self.model.compute_loss(x=x, y=y, y_pred=output, **weighted)]
+        return self.objective_losses(y, output, shares)
 
-    def objective_losses(self, y, output):
+    def objective_losses(self, y, output, shares=None):
         """As `losses`, of what compile was given and what the model's layers and regularizers add to the whole."""
-        *parts, total = self.objective.losses(y, output, self.model.output_names)
+        *parts, total = self.objective.losses(y, output, self.model.output_names, shares) or [None]
         for loss in self.model.losses:
             loss = ops.sum(loss) if loss.shape else loss
-            total = ops.add(total, loss if loss.dtype == total.dtype else ops.cast(loss, total.dtype))
+            if total is None:
+                total = loss
+            else:
+                total = ops.add(total, loss if loss.dtype == total.dtype else ops.cast(loss, total.dtype))
+        if total is None:
+            raise ValueError(
+                "There is no loss to make small: give compile() one, such as 'categorical_crossentropy' or 'mse', or "
+                "let a layer add_loss()."
+            )
         return [*parts, total]
 
-    def test(self, x, y, batch_size, interrupts, progress=None):
-        """Results over all samples, without training."""
-        model, results = self.model, _Results(self.objective)
+    def test(self, data, batch_size, steps, interrupts, callbacks, progress=None):
+        """Results over the first steps' samples, without training."""
+        model, results = self.model, Results(self.model, self.objective)
+        begins, ends = callbacks.wants("on_test_batch_begin"), callbacks.wants("on_test_batch_end")
+        callbacks.call("on_test_begin", {})
         with no_grad():
-            for step, start in enumerate(range(0, _samples(x), batch_size), 1):
+            for step in range(steps):
                 interrupts.check()
-                inputs, targets = _slice(x, start, start + batch_size), _slice(y, start, start + batch_size)
+                if begins:
+                    callbacks.call("on_test_batch_begin", step, {})
+                start = step * batch_size
+                x, y, shares = (cut(part, start, start + batch_size) for part in data)
                 if model.has_own("test_step"):
-                    results.add_logs(model.test_step((inputs, targets)), _samples(inputs))
+                    results.add_logs(model.test_step(_as_data(x, y, shares)), samples(x))
                 else:
-                    output = model(inputs, training=False)
-                    losses = self.losses(inputs, targets, output)
-                    results.add(targets, map_leaves(lambda leaf: leaf.data, output), [loss.item() for loss in losses])
+                    output = model(x, training=False)
+                    losses = [loss.item() for loss in self.losses(x, y, output, shares)]
+                    results.add(y, map_leaves(lambda leaf: leaf.data, output), losses, shares)
+                if ends:
+                    callbacks.call("on_test_batch_end", step, results.logs())
                 if progress is not None:
-                    progress.step(step, results.logs)
+                    progress.step(step + 1, results.logs)
+        callbacks.call("on_test_end", results.logs())
         return results
 
     # Checks
@@ -203,24 +239,28 @@ class Trainer:
                 "loss='categorical_crossentropy', metrics=['accuracy']) first."
             )
 
-    def _data(self, x, y, caller):
-        """x and y as nests of arrays of equally many samples, the model built for x."""
+    def _data(self, x, y, caller, sample_weight=None, class_weight=None):
+        """(x, y, weights of samples or None): nests of arrays of equally many samples, the model built for x."""
+        model = self.model
         if y is None:
-            if not self.model.has_own("train_step", "compute_loss"):
+            if self.objective.has_loss and not model.has_own("train_step", "compute_loss"):
                 raise ValueError(f"{caller}: targets y are missing.")
-            return self._inputs(x, caller), []
+            return self._inputs(x, caller), [], None
         x = self._inputs(x, caller)
-        y = map_leaves(lambda leaf: numbers(leaf, "y"), _as_nest(y, self.model.output_names, "y"))
+        y = map_leaves(lambda leaf: numbers(leaf, "y"), batches.as_nest(y, model.output_names, "y"))
         for leaf in flatten(y):
             if not leaf.ndim:
                 raise ValueError(f"{caller}: y must have one target a sample; got the single number {leaf[()]}.")
-            if len(leaf) != _samples(x):
+            if len(leaf) != samples(x):
                 raise ValueError(
-                    f"{caller}: x has {_samples(x)} samples and y has {len(leaf)}; the numbers must be equal."
+                    f"{caller}: x has {samples(x)} samples and y has {len(leaf)}; the numbers must be equal."
                 )
-        if not _samples(x):
+        if not samples(x):
             raise ValueError(f"{caller}: there are no samples: x has shape {flatten(x)[0].shape}.")
-        return x, y
+        classes = None
+        if class_weight is not None and model.graph is not None and len(model.outputs) == 1:
+            classes = max(model.outputs[0].shape[-1], 2)
+        return x, y, batches.weights(y, model.output_names, sample_weight, class_weight, caller, classes)
 
     def _inputs(self, x, caller):
         model = self.model
@@ -249,27 +289,51 @@ class Trainer:
 
 
 class _Run:
-    """One call of fit: its data, its order of batches, its callbacks."""
+    """One call of fit: its data (x, y, weights), its order of batches, its validation, its callbacks."""
 
-    def __init__(self, trainer, x, y, batch_size, shuffle, held_out, progress, interrupts):
-        self.trainer, self.model, self.x, self.y, self.batch_size = trainer, trainer.model, x, y, batch_size
-        self.shuffle, self.held_out, self.progress, self.interrupts = shuffle, held_out, progress, interrupts
-        self.steps = min(-(-_samples(x) // batch_size), config.max_steps_per_epoch() or math.inf)
+    def __init__(self, trainer, data, batch_size, shuffle, progress, interrupts, steps):
+        self.trainer, self.model, self.data, self.batch_size = trainer, trainer.model, data, batch_size
+        self.shuffle, self.progress, self.interrupts = shuffle, progress, interrupts
+        self.steps = _steps("steps_per_epoch", steps, samples(data[0]), batch_size)
+        self.steps = min(self.steps, config.max_steps_per_epoch() or self.steps)
         self.weights = self.model.trainable_weights
         self.model.drop_plans()  # their memory, and the first step makes them stale
         self.number, self.done, self.logs = 0, 0, Logs()
+        self.skipped, self.state = 0, None  # steps of the next epoch that were taken before, and what was drawn then
+
+    def validate(self, held_out, batch_size, steps, frequency):
+        """Takes the held-out data, and after which epochs they are looked at."""
+        self.held_out, self.test_size, self.frequency = (
+            held_out,
+            _positive("validation_batch_size", batch_size),
+            frequency,
+        )
+        if isinstance(frequency, bool) or not (
+            isinstance(frequency, (list, tuple, set)) or frequency == int(frequency) >= 1
+        ):
+            raise ValueError(f"validation_freq must be a whole number of at least 1, or epochs; got {frequency!r}.")
+        if held_out is not None:
+            self.test_steps = _steps("validation_steps", steps, samples(held_out[0]), self.test_size)
+
+    def go_on(self, resume, initial_epoch):
+        """The first epoch: after `resume`, (epoch, steps, states of rng), what a callback found."""
+        if resume is None:
+            return initial_epoch
+        epoch, self.skipped, self.state = resume
+        return epoch
 
     def epoch(self, epoch, epochs):
-        trainer, callbacks, results = self.trainer, self.callbacks, _Results(self.trainer.objective)
+        trainer, callbacks, results = self.trainer, self.callbacks, Results(self.model, self.trainer.objective)
         begins, ends = callbacks.wants("on_train_batch_begin"), callbacks.wants("on_train_batch_end")
         self.number, self.done = epoch, 0
+        trainer.drawn = rng.get_state()  # what the order of this epoch comes from
         callbacks.call("on_epoch_begin", epoch, {})
         self.progress.begin(f"Epoch {epoch + 1}/{epochs}", self.steps)
-        for x, y in itertools.islice(self._batches(), self.steps):
+        for x, y, shares in self._batches():
             self.interrupts.check()
             if begins:
                 callbacks.call("on_train_batch_begin", self.done, {})
-            trainer.step(x, y, self.weights, results)
+            trainer.step(x, y, shares, self.weights, results)
             self.done += 1
             if ends:
                 callbacks.call("on_train_batch_end", self.done - 1, results.logs())
@@ -277,85 +341,41 @@ class _Run:
             if trainer.stop_training:
                 break
         self.logs = results.logs()
-        if self.held_out is not None:
-            validation = trainer.test(*self.held_out, self.batch_size, self.interrupts).logs()
-            self.logs.update({f"val_{name}": value for name, value in validation.items()})
+        if self.held_out is not None and self._looks_after(epoch):
+            tested = trainer.test(self.held_out, self.test_size, self.test_steps, self.interrupts, callbacks).logs()
+            self.logs.update({f"val_{name}": value for name, value in tested.items()})
         self.progress.end(self.logs)
-        trainer.history.on_epoch_end(epoch, self.logs)
         callbacks.call("on_epoch_end", epoch, self.logs)
+        trainer.history.on_epoch_end(epoch, self.logs)
         self.interrupts.check()  # a complete epoch counts, also the last one
 
+    def _looks_after(self, epoch):
+        if isinstance(self.frequency, (list, tuple, set)):
+            return epoch + 1 in self.frequency
+        return (epoch + 1) % self.frequency == 0
+
     def _batches(self):
-        dtype, size, samples = self.model._dtype, self.batch_size, _samples(self.x)
-        order = rng.generator().permutation(samples) if self.shuffle else None
-        for start in range(0, samples, size):
+        dtype, size, count = self.model._dtype, self.batch_size, samples(self.data[0])
+        order = rng.generator().permutation(count) if self.shuffle else None
+        if self.state is not None:
+            rng.set_state(self.state)  # as it was after the steps that were taken before
+        first, self.skipped, self.state = self.skipped, 0, None
+        self.done = first
+        for start in range(first * size, min(count, self.steps * size), size):
             if order is None:
-                yield _slice(self.x, start, start + size), _slice(self.y, start, start + size)
+                yield tuple(cut(part, start, start + size) for part in self.data)
             else:
+                x, y, shares = self.data
                 chosen = order[start : start + size]
-                yield (
-                    map_leaves(lambda x: _gather(x, chosen, dtype), self.x),
-                    map_leaves(lambda y: _gather(y, chosen, dtype if y.dtype.kind == "f" else y.dtype), self.y),
-                )
+                x = batches.gather(x, chosen, dtype, everything=True)
+                yield x, batches.gather(y, chosen, dtype), batches.gather(shares, chosen, dtype)
 
 
-def _gather(array, chosen, dtype):
-    """`array[chosen]` in `dtype`, on cached memory where no conversion is needed."""
-    if array.dtype != dtype or dtype.kind != "f" or not (array.flags.c_contiguous and array.flags.aligned):
-        return cast(array[chosen], dtype)
-    out = kernels.empty((len(chosen), *array.shape[1:]), dtype)
-    return array.take(chosen, axis=0, out=out, mode="clip")  # "raise" would buffer a second copy
-
-
-class _Results:
-    """Running means of the losses and the metrics over the samples seen."""
-
-    def __init__(self, objective):
-        self._objective = objective
-        objective.reset()
-        self._totals, self._samples, self._own = None, 0, None
-
-    def add(self, y, output, losses):
-        count = len(flatten(output)[0])
-        self._samples += count
-        totals = self._totals or [0.0] * len(losses)
-        self._totals = [total + loss * count for total, loss in zip(totals, losses)]
-        self._objective.update_metrics(y, output)
-
-    def add_logs(self, logs, count):
-        """What a step of the user's own reports."""
-        self._samples += count
-        self._own = dict(logs)
-
-    def logs(self) -> Logs:
-        if self._own is not None:
-            return Logs({name: float(value) for name, value in self._own.items()})
-        means = [total / max(self._samples, 1) for total in self._totals or [0.0]]
-        return Logs(loss=means[-1], **self._objective.logs(means[:-1]))
-
-    def report(self, return_dict):
-        logs = self.logs()
-        if return_dict:
-            return dict(logs)
-        return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
-
-
-def _diagnose(trainer, x, y) -> str:
-    """One sentence on why the loss of this batch is NaN or infinite."""
-    model = trainer.model
-    for name, nest in (("x", x), ("y", y)):
-        if not all(np.isfinite(array).all() for array in flatten(nest)):
-            return f"The loss is not finite because {name} holds NaN or infinite values; clean the data."
-    cause = "The learning rate is probably too high; lower it, or scale the inputs."
-    for layer in model.layers:
-        for weight in layer.weights:
-            if not np.isfinite(weight.data).all():
-                return f"The loss is not finite: {weight.name} of layer {layer.name!r} became NaN or infinite. {cause}"
-    with no_grad():
-        for layer, output in model.layer_outputs(x):
-            if not all(np.isfinite(leaf.data).all() for leaf in flatten(output)):
-                return f"The loss is not finite: layer {layer.name!r} is the first with NaN or infinite output. {cause}"
-    return f"The loss is not finite, though all layers' outputs are: {trainer.objective.name} overflowed. {cause}"
+def _as_data(x, y, shares):
+    """What a step of the user's own is given: (x, y), or (x, y, sample_weight)."""
+    if shares is None:
+        return x, y
+    return x, y, shares[0] if len(shares) == 1 else shares
 
 
 def _own(array, inputs):
@@ -363,51 +383,22 @@ def _own(array, inputs):
     return array.copy() if any(np.may_share_memory(array, other) for other in flatten(inputs)) else array
 
 
-def _samples(nest) -> int:
-    return len(nest) if isinstance(nest, np.ndarray) else len(flatten(nest)[0])
-
-
-def _slice(nest, start, stop):
-    return map_leaves(lambda leaf: leaf[start:stop], nest)
-
-
-def _as_nest(values, names, what):
-    """`values` for `names`: as they are for one, else in their order; lists of numbers are one array."""
-    if isinstance(values, dict):
-        if set(values) != set(names):
-            raise ValueError(f"{what} must have one entry for each of {', '.join(names)}; got {', '.join(values)}.")
-        return [values[name] for name in names]
-    if len(names) > 1:
-        if not isinstance(values, (list, tuple)) or len(values) != len(names):
-            raise ValueError(f"{what} must be a list or dict of {len(names)} arrays, for {', '.join(names)}.")
-        return list(values)
-    if isinstance(values, (list, tuple)) and len(values) == 1 and isinstance(values[0], np.ndarray):
-        return values[0]
-    return np.asarray(values) if isinstance(values, (list, tuple)) else values
-
-
 def _as_list(value):
     if value is None:
         return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    return list(value) if isinstance(value, (list, tuple, CallbackList)) else [value]
 
 
 def _positive(name, value):
     return per_axis(name, value, 1)[0]
 
 
-def _split(x, y, share, validation_data):
-    """(x, y, held-out pair or None)."""
-    if validation_data is not None:
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-            raise ValueError("validation_data must be a pair (x, y).")
-        return x, y, tuple(validation_data)
-    if not 0 <= share < 1:
-        raise ValueError(f"validation_split must be at least 0 and below 1; got {share!r}.")
-    if not share:
-        return x, y, None
-    samples = _samples(x)
-    kept = math.floor(samples * (1 - share))
-    if not kept:
-        raise ValueError(f"validation_split={share} of {samples} samples leaves none for training.")
-    return _slice(x, 0, kept), _slice(y, 0, kept), (_slice(x, kept, samples), _slice(y, kept, samples))
+def _steps(name, steps, count, batch_size):
+    """How many batches: all that there are, or the first `steps`."""
+    there = -(-count // batch_size)
+    if steps is None:
+        return there
+    steps = _positive(name, steps)
+    if steps > there:
+        raise ValueError(f"{name}={steps} is more than the {there} batches of {batch_size} that {count} samples give.")
+    return steps

@@ -36,9 +36,10 @@ def test_hooks_come_in_keras_order_with_logs():
     model = fitted(recorder, epochs=1, validation_split=0.5)
     names = [name for name, *_ in recorder.seen]
     step = ["on_train_batch_begin", "on_train_batch_end"]
-    assert names == ["on_train_begin", "on_epoch_begin", *step, "on_epoch_end", "on_train_end"]
-    assert recorder.seen[3][1] == 0 and recorder.seen[3][2].keys() == {"loss"}
-    assert recorder.seen[4][2].keys() == {"loss", "val_loss"} == recorder.seen[5][1].keys()
+    tests = ["on_test_begin", "on_test_batch_begin", "on_test_batch_end", "on_test_end"]
+    assert names == ["on_train_begin", "on_epoch_begin", *step, *tests, "on_epoch_end", "on_train_end"]
+    assert recorder.seen[3][1] == 0 and recorder.seen[3][2].keys() == {"loss"} == recorder.seen[7][1].keys()
+    assert recorder.seen[8][2].keys() == {"loss", "val_loss"} == recorder.seen[9][1].keys()
     assert recorder.model is model and recorder.params == {"epochs": 1, "steps": 1, "verbose": 0}
 
 

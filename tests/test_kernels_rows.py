@@ -7,7 +7,7 @@ import pytest
 from helpers import check_op, integers, normal
 
 from fastconv import kernels
-from fastconv.kernels import reference
+from fastconv.kernels import reference, reference_update
 
 SHAPES = [(1,), (17,), (100, 10), (3, 33), (2, 5, 7, 16), (70, 3), (3000, 32), (1, 100000)]
 ELEMENTWISE = ["relu_forward", "relu_backward", "bias_forward", "bias_backward", "softmax_forward", "softmax_backward",
@@ -145,6 +145,42 @@ def test_updates_agree_with_their_twins(name, states, options, dtype, isa):
     for ours, twin in zip(lists, twins):
         for a, b in zip(ours or (), twin or ()):
             np.testing.assert_allclose(a, b, rtol=0, atol=30 * np.finfo(dtype).eps)
+
+
+KINDS = {  # kind: (its number of states, which may be missing, numbers)
+    "none": (0, (), ()), "sgd": (1, (0,), (0.9,)), "adam": (3, (2,), (0.1, 0.01, 1e-4)),
+    "rmsprop": (3, (1, 2), (0.9, 0.1, 30.0, 0.5)), "adagrad": (1, (), (1e-4,)), "adadelta": (2, (), (0.9, 0.1, 1e-4)),
+    "adamax": (2, (), (0.1, 0.9, 1e-4)), "nadam": (2, (), (0.1, 0.01, 1e-4, 0.2, 0.05, 3.0)),
+    "lion": (1, (), (0.9, 0.1, 0.95, 0.05)), "ftrl": (2, (), (0.5, 0.1, 0.2, 0.3)),
+}  # fmt: skip
+AROUND = [{}, {"scales": 0.3, "limit": 0.2, "decays": 0.01}, {"scales": 1.0, "averages": True, "keep": 0.7}]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_update_agrees_with_its_twin(kind, dtype, isa):
+    """With all its states and without those that may be missing, and with what goes around a step."""
+    count, optional, numbers = KINDS[kind]
+    shapes = [(5, 5, 3, 33), (), (0, 4), (20000,), (2048,), (2049,), (7,)]
+    for missing in ((), *[(place,) for place in optional], optional):
+        for around in AROUND:
+            lists = [[np.asarray(abs(normal(shape, dtype, 10 * i + j)) + (i > 1)) for j, shape in enumerate(shapes)]
+                     for i in range(3 + count)]  # fmt: skip
+            lists[1] = [np.asarray(g - dtype(0.7)) for g in lists[1]]
+            twins = copy.deepcopy(lists)
+            given = {name: [value] * len(shapes) if name in ("scales", "decays") else value
+                     for name, value in around.items()}  # fmt: skip
+            averages = {"averages": lists[-1]} if "averages" in around else {}
+            states = [None if place in missing else states for place, states in enumerate(lists[2:-1])]
+            kernels.update_step(kind, *lists[:2], states, 0.05, numbers, kind == "sgd", **(given | averages))
+            for row in zip(*twins):
+                settings = {name.rstrip("s"): value for name, value in around.items()}
+                settings["average"] = row[-1] if "averages" in around else None
+                slots = [None if place in missing else slot for place, slot in enumerate(row[2:-1])]
+                reference_update.update_step(kind, *row[:2], slots, 0.05, numbers, kind == "sgd", **settings)
+            for ours, twin in zip(lists, twins):
+                for a, b in zip(ours, twin):
+                    np.testing.assert_allclose(a, b, rtol=60 * np.finfo(dtype).eps, atol=60 * np.finfo(dtype).eps)
 
 
 def test_updates_do_not_depend_on_the_threads(restore_threads):

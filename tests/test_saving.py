@@ -442,3 +442,20 @@ ERRORS = [
 def test_errors_say_what_to_do(program, kind, message):
     with pytest.raises(kind, match=message):
         program()
+
+
+def test_compile_settings_of_fastconv_0_1_0():
+    """Its losses and optimizers had fewer arguments, and its Accuracy was what the name "accuracy" stands for."""
+    config = {
+        "optimizer": {"class_name": "Adam", "config": {
+            "learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "name": "adam"}},
+        "loss": {"class_name": "CategoricalCrossentropy", "config": {
+            "from_logits": False, "axis": -1, "name": "categorical_crossentropy"}},
+        "loss_weights": None,
+        "metrics": [{"class_name": "Accuracy", "config": {"name": "accuracy"}}],
+    }  # fmt: skip
+    model = Sequential([layers.Input((4,)), layers.Dense(3, activation="softmax")])
+    model.compile_from_config(config)
+    x, y = np.ones((6, 4), np.float32), np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert logs["accuracy"] == pytest.approx(1 / 3) and model.optimizer.beta_2 == 0.999

@@ -250,7 +250,8 @@ ERRORS = [
     (lambda: uncompiled().evaluate(X, Y), RuntimeError, r"model\.compile"),
     (lambda: compiled(optimizer=None), ValueError, "needs an optimizer"),
     (lambda: compiled(optimizer="sdg"), ValueError, "Did you mean 'SGD'"),
-    (lambda: compiled(loss=None), ValueError, "needs a loss"),
+    (lambda: compiled(loss=None).fit(X, Y, verbose=0), ValueError, "There is no loss to make small: give compile"),
+    (lambda: compiled(loss=losses.MeanSquaredError("none")).fit(X, Y), ValueError, "reduction must not be 'none'"),
     (lambda: compiled(loss="crossentropy"), ValueError, "Did you mean"),
     (lambda: compiled(metrics=["accurracy"]), ValueError, "Accuracy"),
     (lambda: compiled(metrics=["accuracy", "accuracy"]), ValueError, "is taken"),
@@ -277,7 +278,17 @@ ERRORS = [
     (lambda: compiled().fit(X, Y, validation_split=0.99), ValueError, "leaves none for training"),
     (lambda: compiled().fit(X, Y, validation_data=X), ValueError, "pair"),
     (lambda: compiled().fit(X, Y, callbacks=[Callback]), TypeError, "parentheses"),
-    (lambda: compiled().fit(X, Y, class_weight={}), TypeError, "class_weight"),
+    (lambda: compiled().fit(X, Y, class_weight=[1, 2]), TypeError, "class_weight must be a dict of numbers by class"),
+    (
+        lambda: compiled().fit(X, Y, class_weight={3: 1.0}),
+        ValueError,
+        "a weight for 3; classes are numbers from 0 to 2",
+    ),
+    (lambda: compiled().fit(X, Y, sample_weight=np.ones(49)), ValueError, "one number for each of the 50 samples"),
+    (lambda: compiled().fit(X, Y, sample_weight=np.full(50, np.nan)), ValueError, "holds NaN"),
+    (lambda: compiled().fit(X, Y, class_weight={0: 1}, sample_weight=LABELS), ValueError, "not both"),
+    (lambda: compiled().fit(X, Y, steps_per_epoch=9), ValueError, "steps_per_epoch=9 is more than the 2 batches"),
+    (lambda: compiled().fit(X, Y, validation_freq=0), ValueError, "validation_freq must be"),
     (lambda: compiled().predict(X, batch_size=-1), ValueError, "batch_size"),
 ]
 

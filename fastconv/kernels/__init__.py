@@ -129,6 +129,6 @@ from .rows import (
     softmax_crossentropy_forward,
     softmax_forward,
 )
-from .update import adam_step, sgd_step
+from .update import adam_step, sgd_step, update_step
 
 __all__ = [name for name in dir() if not name.startswith("_") and name != "os"]

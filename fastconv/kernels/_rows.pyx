@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Elementwise and row-wise kernels and optimizer steps: fills the jobs of csrc/rows/rows.c and csrc/elements/update.c.
+"""Elementwise and row-wise kernels and optimizer steps: fills the jobs of csrc/rows/rows.c and csrc/elements/update*.c.
 
 Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/rows.py and kernels/update.py see to that.
 """
@@ -10,7 +10,11 @@ from libc.stdint cimport uintptr_t
 from numpy import dtype, ndarray
 
 from ._memory cimport Block, product
-from ._tiles cimport MEMORY_WORK, address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of
+from ._tiles cimport (
+    FC_UPDATE_NUMBERS, FC_UPDATE_STATES, FC_UPDATE_adadelta, FC_UPDATE_adagrad, FC_UPDATE_adam,
+    FC_UPDATE_adamax, FC_UPDATE_ftrl, FC_UPDATE_lion, FC_UPDATE_nadam, FC_UPDATE_none, FC_UPDATE_rmsprop, FC_UPDATE_sgd,
+    MEMORY_WORK, address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of,
+)
 
 cdef enum:
     BLOCK = 16384      # elements of a tile
@@ -113,30 +117,44 @@ cdef int point(void** table, arrays, list parameters, bint writable) except -1:
     return 0
 
 
-cdef int run_update(fc_tile* tile, fc_update* job, list parameters, gradients, first, second) except -1:
-    """One call for all parameters, over tables of pointers to pieces; `first` and `second` may be None."""
-    cdef ptrdiff_t pieces = 0, elements = 0, size, start, i = 0
+cdef int run_update(fc_tile* tile, fc_update* job, list parameters, gradients, states, averages=None, scales=None,
+                    decays=None) except -1:
+    """One call for all parameters, over tables of pointers to pieces. `states` are lists or None; `scales` and `decays`,
+    lists of a number each, and `averages` may be None."""
+    cdef ptrdiff_t pieces = 0, elements = 0, size, start, i = 0, row = 0
+    cdef int place
+    cdef double scale, decay
     for parameter in parameters:
         size = parameter.size
         pieces += (size + BLOCK - 1) // BLOCK
         elements += size
-    cdef Block room = Block(product(pieces, 4 * sizeof(void*) + sizeof(ptrdiff_t)))
+    cdef Block room = Block(product(pieces, (3 + FC_UPDATE_STATES) * sizeof(void*) + sizeof(ptrdiff_t)
+                                    + 2 * sizeof(double)))
     cdef void** table = <void**>room.data
-    cdef ptrdiff_t* counts = <ptrdiff_t*>(table + 4 * pieces)
+    cdef ptrdiff_t* counts = <ptrdiff_t*>(table + (3 + FC_UPDATE_STATES) * pieces)
+    cdef double* factors = <double*>(counts + pieces)
     job.parameter, job.gradient, job.count = table, table + pieces, counts
-    job.first = NULL if first is None else table + 2 * pieces
-    job.second = NULL if second is None else table + 3 * pieces
     point(job.parameter, parameters, parameters, True)
     point(job.gradient, gradients, parameters, False)
-    if first is not None:
-        point(job.first, first, parameters, True)
-    if second is not None:
-        point(job.second, second, parameters, True)
+    for place in range(FC_UPDATE_STATES):
+        job.state[place] = NULL
+        if place < len(states) and states[place] is not None:
+            job.state[place] = table + (2 + place) * pieces
+            point(job.state[place], states[place], parameters, True)
+    job.average = NULL
+    if averages is not None:
+        job.average = table + (2 + FC_UPDATE_STATES) * pieces
+        point(job.average, averages, parameters, True)
+    job.scale = NULL if scales is None else factors
+    job.decay = NULL if decays is None else factors + pieces
     for parameter in parameters:
         size = parameter.size
+        scale = 1 if scales is None else scales[row]
+        decay = 0 if decays is None else decays[row]
         for start in range(0, size, BLOCK):
-            counts[i] = min(size - start, BLOCK)
+            counts[i], factors[i], factors[pieces + i] = min(size - start, BLOCK), scale, decay
             i += 1
+        row += 1
     return run(tile, job, sizeof(fc_update), pieces, 2.0 * MEMORY_WORK * elements)
 
 
@@ -150,12 +168,30 @@ def sgd_step(list parameters, gradients, velocities, double rate, double momentu
     """Moves all parameters or, with a ValueError, none: where the arrays are not of one dtype, contiguous, aligned, not
     empty, of their parameters' shapes, and writable but for the gradients."""
     cdef fc_update job
-    job.rate, job.momentum, job.nesterov = rate, momentum, nesterov
-    run_update(tiles_for(parameters).sgd_step, &job, parameters, gradients, velocities, None)
+    job.rate, job.number[0], job.nesterov = rate, momentum, nesterov
+    run_update(tiles_for(parameters).sgd_step, &job, parameters, gradients, (velocities,))
 
 
 def adam_step(list parameters, gradients, first, second, double rate, double beta_1, double beta_2, double epsilon):
     """As sgd_step; `rate` includes the bias correction of this step."""
     cdef fc_update job
-    job.rate, job.beta_1, job.beta_2, job.epsilon = rate, beta_1, beta_2, epsilon
-    run_update(tiles_for(parameters).adam_step, &job, parameters, gradients, first, second)
+    job.rate, job.number[0], job.number[1], job.number[2] = rate, 1 - beta_1, 1 - beta_2, epsilon
+    run_update(tiles_for(parameters).adam_step, &job, parameters, gradients, (first, second))
+
+
+KINDS = {
+    "none": FC_UPDATE_none, "sgd": FC_UPDATE_sgd, "adam": FC_UPDATE_adam, "rmsprop": FC_UPDATE_rmsprop,
+    "adagrad": FC_UPDATE_adagrad, "adadelta": FC_UPDATE_adadelta, "adamax": FC_UPDATE_adamax,
+    "nadam": FC_UPDATE_nadam, "lion": FC_UPDATE_lion, "ftrl": FC_UPDATE_ftrl,
+}
+
+
+def update_step(list parameters, gradients, states, averages, scales, decays, int kind, double rate, numbers,
+                bint nesterov, double limit, double keep):
+    """As sgd_step, for any of KINDS and with all that goes around it: update_kinds.c."""
+    cdef fc_update job
+    cdef int place
+    for place in range(FC_UPDATE_NUMBERS):
+        job.number[place] = numbers[place] if place < len(numbers) else 0
+    job.kind, job.rate, job.nesterov, job.limit, job.keep = kind, rate, nesterov, limit, keep
+    run_update(tiles_for(parameters).update_step, &job, parameters, gradients, states, averages, scales, decays)

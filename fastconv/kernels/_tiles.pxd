@@ -235,14 +235,31 @@ cdef extern from "tiles.h" nogil:
         double divisor
         int kind
 
+    enum:
+        FC_UPDATE_STATES
+        FC_UPDATE_NUMBERS
+        FC_UPDATE_none
+        FC_UPDATE_sgd
+        FC_UPDATE_adam
+        FC_UPDATE_rmsprop
+        FC_UPDATE_adagrad
+        FC_UPDATE_adadelta
+        FC_UPDATE_adamax
+        FC_UPDATE_nadam
+        FC_UPDATE_lion
+        FC_UPDATE_ftrl
+
     ctypedef struct fc_update:
         void** parameter
         void** gradient
-        void** first
-        void** second
+        void** state[3]
+        void** average
         const ptrdiff_t* count
-        double rate, momentum, beta_1, beta_2, epsilon
-        int nesterov
+        const double* scale
+        const double* decay
+        double limit, rate, keep
+        double number[6]
+        int kind, nesterov
 
     enum:
         FC_AXES
@@ -408,6 +425,7 @@ cdef extern from "tiles.h" nogil:
         fc_tile* reduce
         fc_tile* sgd_step
         fc_tile* adam_step
+        fc_tile* update_step
         fc_tile* copy
         fc_tile* copy_scaled
         fc_tile* spread

@@ -6,6 +6,8 @@ the classes of this table, those in `custom_objects`, and wrappers of the caller
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastconv import registry, serialization
 from fastconv.registry import Registry
 
@@ -86,7 +88,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def get(identifier, custom_objects=None) -> Loss:
+def get(identifier: Any, custom_objects: Any = None) -> Loss:
     """A Loss from a name ("mse", "categorical_crossentropy"), a config, a class, an object, or any
     `function(y_true, y_pred)` of Tensors; ValueError with near matches for an unknown name."""
     if callable(identifier) and not isinstance(identifier, (type, Loss)):
@@ -99,7 +101,7 @@ def serialize(loss: Loss) -> dict:
     return registry.serialize(get(loss))
 
 
-def deserialize(name, custom_objects=None) -> Loss:
+def deserialize(name: Any, custom_objects: Any = None) -> Loss:
     """The Loss of a name or of what `serialize` gave."""
     return get(name, custom_objects)
 

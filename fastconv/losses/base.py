@@ -44,7 +44,7 @@ class Loss(Configurable):
             config.pop("dtype", None)
         return config
 
-    def __call__(self, y_true, y_pred, sample_weight=None) -> Tensor:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The reduced values of `call`; ValueError on an empty batch, and for weights that fit no values.
 
         `sample_weight` has one number a sample, or one a value: its shape is the start of the values'.
@@ -56,11 +56,11 @@ class Loss(Configurable):
         values = ops.convert_to_tensor(self.call(y_true, y_pred))
         return reduced(self.name, values, sample_weight, self.mask(y_true, values), self.reduction)
 
-    def call(self, y_true, y_pred) -> Tensor:
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """One value a sample, or more; y_true is in y_pred's dtype."""
         raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred).")
 
-    def mask(self, y_true, values) -> Tensor | None:
+    def mask(self, y_true: Any, values: Any) -> Tensor | None:
         """1 where a value counts and 0 where it does not, of the values' shape; None where all do."""
 
     def _target(self, y_true, y_pred):
@@ -71,11 +71,11 @@ class Loss(Configurable):
             y_true = y_true.data
         return Tensor(self.target_array(y_true, y_pred.dtype))
 
-    def target_array(self, y_true, dtype) -> np.ndarray:
+    def target_array(self, y_true: Any, dtype: Any) -> np.ndarray:
         """Targets as an array in the form that `call` takes, for outputs of `dtype`."""
         return np.asarray(y_true).astype(dtype, copy=False)
 
-    def check_values(self, target, output_shape) -> None:
+    def check_values(self, target: Any, output_shape: Any) -> None:
         """Raises ValueError where the values of such an array do not fit outputs of this shape."""
 
     def __setattr__(self, name, value):
@@ -94,7 +94,7 @@ class FormulaLoss(Loss):
         for setting, value in settings.items():
             setattr(self, setting, value)
 
-    def call(self, y_true, y_pred) -> Tensor:
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
         return self.formula(y_true, y_pred, **{setting: getattr(self, setting) for setting in self._settings})
 
 
@@ -105,7 +105,7 @@ class FunctionLoss(Loss):
         super().__init__(name=getattr(function, "__name__", type(function).__name__))
         self.function = function
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
         return ops.convert_to_tensor(self.function(y_true, y_pred))
 
     def get_config(self):
@@ -126,7 +126,7 @@ def as_float(values, dtype=None) -> Tensor:
     return ops.convert_to_tensor(values, dtype)
 
 
-def pair(name: str, y_true, y_pred) -> tuple[Tensor, Tensor]:
+def pair(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Targets and outputs as Tensors of one float dtype and one shape.
 
     A last axis of 1 may be missing in one of them; nothing else is broadcast: ValueError.
@@ -142,7 +142,7 @@ def pair(name: str, y_true, y_pred) -> tuple[Tensor, Tensor]:
     return ops.reshape(y_true, wanted), y_pred
 
 
-def typed(y_true, y_pred) -> tuple[Tensor, Tensor]:
+def typed(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Targets and outputs as Tensors of the outputs' float dtype."""
     y_pred = as_float(y_pred)
     if not isinstance(y_true, Tensor):
@@ -152,7 +152,7 @@ def typed(y_true, y_pred) -> tuple[Tensor, Tensor]:
     return ops.convert_to_tensor(y_true), y_pred
 
 
-def smoothed(y_true, label_smoothing, classes):
+def smoothed(y_true: Any, label_smoothing, classes):
     """Targets moved by the share `label_smoothing` towards 1 / classes."""
     if not label_smoothing:
         return y_true

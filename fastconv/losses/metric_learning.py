@@ -6,6 +6,8 @@ are `(batch, size)` of length 1, as from UnitNormalization; a sample whose loss 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastconv import ops
@@ -19,8 +21,8 @@ _FAR = 1e30  # stands for infinity in a logarithm of a sum of exponentials, so t
 
 
 def circle(
-    y_true, y_pred, ref_labels=None, ref_embeddings=None, remove_diagonal: bool = True, gamma: float = 80,
-    margin: float = 0.4,
+    y_true: Any, y_pred: Any, ref_labels: Any = None, ref_embeddings: Any = None, remove_diagonal: bool = True,
+    gamma: float = 80, margin: float = 0.4,
 ) -> Tensor:  # fmt: skip
     """One value a sample: the soft maximum over pairs of how far same labels are apart and others together.
 
@@ -66,7 +68,7 @@ class Circle(FormulaLoss):
     ) -> None:  # fmt: skip
         super().__init__(name, reduction, dtype, gamma=gamma, margin=margin, remove_diagonal=bool(remove_diagonal))
 
-    def mask(self, y_true, values):
+    def mask(self, y_true: Any, values: Any) -> Tensor | None:
         return Tensor((values.data > 0).astype(values.dtype))
 
     _target = SparseCategoricalCrossentropy._target

@@ -7,6 +7,8 @@ names the loss to use.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastconv import ops
@@ -18,7 +20,7 @@ from .regression import EPSILON, MEAN
 
 
 def categorical_crossentropy(
-    y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
     """`-sum(y_true * log(y_pred))` over `axis`, for one-hot targets or distributions of y_pred's shape.
 
@@ -40,7 +42,7 @@ def _check_one_hot(name, y_true, y_pred, axis):
 
 
 def sparse_categorical_crossentropy(
-    y_true, y_pred, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Tensor:
     """The same for integer labels: y_true is `(batch, ...)` or `(batch, ..., 1)` for y_pred `(batch, ..., classes)`.
 
@@ -78,7 +80,7 @@ def _counted(labels, ignore_class, values):
 
 
 def binary_crossentropy(
-    y_true, y_pred, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
     """The mean over `axis` of `-(y log p + (1 - y) log(1 - p))`; `from_logits=True`: y_pred are logits."""
     y_true, y_pred = _kept_logits("binary_crossentropy", y_true, y_pred)
@@ -94,7 +96,7 @@ def _kept_logits(name, y_true, y_pred):
 
 
 def categorical_focal_crossentropy(
-    y_true, y_pred, alpha: float = 0.25, gamma: float = 2.0, from_logits: bool = False,
+    y_true: Any, y_pred: Any, alpha: float = 0.25, gamma: float = 2.0, from_logits: bool = False,
     label_smoothing: float = 0.0, axis: int = -1,
 ) -> Tensor:  # fmt: skip
     """`-sum(alpha * (1 - p) ** gamma * y_true * log(p))` over `axis`: what is known already counts less.
@@ -115,7 +117,7 @@ def categorical_focal_crossentropy(
 
 
 def binary_focal_crossentropy(
-    y_true, y_pred, apply_class_balancing: bool = False, alpha: float = 0.25, gamma: float = 2.0,
+    y_true: Any, y_pred: Any, apply_class_balancing: bool = False, alpha: float = 0.25, gamma: float = 2.0,
     from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1,
 ) -> Tensor:  # fmt: skip
     """The mean over `axis` of the binary cross-entropy times `(1 - p_t) ** gamma`, where p_t is the probability of the
@@ -133,7 +135,7 @@ def binary_focal_crossentropy(
     return ops.mean(values, axis=axis)
 
 
-def categorical_generalized_cross_entropy(y_true, y_pred, q: float) -> Tensor:
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
     """`(1 - p ** q) / q` for the probability p of the integer label: between cross-entropy and absolute error."""
     y_pred, labels = as_float(y_pred), _labels(y_true)
     if labels.ndim == y_pred.ndim and labels.shape[-1] == 1:
@@ -142,13 +144,13 @@ def categorical_generalized_cross_entropy(y_true, y_pred, q: float) -> Tensor:
     return ops.divide(ops.subtract(1.0, ops.power(p, q)), q)
 
 
-def kl_divergence(y_true, y_pred) -> Tensor:
+def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     """The sum over the last axis of `y_true * log(y_true / y_pred)`; both are clipped to 1e-7 and 1."""
     y_true, y_pred = (ops.clip(y, EPSILON, 1.0) for y in pair("kl_divergence", y_true, y_pred))
     return ops.sum(ops.multiply(y_true, ops.log(ops.divide(y_true, y_pred))), axis=-1)
 
 
-def dice(y_true, y_pred, axis=None) -> Tensor:
+def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
     """1 minus twice the common part of two masks over their sum, along `axis`; all axes by default."""
     y_true, y_pred = pair("dice", y_true, y_pred)
     common = ops.sum(ops.multiply(y_true, y_pred), axis=axis)
@@ -156,7 +158,7 @@ def dice(y_true, y_pred, axis=None) -> Tensor:
     return ops.subtract(1.0, ops.divide(ops.multiply(common, 2.0), ops.add(size, EPSILON)))
 
 
-def tversky(y_true, y_pred, alpha: float = 0.5, beta: float = 0.5, axis=None) -> Tensor:
+def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None) -> Tensor:
     """As `dice`, with `alpha` for the weight of what is missed and `beta` for that of false alarms, as Keras has it."""
     y_true, y_pred = pair("tversky", y_true, y_pred)
     common = ops.sum(ops.multiply(y_true, y_pred), axis=axis)
@@ -198,16 +200,16 @@ class SparseCategoricalCrossentropy(FormulaLoss):
     ) -> None:  # fmt: skip
         super().__init__(name, reduction, dtype, from_logits=bool(from_logits), ignore_class=ignore_class, axis=axis)
 
-    def mask(self, y_true, values):
+    def mask(self, y_true: Any, values: Any) -> Tensor | None:
         return None if self.ignore_class is None else _counted(y_true, self.ignore_class, values)
 
     def _target(self, y_true, y_pred):
         return _labels(y_true)
 
-    def target_array(self, y_true, dtype):
+    def target_array(self, y_true: Any, dtype: Any) -> np.ndarray:
         return _labels(y_true)
 
-    def check_values(self, target, output_shape):
+    def check_values(self, target: Any, output_shape: Any) -> None:
         if self.ignore_class is not None:
             target = target[target != self.ignore_class]
         ops.check_labels("target", target, output_shape[self.axis])
@@ -291,7 +293,7 @@ class Dice(FormulaLoss):
     formula = staticmethod(dice)
 
     def __init__(
-        self, reduction: str | None = MEAN, name: str | None = "dice", axis=None, dtype: str | None = None
+        self, reduction: str | None = MEAN, name: str | None = "dice", axis: Any = None, dtype: str | None = None
     ) -> None:
         super().__init__(name, reduction, dtype, axis=axis)
 
@@ -303,6 +305,6 @@ class Tversky(FormulaLoss):
 
     def __init__(
         self, alpha: float = 0.5, beta: float = 0.5, reduction: str | None = MEAN, name: str | None = "tversky",
-        axis=None, dtype: str | None = None,
+        axis: Any = None, dtype: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name, reduction, dtype, alpha=alpha, beta=beta, axis=axis)

@@ -8,6 +8,7 @@ are 1e-7, as in Keras.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -20,33 +21,33 @@ EPSILON = 1e-7
 MEAN = "sum_over_batch_size"
 
 
-def mean_squared_error(y_true, y_pred) -> Tensor:
+def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     """The mean over the last axis of `(y_true - y_pred) ** 2`."""
     y_true, y_pred = pair("mean_squared_error", y_true, y_pred)
     return ops.mean(ops.square(ops.subtract(y_pred, y_true)), axis=-1)
 
 
-def mean_absolute_error(y_true, y_pred) -> Tensor:
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     """The mean over the last axis of `|y_true - y_pred|`."""
     y_true, y_pred = pair("mean_absolute_error", y_true, y_pred)
     return ops.mean(ops.abs(ops.subtract(y_pred, y_true)), axis=-1)
 
 
-def mean_absolute_percentage_error(y_true, y_pred) -> Tensor:
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
     """100 times the mean over the last axis of `|y_true - y_pred| / max(|y_true|, 1e-7)`."""
     y_true, y_pred = pair("mean_absolute_percentage_error", y_true, y_pred)
     share = ops.divide(ops.subtract(y_true, y_pred), ops.maximum(ops.abs(y_true), EPSILON))
     return ops.multiply(ops.mean(ops.abs(share), axis=-1), 100.0)
 
 
-def mean_squared_logarithmic_error(y_true, y_pred) -> Tensor:
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
     """The mean over the last axis of `(log(y_true + 1) - log(y_pred + 1)) ** 2`; both are taken as at least 1e-7."""
     y_true, y_pred = pair("mean_squared_logarithmic_error", y_true, y_pred)
     logs = [ops.log(ops.add(ops.maximum(y, EPSILON), 1.0)) for y in (y_pred, y_true)]
     return ops.mean(ops.square(ops.subtract(*logs)), axis=-1)
 
 
-def huber(y_true, y_pred, delta: float = 1.0) -> Tensor:
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     """The mean over the last axis of half the squared error up to `delta`, and of a straight line beyond."""
     y_true, y_pred = pair("huber", y_true, y_pred)
     error = ops.abs(ops.subtract(y_pred, y_true))
@@ -55,20 +56,20 @@ def huber(y_true, y_pred, delta: float = 1.0) -> Tensor:
     return ops.mean(ops.add(ops.multiply(ops.square(near), 0.5), line), axis=-1)
 
 
-def log_cosh(y_true, y_pred) -> Tensor:
+def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
     """The mean over the last axis of `log(cosh(y_pred - y_true))`, computed without overflow."""
     y_true, y_pred = pair("log_cosh", y_true, y_pred)
     error = ops.subtract(y_pred, y_true)
     return ops.mean(ops.subtract(ops.add(error, ops.softplus(ops.multiply(error, -2.0))), math.log(2.0)), axis=-1)
 
 
-def poisson(y_true, y_pred) -> Tensor:
+def poisson(y_true: Any, y_pred: Any) -> Tensor:
     """The mean over the last axis of `y_pred - y_true * log(y_pred + 1e-7)`."""
     y_true, y_pred = pair("poisson", y_true, y_pred)
     return ops.mean(ops.subtract(y_pred, ops.multiply(y_true, ops.log(ops.add(y_pred, EPSILON)))), axis=-1)
 
 
-def cosine_similarity(y_true, y_pred, axis: int = -1) -> Tensor:
+def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """Minus the cosine between target and output along `axis`: -1 where they point the same way. 0 for zeros."""
     y_true, y_pred = pair("cosine_similarity", y_true, y_pred)
     return ops.negative(ops.sum(ops.multiply(_unit(y_true, axis), _unit(y_pred, axis)), axis=axis))
@@ -79,12 +80,12 @@ def _unit(x, axis):
     return ops.divide(x, length)
 
 
-def hinge(y_true, y_pred) -> Tensor:
+def hinge(y_true: Any, y_pred: Any) -> Tensor:
     """The mean over the last axis of `max(1 - y_true * y_pred, 0)`; targets are -1 and 1, and 0 and 1 become those."""
     return ops.mean(_hinge("hinge", y_true, y_pred), axis=-1)
 
 
-def squared_hinge(y_true, y_pred) -> Tensor:
+def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
     """The mean over the last axis of `max(1 - y_true * y_pred, 0) ** 2`; targets as for `hinge`."""
     return ops.mean(ops.square(_hinge("squared_hinge", y_true, y_pred)), axis=-1)
 
@@ -105,7 +106,7 @@ def _signed(y_true, dtype):
     return 2 * array - 1 if ((array == 0) | (array == 1)).all() else array
 
 
-def categorical_hinge(y_true, y_pred) -> Tensor:
+def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     """`max(1 + the largest wrong output - the right output, 0)` for one-hot targets."""
     y_true, y_pred = pair("categorical_hinge", y_true, y_pred)
     right = ops.sum(ops.multiply(y_true, y_pred), axis=-1)
@@ -209,7 +210,7 @@ class Hinge(FormulaLoss):
     def __init__(self, reduction: str | None = MEAN, name: str | None = "hinge", dtype: str | None = None) -> None:
         super().__init__(name, reduction, dtype)
 
-    def target_array(self, y_true, dtype):
+    def target_array(self, y_true: Any, dtype: Any) -> np.ndarray:
         return _signed(y_true, dtype)
 
 

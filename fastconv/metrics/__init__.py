@@ -1,10 +1,12 @@
 """Metrics: what is reported beside the loss, under Keras' names, and how they are found by name.
 
-The classes stand in base.py, accuracy.py, means.py, confusion.py and overlap.py. Contract: `get` builds nothing but the
-classes of this table, those in `custom_objects`, and wrappers of the caller's own functions.
+The classes stand in base.py, accuracy.py, means.py, confusion.py, curves.py and overlap.py. Contract: `get` builds
+nothing but the classes of this table, those in `custom_objects`, and wrappers of the caller's own functions.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastconv import registry
 from fastconv.losses import (
@@ -42,19 +44,8 @@ from .accuracy import (
 )
 from .accuracy import AutoAccuracy as _AutoAccuracy
 from .base import Mean, MeanMetricWrapper, Metric, Sum
-from .confusion import (
-    AUC,
-    FalseNegatives,
-    FalsePositives,
-    Precision,
-    PrecisionAtRecall,
-    Recall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-    TrueNegatives,
-    TruePositives,
-)
+from .confusion import FalseNegatives, FalsePositives, Precision, Recall, TrueNegatives, TruePositives
+from .curves import AUC, PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity
 from .means import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -120,7 +111,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def get(identifier, custom_objects=None) -> Metric:
+def get(identifier: Any, custom_objects: Any = None) -> Metric:
     """A Metric from a name ("accuracy", "acc", "mse", ...), a config, a class, an object, or any
     `function(y_true, y_pred)` of arrays with one value a sample; ValueError with near matches for an unknown name."""
     if callable(identifier) and not isinstance(identifier, (type, Metric)):
@@ -130,7 +121,7 @@ def get(identifier, custom_objects=None) -> Metric:
             identifier = identifier | {"class_name": "AutoAccuracy"}
     metric = _REGISTRY.get(identifier, Metric, custom_objects)
     if isinstance(identifier, str):
-        metric.name = identifier  # "acc" is reported as "acc"
+        metric.name, metric.is_named = identifier, True  # "acc" is reported as "acc"
     return metric
 
 
@@ -139,7 +130,7 @@ def serialize(metric: Metric) -> dict:
     return registry.serialize(get(metric))
 
 
-def deserialize(config, custom_objects=None) -> Metric:
+def deserialize(config: Any, custom_objects: Any = None) -> Metric:
     """The Metric of a name or of what `serialize` gave."""
     return get(config, custom_objects)
 

@@ -6,6 +6,8 @@ names are running means of those. Shapes that do not fit raise ValueError.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastconv.tensor import Tensor
@@ -13,37 +15,37 @@ from fastconv.tensor import Tensor
 from .base import MeanMetricWrapper, array_of, same_rank
 
 
-def accuracy(y_true, y_pred) -> Tensor:
+def accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where output and target are equal."""
     y_true, y_pred = _fitting("accuracy", y_true, y_pred)
     return _as_floats(y_true == y_pred)
 
 
-def binary_accuracy(y_true, y_pred, threshold: float = 0.5) -> Tensor:
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     """1 where an output is on its target's side of `threshold`."""
     y_true, y_pred = _fitting("binary_accuracy", y_true, y_pred)
     return _as_floats(y_true == (y_pred > threshold))
 
 
-def categorical_accuracy(y_true, y_pred) -> Tensor:
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where the largest output stands where the one-hot target's 1 is."""
     y_true, y_pred = _one_hot("categorical_accuracy", y_true, y_pred)
     return _as_floats(y_true.argmax(axis=-1) == y_pred.argmax(axis=-1))
 
 
-def sparse_categorical_accuracy(y_true, y_pred) -> Tensor:
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """1 where the largest output stands at the integer label."""
     labels, y_pred = _labels("sparse_categorical_accuracy", y_true, y_pred)
     return _as_floats(labels == y_pred.argmax(axis=-1))
 
 
-def top_k_categorical_accuracy(y_true, y_pred, k: int = 5) -> Tensor:
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     """1 where the one-hot target's class is among the `k` largest outputs."""
     y_true, y_pred = _one_hot("top_k_categorical_accuracy", y_true, y_pred)
     return _in_top_k(y_true.argmax(axis=-1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true, y_pred, k: int = 5, from_sorted_ids: bool = False) -> Tensor:
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Tensor:
     """1 where the label is among the `k` largest outputs; with `from_sorted_ids` y_pred holds classes, best first."""
     if from_sorted_ids:
         y_true, y_pred = array_of(y_true), array_of(y_pred)

@@ -21,16 +21,7 @@ class MetricVariable(Parameter):
 
     __slots__ = ()
 
-    def assign_add(self, value) -> None:
-        """Adds a number, or an array of this shape."""
-        with self.writable() as array:
-            array += np.asarray(value)
-
-    def assign_sub(self, value) -> None:
-        """Subtracts a number, or an array of this shape."""
-        self.assign_add(-np.asarray(value))
-
-    def assign(self, value) -> None:
+    def assign(self, value: Any) -> None:
         """Takes these values; a number fills the array."""
         with self.writable() as array:
             array[...] = np.broadcast_to(np.asarray(value), array.shape)
@@ -46,11 +37,8 @@ class Metric(Configurable):
     direction: str | None = None  # which way is better: "up" or "down"
 
     def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
-        self._setup(dtype, name)
-
-    def _setup(self, dtype, name):
         self.name = name or snake_case(type(self).__name__)
-        self._named = name is not None
+        self.is_named = name is not None  # else the name is the class's, and may get a number
         self._dtype = dtype
         self._variables: list[MetricVariable] = []
 
@@ -65,7 +53,7 @@ class Metric(Configurable):
         return list(self._variables)
 
     def add_variable(
-        self, shape, initializer, dtype: str | None = None, aggregation: str = "sum", name: str | None = None
+        self, shape: Any, initializer: Any, dtype: str | None = None, aggregation: str = "sum", name: str | None = None
     ) -> MetricVariable:
         """A variable of this shape, which `reset_state` sets to 0. `aggregation`, over devices, is of no use here."""
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -76,7 +64,7 @@ class Metric(Configurable):
         return variable
 
     def add_weight(
-        self, shape=(), initializer=None, dtype: str | None = None, name: str | None = None
+        self, shape: Any = (), initializer: Any = None, dtype: str | None = None, name: str | None = None
     ) -> MetricVariable:
         """As `add_variable`: zeros by default, a single number for the shape ()."""
         return self.add_variable(shape, initializer, dtype, name=name)
@@ -85,13 +73,13 @@ class Metric(Configurable):
         """The array of a variable of zeros, to be added to in place."""
         return self.add_variable(shape, "zeros", "float64", name=name).array
 
-    def update_state(self, *args, **kwargs) -> None:
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Adds a batch."""
         raise NotImplementedError(
             f"{type(self).__name__} must define update_state(y_true, y_pred, sample_weight=None)."
         )
 
-    def result(self):
+    def result(self) -> Any:
         """The value over all batches since `reset_state`."""
         raise NotImplementedError(f"{type(self).__name__} must define result().")
 
@@ -100,7 +88,7 @@ class Metric(Configurable):
         for variable in self._variables:
             variable.assign(0)
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Adds a batch and returns the result so far."""
         self.update_state(*args, **kwargs)
         return self.result()
@@ -117,7 +105,7 @@ class Mean(Metric):
         super().__init__(dtype, name)
         self._total, self._count = self._sums("total"), self._sums("count")
 
-    def update_state(self, values, sample_weight=None) -> None:
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
         values, weights = by_sample(array_of(values), sample_weight, np.mean)
         self._total += values.sum(dtype=np.float64)
         self._count += (len(values) if values.ndim else 1) if weights is None else weights.sum(dtype=np.float64)
@@ -133,7 +121,7 @@ class Sum(Metric):
         super().__init__(dtype, name)
         self._total = self._sums("total")
 
-    def update_state(self, values, sample_weight=None) -> None:
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
         self._total += by_sample(array_of(values), sample_weight, np.sum)[0].sum(dtype=np.float64)
 
     def result(self) -> float:
@@ -143,13 +131,13 @@ class Sum(Metric):
 class MeanMetricWrapper(Mean):
     """The mean of `fn(y_true, y_pred, **kwargs)`, which gives one value a sample, or more."""
 
-    def __init__(self, fn, name: str | None = None, dtype: str | None = None, **kwargs) -> None:
+    def __init__(self, fn: Any, name: str | None = None, dtype: str | None = None, **kwargs: Any) -> None:
         super().__init__(name or getattr(fn, "__name__", type(fn).__name__), dtype)
         self.fn, self._kwargs = fn, kwargs
         for argument, value in kwargs.items():
             setattr(self, argument, value)
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         with no_grad():
             super().update_state(self.fn(array_of(y_true), array_of(y_pred), **self._kwargs), sample_weight)
 

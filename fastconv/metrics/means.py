@@ -6,6 +6,8 @@ sample counts alike.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastconv import losses
@@ -14,7 +16,7 @@ from fastconv.tensor import Tensor
 from .base import Mean, MeanMetricWrapper, Metric, array_of, same_rank
 
 
-def pearson_correlation(y_true, y_pred, axis: int = -1) -> Tensor:
+def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """The correlation of target and output along `axis`, from -1 to 1; NaN where one of them is constant."""
     y_true, y_pred = (y - y.mean(axis=axis, keepdims=True) for y in _floats(y_true, y_pred))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -22,7 +24,7 @@ def pearson_correlation(y_true, y_pred, axis: int = -1) -> Tensor:
     return Tensor((y_true * y_pred).mean(axis=axis))
 
 
-def concordance_correlation(y_true, y_pred, axis: int = -1) -> Tensor:
+def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """Lin's concordance of target and output along `axis`: 1 only where they are equal."""
     y_true, y_pred = _floats(y_true, y_pred)
     mean_true, mean_pred = (y.mean(axis=axis, keepdims=True) for y in (y_true, y_pred))
@@ -60,7 +62,7 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: str | None = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = _floats(y_true, y_pred)
         super().update_state((y_pred - y_true) ** 2, sample_weight)
 
@@ -241,7 +243,7 @@ class R2Score(Metric):
         self._samples = self._sums("num_samples")
         self._parts = None
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = (y.astype(np.float64) for y in same_rank(array_of(y_true), array_of(y_pred)))
         if y_true.ndim != 2 or y_true.shape != y_pred.shape:
             raise ValueError(
@@ -256,7 +258,7 @@ class R2Score(Metric):
             total += (values * weights).sum(axis=0)
         self._samples += y_true.size
 
-    def result(self):
+    def result(self) -> Any:
         if self._parts is None:
             return 0.0
         squares, sums, residuals, counts = self._parts

@@ -6,6 +6,8 @@ num_classes - 1, and pixels of other classes, such as 255 for "unknown", are lef
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastconv.registry import checked_choice
@@ -37,7 +39,7 @@ class FBetaScore(Metric):
             raise ValueError(f"{type(self).__name__}: threshold must be above 0 and at most 1; got {threshold!r}.")
         self.beta, self.threshold, self._parts = beta, threshold, None
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = array_of(y_true), array_of(y_pred)
         if y_pred.ndim != 2 or y_true.shape != y_pred.shape:
             raise ValueError(
@@ -58,7 +60,7 @@ class FBetaScore(Metric):
         for total, values in zip(self._parts, (found * y_true, found * (1 - y_true), (1 - found) * y_true, y_true)):
             total += (values * weights).sum(axis=axis)
 
-    def result(self):
+    def result(self) -> Any:
         if self._parts is None:
             return 0.0
         tp, fp, fn, frequency = self._parts
@@ -100,7 +102,7 @@ class ConfusionMatrix(Metric):
         self.sparse_y_true, self.sparse_y_pred = bool(sparse_y_true), bool(sparse_y_pred)
         self.total_cm = self.add_variable((num_classes, num_classes), "zeros", "float64", name="total_confusion_matrix")
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = array_of(y_true), array_of(y_pred)
         y_true = y_true if self.sparse_y_true else y_true.argmax(axis=self.axis)
         y_pred = y_pred if self.sparse_y_pred else y_pred.argmax(axis=self.axis)
@@ -134,7 +136,7 @@ class IoU(ConfusionMatrix):
     direction = "up"
 
     def __init__(
-        self, num_classes: int, target_class_ids, name: str | None = None, dtype: str | None = None,
+        self, num_classes: int, target_class_ids: Any, name: str | None = None, dtype: str | None = None,
         ignore_class: int | None = None, sparse_y_true: bool = True, sparse_y_pred: bool = True, axis: int = -1,
     ) -> None:  # fmt: skip
         super().__init__(num_classes, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
@@ -158,12 +160,12 @@ class BinaryIoU(IoU):
     """IoU of two classes, 0 and 1, for outputs that are class 1 from `threshold` on."""
 
     def __init__(
-        self, target_class_ids=(0, 1), threshold: float = 0.5, name: str | None = None, dtype: str | None = None
+        self, target_class_ids: Any = (0, 1), threshold: float = 0.5, name: str | None = None, dtype: str | None = None
     ) -> None:
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         super().update_state(y_true, array_of(y_pred) >= self.threshold, sample_weight)
 
 
@@ -181,7 +183,7 @@ class OneHotIoU(IoU):
     """IoU for one-hot targets and, unless `sparse_y_pred`, scores of classes along `axis`."""
 
     def __init__(
-        self, num_classes: int, target_class_ids, name: str | None = None, dtype: str | None = None,
+        self, num_classes: int, target_class_ids: Any, name: str | None = None, dtype: str | None = None,
         ignore_class: int | None = None, sparse_y_pred: bool = False, axis: int = -1,
     ) -> None:  # fmt: skip
         super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)

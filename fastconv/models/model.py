@@ -255,91 +255,103 @@ class Model(Steps, Layer):
     # Training
 
     def compile(
-        self, optimizer=None, loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
+        self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
         steps_per_execution=1, jit_compile="auto", auto_scale_loss=True,
     ) -> None:  # fmt: skip
         """Sets how the model is trained.
 
-        `optimizer`: "sgd", "adam" or an object of fastconv.optimizers. `loss`: a name, an object of fastconv.losses or
-        a function `(y_true, y_pred)` of Tensors; for several outputs a list or a dict by output name, with
-        `loss_weights` alike. `metrics`: a list of names ("accuracy"), objects of fastconv.metrics or functions of
-        arrays; for several outputs a list of lists or a dict. `run_eagerly=True` runs layer by layer, without
-        programs. `steps_per_execution`, `jit_compile` and `auto_scale_loss` change nothing here. Unknown names raise
-        ValueError with near matches.
+        `optimizer`: a name ("sgd", "adam") or an object of fastconv.optimizers. `loss`: a name, an object of
+        fastconv.losses or a function `(y_true, y_pred)` of Tensors; for several outputs a list or a dict by output
+        name, with `loss_weights` alike. `metrics`: a list of names ("accuracy"), objects of fastconv.metrics or
+        functions of arrays; for several outputs a list of lists or a dict. `weighted_metrics` are those that weights
+        of samples and classes go to. `run_eagerly=True` runs layer by layer, without programs. `steps_per_execution`,
+        `jit_compile` and `auto_scale_loss` change nothing here. Unknown names raise ValueError with near matches.
         """
-        if weighted_metrics:
-            raise ValueError("compile: weighted_metrics are not supported yet; give them as metrics.")
-        self._trainer.compile(optimizer, loss, loss_weights, metrics, run_eagerly)
+        self._trainer.compile(
+            optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution
+        )
 
     def fit(
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
-        validation_data=None, shuffle=True, initial_epoch=0,
+        validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0,
+        steps_per_epoch=None, validation_steps=None, validation_batch_size=None, validation_freq=1,
     ):  # fmt: skip
         """Trains on `x` (samples first) and targets `y`, and returns the History. Nests of arrays for several inputs or
         outputs, also as dicts by name.
 
         `batch_size` is 32 by default. `verbose`: 0, 1 (a bar; one line an epoch off a terminal), 2 (lines), "auto"
         (as 1). `validation_split` keeps the last share of the samples, as given, for validation; `validation_data` is
-        a pair `(x, y)` and wins over it. `shuffle` draws a new order each epoch. ValueError or TypeError for data that
+        `(x, y)` or `(x, y, sample_weight)` and wins over it. `shuffle` draws a new order each epoch. `sample_weight`
+        has one number a sample, or one a target, `class_weight` is a dict of one a class: they weigh the loss and the
+        weighted metrics. `steps_per_epoch` takes the first so many batches of an epoch only, `validation_steps` those
+        of the validation, in batches of `validation_batch_size`, after every `validation_freq` epochs or after the
+        epochs in such a list. ValueError or TypeError for data that
         do not fit. Ctrl-C ends the run after a complete step: fit says so, calls on_train_end and raises
         KeyboardInterrupt; `model.history` holds the complete epochs. A second Ctrl-C does not wait for the step.
         """
         return self._trainer.fit(
-            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, initial_epoch
-        )
+            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
+            sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
+        )  # fmt: skip
 
-    def train_on_batch(self, x, y=None, return_dict=False):
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step on one batch; the loss, or [loss, metrics...], of this batch before the step."""
-        return self._trainer.train_on_batch(x, y, return_dict)
+        return self._trainer.train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", return_dict=False):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None,
+        return_dict=False,
+    ):  # fmt: skip
         """The mean loss, or [loss, metrics...], over all samples, as Python floats; with `return_dict` by name.
 
-        `batch_size` (default 32) and `verbose` as in fit.
+        `batch_size` (default 32), `verbose`, `sample_weight` and `callbacks` as in fit; `steps`: the first so many
+        batches only.
         """
-        return self._trainer.evaluate(x, y, batch_size, verbose, return_dict)
+        return self._trainer.evaluate(x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict)
 
-    def test_on_batch(self, x, y=None, return_dict=False):
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """The loss, or [loss, metrics...], of one batch."""
-        return self.evaluate(x, y, batch_size=max(len(flatten(x)[0]), 1), verbose=0, return_dict=return_dict)
+        size = max(len(flatten(x)[0]), 1)
+        return self.evaluate(x, y, size, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
-    def predict(self, x, batch_size=None, verbose=0) -> np.ndarray:
+    def predict(self, x, batch_size=None, verbose=0, steps=None, callbacks=None) -> np.ndarray:
         """The outputs for all samples, as one array or a nest of them; `batch_size` is 32 by default. No samples give no
-        rows.
+        rows; `steps`: the first so many batches only.
 
         Threads may predict with one model at once, also the first time; each gets the bits that one alone gets.
         """
-        return self._trainer.predict(x, batch_size, verbose)
+        return self._trainer.predict(x, batch_size, verbose, steps, callbacks)
 
     def predict_on_batch(self, x) -> np.ndarray:
         """The outputs for one batch."""
         return self.predict(x, batch_size=max(len(flatten(x)[0]), 1))
 
     def train_step(self, data) -> dict:
-        """One step on the batch `data = (x, y)`; logs by name. Override it for training of your own: call the model
+        """One step on the batch `data = (x, y)`, or `(x, y, sample_weight)`; logs by name. Override it for training of your own: call the model
         with `training=True`, `backward()` the loss, and give the gradients to `self.optimizer.apply`."""
-        x, y = data
-        return self._trainer.train_on_batch(x, y, True)
+        x, y, *weight = data
+        return self._trainer.train_on_batch(x, y, weight[0] if weight else None, None, True)
 
     def test_step(self, data) -> dict:
         """The results of the batch `data = (x, y)`, by name; override it for an evaluation of your own."""
-        x, y = data
-        return self.test_on_batch(x, y, return_dict=True)
+        x, y, *weight = data
+        return self.test_on_batch(x, y, weight[0] if weight else None, return_dict=True)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Tensor:
         """The scalar that a step of training makes small, from targets and outputs, `self.losses` included; override it
         for a loss of your own in ops."""
-        return self._trainer.objective_losses(y, y_pred)[-1]
+        weights = sample_weight if sample_weight is None or isinstance(sample_weight, list) else [sample_weight]
+        return self._trainer.objective_losses(y, y_pred, weights)[-1]
 
     def has_own(self, *names: str) -> bool:
         """Whether the class overrides one of these methods of Model."""
         return any(getattr(type(self), name) is not getattr(Model, name) for name in names)
 
-    def planned_gradients(self, x, y, weights):
+    def planned_gradients(self, x, y, weights, sample_weight=None):
         """As Planner.gradients; None where the step runs eagerly."""
         if self._trainer.run_eagerly or not self.built:
             return None
-        return self._planner.gradients(self, x, y, weights)
+        return self._planner.gradients(self, x, y, weights, sample_weight)
 
     @property
     def optimizer(self) -> Optimizer | None:

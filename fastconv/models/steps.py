@@ -26,10 +26,8 @@ class Steps:
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, float]:
         """Counts a batch's targets and outputs into the metrics; their results so far, by name."""
-        if sample_weight is not None:
-            raise ValueError("compute_metrics: sample_weight is not taken; weigh the metrics' values yourself.")
         objective = self._objective("compute_metrics")
-        objective.count(y, y_pred, self.output_names)
+        objective.count(y, y_pred, self.output_names, _for_outputs(sample_weight))
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, float]:
@@ -60,3 +58,8 @@ class Steps:
         if self._trainer.objective is None:
             raise RuntimeError(f"{caller}() needs a compiled model: call model.compile(...) first.")
         return self._trainer.objective
+
+
+def _for_outputs(sample_weight):
+    """Weights of samples as a list for the outputs, or None."""
+    return sample_weight if sample_weight is None or isinstance(sample_weight, list) else [sample_weight]

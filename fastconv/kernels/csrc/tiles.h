@@ -267,12 +267,31 @@ typedef struct {
     int kind;
 } fc_reduce;
 
-/* Optimizer steps, in place. The tables have one entry a tile: a piece of a parameter. */
+/* Optimizer steps, in place. The tables have one entry a tile: a piece of a parameter. sgd_step and adam_step are the plain
+ * steps of their kinds; update_step is any kind with all that goes around it. What `number` holds is said at each kind in
+ * update_kinds.c. */
+enum { FC_UPDATE_STATES = 3, FC_UPDATE_NUMBERS = 6 };
+enum {
+    FC_UPDATE_none,
+    FC_UPDATE_sgd,
+    FC_UPDATE_adam,
+    FC_UPDATE_rmsprop,
+    FC_UPDATE_adagrad,
+    FC_UPDATE_adadelta,
+    FC_UPDATE_adamax,
+    FC_UPDATE_nadam,
+    FC_UPDATE_lion,
+    FC_UPDATE_ftrl
+};
 typedef struct {
-    void **parameter, **gradient, **first, **second; /* first: velocity or first moment; second: second moment */
+    void **parameter, **gradient, **state[FC_UPDATE_STATES]; /* some may be NULL, see update_kinds.c */
+    void **average;                                          /* of the parameter, or NULL */
     const ptrdiff_t *count;
-    double rate, momentum, beta_1, beta_2, epsilon;
-    int nesterov;
+    const double *scale, *decay; /* the gradient's factor, and the parameter's share that goes before; or NULL */
+    double limit;                /* of the gradient's elements; 0 for none */
+    double rate, keep;           /* keep: the average's share that stays */
+    double number[FC_UPDATE_NUMBERS];
+    int kind, nesterov;
 } fc_update;
 
 /* Copies by strides (moves.c). One axis of a walk over x and y: its cells, and the elements from one to the next, which
@@ -428,7 +447,7 @@ typedef struct {
     X(map) X(combine) X(reduce)                                                                                      \
     X(norm_statistics) X(norm_fold) X(norm_forward) X(norm_gradients) X(norm_backward_fold) X(norm_backward)         \
     X(batch_norm_update) X(batch_norm_fold) X(norm_rows_forward) X(norm_rows_backward)                               \
-    X(sgd_step) X(adam_step)                                                                                         \
+    X(sgd_step) X(adam_step) X(update_step)                                                                               \
     X(copy) X(copy_scaled) X(spread) X(fold) X(gather_forward) X(gather_backward) X(one_hot)                         \
     X(resize_forward) X(resize_backward) X(warp_forward) X(warp_backward) X(resample)                                \
     X(color_table) X(color_histogram) X(color_scale) X(color_matrix) X(color_turn)                                   \

@@ -1,0 +1,67 @@
+"""Results: running means of losses and metrics over the samples seen, and why a loss is not finite.
+
+It computes no loss itself. Contract: logs hold Python floats by name, the loss first; the samples of unequal batches
+count alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastconv.callbacks import Logs
+from fastconv.nest import flatten
+from fastconv.tensor import no_grad
+
+
+class Results:
+    """What one epoch, or one evaluation, adds up."""
+
+    def __init__(self, model, objective):
+        self._objective = objective
+        model.reset_metrics()
+        self._totals, self._samples, self._own = None, 0, None
+
+    def add(self, y, output, losses, weights):
+        """A batch: its targets, outputs, losses as floats, and weights of samples or None."""
+        count = len(flatten(output)[0])
+        self._samples += count
+        totals = self._totals or [0.0] * len(losses)
+        self._totals = [total + loss * count for total, loss in zip(totals, losses)]
+        self._objective.update_metrics(y, output, weights)
+
+    def add_logs(self, logs, count):
+        """What a step of the user's own reports."""
+        self._samples += count
+        self._own = dict(logs)
+
+    def logs(self) -> Logs:
+        """The values so far, by name."""
+        if self._own is not None:
+            return Logs({name: float(value) for name, value in self._own.items()})
+        means = [total / max(self._samples, 1) for total in self._totals or [0.0]]
+        return Logs(loss=means[-1], **self._objective.logs(means[:-1]))
+
+    def report(self, return_dict):
+        """The values as a dict, or as a list or the lone loss."""
+        logs = self.logs()
+        if return_dict:
+            return dict(logs)
+        return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
+
+
+def diagnose(trainer, x, y) -> str:
+    """One sentence on why the loss of this batch is NaN or infinite."""
+    model = trainer.model
+    for name, nest in (("x", x), ("y", y)):
+        if not all(np.isfinite(array).all() for array in flatten(nest)):
+            return f"The loss is not finite because {name} holds NaN or infinite values; clean the data."
+    cause = "The learning rate is probably too high; lower it, or scale the inputs."
+    for layer in model.layers:
+        for weight in layer.weights:
+            if not np.isfinite(weight.data).all():
+                return f"The loss is not finite: {weight.name} of layer {layer.name!r} became NaN or infinite. {cause}"
+    with no_grad():
+        for layer, output in model.layer_outputs(x):
+            if not all(np.isfinite(leaf.data).all() for leaf in flatten(output)):
+                return f"The loss is not finite: layer {layer.name!r} is the first with NaN or infinite output. {cause}"
+    return f"The loss is not finite, though all layers' outputs are: {trainer.objective.name} overflowed. {cause}"
