@@ -14,6 +14,7 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 CHAIN = [
     {"files", "tensorfile"},
     {"rng", "registry", "nest"},
+    {"data"},
     {"kernels"},
     {"tensor"},
     {"symbolic"},
