@@ -1,6 +1,6 @@
 """Whole files: how bytes come to a path all at once or not at all, whoever else is writing there or is killed.
 
-It knows no format: saving.py, the data sets' cache and the command line decide what is in a file.
+Also where the user's cache is. It knows no format: saving.py, the data sets' cache and the command line decide what is in a file.
 Contract: after `write_whole` the path holds all of the new bytes, safe from a power cut; if it raises, or its process
 dies, the path holds what it held. Two that write to one path at once do not disturb each other: the later one stays.
 A file that a killed writer left behind goes with the next write into its folder.
@@ -13,6 +13,7 @@ import re
 import secrets
 import stat
 from contextlib import suppress
+from pathlib import Path
 
 try:
     import fcntl
@@ -20,6 +21,17 @@ except ImportError:  # Windows: nothing tells whether a left file is still being
     fcntl = None
 
 _OURS = re.compile(r"fastconv-[0-9a-f]{16}\.tmp")
+
+
+def cache_dir() -> Path:
+    """The user's cache of fastconv, whether or not it exists yet."""
+    if os.name == "nt":
+        base, default = os.environ.get("LOCALAPPDATA", ""), ("AppData", "Local")
+    else:
+        base, default = os.environ.get("XDG_CACHE_HOME", ""), (".cache",)
+    # The XDG specification has relative paths ignored.
+    root = Path(base) if os.path.isabs(base) else Path.home().joinpath(*default)
+    return root / "fastconv"
 
 
 def write_whole(path, content) -> None:

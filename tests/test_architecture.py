@@ -16,6 +16,7 @@ CHAIN = [
     {"custom_objects"},
     {"config", "rng", "registry", "nest"},
     {"serialization"},
+    {"data"},
     {"kernels"},
     {"tensor", "tensor_methods", "edge", "protocols"},
     {"symbolic"},

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv.files import write_whole
+from fastconv.files import cache_dir, write_whole
 
 ATTEMPTS = 3  # per file; an answer that will not change (403, wrong content) is not asked for again
 RETRY_DELAY = 1.0  # seconds before the second attempt, doubled before the third
@@ -85,17 +85,6 @@ def pairs(arrays, classes, files):
 
 
 # Where files are
-
-
-def cache_dir():
-    """The user's cache of fastconv, whether or not it exists yet."""
-    if os.name == "nt":
-        base, default = os.environ.get("LOCALAPPDATA", ""), ("AppData", "Local")
-    else:
-        base, default = os.environ.get("XDG_CACHE_HOME", ""), (".cache",)
-    # The XDG specification has relative paths ignored.
-    root = Path(base) if os.path.isabs(base) else Path.home().joinpath(*default)
-    return root / "fastconv"
 
 
 def _from_data_dir(dataset, tried):

@@ -1,0 +1,109 @@
+"""Feed: whatever `fit`, `evaluate` and `predict` were given, epoch by epoch, as batches (x, y, sample_weight).
+
+Not here: arrays, which the trainer cuts itself, and what a batch must look like, which it checks. Contract: Datasets and
+PyDatasets start anew each epoch; any other iterable starts anew each epoch too, or goes on where the last one ended
+when `steps` says how long an epoch is; an iterator that ends early is said so once, and training ends.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastconv.data.dataset import Dataset
+from fastconv.data.pydataset import PyDataset
+from fastconv.nest import map_leaves
+
+__all__ = ["Feed", "is_stream"]
+
+
+def is_stream(x: Any) -> bool:
+    """Whether `x` gives batches by iteration, rather than being an array, a nest of them or what becomes one."""
+    if isinstance(x, (Dataset, PyDataset)):
+        return True
+    if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes)) or hasattr(x, "__array__"):
+        return False
+    return hasattr(x, "__next__") or hasattr(x, "__iter__")
+
+
+class Feed:
+    """The batches of `data`, `steps` of them an epoch, or as many as there are."""
+
+    def __init__(self, data: Any, steps: int | None = None, caller: str = "fit"):
+        self.data, self.caller, self.ended = data, caller, False
+        self.known = steps if steps is not None else _length(data)
+        self._steps = steps
+        self._running: Iterator | None = data if hasattr(data, "__next__") else None
+
+    def epoch(self, number: int) -> Iterator[tuple]:
+        """The batches of epoch `number` as (x, y, sample_weight), None for what is not there."""
+        if isinstance(self.data, PyDataset):
+            self.data.on_epoch_begin()
+        done = 0
+        for batch in self._batches(number):
+            done += 1
+            yield self._parts(batch, done)
+        if isinstance(self.data, PyDataset):
+            self.data.on_epoch_end()
+        if self._steps is not None and done < self._steps or (done == 0 and self._running is not None):
+            self.ended = True
+            wanted = "at least one batch" if self._steps is None else f"{self._steps} batches an epoch"
+            warnings.warn(
+                f"{self.caller}: the data ended after {done} batches of epoch {number + 1}, which needs {wanted}. Training "
+                "ends here. Let the generator run without end, or pass a Dataset.",
+                stacklevel=2,
+            )
+        if not done and self._running is None:
+            raise ValueError(f"{self.caller}: the data gave no batch at all.")
+
+    def _batches(self, number):
+        if self._steps is None and self._running is None:
+            return self.data.epoch(number) if isinstance(self.data, Dataset) else iter(self.data)
+        if self._running is None:
+            self._running = self._endless()
+        return itertools.islice(self._running, self._steps)
+
+    def _endless(self):
+        for turn in itertools.count():
+            empty = True
+            for batch in self.data.epoch(turn) if isinstance(self.data, Dataset) else self.data:
+                empty = False
+                yield batch
+            if empty:
+                return
+
+    def _parts(self, batch, step):
+        parts = batch if isinstance(batch, tuple) else tuple(batch) if _is_pair(batch) else (batch,)
+        if not 1 <= len(parts) <= 3:
+            raise ValueError(
+                f"{self.caller}: each batch must be x, (x, y) or (x, y, sample_weight); batch {step} has {len(parts)} "
+                "parts."
+            )
+        arrays = [None if part is None else map_leaves(_array, part) for part in parts]
+        return (*arrays, None, None)[:3]
+
+
+def _is_pair(batch):
+    """A list as PyTorch's DataLoader makes them."""
+    return isinstance(batch, list) and len(batch) in (2, 3)
+
+
+def _array(leaf):
+    return leaf if isinstance(leaf, np.ndarray) else np.asarray(getattr(leaf, "data", leaf) if _is_ours(leaf) else leaf)
+
+
+def _is_ours(leaf):
+    return type(leaf).__module__.startswith("fastconv.")
+
+
+def _length(data):
+    if isinstance(data, Dataset):
+        return data.cardinality()
+    try:
+        return len(data)
+    except (TypeError, NotImplementedError):
+        return None

@@ -1,0 +1,120 @@
+"""Windows of series and parts of data sets, after `keras.utils.timeseries_dataset_from_array` and `split_dataset`."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from fastconv.data.dataset import Dataset, stack
+from fastconv.nest import flatten, map_leaves
+
+__all__ = ["split_dataset", "timeseries_dataset_from_array"]
+
+
+def timeseries_dataset_from_array(
+    data: Any,
+    targets: Any,
+    sequence_length: int,
+    sequence_stride: int = 1,
+    sampling_rate: int = 1,
+    batch_size: int | None = 128,
+    shuffle: bool = False,
+    seed: int | None = None,
+    start_index: int | None = None,
+    end_index: int | None = None,
+    format: str = "tf",
+) -> Dataset:
+    """Windows of a series: batches of (count, sequence_length, ...) of `data`, with the targets of their first steps.
+
+    data: (steps, ...). targets: None, or at least as many as windows start, `targets[i]` belonging to the window that
+    starts at step i. sequence_stride: steps from one window to the next. sampling_rate: steps from one value of a window
+    to the next. start_index, end_index: the steps that may be used. `format` is taken for Keras' sake.
+    """
+    data = np.asarray(data)
+    for name, value in (
+        ("sequence_length", sequence_length), ("sequence_stride", sequence_stride), ("sampling_rate", sampling_rate)
+    ):  # fmt: skip
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}.")
+    first = 0 if start_index is None else start_index
+    last = len(data) if end_index is None else end_index
+    if not 0 <= first < len(data):
+        raise ValueError(f"start_index must be from 0 to {len(data) - 1}; got {start_index!r}.")
+    if not first < last <= len(data):
+        raise ValueError(f"end_index must be above start_index {first} and at most {len(data)}; got {end_index!r}.")
+    reach = (sequence_length - 1) * sampling_rate
+    starts = np.arange(0, last - first - reach, sequence_stride)
+    if targets is not None:
+        targets = np.asarray(targets)
+        starts = starts[starts < len(targets)]
+    if not len(starts):
+        raise ValueError(
+            f"No window of {sequence_length} values, {sampling_rate} steps apart, fits into {last - first} steps; make "
+            "sequence_length or sampling_rate smaller."
+        )
+    steps = np.arange(sequence_length) * sampling_rate
+
+    def windows(i):
+        x = data[first + i[:, None] + steps] if np.ndim(i) else data[first + i + steps]
+        return x if targets is None else (x, targets[i])
+
+    indices = Dataset.from_arrays(starts)
+    if shuffle:
+        indices = indices.shuffle(seed=seed)
+    return (indices if batch_size is None else indices.batch(batch_size)).map(windows)
+
+
+def split_dataset(
+    dataset: Any,
+    left_size: float | int | None = None,
+    right_size: float | int | None = None,
+    shuffle: bool = False,
+    seed: int | None = None,
+    preferred_backend: str | None = None,
+) -> tuple[Dataset, Dataset]:
+    """A data set, a nest of arrays or a list of elements in two parts, as two Datasets of single elements.
+
+    left_size, right_size: a share from 0 to 1, or a number of elements; one of them is enough. A Dataset is read once,
+    whole. `preferred_backend` is taken for Keras' sake.
+    """
+    if isinstance(dataset, Dataset) or not isinstance(dataset, (np.ndarray, tuple, dict, list)):
+        rows = list(dataset)
+        if not rows:
+            raise ValueError("split_dataset: the data set has no elements.")
+        arrays = stack(rows)
+    elif isinstance(dataset, list) and not isinstance(dataset[0] if dataset else 0, np.ndarray):
+        arrays = stack(dataset)
+    else:
+        arrays = map_leaves(np.asarray, dataset)
+    total = len(flatten(arrays)[0])
+    left, right = _count("left_size", left_size, total), _count("right_size", right_size, total)
+    if left is None and right is None:
+        raise ValueError("split_dataset needs left_size or right_size: a share such as 0.8, or a number of elements.")
+    left = total - right if left is None else left
+    right = total - left if right is None else right
+    if left + right > total or not left or not right:
+        raise ValueError(
+            f"split_dataset: parts of {left} and {right} do not fit {total} elements; both need at least one."
+        )
+    order = np.random.default_rng(seed).permutation(total) if shuffle else np.arange(total)
+    return tuple(
+        Dataset.from_arrays(map_leaves(lambda leaf: leaf[chosen], arrays))
+        for chosen in (order[:left], order[left : left + right])
+    )
+
+
+def _count(name, size, total):
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a share from 0 to 1 or a number of elements; got {size!r}.")
+    if isinstance(size, (float, np.floating)):
+        if not 0 < size < 1:
+            raise ValueError(f"{name} as a share must lie between 0 and 1; got {size!r}.")
+        return math.floor(size * total + 0.5)
+    if not 0 < size < total:
+        raise ValueError(f"{name} must be from 1 to {total - 1}, less than all elements; got {size!r}.")
+    return int(size)
