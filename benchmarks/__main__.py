@@ -86,6 +86,11 @@ def dense(arguments, settings, results):
     report.dense(results)
 
 
+def layers(arguments, settings, results):
+    suites.run("layers", settings, results)
+    report.layers(results)
+
+
 def network(arguments, settings, results):
     suites.run(arguments.command, settings, results)
     report.contestants(arguments.command, results)
@@ -119,7 +124,7 @@ def mnist99(arguments, settings, results):
 def everything(arguments, settings, results):
     """Every suite that a target is set for, each reported as it ends, and then the table of what must be reached."""
     peak(arguments, settings, results)
-    for suite in filter(lambda suite: suite != "dense", suites.TASKS):
+    for suite in filter(lambda suite: suite not in ("dense", "layers"), suites.TASKS):
         suites.run(suite, settings, results, EXTRA.get(suite, ()))
         (report.kernels if suite in ("conv", "pool") else report.contestants)(suite, results)
     begin(arguments, settings, results)
@@ -135,6 +140,7 @@ def _parser():
         ("conv", kernels, "convolution: forward, backward and both"),
         ("pool", kernels, "pooling: forward, backward and both"),
         ("dense", dense, "matrix products of a dense layer: forward, input's and kernel's gradient"),
+        ("layers", layers, "layers one by one: inference, and training with all gradients"),
         ("train", network, "the tutorial network's training step and epoch"),
         ("infer", network, "the tutorial network's inference at batch 1 and 100"),
         ("networks", networks, "whole networks: training step, inference at batch 1 and 32, peak memory"),

@@ -27,7 +27,7 @@ NETWORKS = ("networks-train", "networks-infer")
 TORCH_FORMATS = ("torch", "torch-cl")  # the two memory formats; a comparison takes the better one
 
 CONTESTANTS = {row.name: row for row in (
-    Contestant(OURS, "fastconv", "fastconv", ("conv", "pool", "dense", "train", "infer", *NETWORKS), OURS),
+    Contestant(OURS, "fastconv", "fastconv", ("conv", "pool", "dense", "layers", "train", "infer", *NETWORKS), OURS),
     Contestant("fastconv-exact", "fastconv, exact", "fastconv", ("conv",), OURS,
                options={"precision": "exact"}, default=False),
     Contestant("fastconv-1", "fastconv, 1 thread", "fastconv", ("train",), OURS, threads=1, default=False),
@@ -35,14 +35,14 @@ CONTESTANTS = {row.name: row for row in (
                variables={"FASTCONV_ISA": "avx2"}, default=False),
     Contestant("numpy", "NumPy", "numpy", ("dense",), OURS,
                variables={"OPENBLAS_CORETYPE": None, "OPENBLAS_L2_SIZE": None}),
-    Contestant("torch", "PyTorch", "torch", ("conv", "pool", "dense", "train", "infer", *NETWORKS), "torch"),
-    Contestant("torch-cl", "PyTorch channels_last", "torch", ("conv", "pool", "train", "infer", *NETWORKS), "torch",
+    Contestant("torch", "PyTorch", "torch", ("conv", "pool", "dense", "layers", "train", "infer", *NETWORKS), "torch"),
+    Contestant("torch-cl", "PyTorch channels_last", "torch", ("conv", "pool", "layers", "train", "infer", *NETWORKS), "torch",
                options={"channels_last": True}),
     Contestant("torch-compile", "PyTorch compiled", "torch", ("train", "infer", *NETWORKS), "torch",
                options={"compile": True}, default=False),
     Contestant("keras-tf", "Keras/TensorFlow", "keras", ("train", "infer", *NETWORKS), "keras-tf",
                variables={"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}),
-    Contestant("keras-jax", "Keras/JAX", "keras", ("train", "infer", *NETWORKS), "keras-jax",
+    Contestant("keras-jax", "Keras/JAX", "keras", ("layers", "train", "infer", *NETWORKS), "keras-jax",
                variables={"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}),
     Contestant("onnxruntime", "ONNX Runtime", "onnxruntime", ("infer", NETWORKS[1]), "onnxruntime"),
     Contestant("openvino", "OpenVINO", "openvino", (NETWORKS[1],), "openvino"),

@@ -31,6 +31,33 @@ def pool(shape, i):
     return _uniform(generator, shape.x_shape), _uniform(generator, shape.y_shape)
 
 
+def layer(row, i):
+    """(inputs, dy) number i of a layers.Row; dy in the shape of the layer's output, which fastconv's layer says."""
+    from fastconv import layers
+
+    generator = _generator(row.name, i)
+    if row.below:
+        inputs = [generator.integers(row.below, size=shape) for shape in row.shapes]
+    else:
+        inputs = [_uniform(generator, shape) for shape in row.shapes]
+    made = getattr(layers, row.kind)(**row.options)
+    return inputs, _uniform(generator, made.compute_output_shape(row.shapes if len(row.shapes) > 1 else row.shapes[0]))
+
+
+def layer_weights(row):
+    """The weights of a layers.Row in Keras' order: small kernels, variances above 0."""
+    from fastconv import layers
+
+    made = getattr(layers, row.kind)(**row.options)
+    made.build(list(row.shapes) if len(row.shapes) > 1 else row.shapes[0])
+    arrays = []
+    for weight in made.weights:
+        array = _uniform(_generator(f"{row.name} {weight.name}", 0), weight.shape)
+        array *= np.float32(math.sqrt(3 / max(1, math.prod(weight.shape[:-1]))) if weight.data.ndim > 1 else 0.1)
+        arrays.append(array + np.float32(weight.name.endswith(("gamma", "variance"))))
+    return arrays
+
+
 def weights():
     """{name: array} of the tutorial's network: Glorot uniform kernels, zero biases."""
     generator = _generator("weights", 0)

@@ -6,7 +6,7 @@ the order in which adapters return them, for input 0 of the ring (for training: 
 
 import numpy as np
 
-from . import data, network_reference, networks, shapes
+from . import data, layers, network_reference, networks, shapes
 from .checks import TRAINING_STEPS
 
 
@@ -53,6 +53,25 @@ def _dense(task):
         "input": [reference.dense_backward_input(dy, kernel)],
         "kernel": [reference.dense_backward_kernel(dy, x)],
     }
+
+
+def _layer(task):
+    """By fastconv's own layer in float64, which its tests hold against its slow twins."""
+    import fastconv
+
+    row = layers.LAYERS[task]
+    inputs, dy = data.layer(row, 0)
+    made = getattr(fastconv.layers, row.kind)(**row.options, dtype="float64")
+    made.build(list(row.shapes) if len(row.shapes) > 1 else row.shapes[0])
+    made.set_weights(data.layer_weights(row))
+    wide = [x if row.below else fastconv.Tensor(x.astype("float64"), requires_grad=True) for x in inputs]
+    x = wide if len(wide) > 1 else wide[0]
+    with fastconv.no_grad():
+        calm = made(x).numpy()
+    y = made(x, training=True)
+    y.backward(dy.astype("float64"))
+    slopes = [part.grad for part in wide if not row.below] + [weight.grad for weight in made.trainable_weights]
+    return {"inference": [calm], "training": [y.numpy(), *map(np.asarray, slopes)]}
 
 
 def _train(task):
@@ -125,6 +144,6 @@ def _network_inference(task):
 
 
 FUNCTIONS = {
-    "conv": _conv, "pool": _pool, "dense": _dense, "train": _train, "infer": _infer, "networks-train": _network_training,
+    "conv": _conv, "pool": _pool, "dense": _dense, "layers": _layer, "train": _train, "infer": _infer, "networks-train": _network_training,
     "networks-infer": _network_inference,
 }  # fmt: skip

@@ -84,6 +84,22 @@ def dense(results):
     _failures(rows)
 
 
+def layers(results):
+    """One line a layer and pass; the ratio is to the quickest peer."""
+    rows = results.suite("layers")
+    names = _present(rows)
+    peers = [name for name in names if name != OURS]
+    lines = []
+    for row in rows:
+        lines.append([row.name, row.what, *(_milliseconds(row, name) for name in names), *_ratio(row, peers)])
+    table(["layer", "pass", *(f"{CONTESTANTS[name].label} ms" for name in names), "best peer/ours", "rounds"], lines)
+    for what in ("inference", "training"):
+        _summary(
+            what, [row for row in rows if row.what == what and row.has(OURS) and row.best(peers)], peers, "best peer"
+        )
+    _failures(rows)
+
+
 def contestants(suite, results):
     """Training or inference: one line a contestant."""
     rows = results.suite(suite)

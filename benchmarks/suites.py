@@ -11,8 +11,8 @@ import tempfile
 
 from fastconv.info import cpu_model
 
+from . import layers, peak, shapes
 from . import networks as whole
-from . import peak, shapes
 from .contestants import CONTESTANTS, NETWORKS, OURS, interpreter
 from .results import Results
 from .rounds import Field, progress
@@ -21,6 +21,7 @@ TASKS = {
     "conv": list(shapes.CONVS),
     "pool": list(shapes.POOLS),
     "dense": list(shapes.DENSES),
+    "layers": list(layers.LAYERS),
     "train": ["tutorial"],
     "infer": list(shapes.INFERENCE_BATCHES),
 }

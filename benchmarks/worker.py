@@ -25,7 +25,7 @@ import time
 
 import numpy as np
 
-from . import checks, data, networks, shapes
+from . import checks, data, layers, networks, shapes
 from .contestants import CONTESTANTS
 
 MAX_CALLS = 2000  # in one round
@@ -153,6 +153,10 @@ class Worker:
         self.repeats = shape.repeats
         ring = data.RING if shape.channels * shape.filters < 1 << 25 else 1
         return self.adapter.dense(shape, [data.dense(shape, i) for i in range(ring)])
+
+    def _layers(self, task):
+        row = layers.LAYERS[task]
+        return self.adapter.layer(row, data.layer_weights(row), [data.layer(row, i) for i in range(data.RING)])
 
     def _train(self, task):
         training = self.adapter.training(data.weights())

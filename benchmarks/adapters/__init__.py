@@ -5,6 +5,8 @@ No timing and no comparison here. Contract, for every adapter (it offers the sui
   conv(shape, ring)       -> {pass: (run, arrays)}; ring holds (x, kernel, dy); results y, then [dx,] dkernel
   pool(shape, ring)       -> the same; ring holds (x, dy); results y, dx
   dense(shape, ring)      -> the same for "forward", "input", "kernel"; ring holds (x, kernel, dy); one result each
+  layer(row, weights, ring) -> the same for "inference", "training"; ring holds (inputs, dy); results y, then in
+                             training the gradients by the inputs and by the trained weights
   training(weights)       -> an object with batch(images, labels), step(batch) -> loss, epoch(images, labels)
   inference(weights)      -> {"call": images -> probabilities, "predict": ...}; what a user would write for one call
   native(x)               -> an input as the framework wants it, made before the clock starts

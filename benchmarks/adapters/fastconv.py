@@ -15,7 +15,7 @@ import numpy as np
 import fastconv
 from fastconv import kernels
 
-from . import keras_networks
+from . import keras_layers, keras_networks
 from .keras import Training, network
 
 
@@ -83,6 +83,9 @@ class Adapter:
             return kernels.dense_backward_kernel(dy, x)
 
         return {"forward": (forward, _tuple), "input": (input_gradient, _tuple), "kernel": (kernel_gradient, _tuple)}
+
+    def layer(self, row, weights, ring):
+        return keras_layers.of_fastconv(fastconv, row, weights, ring)
 
     def training(self, weights):
         return Training(fastconv, network(fastconv, weights))

@@ -8,7 +8,7 @@ import importlib
 import os
 
 from .. import data, shapes
-from . import keras_networks
+from . import keras_layers, keras_networks
 
 
 class Adapter:
@@ -20,6 +20,11 @@ class Adapter:
 
     def versions(self):
         return {"keras": self.keras.__version__, self.backend.__name__: self.backend.__version__}
+
+    def layer(self, row, weights, ring):
+        if self.backend.__name__ != "jax":
+            raise NotImplementedError("layers are raced with Keras on JAX")
+        return keras_layers.of_jax(self.keras, self.backend, row, weights, ring)
 
     def training(self, weights):
         return Training(self.keras, network(self.keras, weights))
@@ -42,6 +47,10 @@ class Adapter:
         return model.predict_on_batch, _same
 
     def read(self, result):
+        if isinstance(result, tuple):  # a layer's
+            for part in result:
+                part.block_until_ready()
+            return
         if getattr(result, "ndim", 0) > 2:  # a cell's logits
             result = result[(-1,) * (result.ndim - 2)]
         float(result if isinstance(result, float) else result[-1, -1])

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from .. import data, shapes
+from . import torch_layers
 from .torch_networks import Walk
 
 aten = torch.ops.aten
@@ -113,6 +114,44 @@ class Adapter:
             "input": (input_gradient, lambda dx: (dx.numpy(),)),
             "kernel": (kernel_gradient, lambda dweight: (dweight.numpy().T,)),
         }
+
+    def layer(self, row, weights, ring):
+        plain = row.kind in torch_layers.CHANNELS_LAST_ROWS
+        if self.channels_last and (plain or len(row.shapes[0]) not in FORMATS):
+            raise NotImplementedError("this layer has no memory format")
+        call, parameters = torch_layers.function(row, weights)
+        bring = (
+            torch.from_numpy
+            if plain
+            else lambda array: self._first(array) if array.ndim > 2 else torch.from_numpy(array)
+        )
+        if row.kind == "Permute":
+            bring = lambda array: torch.from_numpy(array).movedim(-1, 1) if len(array.shape) == 4 else None  # noqa: E731
+        ring = [([bring(part) for part in x], dy) for x, dy in ring]
+        shape = call(False, *ring[0][0]).shape
+        ring = [(x, self._gradient(row, dy, shape, bring)) for x, dy in ring]
+
+        @torch.inference_mode()
+        def inference(i):
+            return (call(False, *ring[i % len(ring)][0]),)
+
+        def training(i):
+            x, dy = ring[i % len(ring)]
+            if row.differentiable:
+                x = [part.detach().requires_grad_() for part in x]
+            y = call(True, *x)
+            return (y, *torch.autograd.grad(y, [*(x if row.differentiable else []), *parameters], dy))
+
+        def arrays(result):
+            return torch_layers.arrays(row, result)
+
+        return {"inference": (inference, arrays), "training": (training, arrays)}
+
+    def _gradient(self, row, dy, shape, bring):
+        if row.kind == "Flatten":  # Keras' order of the features is another
+            size = row.shapes[0]
+            return self._first(dy.reshape(size)).contiguous().flatten(1)
+        return torch.from_numpy(dy) if row.kind == "Permute" or dy.ndim == 2 else bring(dy)
 
     def training(self, weights):
         return Training(self, self._network(weights))
