@@ -27,7 +27,7 @@ CHAIN = [
     {"losses", "metrics", "optimizers", "schedules", "initializers", "regularizers", "constraints", "activations"},
     {"layers", "compiled"},
     {"planning"},
-    {"modelfile", "callbacks", "progress"},
+    {"modelfile", "kerasfile", "callbacks", "progress"},
     {"trainer"},
     {"models"},
     {"saving"},
