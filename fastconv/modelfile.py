@@ -1,7 +1,7 @@
 """Model files: one tensor file (tensorfile.py), with the architecture as JSON among its facts.
 
-No code is stored and none is run: layers come from the closed registry, or from what the program offers
-(custom_objects.py). Contract: a file is written whole or not at all; a file that is corrupt, truncated, foreign or does
+Keras 3's files, known by their endings, are kerasfile/'s. No code is stored and none is run: layers come from the
+closed registry, or from what the program offers (custom_objects.py). Contract: a file is written whole or not at all; a file that is corrupt, truncated, foreign or does
 not fit raises ValueError naming it, and the model it was meant for keeps its weights. No memory is taken for weights
 before the file is known to hold as much. Tensors are named "conv2d/kernel", by layer and weight; a model file also
 holds the optimizer's state ("optimizer.velocity/conv2d/kernel").
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import optimizers, registry, tensorfile
+from fastconv import kerasfile, optimizers, registry, tensorfile
 from fastconv.compiled import Objective
 from fastconv.layers.holder import uninitialized_weights
 from fastconv.registry import snake_case
@@ -34,6 +34,9 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
     unbuilt model, raises ValueError.
     """
     _check_target(model, filepath, overwrite)
+    if kerasfile.is_archive(filepath):
+        kerasfile.save_model(model, filepath)
+        return
     tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
     if model.optimizer is not None:
         try:
@@ -50,8 +53,10 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
     """The model, made by `build(config)`, that `model.save(path)` wrote, compiled as it was, with its optimizer's
     state.
 
-    `compile=False` leaves the compile settings aside. Loading draws no random numbers.
+    `compile=False` leaves the compile settings aside. Loading draws no random numbers. A `.keras` file is Keras 3's.
     """
+    if kerasfile.is_archive(path):
+        return kerasfile.load_model(path, compile)
     with tensorfile.opened(path) as saved:
         if "model" not in saved.facts:
             raise ValueError(
@@ -89,6 +94,9 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True, max_shard_s
     if max_shard_size is not None:
         raise ValueError("save_weights writes one file, of any size: leave max_shard_size out.")
     _check_target(model, filepath, overwrite)
+    if kerasfile.is_weights(filepath):
+        kerasfile.save_weights(model, filepath)
+        return
     _write(filepath, _tensors(model), {})
 
 
@@ -99,6 +107,11 @@ def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> Non
     """
     if not model.built:
         raise _unbuilt(model)
+    if kerasfile.is_weights(filepath) or kerasfile.is_archive(filepath):
+        if skip_mismatch:
+            raise ValueError(f"skip_mismatch is for fastconv's own files; {filepath} must fit the model.")
+        kerasfile.load_weights(model, filepath)
+        return
     with tensorfile.opened(filepath) as saved:
         weights = weight_names(model)
         if skip_mismatch:
@@ -249,7 +262,9 @@ def _tensors(model) -> dict:
 def _write(path, tensors, facts):
     path = os.fsdecode(path)
     if os.path.realpath(path).endswith((".keras", ".h5")):
-        raise ValueError(f"fastconv writes safetensors, not Keras' formats; name the file *.safetensors: {path!r}.")
+        raise ValueError(
+            f"A model goes into *.safetensors or *.keras, weights alone into *.safetensors or *.weights.h5; got {path!r}."
+        )
     tensorfile.write(path, tensors, facts)
 
 

@@ -28,7 +28,7 @@ CHAIN = [
     {"losses", "metrics", "optimizers", "schedules", "initializers", "regularizers", "constraints", "activations"},
     {"layers", "compiled", "variables"},
     {"planning"},
-    {"modelfile", "callbacks", "progress", "batches"},
+    {"modelfile", "kerasfile", "callbacks", "progress", "batches"},
     {"results"},
     {"trainer"},
     {"models"},

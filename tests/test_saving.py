@@ -432,7 +432,7 @@ def test_a_failed_save_leaves_the_old_file(path, monkeypatch):
 ERRORS = [
     (lambda: Sequential([layers.Dense(2)]).save("m.safetensors"), ValueError, "not built"),
     (lambda: Sequential([layers.Dense(2)]).load_weights("m.safetensors"), ValueError, "not built"),
-    (lambda: network().save("m.keras"), ValueError, "safetensors"),
+    (lambda: network().save("m.h5"), ValueError, "safetensors"),
     (lambda: models.load_model("."), ValueError, "folder"),
     (lambda: models.load_model("no such file.safetensors"), FileNotFoundError, "no such file"),
 ]

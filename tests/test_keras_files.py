@@ -1,0 +1,202 @@
+"""Keras 3's files: models there and back, and files that are wrong or hostile; needs h5py. tests/test_keras_parity_files.py
+holds them against Keras itself."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+h5py = pytest.importorskip("h5py")
+
+from fastconv import Input, Model, Sequential, layers, ops  # noqa: E402
+from fastconv.models import load_model  # noqa: E402
+
+X = np.random.default_rng(0).standard_normal((3, 10, 10, 2)).astype("float32")
+
+
+def branched():
+    inputs = Input((10, 10, 2))
+    z = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", activation="relu")(inputs))
+    z = layers.Add()([layers.Conv2D(4, 3, padding="same", name="mine")(z), z])
+    inner = Sequential([Input((10, 10, 4)), layers.SeparableConv2D(3, 3), layers.Flatten(), layers.Dense(3)], name="inner")
+    return Model(inputs, inner(z))
+
+
+def stacked():
+    return Sequential([Input((10, 10, 2)), layers.Conv2D(3, 3, strides=2, use_bias=False), layers.Flatten(), layers.Dense(2)])
+
+
+def two_ends():
+    inputs = [Input((10, 10, 2), name="x")]
+    z = layers.Flatten()(inputs[0])
+    return Model(inputs, {"one": layers.Dense(2)(z), "two": [layers.Dense(3)(z), z]})
+
+
+@pytest.mark.parametrize("make", [branched, stacked, two_ends])
+def test_a_model_there_and_back(tmp_path, make):
+    model = make()
+    model.save(tmp_path / "m.keras")
+    again = load_model(tmp_path / "m.keras")
+    for one, other in zip(leaves(model.predict(X, verbose=0)), leaves(again.predict(X, verbose=0))):
+        np.testing.assert_array_equal(one, other)
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
+
+
+def leaves(value):
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return [value] if parts is None else [leaf for part in parts for leaf in leaves(part)]
+
+
+def test_compile_settings_there_and_back(tmp_path):
+    model = stacked()
+    model.compile("adam", "mse", metrics=["mae"])
+    model.save(tmp_path / "m.keras")
+    again = load_model(tmp_path / "m.keras")
+    y = np.zeros((3, 2), "float32")
+    assert again.evaluate(X, y, verbose=0) == model.evaluate(X, y, verbose=0)
+    assert load_model(tmp_path / "m.keras", compile=False).optimizer is None
+
+
+@pytest.mark.parametrize("name", ["m.weights.h5", "m.keras"])
+def test_weights_alone(tmp_path, name):
+    model, twin = branched(), branched()
+    (model.save if name.endswith("keras") else model.save_weights)(tmp_path / name)
+    twin.load_weights(tmp_path / name)
+    np.testing.assert_array_equal(twin.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+class Own(Model):
+    def __init__(self):
+        super().__init__()
+        self.first, self.rest = layers.Conv2D(2, 3), [layers.Flatten(), layers.Dense(2)]
+
+    def call(self, x):
+        for layer in (self.first, *self.rest):
+            x = layer(x)
+        return x
+
+
+def test_what_a_file_of_keras_cannot_hold(tmp_path):
+    inputs = Input((10, 10, 2))
+    with pytest.raises(ValueError, match=r"the op Add.*layers\.Add.*safetensors"):
+        Model(inputs, ops.add(layers.Conv2D(2, 1)(inputs), inputs)).save(tmp_path / "m.keras")
+    model = Own()
+    model(X)
+    with pytest.raises(ValueError, match="written in Python"):
+        model.save(tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())
+
+
+# Files that are wrong
+
+
+def changed(path, config=None, weights=None, names=None, extra=None):
+    """A good archive with something else in it."""
+    model = stacked()
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    if config is not None:
+        entry = json.loads(parts["config.json"])
+        config(entry)
+        parts["config.json"] = json.dumps(entry)
+    if weights is not None:
+        content = io.BytesIO(parts["model.weights.h5"])
+        with h5py.File(content, "r+") as file:
+            weights(file)
+        parts["model.weights.h5"] = content.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**parts, **(extra or {})}.items():
+            archive.writestr(name, content)
+    return model
+
+
+def layer_of(entry, i):
+    return entry["config"]["layers"][i]
+
+
+def code(entry):
+    layer_of(entry, 1)["config"]["activation"] = {"class_name": "__lambda__", "config": {"code": "x"}}
+
+
+def foreign(entry):
+    layer_of(entry, 1).update(module="os", class_name="system", registered_name="os>system")
+
+
+def bomb(entry):
+    layer_of(entry, 3)["config"]["units"] = 1 << 28
+
+
+def half(entry):
+    layer_of(entry, 1)["config"]["dtype"] = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}
+
+
+def strange(entry):
+    layer_of(entry, 1)["config"]["renorm"] = True
+
+
+def external(file):
+    file["layers/conv2d/vars"].move("0", "spare")
+    file["layers/conv2d/vars"]["0"] = h5py.ExternalLink("/etc/hostname", "/x")
+
+
+def soft(file):
+    file["layers/conv2d/vars"].move("0", "1")
+    file["layers/conv2d/vars"]["0"] = h5py.SoftLink("/layers/conv2d/vars/1")
+
+
+def outside(file):
+    del file["layers/conv2d/vars/0"]
+    file["layers/conv2d/vars"].create_dataset("0", (3, 3, 2, 3), "float32", external=[("/etc/hostname", 0, 216)])
+
+
+def hollow(file):
+    del file["layers/conv2d/vars/0"]
+    file["layers/conv2d/vars"].create_dataset("0", (3, 3, 2, 3), "float32", chunks=True)
+
+
+def other_shape(file):
+    del file["layers/conv2d/vars/0"]
+    file["layers/conv2d/vars"]["0"] = np.zeros((3, 3, 2, 4))
+
+
+def letters(file):
+    del file["layers/conv2d/vars/0"]
+    file["layers/conv2d/vars"].create_dataset("0", (3, 3, 2, 3), "S8")
+
+
+def lacking(file):
+    del file["layers/dense"]
+
+
+@pytest.mark.parametrize("how, message", [
+    ({"config": code}, "lambda"), ({"config": foreign}, "Unknown layer"), ({"config": bomb}, "larger than what is stored"),
+    ({"config": half}, "mixed_float16"), ({"config": strange}, "renorm=True"), ({"weights": external}, "no array of this file|holds 2"),
+    ({"weights": soft}, "holds 2|no array"), ({"weights": outside}, "outside"), ({"weights": hollow}, "holds none"),
+    ({"weights": other_shape}, r"shape \(3, 3, 2, 4\)"), ({"weights": letters}, "numbers"), ({"weights": lacking}, "no group"),
+    ({"extra": {"../x": b""}}, "must hold"), ({"extra": {"config.json": b"[" * 100000}}, "Recursion|expecting|Expecting|duplicate|must hold"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_wrong_file_is_refused_by_name(tmp_path, how, message):
+    path = tmp_path / "m.keras"
+    model = changed(path, **how)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=rf"m\.keras: .*({message})"):
+        load_model(path)
+    if "weights" in how:
+        with pytest.raises(ValueError, match=message):
+            model.load_weights(path)
+    for one, other in zip(before, model.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 1000])
+def test_no_file_of_keras(tmp_path, content):
+    for name in ("m.keras", "m.weights.h5"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            load_model(tmp_path / name) if name.endswith("keras") else stacked().load_weights(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        load_model(tmp_path / "nothing.keras")
