@@ -8,6 +8,7 @@ How the work is cut depends on shapes alone, never on the number of threads.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stddef cimport ptrdiff_t
+from libc.math cimport NAN
 from libc.string cimport memset
 
 from math import gcd
@@ -25,6 +26,7 @@ from ._tiles cimport (
     fc_conv,
     fc_conv_kernel,
     fc_depthwise,
+    fc_finish,
     fc_grouped,
     fc_grouped_kernel,
     fc_pack,
@@ -48,6 +50,17 @@ cdef enum:
     DEPTHWISE_ROWS = 8        # of outputs in a depthwise tile, whose windows share their inputs
 
 GROUPED = ("depthwise", "grouped")  # the algorithms of _grouped.pyx
+
+
+cdef fc_finish finish_of(bint relu, most, residual) except *:
+    """What becomes of the sums; `most` and `residual` may be None."""
+    cdef fc_finish finish
+    finish.residual = NULL
+    if residual is not None:
+        finish.residual = address(residual)
+    finish.most = NAN if most is None else most
+    finish.relu = relu
+    return finish
 
 
 cdef ptrdiff_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t columns):
@@ -181,7 +194,7 @@ cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv
     cdef fc_depthwise d
     cdef int i
     d.x, d.weights, d.bias, d.y = job.x, pack.weights, pack.bias, job.y
-    d.batch, d.channels = job.batch, job.groups
+    d.batch, d.channels, d.finish = job.batch, job.groups, job.finish
     for i in range(3):
         d.axis[i], d.tap_step[i] = job.axis[i], pack.tap_step[i]
     cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
@@ -208,14 +221,16 @@ cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t gr
     return 0
 
 
-def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None, bint relu=False):
-    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights; `relu` is of "direct" alone."""
+def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None, bint relu=False, most=None,
+                 residual=None):
+    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights. `relu`, `most` and `residual` (fc_finish)
+    are not of "grouped"."""
     cdef fc_pack pack
     cdef fc_conv job
     cdef fc_grouped grouped
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
-    job.y, job.relu = address(y, True), relu
+    job.y, job.finish = address(y, True), finish_of(relu, most, residual)
     if algorithm == "depthwise":
         run_depthwise(tiles_of(x), &pack, &job)
     elif algorithm in GROUPED:
@@ -303,7 +318,7 @@ def conv_backward_input(dy, kernel, bias, dx, window, ptrdiff_t groups, algorith
     cdef char* out = <char*>address(dx, True)
 
     memset(&grouped, 0, sizeof(grouped))
-    job.relu = False
+    job.finish = finish_of(False, None, None)
     job.x = address(dy)
     cdef ptrdiff_t batch = read_axes(axis, window, dy.shape[0])
     if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:

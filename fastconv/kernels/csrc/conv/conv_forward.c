@@ -49,7 +49,9 @@ typedef struct {
     ptrdiff_t run, w_row, x_pixel, y_pixel; /* w_row: width of the panel */
     const product *list;
     ptrdiff_t products; /* of the list; 0: use the box */
-    int far, relu;      /* store y past the caches; after ReLU */
+    int far;            /* store y past the caches */
+    const fc_finish *finish;
+    const real *y; /* what the residual lies beside */
 } box;
 
 enum { SHORT_RUN = 16, MAX_PRODUCTS = 256 };
@@ -106,29 +108,38 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
                         add_product(pixels, vectors, acc, x_t, pixel, w_t);
                 }
 
-    if (b->relu) { /* NaN <= 0 is false */
+    const ptrdiff_t last = valid - (vectors - 1) * LANES;
+    if (b->finish->residual) {
+        const real *beside = (const real *)b->finish->residual + (y - b->y);
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
-            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = select(acc[m][v] <= 0, (vec){0}, acc[m][v]);
+            for (ptrdiff_t v = 0; v < vectors; v++)
+                acc[m][v] += load_part(beside + m * b->y_pixel + v * LANES, v < vectors - 1 ? LANES : last);
+    }
+    if (b->finish->relu) { /* NaN <= 0 is false */
+        const real most = (real)b->finish->most;
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < pixels; m++)
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++)
+                acc[m][v] = at_most(select(acc[m][v] <= 0, (vec){0}, acc[m][v]), most);
     }
     if (b->far) {
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) store_far(y + m * b->y_pixel + v * LANES, acc[m][v]);
-    } else if (valid == vectors * LANES) {
+    } else if (last == LANES) {
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) store(y + m * b->y_pixel + v * LANES, acc[m][v]);
     } else {
-        real row[PANEL];
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++) {
-            FC_UNROLL(2)
-            for (ptrdiff_t v = 0; v < vectors; v++) store(row + v * LANES, acc[m][v]);
-            memcpy(y + m * b->y_pixel, row, valid * sizeof(real));
+            if (vectors > 1) store(y + m * b->y_pixel, acc[m][0]);
+            store_some(y + m * b->y_pixel + (vectors - 1) * LANES, acc[m][vectors - 1], last);
         }
     }
 }
@@ -191,7 +202,8 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
                 .y_pixel = y_step[1],
                 .list = list,
                 .far = j->far,
-                .relu = j->relu,
+                .finish = &j->finish,
+                .y = j->y,
             };
             if (listed && (h0 != known.h0 || h1 != known.h1 || width != known.width))
                 known = (struct known){h0, h1, width, list_products(&b, list)};
