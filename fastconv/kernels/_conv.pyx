@@ -48,6 +48,7 @@ cdef enum:
     SMALL_IMAGE = 512         # outputs times taps of a row, past which little of it is padding
     FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
     DEPTHWISE_ROWS = 8        # of outputs in a depthwise tile, whose windows share their inputs
+    TILE_WORK = 128 * 1024    # FLOPs of a tile that is worth cutting
 
 GROUPED = ("depthwise", "grouped")  # the algorithms of _grouped.pyx
 
@@ -158,6 +159,23 @@ cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrd
     return found
 
 
+cdef ptrdiff_t filter_parts(const fc_tiles* tiles, const fc_conv* job, ptrdiff_t outputs, ptrdiff_t pixels,
+                            ptrdiff_t lanes, ptrdiff_t depth):
+    """How many parts the filters are cut into, where cutting the outputs makes too few tiles, or would read the weights,
+    more than there is of x, for each of them. `pixels`: of a tile, at most."""
+    cdef bint in_place = job.groups == 1 and inside(&job.axis[2])  # else each part copies its inputs again
+    cdef ptrdiff_t parts = 1, most = blocks(lanes, tiles.panel) // (1 if in_place else 4)
+    pixels = max(1, min(pixels, outputs))
+    while blocks(outputs, pixels) * parts < TILES and 2 * pixels * depth * (lanes // parts) > TILE_WORK:
+        if parts < most and (lanes // parts > pixels or pixels <= tiles.block):
+            parts = min(2 * parts, most)
+        elif pixels > tiles.block:
+            pixels = max(tiles.block, pixels // 2)
+        else:
+            break
+    return parts
+
+
 cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs=None,
                     ptrdiff_t offset=0) except -1:
     """Packs the weights and convolves; both jobs are filled but for the packed buffers and the cut into tiles."""
@@ -177,14 +195,15 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
 
     # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
     pixels = max(pixels, tiles.block * min(8, lanes * depth * itemsize // SLAB))
-    pixels = max(tiles.block, min(pixels, blocks(outputs * job.groups, TILES)))
+    job.parts = filter_parts(tiles, job, outputs * job.groups, pixels, lanes, depth)
+    pixels = max(tiles.block, min(pixels, blocks(outputs * job.groups, max(1, TILES // job.parts))))
     job.columns = even(axis[2].output, blocks(pixels, tiles.block) * tiles.block)
     job.rows = even(axis[1].output, pixels // job.columns)
     if job.groups > 1 or not inside(&axis[2]):
         scratch = product(itemsize, view_size(axis, job.channels, axis[0].taps, job.rows, job.columns))
     return run(
         tiles.conv_forward, job, sizeof(fc_conv),
-        job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
+        job.parts * job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
         work, True, scratch,
     )
 

@@ -37,7 +37,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t batch, groups, channels, filters
         ptrdiff_t x_step[4]
         ptrdiff_t y_step[4]
-        ptrdiff_t rows, columns
+        ptrdiff_t rows, columns, parts
         int far
         fc_finish finish
 

@@ -41,21 +41,22 @@ typedef struct {
 } fc_finish;
 
 /* Direct convolution by batch-reduce: y = bias + sum over taps and channels of x * packed.
- * Forward, and each stride phase of backward-input. Tiles: batch * groups * depth * row blocks * column blocks. */
+ * Forward, and each stride phase of backward-input. Tiles: parts of the filters, which cut a group's panels evenly, *
+ * batch * groups * depth * row blocks * column blocks. */
 typedef struct {
     const void *x, *packed, *packed_bias;
     void *y;
     fc_axis axis[3]; /* depth, height, width */
     ptrdiff_t batch, groups, channels, filters;
     ptrdiff_t x_step[4], y_step[4]; /* between samples, depths, rows and columns */
-    ptrdiff_t rows, columns;        /* outputs of one tile */
+    ptrdiff_t rows, columns, parts; /* rows, columns: outputs of one tile */
     int far;                        /* whether y goes past the caches, see far.h */
     fc_finish finish;
 } fc_conv;
 
-/* Outputs of one sample, group and depth, which conv_forward.c computes at once. */
+/* Outputs of one sample, group and depth, which conv_forward.c computes at once: those of the panels `panel` to `end`. */
 typedef struct {
-    ptrdiff_t n, g, od, row, rows, column, columns;
+    ptrdiff_t n, g, od, row, rows, column, columns, panel, end;
 } fc_block;
 
 /* Convolution, ReLU where `relu` is set, and max-pooling in windows that do not overlap; y is the pooled map and index

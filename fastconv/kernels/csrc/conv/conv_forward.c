@@ -84,9 +84,8 @@ FC_INLINE void add_product(const ptrdiff_t pixels, const ptrdiff_t vectors, vec 
     }
 }
 
-FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, const int listed, const box *b,
-                             const real *restrict x, const real *restrict w, const real *restrict bias,
-                             real *restrict y, ptrdiff_t valid)
+FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, const box *b, const real *restrict x,
+                             const real *restrict w, const real *restrict bias, real *restrict y, ptrdiff_t valid)
 {
     vec acc[BLOCK][VECTORS];
     FC_UNROLL(16)
@@ -95,10 +94,9 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
         for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = load(bias + v * LANES);
 
     const ptrdiff_t pixel = b->x_pixel, run = b->run;
-    if (listed)
-        for (const product *p = b->list, *end = p + b->products; p < end; p++)
-            add_product(pixels, vectors, acc, x + p->x, pixel, w + p->w);
-    else
+    for (const product *p = b->list, *end = p + b->products; p < end; p++)
+        add_product(pixels, vectors, acc, x + p->x, pixel, w + p->w);
+    if (!b->products)
         for (ptrdiff_t td = 0; td < b->taps[0]; td++)
             for (ptrdiff_t th = 0; th < b->taps[1]; th++)
                 for (ptrdiff_t tw = 0; tw < b->taps[2]; tw++) {
@@ -115,15 +113,14 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++)
-                acc[m][v] += load_part(beside + m * b->y_pixel + v * LANES, v < vectors - 1 ? LANES : last);
+                acc[m][v] += v < vectors - 1 ? load(beside + m * b->y_pixel) : load_end(beside + m * b->y_pixel + v * LANES, last);
     }
-    if (b->finish->relu) { /* NaN <= 0 is false */
+    if (b->finish->relu) {
         const real most = (real)b->finish->most;
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
-            for (ptrdiff_t v = 0; v < vectors; v++)
-                acc[m][v] = at_most(select(acc[m][v] <= 0, (vec){0}, acc[m][v]), most);
+            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = at_most(at_least(acc[m][v], 0), most);
     }
     if (b->far) {
         FC_UNROLL(16)
@@ -150,10 +147,7 @@ typedef void tile_function(const box *, const real *, const real *, const real *
     static void tile_##pixels##x##vectors(const box *b, const real *x, const real *w, const real *bias, real *y,     \
                                           ptrdiff_t valid)                                                           \
     {                                                                                                                \
-        if (b->products)                                                                                             \
-            register_tile(pixels, vectors, 1, b, x, w, bias, y, valid);                                              \
-        else                                                                                                         \
-            register_tile(pixels, vectors, 0, b, x, w, bias, y, valid);                                                     \
+        register_tile(pixels, vectors, b, x, w, bias, y, valid);                                                     \
     }
 #include "tile_table.h"
 
@@ -184,10 +178,10 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
     product list[MAX_PRODUCTS];
     ahead next = {0};
     ptrdiff_t tile = 0;
-    if (!listed) next = next_input(j, k, blocks(lanes, PANEL) * k->rows * pieces);
+    if (!listed) next = next_input(j, k, (k->end - k->panel) * k->rows * pieces);
     struct known { ptrdiff_t h0, h1, width, products; } known = {0}; /* what the list holds */
 
-    for (ptrdiff_t first = 0; first < lanes; first += PANEL) {
+    for (ptrdiff_t first = k->panel * PANEL; first < min_(lanes, k->end * PANEL); first += PANEL) {
         const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
         const real *w_p = w_g + first * D->taps * H->taps * row_taps;
         for (ptrdiff_t r = 0; r < k->rows; r++) {
@@ -232,8 +226,12 @@ void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     const ptrdiff_t row_blocks = blocks(H->output, j->rows), column_blocks = blocks(W->output, j->columns);
     const ptrdiff_t column = index % column_blocks * j->columns, row = (index /= column_blocks) % row_blocks * j->rows;
-    const ptrdiff_t od = (index /= row_blocks) % D->output, g = (index /= D->output) % j->groups, n = index / j->groups;
-    const fc_block k = {n, g, od, row, min_(H->output - row, j->rows), column, min_(W->output - column, j->columns)};
+    const ptrdiff_t od = (index /= row_blocks) % D->output, g = (index /= D->output) % j->groups;
+    const ptrdiff_t n = (index /= j->groups) % j->batch, part = index / j->batch, panels = blocks(j->filters, PANEL);
+    const fc_block k = {
+        n, g, od, row, min_(H->output - row, j->rows), column, min_(W->output - column, j->columns),
+        panels * part / j->parts, panels * (part + 1) / j->parts,
+    };
     real *y = (real *)j->y + n * j->y_step[0] + od * j->y_step[1] + row * j->y_step[2] + column * j->y_step[3]
             + g * j->filters;
     FC_NAME(conv_block)(j, &k, y, j->y_step + 2, scratch);
