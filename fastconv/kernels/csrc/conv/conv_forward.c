@@ -205,12 +205,17 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
             const real *x_r = x.data + d0 * b.x_step[0] + (r * H->stride + h0 * H->dilation) * x.row;
             const real *w_r = w_p + d0 * b.w_step[0] + h0 * b.w_step[1];
             real *y_r = (real *)to + r * y_step[0] + first;
+            const real *beside = j->finish.residual ? (const real *)j->finish.residual + (y_r - b.y) : NULL;
             for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one pixel at most */
                 const ptrdiff_t pixels = k->columns / pieces + (i < k->columns % pieces);
                 if (!listed) {
                     ask(0, &next, tile++);
-                    for (ptrdiff_t m = c + pixels; !j->far && m < min_(c + 2 * pixels, k->columns); m++)
-                        __builtin_prefetch(y_r + m * b.y_pixel, 1);
+                    for (ptrdiff_t m = c + pixels; m < min_(c + 2 * pixels, k->columns); m++) {
+                        if (!j->far) __builtin_prefetch(y_r + m * b.y_pixel, 1);
+                        if (!beside) continue;
+                        __builtin_prefetch(beside + m * b.y_pixel);
+                        __builtin_prefetch(beside + m * b.y_pixel + LINE);
+                    }
                 }
                 tile_functions[pixels - 1][width / LANES - 1](&b, x_r + c * b.x_pixel, w_r, bias_g + first,
                                                               y_r + c * b.y_pixel, valid);
