@@ -159,20 +159,21 @@ cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrd
     return found
 
 
-cdef ptrdiff_t filter_parts(const fc_tiles* tiles, const fc_conv* job, ptrdiff_t outputs, ptrdiff_t pixels,
+cdef ptrdiff_t filter_parts(const fc_tiles* tiles, const fc_conv* job, ptrdiff_t outputs, ptrdiff_t* pixels,
                             ptrdiff_t lanes, ptrdiff_t depth):
     """How many parts the filters are cut into, where cutting the outputs makes too few tiles, or would read the weights,
-    more than there is of x, for each of them. `pixels`: of a tile, at most."""
+    more than there is of x, for each of them. `pixels`: of a tile, at most; then as many as leave tiles enough."""
     cdef bint in_place = job.groups == 1 and inside(&job.axis[2])  # else each part copies its inputs again
-    cdef ptrdiff_t parts = 1, most = blocks(lanes, tiles.panel) // (1 if in_place else 4)
-    pixels = max(1, min(pixels, outputs))
-    while blocks(outputs, pixels) * parts < TILES and 2 * pixels * depth * (lanes // parts) > TILE_WORK:
-        if parts < most and (lanes // parts > pixels or pixels <= tiles.block):
+    cdef ptrdiff_t parts = 1, most = blocks(lanes, tiles.panel) // (1 if in_place else 2), size
+    size = max(1, min(pixels[0], outputs))
+    while blocks(outputs, size) * parts < TILES and 2 * size * depth * (lanes // parts) > TILE_WORK:
+        if parts < most and (lanes // parts > size or size < 2 * tiles.block):
             parts = min(2 * parts, most)
-        elif pixels > tiles.block:
-            pixels = max(tiles.block, pixels // 2)
+        elif size >= 2 * tiles.block:
+            size //= 2
         else:
             break
+    pixels[0] = size if parts > 1 else min(pixels[0], blocks(outputs, TILES))
     return parts
 
 
@@ -195,8 +196,8 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
 
     # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
     pixels = max(pixels, tiles.block * min(8, lanes * depth * itemsize // SLAB))
-    job.parts = filter_parts(tiles, job, outputs * job.groups, pixels, lanes, depth)
-    pixels = max(tiles.block, min(pixels, blocks(outputs * job.groups, max(1, TILES // job.parts))))
+    job.parts = filter_parts(tiles, job, outputs * job.groups, &pixels, lanes, depth)
+    pixels = max(tiles.block, pixels)
     job.columns = even(axis[2].output, blocks(pixels, tiles.block) * tiles.block)
     job.rows = even(axis[1].output, pixels // job.columns)
     if job.groups > 1 or not inside(&axis[2]):

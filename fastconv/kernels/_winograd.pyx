@@ -84,8 +84,8 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
 
 
 def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None,
-                     most=None, residual=None):
-    """y = x * kernel + bias; bias may be None; then what fc_finish says. `packs` keeps the transformed weights. With `pool`,
+                     most=None):
+    """y = x * kernel + bias; bias may be None; then ReLU, up to `most` where given. `packs` keeps the transformed weights. With `pool`,
     three window sizes, y and index are of the pooled map, and ReLU has no bound."""
     cdef fc_winograd job
     cdef int i
@@ -100,7 +100,7 @@ def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=F
         job.tap_step[i] = step
         step *= job.axis[i].taps
         job.pool[i] = 0
-    job.finish = finish_of(relu, most, residual)
+    job.finish = finish_of(relu, most, None)
     job.index = NULL
     if pool is not None:
         job.index = address(index, True)

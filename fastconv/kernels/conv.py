@@ -47,15 +47,22 @@ def conv_forward(
         return y
     x, window = unfold(x, window), window.compact
     if choice.outputs:
+        alone = residual is None  # else a pass of its own costs less than its misses in the midst of transforms
         _winograd.winograd_forward(
-            x, kernel, bias, y, window, choice.outputs, relu=relu, packs=packs, most=most, residual=residual
-        )
-        return y
+            x, kernel, bias, y, window, choice.outputs, relu=relu and alone, packs=packs, most=most
+        )  # fmt: skip
+        return y if alone else _finished(y, residual, relu, most)
     _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu, most, residual)
-    if choice.name == "grouped":  # which does none of it by itself
-        y = y if residual is None else combine("add", y, residual)
-        y = y if not relu else relu_forward(y) if most is None else map_forward("clipped_relu", y, most)
-    return y
+    return _finished(y, residual, relu, most) if choice.name == "grouped" else y
+
+
+def _finished(y, residual, relu, most):
+    """What conv_forward's last arguments ask for, by passes of their own."""
+    if residual is not None:
+        both = relu and most is None
+        y = combine("add_relu" if both else "add", y, residual)
+        relu = relu and not both
+    return y if not relu else relu_forward(y) if most is None else map_forward("clipped_relu", y, most)
 
 
 def conv_backward_input(

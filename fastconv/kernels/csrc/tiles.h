@@ -139,7 +139,7 @@ typedef struct {
      * divide a Winograd tile; axis[].output then counts the outputs under whole windows. */
     ptrdiff_t pool[3];
     void *index;
-    fc_finish finish; /* of the pooled map: its ReLU alone, without a bound */
+    fc_finish finish; /* ReLU alone; of a pooled map without a bound */
 } fc_winograd;
 
 /* Its kernel gradient, over the range of `count` Winograd tiles from `first` on; both sides transformed, [point][tile][lane],
