@@ -12,7 +12,7 @@ import math
 from typing import NamedTuple
 
 from .kernels.geometry import per_axis
-from .ops.activations import Relu
+from .ops.activations import ClippedRelu, Relu
 from .ops.conv import Conv, DepthwiseConv
 from .ops.conv_pool import ConvPool
 from .ops.elementwise import Add
@@ -24,8 +24,8 @@ from .symbolic import Call
 
 
 class Pattern(NamedTuple):
-    """A chain of Ops, each an input of the next, and `make(*calls)`: (op, inputs, attributes) or None. `frozen`: only
-    where no gradient is wanted."""
+    """A chain of Ops, each an input of the next, or tuples of Ops of which any will do, and `make(*calls)`: (op, inputs,
+    attributes) or None. `frozen`: only where no gradient is wanted."""
 
     chain: tuple
     make: object
@@ -42,25 +42,35 @@ def _conv_pool(conv, *rest):
 
 
 def _conv_relu(conv, relu):
-    return ConvRelu, conv.inputs, conv.attributes
+    return _bounded(relu) and (ConvRelu, conv.inputs, {**conv.attributes, "most": relu.attributes.get("most")})
 
 
-def _conv_norm(conv, norm, *relu):
-    if norm.inputs[0] is not conv.output:
-        return None
+def _conv_norm(conv, norm, *rest):
+    """Convolution, batch normalization by given statistics, then the sum with a residual, ReLU, or both."""
     op = ConvNorm if conv.op is Conv else DepthwiseConvNorm
-    return op, (*conv.inputs, *norm.inputs[1:]), {**conv.attributes, **norm.attributes, "relu": bool(relu)}
+    found = _norm_end(norm, rest) if norm.inputs[0] is conv.output else None
+    return found and (op, (*conv.inputs, *found[0][1:]), {**conv.attributes, **found[1]})
 
 
 def _norm_act(norm, *rest):
     """Batch normalization, then the sum with a residual, ReLU, or both."""
-    op = BatchNormAct if norm.op is BatchNorm else BatchNormInferenceAct
-    residual = ()
-    if rest[0].op is Add:
-        residual = _other(rest[0], norm)
-        if residual is None:
-            return None
-    return op, (*norm.inputs, *residual), {**norm.attributes, "relu": rest[-1].op is Relu}
+    found = _norm_end(norm, rest)
+    return found and (BatchNormAct if norm.op is BatchNorm else BatchNormInferenceAct, *found)
+
+
+def _norm_end(norm, rest):
+    """(inputs, attributes) of a batch normalization and of what follows it, a sum, ReLU or both; or None."""
+    residual = _other(rest[0], norm) if rest and rest[0].op is Add else ()
+    relu = bool(rest) and rest[-1].op in RELU
+    if residual is None or (relu and not _bounded(rest[-1])):
+        return None
+    most = rest[-1].attributes.get("most") if relu else None
+    return (*norm.inputs, *residual), {**norm.attributes, "relu": relu, "most": most}
+
+
+def _bounded(relu):
+    """Whether it ends above 0, if anywhere: else it is the same number for every input."""
+    return relu.attributes.get("most", math.inf) > 0
 
 
 def _add_relu(add, relu):
@@ -75,20 +85,18 @@ def _other(add, call):
     return tuple(others) if fits else None
 
 
+RELU, CONV, NORM = (Relu, ClippedRelu), (Conv, DepthwiseConv), (BatchNorm, BatchNormInference)
 PATTERNS = (  # those that begin alike: the longest first
     Pattern((Conv, Relu, MaxPool), _conv_pool),
     Pattern((Conv, MaxPool), _conv_pool),
-    Pattern((Conv, BatchNormInference, Relu), _conv_norm, frozen=True),
-    Pattern((Conv, BatchNormInference), _conv_norm, frozen=True),
-    Pattern((DepthwiseConv, BatchNormInference, Relu), _conv_norm, frozen=True),
-    Pattern((DepthwiseConv, BatchNormInference), _conv_norm, frozen=True),
-    Pattern((Conv, Relu), _conv_relu),
-    Pattern((BatchNorm, Add, Relu), _norm_act),
-    Pattern((BatchNorm, Add), _norm_act),
-    Pattern((BatchNorm, Relu), _norm_act),
-    Pattern((BatchNormInference, Add, Relu), _norm_act),
-    Pattern((BatchNormInference, Add), _norm_act),
-    Pattern((BatchNormInference, Relu), _norm_act),
+    Pattern((CONV, BatchNormInference, Add, RELU), _conv_norm, frozen=True),
+    Pattern((CONV, BatchNormInference, Add), _conv_norm, frozen=True),
+    Pattern((CONV, BatchNormInference, RELU), _conv_norm, frozen=True),
+    Pattern((CONV, BatchNormInference), _conv_norm, frozen=True),
+    Pattern((Conv, RELU), _conv_relu),
+    Pattern((NORM, Add, RELU), _norm_act),
+    Pattern((NORM, Add), _norm_act),
+    Pattern((NORM, RELU), _norm_act),
     Pattern((Add, Relu), _add_relu),
 )
 
@@ -105,7 +113,7 @@ def rewritten(calls: list[Call], outputs, wanted) -> list[Call]:
     replaced, gone, taken = {}, set(), set()
     for call in calls:
         for pattern in PATTERNS if id(call) not in taken else ():
-            chain = _chain(pattern.chain, call, readers, kept, taken) if call.op is pattern.chain[0] else None
+            chain = _chain(pattern.chain, call, readers, kept, taken)
             if chain and pattern.frozen and wanted(chain[-1]):
                 continue
             made = pattern.make(*chain) if chain else None
@@ -146,11 +154,17 @@ def _without_turns(calls, outputs):
 
 def _chain(ops, call, readers, kept, taken):
     """The calls of these ops one after another from `call` on, each read by the next one alone; or None."""
+    if not _is(call, ops[0]):
+        return None
     found = [call]
     for op in ops[1:]:
         output = found[-1].output
         following = readers.get(id(output), [])
-        if id(output) in kept or len(following) != 1 or following[0].op is not op or id(following[0]) in taken:
+        if id(output) in kept or len(following) != 1 or not _is(following[0], op) or id(following[0]) in taken:
             return None
         found.append(following[0])
     return found
+
+
+def _is(call, op):
+    return call.op in op if isinstance(op, tuple) else call.op is op

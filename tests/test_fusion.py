@@ -109,6 +109,11 @@ GRAPHS = {  # name: (function of x, z and two sets of a batch normalization's we
     "norm, add": (lambda x, z, a, b: norm(x, a) + z, ["BatchNormAct"]),
     "norm, add, relu": (lambda x, z, a, b: ops.relu(norm(x, a) + z), ["BatchNormAct"]),
     "the other way round": (lambda x, z, a, b: ops.relu(z + norm(x, a)), ["BatchNormAct"]),
+    "norm, relu6": (lambda x, z, a, b: ops.clipped_relu(norm(x, a), 0.7), ["BatchNormAct"]),
+    "norm, add, relu6": (lambda x, z, a, b: ops.clipped_relu(norm(x, a) + z, 0.7), ["BatchNormAct"]),
+    "conv, relu6": (lambda x, z, a, b: ops.clipped_relu(ops.conv(x, K, padding="same"), 2.0), ["ConvRelu"]),
+    "inference, relu6": (lambda x, z, a, b: ops.clipped_relu(norm(x, a, False), 0.7), ["BatchNormInferenceAct"]),
+    "a bound below 0": (lambda x, z, a, b: ops.clipped_relu(norm(x, a), -1.0), ["BatchNorm", "ClippedRelu"]),
     "conv, norm, relu": (lambda x, z, a, b: ops.relu(norm(ops.conv(x, K), a)), ["Conv", "BatchNormAct"]),
     "conv, relu": (lambda x, z, a, b: ops.relu(ops.conv(x, K, padding="same")), ["ConvRelu"]),
     "inference": (lambda x, z, a, b: ops.relu(norm(x, a, False) + z), ["BatchNormInferenceAct"]),
@@ -161,18 +166,20 @@ def test_patterns_of_ops(name, monkeypatch):
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("relu", [True, False])
-def test_a_norm_that_nobody_trains_is_folded_into_the_convolution(rank, bias, relu):
+@pytest.mark.parametrize("end", ["", "relu", "relu6", "add", "add, relu", "add, relu6"])
+def test_a_norm_that_nobody_trains_is_folded_into_the_convolution(rank, bias, end):
     x = normal((2, *(9, 8, 7)[:rank], 16), np.float32, 1)
     kernel, offset = (
         tensor.Parameter(normal((*(3,) * rank, 16, 24), np.float32, 2)),
         tensor.Parameter(normal((24,), np.float32, 3)),
     )
     state = [tensor.Parameter(np.abs(normal((24,), np.float32, i)) + 0.5) for i in range(4)]
+    added = normal((2, *(7, 6, 5)[:rank], 24), np.float32, 4)
 
     def function(inputs):
         y = norm(ops.conv(inputs, kernel, bias=offset if bias else None), state, training=False)
-        return [ops.relu(y) if relu else y]
+        y = y + added if "add" in end else y
+        return [ops.relu6(y) if "relu6" in end else ops.relu(y) if "relu" in end else y]
 
     symbol = KerasTensor(x.shape, x.dtype)
     program = Program(function, [symbol])

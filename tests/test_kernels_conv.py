@@ -355,13 +355,26 @@ def test_what_equals_a_remembered_argument_is_still_checked(strides):
 @pytest.mark.parametrize("shape, kernel, options", [
     ((2, 9, 10, 3), (3, 3, 3, 5), {}), ((1, 8, 8, 16), (3, 3, 16, 40), {"padding": "same"}), ((2, 20, 16), (5, 16, 33), {}),
     ((2, 5, 6, 7, 16), (3, 3, 3, 16, 16), {"padding": "same"}), ((2, 9, 9, 8), (3, 3, 1, 8), {}), ((2, 9, 9, 8), (3, 3, 2, 8), {}),
+    ((2, 6, 26, 33), (3, 3, 1, 33), {"padding": "same"}), ((1, 7, 7, 20), (1, 1, 20, 47), {}),
 ])  # fmt: skip
-def test_relu_at_the_end_is_relu_after(shape, kernel, options, isa):
+def test_what_comes_after_the_sums_is_what_comes_after(shape, kernel, options, isa):
     x, weights = normal(shape, np.float32, 1), normal(kernel, np.float32, 2)
     x[0, 0, ..., 0] = np.nan
     bias = normal(kernel[-1:], np.float32, 3)
     names = [None, "direct", "winograd"] if len(set(kernel[:-2])) == 1 and kernel[-2] == 16 else [None, "direct"]
     for algorithm in names:
         plain = kernels.conv_forward(x, weights, bias, algorithm=algorithm, **options)
-        ours = kernels.conv_forward(x, weights, bias, algorithm=algorithm, relu=True, **options)
-        np.testing.assert_array_equal(ours, kernels.relu_forward(plain))
+        added = normal(plain.shape, np.float32, 4)
+        for residual, end in itertools.product((None, added), ({}, {"relu": True}, {"relu": True, "most": 0.5})):
+            ours = kernels.conv_forward(x, weights, bias, algorithm=algorithm, residual=residual, **end, **options)
+            expected = plain if residual is None else plain + added
+            expected = reference.relu_forward(expected, end.get("most")) if end else expected
+            np.testing.assert_array_equal(ours, expected)
+
+
+def test_a_residual_has_the_shape_of_y():
+    x, kernel = np.zeros((1, 5, 5, 2), np.float32), np.zeros((3, 3, 2, 4), np.float32)
+    with pytest.raises(ValueError, match="residual must have y's shape"):
+        kernels.conv_forward(x, kernel, residual=np.zeros((1, 5, 5, 4), np.float32))
+    with pytest.raises(TypeError, match="residual"):
+        kernels.conv_forward(x, kernel, residual=np.zeros((1, 3, 3, 4)))

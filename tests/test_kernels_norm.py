@@ -41,13 +41,14 @@ def check(name, *arguments, **options):
 @each_shape
 def test_batch_norm(shape, dtype, isa):
     x, dy, added = normal(shape, dtype) + dtype(3), normal(shape, dtype, 1), normal(shape, dtype, 2)
-    for some, residual, relu in zip(WEIGHTS, (None, added, None, added), (False, True, True, False)):
+    ends = ((None, False, None), (added, True, 0.5), (None, True, None), (added, False, None))
+    for some, (residual, relu, most) in zip(WEIGHTS, ends):
         gamma, beta = weights(shape[-1:], dtype, some)
-        options = {"residual": residual, "relu": relu}
+        options = {"residual": residual, "relu": relu, "most": most}
         y, mean, inverse_std, variance = check("batch_norm_forward", x, gamma, beta, EPSILON, **options)
         check("batch_norm_inference_forward", x, gamma, beta, mean, variance, EPSILON, **options)
         check("batch_norm_fold", gamma, beta, mean, variance, EPSILON)
-        options = {"y": y if relu else None, "residual": residual is not None}
+        options = {"y": y if relu else None, "residual": residual is not None, "most": most}
         for name in ("batch_norm_backward", "batch_norm_inference_backward"):
             check(name, dy, x, gamma, mean, inverse_std, **options)
 
@@ -175,6 +176,9 @@ def test_relu_passes_the_gradient_as_relu_does(isa):
     y[3], y[4] = np.nan, -0.0
     dresidual = kernels.batch_norm_backward(x, x, None, x[0], np.abs(x[1]), y, residual=True)[3]
     np.testing.assert_array_equal(dresidual, kernels.relu_backward(x, y))
+    y[5] = 0.25
+    dresidual = kernels.batch_norm_backward(x, x, None, x[0], np.abs(x[1]), y, residual=True, most=0.25)[3]
+    np.testing.assert_array_equal(dresidual, kernels.map_backward("clipped_relu", x, y, 0.25))
     assert kernels.batch_norm_backward(x, x, None, x[0], x[1], residual=True)[3] is x
 
 

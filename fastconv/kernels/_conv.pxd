@@ -1,8 +1,8 @@
-# _conv.pxd: what _conv.pyx shares with _conv_pool.pyx.
+# _conv.pxd: what _conv.pyx shares with _conv_pool.pyx and _winograd.pyx.
 
 from libc.stddef cimport ptrdiff_t
 
-from ._tiles cimport fc_axis, fc_conv, fc_pack, fc_tiles
+from ._tiles cimport fc_axis, fc_conv, fc_finish, fc_pack, fc_tiles
 
 cdef enum:
     FORWARD_WORK = 8_000_000  # FLOPs of a tile: some 40 us on one core
@@ -31,4 +31,5 @@ cdef ptrdiff_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t dept
 cdef void contiguous(ptrdiff_t* step, const fc_axis* axis, ptrdiff_t pixel)
 cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs,
                         ptrdiff_t offset=*)
+cdef fc_finish finish_of(bint relu, most, residual) except *
 cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1

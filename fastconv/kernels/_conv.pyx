@@ -8,6 +8,7 @@ How the work is cut depends on shapes alone, never on the number of threads.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stddef cimport ptrdiff_t
+from libc.math cimport NAN
 from libc.string cimport memset
 
 from math import gcd
@@ -25,6 +26,7 @@ from ._tiles cimport (
     fc_conv,
     fc_conv_kernel,
     fc_depthwise,
+    fc_finish,
     fc_grouped,
     fc_grouped_kernel,
     fc_pack,
@@ -46,8 +48,20 @@ cdef enum:
     SMALL_IMAGE = 512         # outputs times taps of a row, past which little of it is padding
     FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
     DEPTHWISE_ROWS = 8        # of outputs in a depthwise tile, whose windows share their inputs
+    TILE_WORK = 128 * 1024    # FLOPs of a tile that is worth cutting
 
 GROUPED = ("depthwise", "grouped")  # the algorithms of _grouped.pyx
+
+
+cdef fc_finish finish_of(bint relu, most, residual) except *:
+    """What becomes of the sums; `most` and `residual` may be None."""
+    cdef fc_finish finish
+    finish.residual = NULL
+    if residual is not None:
+        finish.residual = address(residual)
+    finish.most = NAN if most is None else most
+    finish.relu = relu
+    return finish
 
 
 cdef ptrdiff_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t columns):
@@ -145,6 +159,24 @@ cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrd
     return found
 
 
+cdef ptrdiff_t filter_parts(const fc_tiles* tiles, const fc_conv* job, ptrdiff_t outputs, ptrdiff_t* pixels,
+                            ptrdiff_t lanes, ptrdiff_t depth):
+    """How many parts the filters are cut into, where cutting the outputs makes too few tiles, or would read the weights,
+    more than there is of x, for each of them. `pixels`: of a tile, at most; then as many as leave tiles enough."""
+    cdef bint in_place = job.groups == 1 and inside(&job.axis[2])  # else each part copies its inputs again
+    cdef ptrdiff_t parts = 1, most = blocks(lanes, tiles.panel) // (1 if in_place else 2), size
+    size = max(1, min(pixels[0], outputs))
+    while blocks(outputs, size) * parts < TILES and 2 * size * depth * (lanes // parts) > TILE_WORK:
+        if parts < most and (lanes // parts > size or size < 2 * tiles.block):
+            parts = min(2 * parts, most)
+        elif size >= 2 * tiles.block:
+            size //= 2
+        else:
+            break
+    pixels[0] = size if parts > 1 else min(pixels[0], blocks(outputs, TILES))
+    return parts
+
+
 cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs=None,
                     ptrdiff_t offset=0) except -1:
     """Packs the weights and convolves; both jobs are filled but for the packed buffers and the cut into tiles."""
@@ -164,14 +196,15 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
 
     # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
     pixels = max(pixels, tiles.block * min(8, lanes * depth * itemsize // SLAB))
-    pixels = max(tiles.block, min(pixels, blocks(outputs * job.groups, TILES)))
+    job.parts = filter_parts(tiles, job, outputs * job.groups, &pixels, lanes, depth)
+    pixels = max(tiles.block, pixels)
     job.columns = even(axis[2].output, blocks(pixels, tiles.block) * tiles.block)
     job.rows = even(axis[1].output, pixels // job.columns)
     if job.groups > 1 or not inside(&axis[2]):
         scratch = product(itemsize, view_size(axis, job.channels, axis[0].taps, job.rows, job.columns))
     return run(
         tiles.conv_forward, job, sizeof(fc_conv),
-        job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
+        job.parts * job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
         work, True, scratch,
     )
 
@@ -181,7 +214,7 @@ cdef int run_depthwise(const fc_tiles* tiles, const fc_pack* pack, const fc_conv
     cdef fc_depthwise d
     cdef int i
     d.x, d.weights, d.bias, d.y = job.x, pack.weights, pack.bias, job.y
-    d.batch, d.channels = job.batch, job.groups
+    d.batch, d.channels, d.finish = job.batch, job.groups, job.finish
     for i in range(3):
         d.axis[i], d.tap_step[i] = job.axis[i], pack.tap_step[i]
     cdef ptrdiff_t rows = d.batch * d.axis[0].output * d.axis[1].output
@@ -208,14 +241,16 @@ cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t gr
     return 0
 
 
-def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None, bint relu=False):
-    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights; `relu` is of "direct" alone."""
+def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None, bint relu=False, most=None,
+                 residual=None):
+    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights. `relu`, `most` and `residual` (fc_finish)
+    are not of "grouped"."""
     cdef fc_pack pack
     cdef fc_conv job
     cdef fc_grouped grouped
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
-    job.y, job.relu = address(y, True), relu
+    job.y, job.finish = address(y, True), finish_of(relu, most, residual)
     if algorithm == "depthwise":
         run_depthwise(tiles_of(x), &pack, &job)
     elif algorithm in GROUPED:
@@ -303,7 +338,7 @@ def conv_backward_input(dy, kernel, bias, dx, window, ptrdiff_t groups, algorith
     cdef char* out = <char*>address(dx, True)
 
     memset(&grouped, 0, sizeof(grouped))
-    job.relu = False
+    job.finish = finish_of(False, None, None)
     job.x = address(dy)
     cdef ptrdiff_t batch = read_axes(axis, window, dy.shape[0])
     if groups == 1 and 2 * channels <= tiles.lanes and filters >= SHORT_RUN and 1 < taps_of(axis) <= SCATTER_TAPS:

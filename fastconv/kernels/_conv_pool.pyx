@@ -15,6 +15,7 @@ from ._conv cimport (
     contiguous,
     even,
     fill_forward,
+    finish_of,
     inside,
     pack_weights,
     taps_of,
@@ -58,7 +59,7 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
         outputs *= job.output[i]
     fill_forward(&pack, conv, x, kernel, bias, groups)
     job.y, job.index, job.relu = address(y, True), address(index, True), relu
-    conv.far = conv.relu = False  # its outputs go to scratch
+    conv.far, conv.finish = False, finish_of(False, None, None)  # its outputs go to scratch
 
     cdef ptrdiff_t itemsize = x.itemsize, lanes = blocks(conv.filters, tiles.lanes) * tiles.lanes
     cdef ptrdiff_t depth = taps_of(axis) * conv.channels, cells = job.pool[0] * job.pool[1] * job.pool[2]

@@ -5,6 +5,7 @@ Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/norm.p
 """
 
 from libc.stddef cimport ptrdiff_t
+from libc.math cimport NAN
 from libc.string cimport memset
 
 from ._memory cimport Block
@@ -35,6 +36,7 @@ cdef fc_norm norm_job(x, y, gamma, beta, ptrdiff_t samples, ptrdiff_t channels, 
     cdef fc_norm job
     cdef ptrdiff_t several = 1, parts, rows, common = LANES
     memset(&job, 0, sizeof(job))
+    job.most = NAN
     job.x, job.y, job.gamma, job.beta = data(x), data(y, True), data(gamma), data(beta)
     job.samples, job.channels, job.group = samples, channels, channels // groups
     job.rows = x.size // samples // channels
@@ -75,22 +77,26 @@ cdef Block room_for_sums(fc_norm* job):
 
 
 def group_forward(x, gamma, beta, residual, y, mean, inverse_std, variance, ptrdiff_t samples, double epsilon,
-                  bint relu):
+                  bint relu, most=None):
     """Fills y, and (samples, groups) statistics of groups of channels."""
     cdef const fc_tiles* tiles = tiles_of(x)
     cdef fc_norm job = norm_job(x, y, gamma, beta, samples, x.shape[-1], mean.size // samples)
     cdef Block sums = room_for_sums(&job), rest = Block(mean.nbytes)
     job.residual, job.relu, job.epsilon, job.rest = data(residual), relu, epsilon, rest.data
     job.mean, job.inverse_std, job.variance = data(mean, True), data(inverse_std, True), data(variance, True)
+    if most is not None:
+        job.most = most
     run_pieces(tiles.norm_statistics, &job, 1)
     run_fold(tiles.norm_fold, &job)
     run_pieces(tiles.norm_forward, &job, 2)
 
 
-def scale_forward(x, mean, scale, gamma, shift, residual, y, bint relu):
+def scale_forward(x, mean, scale, gamma, shift, residual, y, bint relu, most=None):
     """y = (x - mean) * scale * gamma + shift, where mean, gamma, shift and residual may be None."""
     cdef fc_norm job = norm_job(x, y, gamma, shift, 1, x.shape[-1], x.shape[-1])
     job.mean, job.inverse_std, job.residual, job.relu = data(mean), data(scale), data(residual), relu
+    if most is not None:
+        job.most = most
     run_pieces(tiles_of(x).norm_forward, &job, 2)
 
 
@@ -102,7 +108,7 @@ def inverse_std(variance, inverse, double epsilon):
 
 
 def group_backward(dy, x, gamma, mean, inverse_std, mask, dx, dgamma, dbeta, cut, dmean, dvariance, ptrdiff_t samples,
-                   bint own):
+                   bint own, most=None):
     """Fills the gradients that are not None. `own`: the statistics are x's own, so that dx flows through them too."""
     cdef const fc_tiles* tiles = tiles_of(x)
     cdef ptrdiff_t values = mean.size, channels = x.shape[-1]
@@ -111,6 +117,8 @@ def group_backward(dy, x, gamma, mean, inverse_std, mask, dx, dgamma, dbeta, cut
     cdef Block sums = room_for_sums(&job), coefficients = Block(2 * values * size)
     cdef Block weights = Block(2 * samples * channels * size if samples > 1 else 0)
     job.dy, job.mask, job.cut = data(dy), data(mask), data(cut, True)
+    if most is not None:
+        job.most = most
     job.mean, job.inverse_std = data(mean), data(inverse_std)
     job.dgamma, job.dbeta, job.dmean, job.dvariance = \
         data(dgamma, True), data(dbeta, True), data(dmean, True), data(dvariance, True)

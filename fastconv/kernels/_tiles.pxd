@@ -23,6 +23,11 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t tap_step[3]
         ptrdiff_t channel_step, filter_step, group_step
 
+    ctypedef struct fc_finish:
+        const void* residual
+        double most
+        int relu
+
     ctypedef struct fc_conv:
         const void* x
         const void* packed
@@ -32,8 +37,9 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t batch, groups, channels, filters
         ptrdiff_t x_step[4]
         ptrdiff_t y_step[4]
-        ptrdiff_t rows, columns
-        int far, relu
+        ptrdiff_t rows, columns, parts
+        int far
+        fc_finish finish
 
     ctypedef struct fc_conv_pool:
         fc_conv conv
@@ -100,8 +106,8 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t tap_step[3]
         ptrdiff_t channel_step, filter_step
         ptrdiff_t pool[3]
-        int relu
         void* index
+        fc_finish finish
 
     ctypedef struct fc_winograd_kernel:
         const void* x
@@ -128,6 +134,7 @@ cdef extern from "tiles.h" nogil:
         fc_axis axis[3]
         ptrdiff_t batch, channels, rows
         ptrdiff_t tap_step[3]
+        fc_finish finish
 
     ctypedef struct fc_grouped_phase:
         const void* weights
@@ -197,7 +204,7 @@ cdef extern from "tiles.h" nogil:
         void* moving_mean
         void* moving_variance
         double* sums
-        double epsilon, momentum
+        double epsilon, momentum, most
         ptrdiff_t samples, rows, channels, group
         ptrdiff_t width, columns, block, slices, part
         int relu, far

@@ -7,6 +7,7 @@ _conv.pyx; the stride is 1 and there is one group. How the work is cut depends o
 
 from libc.stddef cimport ptrdiff_t
 
+from ._conv cimport finish_of
 from ._memory cimport Block, product
 from ._tiles cimport (
     WINOGRAD_CHANNELS,
@@ -82,8 +83,10 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
                2.0 * all * points * job.channels * lanes, True, product(points, planes, itemsize))
 
 
-def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None):
-    """y = x * kernel + bias; bias may be None. `packs` keeps the transformed weights. With `pool`, three window sizes, y and index are of the pooled map."""
+def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None,
+                     most=None):
+    """y = x * kernel + bias; bias may be None; then ReLU, up to `most` where given. `packs` keeps the transformed weights. With `pool`,
+    three window sizes, y and index are of the pooled map, and ReLU has no bound."""
     cdef fc_winograd job
     cdef int i
     cdef ptrdiff_t step
@@ -97,7 +100,7 @@ def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=F
         job.tap_step[i] = step
         step *= job.axis[i].taps
         job.pool[i] = 0
-    job.relu = relu
+    job.finish = finish_of(relu, most, None)
     job.index = NULL
     if pool is not None:
         job.index = address(index, True)
@@ -118,7 +121,7 @@ def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None):
     job.bias = NULL if bias is None else address(bias)
     job.batch, job.channels, job.filters = dy.shape[0], kernel.shape[-1], kernel.shape[-2]
     job.channel_step, job.filter_step = 1, job.channels
-    job.relu = False
+    job.finish = finish_of(False, None, None)
     step = job.channels * job.filters
     for i in range(2, -1, -1):
         axis = window_axis(window, i)

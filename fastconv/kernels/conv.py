@@ -15,6 +15,7 @@ from . import _conv, _tiles, _winograd
 from .algorithms import PASSES, Problem, choose
 from .arrays import checked, empty, same_shape
 from .geometry import Window, cached, per_axis
+from .maps import combine, map_forward
 from .rows import bias_forward, relu_forward
 from .unfold import fold, unfold
 
@@ -22,12 +23,14 @@ RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 
 def conv_forward(
-    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None, relu=False,
+    x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None,
+    relu=False, most=None, residual=None,
 ):  # fmt: skip
     """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given.
 
     `packs`: a Packs that keeps what is made of this kernel and bias, so that it is made once; then the algorithm is chosen
-    as if the making cost nothing. `relu`: of what comes out, max(y, 0)."""
+    as if the making cost nothing. `residual`, of y's shape, is added to y; then with `relu` y is max(y, 0), and with
+    `most`, a number above 0, min(max(y, 0), most)."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
     window, groups = conv_geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
@@ -35,18 +38,31 @@ def conv_forward(
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
+    if residual is not None:
+        residual = checked("residual", residual, x.ndim, like=x)
+        same_shape("residual", residual, y.shape, "y's shape")
     problem = Problem("forward", window.compact, len(x), x.shape[-1], kernel.shape[-1], groups)
     choice = choose(problem, algorithm, packs is not None)
     if not y.size:
         return y
     x, window = unfold(x, window), window.compact
     if choice.outputs:
-        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, relu=relu, packs=packs)
-    else:
-        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu)
-        if relu and choice.name != "direct":
-            return relu_forward(y)
-    return y
+        alone = residual is None  # else a pass of its own costs less than its misses in the midst of transforms
+        _winograd.winograd_forward(
+            x, kernel, bias, y, window, choice.outputs, relu=relu and alone, packs=packs, most=most
+        )  # fmt: skip
+        return y if alone else _finished(y, residual, relu, most)
+    _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu, most, residual)
+    return _finished(y, residual, relu, most) if choice.name == "grouped" else y
+
+
+def _finished(y, residual, relu, most):
+    """What conv_forward's last arguments ask for, by passes of their own."""
+    if residual is not None:
+        both = relu and most is None
+        y = combine("add_relu" if both else "add", y, residual)
+        relu = relu and not both
+    return y if not relu else relu_forward(y) if most is None else map_forward("clipped_relu", y, most)
 
 
 def conv_backward_input(

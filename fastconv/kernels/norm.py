@@ -66,8 +66,9 @@ def _fits(name, shape, expected, of):
 # ------------------------------------------------------------------------------------------------------ batch norm
 
 
-def batch_norm_forward(x, gamma, beta, epsilon, residual=None, relu=False):
-    """(y, mean, inverse_std, variance): y = (x - mean) * inverse_std * gamma + beta, then + residual, then ReLU.
+def batch_norm_forward(x, gamma, beta, epsilon, residual=None, relu=False, most=None):
+    """(y, mean, inverse_std, variance): y = (x - mean) * inverse_std * gamma + beta, then + residual, then ReLU, which ends at
+    `most`, a number above 0, where given.
 
     mean and variance (C,) are x's over all axes but the last; inverse_std = 1 / sqrt(variance + epsilon). ValueError
     for fewer than two values a channel.
@@ -77,20 +78,24 @@ def batch_norm_forward(x, gamma, beta, epsilon, residual=None, relu=False):
     residual = _map("residual", residual, x)
     y, (mean, inverse_std, variance) = empty(x.shape, x.dtype), [empty(x.shape[-1:], x.dtype) for _ in range(3)]
     if x.size:
-        _norm.group_forward(x, gamma, beta, residual, y, mean, inverse_std, variance, 1, epsilon, relu)
+        _norm.group_forward(x, gamma, beta, residual, y, mean, inverse_std, variance, 1, epsilon, relu, most)
     return y, mean, inverse_std, variance
 
 
-def batch_norm_backward(dy, x, gamma, mean, inverse_std, y=None, needs=(True, True, True), residual=False):
+def batch_norm_backward(
+    dy, x, gamma, mean, inverse_std, y=None, needs=(True, True, True), residual=False, most=None,
+):  # fmt: skip
     """(dx, dgamma, dbeta, dresidual), given what forward took and returned; None where `needs` has False.
 
-    `y` is the forward's, where it ended with ReLU. dresidual only with residual=True; without y it is dy itself.
+    `y` and `most` are the forward's, where it ended with ReLU. dresidual only with residual=True; without y it is dy itself.
     """
-    results = _backward(dy, x, gamma, mean, inverse_std, y, (*needs, False, False), residual, own=True)
+    results = _backward(dy, x, gamma, mean, inverse_std, y, (*needs, False, False), residual, True, most)
     return *results[:3], results[5]
 
 
-def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, residual=None, relu=False):
+def batch_norm_inference_forward(
+    x, gamma, beta, mean, variance, epsilon, residual=None, relu=False, most=None,
+):  # fmt: skip
     """(y, inverse_std): as batch_norm_forward with statistics (C,) that do not come from x."""
     x, gamma, beta = checked("x", x), _like("gamma", gamma, x), _like("beta", beta, x)
     mean, variance = _like("mean", mean, x), _like("variance", variance, x)
@@ -100,13 +105,15 @@ def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, residu
     if variance.size:
         _norm.inverse_std(variance, inverse_std, epsilon)
     if x.size:
-        _norm.scale_forward(x, mean, inverse_std, gamma, beta, residual, y, relu)
+        _norm.scale_forward(x, mean, inverse_std, gamma, beta, residual, y, relu, most)
     return y, inverse_std
 
 
-def batch_norm_inference_backward(dy, x, gamma, mean, inverse_std, y=None, needs=(True,) * 5, residual=False):
+def batch_norm_inference_backward(
+    dy, x, gamma, mean, inverse_std, y=None, needs=(True,) * 5, residual=False, most=None,
+):  # fmt: skip
     """(dx, dgamma, dbeta, dmean, dvariance, dresidual) of batch_norm_inference_forward, as batch_norm_backward."""
-    return _backward(dy, x, gamma, mean, inverse_std, y, needs, residual, own=False)
+    return _backward(dy, x, gamma, mean, inverse_std, y, needs, residual, False, most)
 
 
 def batch_norm_update(moving_mean, moving_variance, mean, variance, momentum):
@@ -167,10 +174,10 @@ def group_norm_forward(x, gamma, beta, groups, epsilon):
 
 def group_norm_backward(dy, x, gamma, mean, inverse_std, needs=(True, True, True)):
     """(dx, dgamma, dbeta), given what forward took and returned; None where `needs` has False."""
-    return _backward(dy, x, gamma, mean, inverse_std, None, (*needs, False, False), False, own=True)[:3]
+    return _backward(dy, x, gamma, mean, inverse_std, None, (*needs, False, False), False, True)[:3]
 
 
-def _backward(dy, x, gamma, mean, inverse_std, y, needs, residual, own):
+def _backward(dy, x, gamma, mean, inverse_std, y, needs, residual, own, most=None):
     """All gradients of statistics of columns; mean is (C,), or (N, groups) for each sample by itself.
 
     `own`: the statistics are x's own, so that dx flows through them."""
@@ -188,7 +195,7 @@ def _backward(dy, x, gamma, mean, inverse_std, y, needs, residual, own):
     dx, cut = _room(needs[0], x.shape, x), _room(residual and y is not None, x.shape, x)
     small = [_room(need, x.shape[-1:], x) for need in (needs[1] and gamma is not None, *needs[2:])]
     if x.size:
-        _norm.group_backward(dy, x, gamma, mean, inverse_std, y, dx, *small[:2], cut, *small[2:], samples, own)
+        _norm.group_backward(dy, x, gamma, mean, inverse_std, y, dx, *small[:2], cut, *small[2:], samples, own, most)
     else:
         for array in small:
             if array is not None:

@@ -23,8 +23,20 @@ ALL = (slice(None),)
 # ---------------------------------------------------------------------------------------------------- convolution
 
 
-def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None):
-    """x (N, *I, C), kernel (*taps, C/groups, K), bias (K,) -> y (N, *O, K)."""
+def conv_forward(
+    x,
+    kernel,
+    bias=None,
+    *,
+    strides=1,
+    padding="valid",
+    dilation_rate=1,
+    groups=None,
+    relu=False,
+    most=None,
+    residual=None,
+):
+    """x (N, *I, C), kernel (*taps, C/groups, K), bias (K,) -> y (N, *O, K); then + residual, then ReLU up to `most`."""
     window = Window.of(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation_rate)
     y = np.zeros((len(x), *window.output, kernel.shape[-1]))
     wide, weights = x.astype(np.float64), kernel.astype(np.float64)
@@ -33,7 +45,9 @@ def conv_forward(x, kernel, bias=None, *, strides=1, padding="valid", dilation_r
             y[write + k] += wide[read + c] @ weights[tap + ALL + k]
     if bias is not None:
         y += bias
-    return y.astype(x.dtype)
+    if residual is not None:
+        y += residual
+    return (relu_forward(y, most) if relu else y).astype(x.dtype)
 
 
 def conv_backward_input(
@@ -264,14 +278,15 @@ def global_average_pool_backward(dy, input_shape):
 # ------------------------------------------------------------------------------------------- activations and loss
 
 
-def relu_forward(x):
-    """max(x, 0); NaN stays NaN."""
-    return np.maximum(x, 0)
+def relu_forward(x, most=None):
+    """max(x, 0), and at most `most`; NaN stays NaN."""
+    return np.clip(x, 0, most)
 
 
-def relu_backward(dy, y):
-    """dy where the output y is positive or NaN, else 0."""
-    return np.where(y <= 0, 0, dy).astype(dy.dtype)
+def relu_backward(dy, y, most=None):
+    """dy where the output y is positive or NaN, and below `most`; else 0."""
+    cut = y <= 0 if most is None else (y <= 0) | (y >= most)
+    return np.where(cut, 0, dy).astype(dy.dtype)
 
 
 def softmax_forward(x):
@@ -322,18 +337,18 @@ def softmax_crossentropy_backward(dloss, probabilities, target):
 # -------------------------------------------------------------------------------------------------- normalization
 
 
-def batch_norm_forward(x, gamma, beta, epsilon, residual=None, relu=False):
+def batch_norm_forward(x, gamma, beta, epsilon, residual=None, relu=False, most=None):
     """x (..., C), gamma and beta (C,) or None -> y, and the mean, 1 / sqrt(variance + epsilon) and variance of all axes
-    but the last. y = normalized x * gamma + beta, then + residual, then ReLU."""
+    but the last. y = normalized x * gamma + beta, then + residual, then ReLU up to `most`."""
     rows = _rows(x.astype(np.float64))
     mean, variance = rows.mean(axis=0), rows.var(axis=0)
-    y = _normalized(x, mean, variance + epsilon, gamma, beta, residual, relu)
+    y = _normalized(x, mean, variance + epsilon, gamma, beta, residual, relu, most)
     return y, *[array.astype(x.dtype) for array in (mean, 1 / np.sqrt(variance + epsilon), variance)]
 
 
-def batch_norm_backward(dy, x, gamma, mean, inverse_std, y=None, needs=(True, True, True), residual=False):
+def batch_norm_backward(dy, x, gamma, mean, inverse_std, y=None, needs=(True, True, True), residual=False, most=None):
     """dy, and what forward took and gave -> dx, dgamma, dbeta and dresidual; y is given where forward had ReLU."""
-    g, wide = _cut(dy, y), x.astype(np.float64)
+    g, wide = _cut(dy, y, most), x.astype(np.float64)
     scale = inverse_std * np.float64(1) if gamma is None else inverse_std * gamma.astype(np.float64)
     axes = tuple(range(x.ndim - 1))
     normal = (wide - mean) * inverse_std
@@ -342,15 +357,17 @@ def batch_norm_backward(dy, x, gamma, mean, inverse_std, y=None, needs=(True, Tr
     return _needed(x.dtype, (*needs, residual), dx, dgamma if gamma is not None else None, dbeta, g)
 
 
-def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, residual=None, relu=False):
+def batch_norm_inference_forward(x, gamma, beta, mean, variance, epsilon, residual=None, relu=False, most=None):
     """The same with given statistics (C,) -> y and 1 / sqrt(variance + epsilon)."""
     spread = variance.astype(np.float64) + epsilon
-    return _normalized(x, mean, spread, gamma, beta, residual, relu), (1 / np.sqrt(spread)).astype(x.dtype)
+    return _normalized(x, mean, spread, gamma, beta, residual, relu, most), (1 / np.sqrt(spread)).astype(x.dtype)
 
 
-def batch_norm_inference_backward(dy, x, gamma, mean, inverse_std, y=None, needs=(True,) * 5, residual=False):
+def batch_norm_inference_backward(
+    dy, x, gamma, mean, inverse_std, y=None, needs=(True,) * 5, residual=False, most=None
+):
     """-> dx, dgamma, dbeta, dmean, dvariance and dresidual."""
-    g, wide = _cut(dy, y), x.astype(np.float64)
+    g, wide = _cut(dy, y, most), x.astype(np.float64)
     weight, inverse = np.float64(1) if gamma is None else gamma.astype(np.float64), inverse_std.astype(np.float64)
     axes = tuple(range(x.ndim - 1))
     dbeta, dgamma = g.sum(axis=axes), (g * (wide - mean) * inverse).sum(axis=axes)
@@ -434,16 +451,16 @@ def rms_norm_backward(dy, x, gamma, inverse_std, needs=(True, True)):
     return layer_norm_backward(dy, x, gamma, None, inverse_std, (*needs, False))[:2]
 
 
-def _normalized(x, mean, spread, gamma, beta, residual=None, relu=False):
+def _normalized(x, mean, spread, gamma, beta, residual=None, relu=False, most=None):
     y = (x - mean.astype(np.float64)) / np.sqrt(spread)
     y = y if gamma is None else y * gamma
     y = y if beta is None else y + beta
     y = y if residual is None else y + residual
-    return (relu_forward(y) if relu else y).astype(x.dtype)
+    return (relu_forward(y, most) if relu else y).astype(x.dtype)
 
 
-def _cut(dy, y):
-    return (dy if y is None else relu_backward(dy, y)).astype(np.float64)
+def _cut(dy, y, most):
+    return (dy if y is None else relu_backward(dy, y, most)).astype(np.float64)
 
 
 def _needed(dtype, needs, *results):

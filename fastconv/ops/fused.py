@@ -13,23 +13,30 @@ from .normalization import BatchNorm, BatchNormInference
 
 
 class ConvRelu(Conv):
-    """relu(conv(x))."""
+    """relu(conv(x)), up to `most` where given."""
 
-    def forward(self, x, kernel, bias, **geometry):
-        self.x, self.kernel, self.geometry = x, kernel, geometry
-        self.y = kernels.conv_forward(x, kernel, bias, packs=self.packs, relu=True, **geometry)
+    @staticmethod
+    def shape(x, kernel, bias, *, most, **geometry):
+        return Conv.shape(x, kernel, bias, **geometry)
+
+    def forward(self, x, kernel, bias, *, most, **geometry):
+        self.x, self.kernel, self.geometry, self.most = x, kernel, geometry, most
+        self.y = kernels.conv_forward(x, kernel, bias, packs=self.packs, relu=True, most=most, **geometry)
         return self.y
 
     def backward(self, dy):
-        return super().backward(kernels.relu_backward(dy, self.y))
+        if self.most is None:
+            return super().backward(kernels.relu_backward(dy, self.y))
+        return super().backward(kernels.map_backward("clipped_relu", dy, self.y, self.most))
 
 
 class ConvNorm(Conv):
-    """Batch normalization by given statistics folded into the convolution before it, and ReLU where asked for; for what
-    nobody trains. Inputs as Conv's, then gamma, beta, mean and variance."""
+    """Batch normalization by given statistics folded into the convolution before it, the sum with a residual and ReLU up
+    to `most`, each where asked for; for what nobody trains. Inputs as Conv's, then gamma, beta, mean, variance and the
+    residual."""
 
     @staticmethod
-    def shape(x, kernel, bias, gamma, beta, mean, variance, *, epsilon, relu, **geometry):
+    def shape(x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, **geometry):
         return Conv.shape(x, kernel, bias, **geometry)
 
     @staticmethod
@@ -37,7 +44,9 @@ class ConvNorm(Conv):
         """The kernel as the kernels take it."""
         return kernel
 
-    def forward(self, x, kernel, bias, gamma, beta, mean, variance, *, epsilon, relu, **geometry):
+    def forward(
+        self, x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, **geometry
+    ):  # fmt: skip
         kernel = self.arrange(kernel)
         folded = self.packs.get("folded") if self.packs else None
         if folded is None:
@@ -47,16 +56,18 @@ class ConvNorm(Conv):
                 folded = folded[0], kernels.combine("add", shift, kernels.combine("multiply", bias, scale))
             if self.packs:
                 self.packs.keep("folded", folded, folded[0].nbytes + folded[1].nbytes)
-        return kernels.conv_forward(x, *folded, packs=self.packs, relu=relu, **geometry)
+        return kernels.conv_forward(
+            x, *folded, packs=self.packs, relu=relu, most=most, residual=residual, **geometry
+        )  # fmt: skip
 
     def take_packs(self, inputs):
-        if all(value is None or isinstance(value, Parameter) for value in inputs[1:]) and not any(self.needs[1:]):
-            self.packs = inputs[1].packs(*inputs[2:])
+        if all(value is None or isinstance(value, Parameter) for value in inputs[1:7]) and not any(self.needs[1:7]):
+            self.packs = inputs[1].packs(*inputs[2:7])
 
 
 class DepthwiseConvNorm(ConvNorm):
     @staticmethod
-    def shape(x, kernel, bias, gamma, beta, mean, variance, *, epsilon, relu, **geometry):
+    def shape(x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, **geometry):
         return DepthwiseConv.shape(x, kernel, bias, **geometry)
 
     @staticmethod
@@ -65,23 +76,27 @@ class DepthwiseConvNorm(ConvNorm):
 
 
 class BatchNormAct(BatchNorm):
-    """relu(batch_norm(x) + residual), each of both where it is asked for; inputs as BatchNorm's, then the residual."""
+    """relu(batch_norm(x) + residual), each of both where it is asked for, ReLU up to `most`; inputs as BatchNorm's, then
+    the residual."""
 
     @staticmethod
-    def shape(x, gamma, beta, moving_mean, moving_variance, residual=None, *, momentum, epsilon, relu):
+    def shape(x, gamma, beta, moving_mean, moving_variance, residual=None, *, momentum, epsilon, relu, most):
         return x
 
-    def forward(self, x, gamma, beta, moving_mean, moving_variance, residual=None, *, momentum, epsilon, relu):
-        self.x, self.gamma, self.residual = x, gamma, residual is not None
-        y, self.mean, self.inverse_std, variance = kernels.batch_norm_forward(x, gamma, beta, epsilon, residual, relu)
+    def forward(self, x, gamma, beta, moving_mean, moving_variance, residual=None, *, momentum, epsilon, relu, most):
+        self.x, self.gamma, self.residual, self.most = x, gamma, residual is not None, most
+        y, self.mean, self.inverse_std, variance = kernels.batch_norm_forward(
+            x, gamma, beta, epsilon, residual, relu, most
+        )
         self.y = y if relu else None
         kernels.batch_norm_update(moving_mean, moving_variance, self.mean, variance, momentum)
         return y
 
     def backward(self, dy):
         dx, dgamma, dbeta, dresidual = kernels.batch_norm_backward(
-            dy, self.x, self.gamma, self.mean, self.inverse_std, self.y, self.needs[:3], self.residual and self.needs[5]
-        )
+            dy, self.x, self.gamma, self.mean, self.inverse_std, self.y, self.needs[:3],
+            self.residual and self.needs[5], self.most,
+        )  # fmt: skip
         gradients = (dx, dgamma, dbeta, None, None)
         return (*gradients, dresidual) if self.residual else gradients
 
@@ -90,21 +105,22 @@ class BatchNormInferenceAct(BatchNormInference):
     """The same with given statistics."""
 
     @staticmethod
-    def shape(x, gamma, beta, mean, variance, residual=None, *, epsilon, relu):
+    def shape(x, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most):
         return x
 
-    def forward(self, x, gamma, beta, mean, variance, residual=None, *, epsilon, relu):
-        self.x, self.gamma, self.mean, self.residual = x, gamma, mean, residual is not None
+    def forward(self, x, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most):
+        self.x, self.gamma, self.mean, self.residual, self.most = x, gamma, mean, residual is not None, most
         y, self.inverse_std = kernels.batch_norm_inference_forward(
-            x, gamma, beta, mean, variance, epsilon, residual, relu
+            x, gamma, beta, mean, variance, epsilon, residual, relu, most
         )
         self.y = y if relu else None
         return y
 
     def backward(self, dy):
         gradients = kernels.batch_norm_inference_backward(
-            dy, self.x, self.gamma, self.mean, self.inverse_std, self.y, self.needs[:5], self.residual and self.needs[5]
-        )
+            dy, self.x, self.gamma, self.mean, self.inverse_std, self.y, self.needs[:5],
+            self.residual and self.needs[5], self.most,
+        )  # fmt: skip
         return gradients if self.residual else gradients[:5]
 
 

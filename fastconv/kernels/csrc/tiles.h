@@ -32,21 +32,31 @@ typedef struct {
     ptrdiff_t channel_step, filter_step, group_step;
 } fc_pack;
 
+/* What becomes of a convolution's sums before they are stored: with `residual`, laid out as y, its values are added; with
+ * `relu`, what is not above 0 becomes 0, and what is above `most` that. A NaN for `most`: no bound. */
+typedef struct {
+    const void *residual; /* NULL for none */
+    double most;
+    int relu;
+} fc_finish;
+
 /* Direct convolution by batch-reduce: y = bias + sum over taps and channels of x * packed.
- * Forward, and each stride phase of backward-input. Tiles: batch * groups * depth * row blocks * column blocks. */
+ * Forward, and each stride phase of backward-input. Tiles: parts of the filters, which cut a group's panels evenly, *
+ * batch * groups * depth * row blocks * column blocks. */
 typedef struct {
     const void *x, *packed, *packed_bias;
     void *y;
     fc_axis axis[3]; /* depth, height, width */
     ptrdiff_t batch, groups, channels, filters;
     ptrdiff_t x_step[4], y_step[4]; /* between samples, depths, rows and columns */
-    ptrdiff_t rows, columns;        /* outputs of one tile */
-    int far, relu;                  /* whether y goes past the caches, see far.h; whether ReLU comes before */
+    ptrdiff_t rows, columns, parts; /* rows, columns: outputs of one tile */
+    int far;                        /* whether y goes past the caches, see far.h */
+    fc_finish finish;
 } fc_conv;
 
-/* Outputs of one sample, group and depth, which conv_forward.c computes at once. */
+/* Outputs of one sample, group and depth, which conv_forward.c computes at once: those of the panels `panel` to `end`. */
 typedef struct {
-    ptrdiff_t n, g, od, row, rows, column, columns;
+    ptrdiff_t n, g, od, row, rows, column, columns, panel, end;
 } fc_block;
 
 /* Convolution, ReLU where `relu` is set, and max-pooling in windows that do not overlap; y is the pooled map and index
@@ -128,8 +138,8 @@ typedef struct {
     /* Where pool[0] is not 0, y is the max-pooled map and index the tap that won (uint8). Windows do not overlap and
      * divide a Winograd tile; axis[].output then counts the outputs under whole windows. */
     ptrdiff_t pool[3];
-    int relu;
     void *index;
+    fc_finish finish; /* ReLU alone; of a pooled map without a bound */
 } fc_winograd;
 
 /* Its kernel gradient, over the range of `count` Winograd tiles from `first` on; both sides transformed, [point][tile][lane],
@@ -152,6 +162,7 @@ typedef struct {
     fc_axis axis[3];
     ptrdiff_t batch, channels, rows;
     ptrdiff_t tap_step[3]; /* in weights; may be negative: a flipped kernel */
+    fc_finish finish;
 } fc_depthwise;
 
 /* Convolution in groups of few channels, depthwise among them (grouped.c). Forward is one phase; the stride phases of
@@ -225,8 +236,8 @@ typedef struct {
     void *dgamma, *dbeta; /* [sample][channel]; of rows: [tile][channel] */
     void *dmean, *dvariance;
     void *moving_mean, *moving_variance;
-    double *sums; /* [sample][slice][2][channel] */
-    double epsilon, momentum;
+    double *sums;                   /* [sample][slice][2][channel] */
+    double epsilon, momentum, most; /* most: where ReLU ends, and cuts dy; NaN: nowhere */
     ptrdiff_t samples, rows, channels, group;
     ptrdiff_t width, columns, block, slices, part;
     int relu, far;

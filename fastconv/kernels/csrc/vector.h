@@ -153,6 +153,11 @@ FC_INLINE void store_some(real *p, vec v, ptrdiff_t lanes)
 }
 #endif
 FC_INLINE vec load_part(const real *p, ptrdiff_t lanes) { return lanes == LANES ? load(p) : load_some(p, lanes); }
+/* The same without a branch, where masks load whole vectors as quickly. */
+FC_INLINE vec load_end(const real *p, ptrdiff_t lanes)
+{
+    return FC_BYTES < 32 ? load_part(p, lanes) : load_some(p, lanes);
+}
 FC_INLINE void store_part(real *p, vec v, ptrdiff_t lanes)
 {
     if (lanes == LANES)
@@ -160,6 +165,15 @@ FC_INLINE void store_part(real *p, vec v, ptrdiff_t lanes)
     else
         store_some(p, v, lanes);
 }
+
+/* A convolution's sums as fc_finish says; `at`: how many elements into y they are stored. */
+FC_INLINE vec finished(const fc_finish *f, vec v, ptrdiff_t at, ptrdiff_t lanes)
+{
+    if (f->residual) v += load_part((const real *)f->residual + at, lanes);
+    if (f->relu) v = at_most(at_least(v, 0), (real)f->most);
+    return v;
+}
+FC_INLINE int finishes(const fc_finish *f) { return f->relu || f->residual; }
 
 /* conv_forward.c: a block of outputs to `to`, whose rows and columns are y_step[0] and y_step[1] apart. */
 void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch);

@@ -49,7 +49,9 @@ typedef struct {
     ptrdiff_t run, w_row, x_pixel, y_pixel; /* w_row: width of the panel */
     const product *list;
     ptrdiff_t products; /* of the list; 0: use the box */
-    int far, relu;      /* store y past the caches; after ReLU */
+    int far;            /* store y past the caches */
+    const fc_finish *finish;
+    const real *y; /* what the residual lies beside */
 } box;
 
 enum { SHORT_RUN = 16, MAX_PRODUCTS = 256 };
@@ -82,9 +84,8 @@ FC_INLINE void add_product(const ptrdiff_t pixels, const ptrdiff_t vectors, vec 
     }
 }
 
-FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, const int listed, const box *b,
-                             const real *restrict x, const real *restrict w, const real *restrict bias,
-                             real *restrict y, ptrdiff_t valid)
+FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, const box *b, const real *restrict x,
+                             const real *restrict w, const real *restrict bias, real *restrict y, ptrdiff_t valid)
 {
     vec acc[BLOCK][VECTORS];
     FC_UNROLL(16)
@@ -93,10 +94,9 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
         for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = load(bias + v * LANES);
 
     const ptrdiff_t pixel = b->x_pixel, run = b->run;
-    if (listed)
-        for (const product *p = b->list, *end = p + b->products; p < end; p++)
-            add_product(pixels, vectors, acc, x + p->x, pixel, w + p->w);
-    else
+    for (const product *p = b->list, *end = p + b->products; p < end; p++)
+        add_product(pixels, vectors, acc, x + p->x, pixel, w + p->w);
+    if (!b->products)
         for (ptrdiff_t td = 0; td < b->taps[0]; td++)
             for (ptrdiff_t th = 0; th < b->taps[1]; th++)
                 for (ptrdiff_t tw = 0; tw < b->taps[2]; tw++) {
@@ -106,29 +106,37 @@ FC_INLINE void register_tile(const ptrdiff_t pixels, const ptrdiff_t vectors, co
                         add_product(pixels, vectors, acc, x_t, pixel, w_t);
                 }
 
-    if (b->relu) { /* NaN <= 0 is false */
+    const ptrdiff_t last = valid - (vectors - 1) * LANES;
+    if (b->finish->residual) {
+        const real *beside = (const real *)b->finish->residual + (y - b->y);
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
-            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = select(acc[m][v] <= 0, (vec){0}, acc[m][v]);
+            for (ptrdiff_t v = 0; v < vectors; v++)
+                acc[m][v] += v < vectors - 1 ? load(beside + m * b->y_pixel) : load_end(beside + m * b->y_pixel + v * LANES, last);
+    }
+    if (b->finish->relu) {
+        const real most = (real)b->finish->most;
+        FC_UNROLL(16)
+        for (ptrdiff_t m = 0; m < pixels; m++)
+            FC_UNROLL(2)
+            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = at_most(at_least(acc[m][v], 0), most);
     }
     if (b->far) {
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) store_far(y + m * b->y_pixel + v * LANES, acc[m][v]);
-    } else if (valid == vectors * LANES) {
+    } else if (last == LANES) {
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++)
             FC_UNROLL(2)
             for (ptrdiff_t v = 0; v < vectors; v++) store(y + m * b->y_pixel + v * LANES, acc[m][v]);
     } else {
-        real row[PANEL];
         FC_UNROLL(16)
         for (ptrdiff_t m = 0; m < pixels; m++) {
-            FC_UNROLL(2)
-            for (ptrdiff_t v = 0; v < vectors; v++) store(row + v * LANES, acc[m][v]);
-            memcpy(y + m * b->y_pixel, row, valid * sizeof(real));
+            if (vectors > 1) store(y + m * b->y_pixel, acc[m][0]);
+            store_some(y + m * b->y_pixel + (vectors - 1) * LANES, acc[m][vectors - 1], last);
         }
     }
 }
@@ -139,10 +147,7 @@ typedef void tile_function(const box *, const real *, const real *, const real *
     static void tile_##pixels##x##vectors(const box *b, const real *x, const real *w, const real *bias, real *y,     \
                                           ptrdiff_t valid)                                                           \
     {                                                                                                                \
-        if (b->products)                                                                                             \
-            register_tile(pixels, vectors, 1, b, x, w, bias, y, valid);                                              \
-        else                                                                                                         \
-            register_tile(pixels, vectors, 0, b, x, w, bias, y, valid);                                                     \
+        register_tile(pixels, vectors, b, x, w, bias, y, valid);                                                     \
     }
 #include "tile_table.h"
 
@@ -173,10 +178,10 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
     product list[MAX_PRODUCTS];
     ahead next = {0};
     ptrdiff_t tile = 0;
-    if (!listed) next = next_input(j, k, blocks(lanes, PANEL) * k->rows * pieces);
+    if (!listed) next = next_input(j, k, (k->end - k->panel) * k->rows * pieces);
     struct known { ptrdiff_t h0, h1, width, products; } known = {0}; /* what the list holds */
 
-    for (ptrdiff_t first = 0; first < lanes; first += PANEL) {
+    for (ptrdiff_t first = k->panel * PANEL; first < min_(lanes, k->end * PANEL); first += PANEL) {
         const ptrdiff_t width = min_(lanes - first, PANEL), valid = min_(j->filters - first, PANEL);
         const real *w_p = w_g + first * D->taps * H->taps * row_taps;
         for (ptrdiff_t r = 0; r < k->rows; r++) {
@@ -191,7 +196,8 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
                 .y_pixel = y_step[1],
                 .list = list,
                 .far = j->far,
-                .relu = j->relu,
+                .finish = &j->finish,
+                .y = j->y,
             };
             if (listed && (h0 != known.h0 || h1 != known.h1 || width != known.width))
                 known = (struct known){h0, h1, width, list_products(&b, list)};
@@ -199,12 +205,17 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
             const real *x_r = x.data + d0 * b.x_step[0] + (r * H->stride + h0 * H->dilation) * x.row;
             const real *w_r = w_p + d0 * b.w_step[0] + h0 * b.w_step[1];
             real *y_r = (real *)to + r * y_step[0] + first;
+            const real *beside = j->finish.residual ? (const real *)j->finish.residual + (y_r - b.y) : NULL;
             for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one pixel at most */
                 const ptrdiff_t pixels = k->columns / pieces + (i < k->columns % pieces);
                 if (!listed) {
                     ask(0, &next, tile++);
-                    for (ptrdiff_t m = c + pixels; !j->far && m < min_(c + 2 * pixels, k->columns); m++)
-                        __builtin_prefetch(y_r + m * b.y_pixel, 1);
+                    for (ptrdiff_t m = c + pixels; m < min_(c + 2 * pixels, k->columns); m++) {
+                        if (!j->far) __builtin_prefetch(y_r + m * b.y_pixel, 1);
+                        if (!beside) continue;
+                        __builtin_prefetch(beside + m * b.y_pixel);
+                        __builtin_prefetch(beside + m * b.y_pixel + LINE);
+                    }
                 }
                 tile_functions[pixels - 1][width / LANES - 1](&b, x_r + c * b.x_pixel, w_r, bias_g + first,
                                                               y_r + c * b.y_pixel, valid);
@@ -220,8 +231,12 @@ void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     const ptrdiff_t row_blocks = blocks(H->output, j->rows), column_blocks = blocks(W->output, j->columns);
     const ptrdiff_t column = index % column_blocks * j->columns, row = (index /= column_blocks) % row_blocks * j->rows;
-    const ptrdiff_t od = (index /= row_blocks) % D->output, g = (index /= D->output) % j->groups, n = index / j->groups;
-    const fc_block k = {n, g, od, row, min_(H->output - row, j->rows), column, min_(W->output - column, j->columns)};
+    const ptrdiff_t od = (index /= row_blocks) % D->output, g = (index /= D->output) % j->groups;
+    const ptrdiff_t n = (index /= j->groups) % j->batch, part = index / j->batch, panels = blocks(j->filters, PANEL);
+    const fc_block k = {
+        n, g, od, row, min_(H->output - row, j->rows), column, min_(W->output - column, j->columns),
+        panels * part / j->parts, panels * (part + 1) / j->parts,
+    };
     real *y = (real *)j->y + n * j->y_step[0] + od * j->y_step[1] + row * j->y_step[2] + column * j->y_step[3]
             + g * j->filters;
     FC_NAME(conv_block)(j, &k, y, j->y_step + 2, scratch);

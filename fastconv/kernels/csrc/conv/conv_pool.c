@@ -19,7 +19,15 @@ void FC_NAME(conv_pool_forward)(const void *job, ptrdiff_t index, void *scratch)
     real *map = scratch, *rest = map + pool[0] * j->rows * pool[1] * j->columns * pool[2] * lanes;
     for (ptrdiff_t d = 0; d < pool[0]; d++) {
         const fc_block k = {
-            n, g, od * pool[0] + d, row * pool[1], rows * pool[1], column * pool[2], columns * pool[2],
+            n,
+            g,
+            od * pool[0] + d,
+            row * pool[1],
+            rows * pool[1],
+            column * pool[2],
+            columns * pool[2],
+            0,
+            blocks(lanes, PANEL),
         };
         FC_NAME(conv_block)(conv, &k, map + d * step[0], step + 1, rest);
     }

@@ -99,6 +99,7 @@ void FC_NAME(conv_scatter)(const void *job, ptrdiff_t index, void *scratch)
                     .y_step = {0, 0, 0, width},
                     .rows = 1,
                     .columns = pixels,
+                    .parts = 1,
                 };
                 FC_NAME(conv_forward)(&product, 0, NULL);
                 for (ptrdiff_t p = 0; p < pixels; p++) {

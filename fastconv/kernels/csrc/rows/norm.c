@@ -158,14 +158,15 @@ void FC_NAME(norm_statistics)(const void *job, ptrdiff_t tile, void *scratch)
 }
 
 /* dy where ReLU did not cut. */
-FC_INLINE real uncut(real dy, real y) { return y <= 0 ? 0 : dy; }
+FC_INLINE real uncut(real dy, real y, real most) { return (y <= 0) | (y >= most) ? 0 : dy; }
 
 /* first += dy, second += dy * (x - center), with dy cut where the forward's `y` is, and written to `cut`. */
 FC_INLINE void add_gradients(const int masked, const int writes, const real *restrict dy, const real *restrict x,
                              const real *restrict y, real *restrict cut, const run r, ptrdiff_t width,
-                             const columns *restrict center, columns *restrict first, columns *restrict second)
+                             const columns *restrict center, columns *restrict first, columns *restrict second,
+                             const real most)
 {
-#define CUT(at) (masked ? uncut(dy[at], y[at]) : dy[at])
+#define CUT(at) (masked ? uncut(dy[at], y[at], most) : dy[at])
     ptrdiff_t row = 0;
     for (; row + 2 <= r.rows; row += 2)
         for (ptrdiff_t c = 0; c < r.count; c++) {
@@ -206,7 +207,8 @@ void FC_NAME(norm_gradients)(const void *job, ptrdiff_t tile, void *scratch)
         const real *dy = (const real *)j->dy + at, *x = (const real *)j->x + at;
         memset(first.of, 0, r.count * sizeof(real));
         memset(second.of, 0, r.count * sizeof(real));
-#define ADD(masked, writes, y, cut) add_gradients(masked, writes, dy, x, y, cut, r, j->width, &center, &first, &second)
+#define ADD(masked, writes, y, cut) \
+    add_gradients(masked, writes, dy, x, y, cut, r, j->width, &center, &first, &second, (real)j->most)
         if (j->mask && j->cut)
             ADD(1, 1, (const real *)j->mask + at, (real *)j->cut + at);
         else if (j->mask)
@@ -328,7 +330,8 @@ FC_INLINE void scale_columns(columns *row, const fc_norm *j, piece p)
     spread(row, p);
 }
 
-FC_INLINE vec cut_vec(vec v, vec y) { return (vec)((ivec)v & ~(ivec)(y <= (vec){0})); }
+FC_INLINE vec cut_vec(vec dy, vec y, real most) { return (vec)((ivec)dy & ~(ivec)((y <= 0) | (y >= most))); }
+FC_INLINE vec relu_of(vec v, real most) { return at_most((vec)((ivec)v & ~(ivec)(v <= 0)), most); }
 
 /* y = (x - center) * scale + shift, plus a residual, then ReLU. */
 FC_INLINE void scale_run(const fc_norm *j, const int far, const int residual, const int relu, ptrdiff_t at, const run r,
@@ -337,16 +340,17 @@ FC_INLINE void scale_run(const fc_norm *j, const int far, const int residual, co
     for (ptrdiff_t row = 0; row < r.rows; row++, at += j->width) {
         const real *restrict x = (const real *)j->x + at, *restrict add = residual ? (const real *)j->residual + at : x;
         real *restrict y = (real *)j->y + at;
+        const real most = (real)j->most;
         ptrdiff_t c = 0;
         for (; c + LANES <= r.count; c += LANES) {
             vec v = (load(x + c) - load(center->of + c)) * load(scale->of + c) + load(shift->of + c);
             if (residual) v += load(add + c);
-            store_part_far(far, y + c, relu ? cut_vec(v, v) : v, LANES);
+            store_part_far(far, y + c, relu ? relu_of(v, most) : v, LANES);
         }
         for (; c < r.count; c++) {
             real v = (x[c] - center->of[c]) * scale->of[c] + shift->of[c];
             if (residual) v += add[c];
-            y[c] = relu ? uncut(v, v) : v;
+            y[c] = !relu ? v : v <= 0 ? 0 : v > most ? most : v;
         }
     }
 }
@@ -401,15 +405,16 @@ FC_INLINE void gradient_run(const fc_norm *j, const int far, const int masked, c
         const real *restrict dy = (const real *)j->dy + at, *restrict x = own ? (const real *)j->x + at : dy;
         const real *restrict y = masked ? (const real *)j->mask + at : dy;
         real *restrict dx = (real *)j->y + at;
+        const real most = (real)j->most;
         ptrdiff_t c = 0;
         for (; c + LANES <= r.count; c += LANES) {
-            const vec g = masked ? cut_vec(load(dy + c), load(y + c)) : load(dy + c);
+            const vec g = masked ? cut_vec(load(dy + c), load(y + c), most) : load(dy + c);
             vec v = g * load(scale->of + c);
             if (own) v += (load(x + c) - load(center->of + c)) * load(slope->of + c) + load(offset->of + c);
             store_part_far(far, dx + c, v, LANES);
         }
         for (; c < r.count; c++) {
-            real v = (masked ? uncut(dy[c], y[c]) : dy[c]) * scale->of[c];
+            real v = (masked ? uncut(dy[c], y[c], most) : dy[c]) * scale->of[c];
             if (own) v += (x[c] - center->of[c]) * slope->of[c] + offset->of[c];
             dx[c] = v;
         }

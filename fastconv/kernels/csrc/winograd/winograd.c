@@ -70,11 +70,13 @@ FC_INLINE void store_box(const fc_winograd *j, const int d1, const int h1, const
         for (int h = 0; h < h1; h++, from += w1) {
             const ptrdiff_t od = p->at[0] + d * D->dilation, oh = p->at[1] + h * H->dilation, ow = p->at[2];
             if (od >= D->output || oh >= H->output) continue;
-            real *y = (real *)j->y + (((p->n * D->output + od) * H->output + oh) * W->output + ow) * K + k;
+            const ptrdiff_t at = (((p->n * D->output + od) * H->output + oh) * W->output + ow) * K + k;
+            real *y = (real *)j->y + at;
             if (ow + (w1 - 1) * W->dilation < W->output && lanes == LANES)
-                for (int w = 0; w < w1; w++) store(y + w * step, from[w]);
+                for (int w = 0; w < w1; w++) store(y + w * step, finished(&j->finish, from[w], at + w * step, LANES));
             else
-                for (int w = 0; w < w1 && ow + w * W->dilation < W->output; w++) store_part(y + w * step, from[w], lanes);
+                for (int w = 0; w < w1 && ow + w * W->dilation < W->output; w++)
+                    store_part(y + w * step, finished(&j->finish, from[w], at + w * step, lanes), lanes);
         }
 }
 
@@ -91,7 +93,7 @@ FC_INLINE void pool_box(const fc_winograd *j, const int d1, const int h1, const 
             if (od >= D || oh >= H) continue;
             const real *cell = (const real *)(from + (d * pool[0] * h1 + h * pool[1]) * w1);
             const ptrdiff_t at = (((p->n * D + od) * H + oh) * W + ow) * K + k;
-            pool_any(pool, min_(w1 / pool[2], W - ow), lanes, cell, step, j->relu, K, (real *)j->y + at,
+            pool_any(pool, min_(w1 / pool[2], W - ow), lanes, cell, step, j->finish.relu, K, (real *)j->y + at,
                      (uint8_t *)j->index + at);
         }
 }
@@ -106,7 +108,7 @@ FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const
     for (ptrdiff_t t = 0; t < count; t++) {
         const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
         real *y_t = (real *)j->y + (((p.n * size[0] + p.at[0]) * size[1] + p.at[1]) * size[2] + p.at[2]) * K;
-        const int inside = !j->pool[0] && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
+        const int inside = !j->pool[0] && !finishes(&j->finish) && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
         for (ptrdiff_t k = 0; k < lanes; k += LANES) {
             const int direct = inside && k + LANES <= K;
             vec border[MAX_POINTS];
@@ -116,14 +118,6 @@ FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const
                                   : dense_box(border, OUTPUTS[fh], OUTPUTS[fw]);
             const vec bias = j->bias ? load_part((const real *)j->bias + k, min_(K - k, LANES)) : (vec){0};
             transform_boxes(OUTPUT, fd, fh, fw, from, to, bias);
-            if (j->relu && !j->pool[0])
-                for (int d = 0; d < OUTPUTS[fd]; d++)
-                    for (int h = 0; h < OUTPUTS[fh]; h++)
-                        for (int w = 0; w < OUTPUTS[fw]; w++) {
-                            real *y = to.at + d * to.step[0] + h * to.step[1] + w * to.step[2];
-                            const vec v = load(y);
-                            store(y, select(v <= 0, (vec){0}, v));
-                        }
             if (j->pool[0])
                 pool_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, border);
             else if (!direct)
