@@ -5,40 +5,96 @@ This file holds the public names and nothing else. Submodules load when they are
 is wrong with the installation or FASTCONV_ISA; but for the command `fastconv`, which says so itself, in one line.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:  # what type checkers see of _MODULES and _NAMES, the same; tests/test_types.py compares
+    # isort: off
+    from . import (
+        activations as activations, applications as applications, backend as backend, callbacks as callbacks,
+        config as config, constraints as constraints, datasets as datasets, dtype_policies as dtype_policies,
+        initializers as initializers, kernels as kernels, layers as layers, losses as losses, metrics as metrics,
+        models as models, ops as ops, optimizers as optimizers, random as random, regularizers as regularizers,
+        saving as saving, schedules as schedules, testing as testing, tree as tree, utils as utils,
+    )  # fmt: skip
+    from .autodiff import grad as grad, gradients as gradients, value_and_grad as value_and_grad
+    from .config import DTypePolicy as DTypePolicy
+    from .initializers import Initializer as Initializer
+    from .kernels import (
+        empty_cache as empty_cache,
+        get_num_threads as get_num_threads,
+        get_precision as get_precision,
+        set_num_threads as set_num_threads,
+        set_precision as set_precision,
+    )
+    from .layers import Input as Input, InputSpec as InputSpec, Layer as Layer
+    from .losses import Loss as Loss
+    from .metrics import Metric as Metric
+    from .models import Model as Model, Sequential as Sequential
+    from .ops import Tensor as Tensor
+    from .optimizers import Optimizer as Optimizer
+    from .regularizers import Regularizer as Regularizer
+    from .symbolic import KerasTensor as KerasTensor
+    from .tensor import no_grad as no_grad
+    from .variables import Variable as Variable
+    # isort: on
+
+__version__ = "0.2.0"
 
 _MODULES = (
-    "activations", "applications", "callbacks", "constraints", "datasets", "initializers", "kernels", "layers",
-    "losses", "metrics", "models", "ops", "optimizers", "random", "regularizers", "saving", "schedules", "testing",
-    "utils",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
+    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "random", "regularizers",
+    "saving", "schedules", "testing", "tree", "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",
-    "Input": "layers", "Layer": "layers", "set_num_threads": "kernels",
+    "Input": "layers", "InputSpec": "layers", "Layer": "layers", "Initializer": "initializers", "Loss": "losses", "Metric": "metrics",
+    "Optimizer": "optimizers", "Regularizer": "regularizers", "Variable": "variables", "DTypePolicy": "config", "grad": "autodiff", "gradients": "autodiff",
+    "value_and_grad": "autodiff", "set_num_threads": "kernels",
     "get_num_threads": "kernels", "empty_cache": "kernels", "set_precision": "kernels", "get_precision": "kernels",
 }  # fmt: skip
 
-__all__ = ["__version__", *_MODULES, *_NAMES]
+_REFUSED = {
+    "StatelessScope": "layers keep their weights, and gradients come from the tape: see fastconv.value_and_grad",
+    "SymbolicScope": "shapes come from compute_output_shape, or a layer called on fastconv.Input",
+    "RematScope": "nothing is computed twice to save memory; programs share memory by lifetime",
+    "remat": "nothing is computed twice to save memory; programs share memory by lifetime",
+    "device": "there is one device, the CPU; leave the block out, or see fastconv.set_num_threads",
+    "distribution": "it computes on one machine",
+    "mixed_precision": "it computes in float32 and float64, which CPUs do fastest; inputs of float16 are taken",
+    "quantizers": "it computes in float32 and float64",
+    "Quantizer": "it computes in float32 and float64",
+}  # names of Keras' that are not here, and why
+
+__all__ = ["__version__", "version", *_MODULES, *_NAMES]
 
 
-def __getattr__(name):
-    if name in _MODULES:
-        return _load(name)
-    if name in _NAMES:
-        value = globals()[name] = getattr(_load(_NAMES[name]), name)
-        return value
-    raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
+def version() -> str:
+    """The installed version, `__version__`."""
+    return __version__
 
 
-def __dir__():
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # which would take any name
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return _load(name)
+        if name in _NAMES:
+            value = globals()[name] = getattr(_load(_NAMES[name]), name)
+            return value
+        reason = f": {_REFUSED[name]}." if name in _REFUSED else ""
+        raise AttributeError(f"module 'fastconv' has no attribute {name!r}{reason}")
 
 
-def _load(module):
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _load(module: str) -> Any:
     try:
         return importlib.import_module(f"fastconv.{module}")
     except ModuleNotFoundError as error:

@@ -3,12 +3,17 @@
 It holds no weights; the layers that wrap these are in layers/activations.py, the arithmetic is fastconv.ops'.
 Contract: a function takes a Tensor, an array or a tensor without data, and gives a Tensor; its defaults are those of
 keras.activations, which for `relu` and `gelu` are not those of the ops. `get` takes a name, a config, None (linear) or
-any function; `name_of` gives the name back, or None for a function outside the table.
+any function; `name_of` gives the name back, or None for a function that is neither in the table nor one that the program offers
+(custom_objects.py).
 """
 
 from __future__ import annotations
 
-from fastconv import ops, registry
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastconv import custom_objects as own
+from fastconv import ops, registry, serialization
 from fastconv.ops import (  # noqa: F401 (by name, in TABLE)
     celu,
     elu,
@@ -40,14 +45,15 @@ from fastconv.ops import (  # noqa: F401 (by name, in TABLE)
     threshold,
 )
 from fastconv.ops import exp as exponential  # noqa: F401
+from fastconv.tensor import Tensor, TensorLike
 
 
-def linear(x):
+def linear(x: Any) -> Any:
     """`x` itself."""
     return x
 
 
-def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):  # noqa: F811
+def relu(x: TensorLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:  # noqa: F811
     """x from `threshold` to `max_value`, max_value above, negative_slope * (x - threshold) below."""
     if not (negative_slope or threshold) and max_value is None:
         return ops.relu(x)
@@ -61,25 +67,24 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):  # noqa: F811
     return y
 
 
-def gelu(x, approximate=False):
+def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
     """x times the normal distribution's integral up to x: exactly, or with tanh approximately."""
     return ops.gelu(x, approximate)
 
 
-TABLE = {
-    name: globals()[name]
-    for name in (
-        "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "hard_silu",
-        "hard_swish", "mish", "softplus", "softsign", "squareplus", "exponential", "sigmoid", "hard_sigmoid",
-        "log_sigmoid", "sparse_sigmoid", "tanh", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink",
-        "sparse_plus", "glu", "softmax", "log_softmax", "sparsemax", "threshold",
-    )
-}  # fmt: skip
+__all__ = [
+    "celu", "deserialize", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
+    "hard_swish", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu",
+    "serialize", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid",
+    "sparsemax", "squareplus", "swish", "tanh", "tanh_shrink", "threshold",
+]  # fmt: skip
+TABLE: dict[str, Callable[..., Any]] = {
+    name: globals()[name] for name in __all__ if name not in ("deserialize", "get", "serialize")
+}
+serialization.FUNCTIONS["fastconv.activations"] = serialization.FUNCTIONS["fastconv.ops"] = TABLE
 
-__all__ = [*TABLE, "deserialize", "get", "serialize"]
 
-
-def get(identifier):
+def get(identifier: str | Mapping[str, Any] | Callable[..., Any] | None) -> Callable[..., Any]:
     """The function for a name, a config, None or a function; ValueError with near matches, or TypeError, otherwise."""
     if identifier is None:
         return linear
@@ -90,7 +95,7 @@ def get(identifier):
     raise TypeError(f"activation must be a name, a function or None; got {identifier!r}.")
 
 
-def serialize(activation):
+def serialize(activation: Callable[..., Any]) -> str:
     """The name of a function of the table; ValueError for another one."""
     name = name_of(activation)
     if name is None:
@@ -98,22 +103,29 @@ def serialize(activation):
     return name
 
 
-def deserialize(config, custom_objects=None):
+def deserialize(config: str | Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Callable[..., Any]:
     """The function of a name, or of the `{"class_name": "function", "config": name}` that Keras writes.
 
-    `custom_objects` maps further names to functions. ValueError, with near matches, for an unknown name.
+    `custom_objects` maps further names to functions; registered ones are known. ValueError, with near matches, for an
+    unknown name.
     """
     name = config.get("config") if isinstance(config, dict) else config
     if not isinstance(name, str):
         raise TypeError(f"activation must be a name, a function or None; got {config!r}.")
-    if name in (custom_objects or {}):
-        return custom_objects[name]
+    found = own.find(name, custom_objects)
+    if found is not None:
+        return found
     if name.lower() not in TABLE:
-        raise registry.unknown_name("activation", name, [*TABLE, *(custom_objects or {})])
+        raise registry.unknown_name("activation", name, [*TABLE, *own.names(custom_objects)])
     return TABLE[name.lower()]
 
 
-def name_of(function) -> str | None:
-    """The table's name of this function, None if it is not in the table. `ops.relu` is relu, as its name says."""
+def name_of(function: Any) -> str | None:
+    """The name by which `deserialize` finds this function again: the table's, or that of one of the program's own; else
+    None. `ops.relu` is relu, as its name says."""
     function = relu if function is ops.relu else function
-    return next((name for name, entry in TABLE.items() if entry is function), None)
+    return next((name for name, entry in TABLE.items() if entry is function), None) or own.name_of(function)
+
+
+def __dir__() -> list[str]:
+    return __all__

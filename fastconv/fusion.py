@@ -1,7 +1,7 @@
 """Fusion: neighbouring operations of a program that run as one, because nobody asks for the maps between them.
 
-PATTERNS is the table: each row matches a chain of Ops and gives the one Op call that takes its place. It knows Ops,
-never layers. Contract: a rewritten program has the values and gradients of the calls it replaces; a value that anything
+PATTERNS is the table: each row matches a chain of Ops and gives the one Op call that takes its place; before, what is
+turned around and back is not turned at all. It knows Ops, never layers. Contract: a rewritten program has the values and gradients of the calls it replaces; a value that anything
 else reads, or that leaves the program, is never fused away.
 """
 
@@ -18,6 +18,7 @@ from .ops.elementwise import Add
 from .ops.fused import AddRelu, BatchNormAct, BatchNormInferenceAct, ConvNorm, ConvRelu, DepthwiseConvNorm
 from .ops.normalization import BatchNorm, BatchNormInference
 from .ops.pooling import MaxPool
+from .ops.shaping import Transpose
 from .symbolic import Call
 
 
@@ -94,6 +95,7 @@ PATTERNS = (  # those that begin alike: the longest first
 def rewritten(calls: list[Call], outputs, wanted) -> list[Call]:
     """The calls with every match of PATTERNS, longest first where they begin, put together; `outputs` leave the
     program, and `wanted(call)` says whether a gradient goes through a call."""
+    calls = _without_turns(calls, outputs)
     readers = {}
     for call in calls:
         for value in call.inputs:
@@ -113,6 +115,32 @@ def rewritten(calls: list[Call], outputs, wanted) -> list[Call]:
                 taken.update(map(id, chain))
                 break
     return [replaced.get(id(call), call) for call in calls if id(call) not in gone]
+
+
+def _without_turns(calls, outputs):
+    """The calls without transpositions that undo one another: who reads the second one reads what the first one read.
+    Layers of channels first, which compute channels last, leave them wherever two of them meet."""
+    kept, turned, instead, found = set(map(id, outputs)), {}, {}, []
+    for call in calls:
+        inputs = tuple([instead.get(id(value), value) for value in call.inputs])
+        if any(a is not b for a, b in zip(inputs, call.inputs)):
+            call = Call(call.op, inputs, call.attributes, call.output)
+        if call.op is Transpose:
+            axes = call.attributes["axes"] or range(len(call.output.shape))[::-1]
+            start, before = turned.get(id(inputs[0]), (None, None))
+            if before and [before[axis] for axis in axes] == [*range(len(axes))] and id(call.output) not in kept:
+                instead[id(call.output)] = start
+                continue
+            turned[id(call.output)] = inputs[0], axes
+        found.append(call)
+    if not instead:
+        return calls
+    result = []
+    for call in reversed(found):
+        if call.op is not Transpose or id(call.output) in kept:
+            kept.update(map(id, call.inputs))
+            result.append(call)
+    return result[::-1]
 
 
 def _chain(ops, call, readers, kept, taken):

@@ -149,7 +149,7 @@ class _Number(int):
 
 
 def _rebuilt(name, tensors, inputs, origins, nodes, outputs):
-    tensors = [KerasTensor(*row) for row in tensors]
+    tensors = [KerasTensor(shape, dtype, name=known) for shape, dtype, known in tensors]
 
     def tensor(leaf):
         return tensors[leaf] if isinstance(leaf, _Number) else leaf

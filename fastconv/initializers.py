@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ Seed = int | SeedGenerator | dict | None
 class Initializer(Configurable):
     """Base class: subclasses define `__call__(shape, dtype)` and keep their arguments as attributes."""
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         """A new array of this shape; `dtype` None is float32."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype).")
 
@@ -53,21 +54,21 @@ class Constant(Initializer):
     def __init__(self, value: float = 0.0) -> None:
         self.value = _number(self, "value", value)
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return np.full(shape, self.value, dtype or "float32")
 
 
 class Zeros(Initializer):
     """All zero: Keras' default for biases."""
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return np.zeros(shape, dtype or "float32")
 
 
 class Ones(Initializer):
     """All one."""
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return np.ones(shape, dtype or "float32")
 
 
@@ -77,7 +78,7 @@ class Identity(Initializer):
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = _number(self, "gain", gain)
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         if len(shape) != 2:
             raise ValueError(f"Identity makes matrices, such as Dense's kernel; got the shape {tuple(shape)}.")
         return self.gain * np.eye(*shape, dtype=dtype or "float32")
@@ -116,7 +117,7 @@ class RandomUniform(_Random):
         self.minval, self.maxval = _number(self, "minval", minval), _number(self, "maxval", maxval)
         self._set_seed(seed)
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return self._draw(dtype, lambda generator: generator.uniform(self.minval, self.maxval, shape))
 
 
@@ -127,7 +128,7 @@ class RandomNormal(_Random):
         self.mean, self.stddev = _number(self, "mean", mean), checked_number(self, "stddev", stddev)
         self._set_seed(seed)
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return self._draw(dtype, lambda generator: generator.normal(self.mean, self.stddev, shape))
 
 
@@ -135,7 +136,7 @@ class TruncatedNormal(RandomNormal):
     """As RandomNormal, but what is further than two `stddev` from `mean` is drawn again; so the values' own deviation
     is 0.88 of `stddev`."""
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return self._draw(dtype, lambda generator: self.mean + self.stddev * _truncated(generator, shape))
 
 
@@ -154,7 +155,7 @@ class Orthogonal(_Random):
         self.gain = _number(self, "gain", gain)
         self._set_seed(seed)
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape of at least two axes; got {tuple(shape)}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]
@@ -190,7 +191,7 @@ class VarianceScaling(_Random):
         self.distribution = _chosen(self, "distribution", distribution, known)
         self._set_seed(seed)
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         fan_in, fan_out = fans(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(fan, 1)
@@ -282,7 +283,7 @@ class STFT(Initializer):
         self.scaling = scaling if scaling is None else _chosen(self, "scaling", scaling, ("density", "spectrum"))
         self.periodic = bool(periodic)
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         if len(shape) != 3 or shape[1] != 1:
             raise ValueError(f"STFT makes kernels of shape (length, 1, bins); got {tuple(shape)}.")
         length, _, bins = shape
@@ -334,7 +335,7 @@ class _Function(Initializer):
     def __init__(self, function):
         self.function = function
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return np.asarray(self.function(shape, dtype=dtype), dtype)
 
     def get_config(self) -> dict:
@@ -350,7 +351,7 @@ class _Values(Initializer):
     def __init__(self, values):
         self.values = np.asarray(values)
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         if tuple(shape) != self.values.shape:
             raise ValueError(
                 f"The initializer holds values of shape {self.values.shape}; got the shape {tuple(shape)}."
@@ -384,6 +385,7 @@ _REGISTRY = Registry(
         "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal, "STFTInitializer": STFT, "zero": Zeros,
         "one": Ones, "uniform": RandomUniform, "normal": RandomNormal,
     },
+    _Function,
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Model files: one tensor file (tensorfile.py), with the architecture as JSON among its facts.
 
-No code is stored and none is run: layers come from the closed registry, or from `custom_objects` that the caller
-passes. Contract: a file is written whole or not at all; a file that is corrupt, truncated, foreign or does not fit
+No code is stored and none is run: layers come from the closed registry, or from what the program offers
+(custom_objects.py). Contract: a file is written whole or not at all; a file that is corrupt, truncated, foreign or does not fit
 raises ValueError naming it, and the model it was meant for keeps its weights. No memory is taken for weights before the
 file is known to hold as much. Tensors are named "conv2d/kernel", by layer and weight; a model file also holds the
 optimizer's state ("optimizer.velocity/conv2d/kernel").
@@ -13,6 +13,8 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,35 +23,33 @@ from fastconv.compiled import Objective
 from fastconv.layers.holder import uninitialized_weights
 from fastconv.registry import snake_case
 
+Path = str | os.PathLike[str]
 
-def save_model(model, filepath, overwrite=True, zipped=None) -> None:
-    """Writes architecture, weights, compile settings and optimizer state to `filepath`.
 
-    `zipped` says how Keras' own format is laid out, which fastconv does not write: it is taken.
+def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool | None = None) -> None:
+    """Writes architecture, weights, compile settings and optimizer state to `filepath`; `zipped` changes nothing.
 
-    Compile settings with functions of the user's own cannot be stored; they are left out with a warning. A layer with
-    such a function, or an unbuilt model, raises ValueError.
+    `overwrite=False` raises FileExistsError where there is a file. Compile settings with functions of the user's own
+    that are not registered cannot be stored; they are left out with a warning. A layer with such a function, or an
+    unbuilt model, raises ValueError.
     """
-    path = filepath
-    _check_target(model, path, overwrite)
+    _check_target(model, filepath, overwrite)
     tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
     if model.optimizer is not None:
         try:
             facts["compile"] = json.dumps(_compile_config(model))
         except ValueError as error:
-            warnings.warn(f"{path} holds no compile settings: {error} Compile the model again after load_model.",
+            warnings.warn(f"{filepath} holds no compile settings: {error} Compile the model again after load_model.",
                           stacklevel=3)  # fmt: skip
         else:
             tensors |= _optimizer_tensors(model)
-    _write(path, tensors, facts)
+    _write(filepath, tensors, facts)
 
 
-def load_model(path, build, custom_objects=None, compile=True):
-    """The model, made by `build(config, custom_objects)`, that `model.save(path)` wrote, compiled as it was, with its
-    optimizer's state.
+def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool = True) -> Any:
+    """The model, made by `build(config)`, that `model.save(path)` wrote, compiled as it was, with its optimizer's state.
 
-    `custom_objects` maps names to layer, loss, metric or optimizer classes of your own; `compile=False` leaves the
-    compile settings aside. Loading draws no random numbers.
+    `compile=False` leaves the compile settings aside. Loading draws no random numbers.
     """
     with tensorfile.opened(path) as saved:
         if "model" not in saved.facts:
@@ -61,7 +61,7 @@ def load_model(path, build, custom_objects=None, compile=True):
                 config = json.loads(saved.facts["model"])
                 if "class_name" not in config:  # fastconv 0.1.0, which had Sequential only
                     config = {"class_name": "Sequential", "config": config}
-                model = build(config, custom_objects)
+                model = build(config)
             if not model.built:
                 raise ValueError("it has no input shape")
         except Exception as error:  # a config may hold anything, and lead to any error
@@ -71,7 +71,7 @@ def load_model(path, build, custom_objects=None, compile=True):
         arrays = {name: weight.array for name, weight in weights.items()}
         if compile and "compile" in saved.facts:
             try:
-                arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors, custom_objects)
+                arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors)
             except Exception as error:
                 raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
         saved.read(arrays)
@@ -80,34 +80,47 @@ def load_model(path, build, custom_objects=None, compile=True):
     return model
 
 
-def save_weights(model, filepath, overwrite=True) -> None:
-    """Writes the weights alone, by layer and weight."""
+def save_weights(model: Any, filepath: Path, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+    """Writes the weights alone, by layer and weight, to one file: `max_shard_size`, which would split it, is refused.
+
+    `overwrite=False` raises FileExistsError where there is a file.
+    """
+    if max_shard_size is not None:
+        raise ValueError("save_weights writes one file, of any size: leave max_shard_size out.")
     _check_target(model, filepath, overwrite)
     _write(filepath, _tensors(model), {})
 
 
-def load_weights(model, filepath, skip_mismatch=False) -> None:
+def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> None:
     """Puts the weights of a file (of `save` or `save_weights`) into a built model; all of them, or none.
 
-    With `skip_mismatch`, all that the file holds in the model's shapes, and a warning names the others.
+    `skip_mismatch=True` takes those whose names and shapes fit, leaves the model's others as they are, and warns which.
     """
     if not model.built:
         raise _unbuilt(model)
     with tensorfile.opened(filepath) as saved:
         weights = weight_names(model)
         if skip_mismatch:
-            left = [name for name, weight in weights.items() if not _matches(saved.tensors.get(name), weight.data)]
-            if left:
-                warnings.warn(
-                    f"{filepath} holds nothing that fits {_listed(left)}: they keep their values.", stacklevel=3
-                )
-            weights = {name: weight for name, weight in weights.items() if name not in left}
+            weights = _fitting(weights, saved)
         else:
             _check_fit(model, saved)
         arrays = {name: np.empty_like(weight.data) for name, weight in weights.items()}
         saved.read(arrays)
     for name, weight in weights.items():
         weight.assign(arrays[name])
+
+
+def _fitting(weights, saved) -> dict:
+    """Those of the weights for which the file holds an array of their shape and dtype; warns of the others."""
+    found = {name: saved.tensors.get(name) for name in weights}
+    fit = {
+        name: weights[name] for name, entry in found.items()
+        if entry is not None and (entry.shape, entry.dtype) == (weights[name].shape, weights[name].dtype)
+    }  # fmt: skip
+    left = [name for name in weights if name not in fit]
+    if left:
+        warnings.warn(f"{saved.path} does not fit {_listed(left)}: these weights stay as they are.", stacklevel=4)
+    return fit
 
 
 def _check_target(model, path, overwrite):
@@ -196,10 +209,10 @@ def _compile_config(model) -> dict:
     }
 
 
-def _compile(model, config, saved, custom_objects) -> dict:
+def _compile(model, config, saved) -> dict:
     """Compiles the model; the optimizer's state arrays for which there is a tensor in `saved`, by its name."""
-    optimizer = optimizers.get(config["optimizer"], custom_objects)
-    model._trainer.restore(optimizer, Objective.from_config(config, custom_objects))
+    optimizer = optimizers.get(config["optimizer"])
+    model._trainer.restore(optimizer, Objective.from_config(config))
     optimizer.calls = config["iterations"]
     return _state_arrays(model, saved)
 

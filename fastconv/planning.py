@@ -216,26 +216,32 @@ class _Entry:
         return results
 
     def packed(self, outputs):
-        """The outputs in the structure that the model gives them in; a softmax's knows its logits, and the layers the
-        losses that they added."""
+        """The outputs in the structure that the model gives them in; a softmax's knows its logits, each its mask, and the
+        layers the losses that they added."""
         if self.adding:
             for layer, loss in zip(self.adding, outputs[-len(self.adding) :]):
                 calls.add(layer, loss)
         if len(outputs) == self.count == 1:
             return pack(self.structure, outputs)
         leaves, extra = outputs[: self.count], outputs[self.count :]
+        for place, mask in zip(self.masks, extra[len(self.logits) :]):
+            if isinstance(leaves[place], Tensor):
+                leaves[place]._keras_mask = mask
         for (place, name, axis), logits in zip(self.logits, extra):
             if isinstance(leaves[place], Tensor) and leaves[place]._logits is None:
                 leaves[place]._logits = (name, logits, axis)
         return pack(self.structure, leaves)
 
     def note_outputs(self, output):
-        """The leaves of a drawn output, then the logits of those that have some."""
+        """The leaves of a drawn output, then the logits and the masks of those that have some."""
         leaves = flatten(output)
         self.structure, self.count = output, len(leaves)
         known = [(i, leaf._logits) for i, leaf in enumerate(leaves) if leaf._logits]
         self.logits = [(i, name, axis) for i, (name, _, axis) in known]
-        return leaves + [logits for _, (_, logits, _) in known]
+        masked = [(i, leaf._keras_mask) for i, leaf in enumerate(leaves) if hasattr(leaf, "_keras_mask")]
+        masked = [(i, mask) for i, mask in masked if isinstance(mask, KerasTensor)]
+        self.masks = [i for i, _ in masked]
+        return leaves + [logits for _, (_, logits, _) in known] + [mask for _, mask in masked]
 
     def explain(self):
         shapes = ", ".join(str(tensor.shape) for tensor in self.draw()[1])

@@ -77,7 +77,7 @@ class Program:
             arguments = tuple(map(self._argument, call.inputs))
             needs = tuple(a in needed if isinstance(a, Slot) else id(a) in wanted for a in arguments)
             slot = self._argument(call.output)
-            if any(needs):
+            if any(needs) and _has_gradient(call):
                 needed.add(slot)
             last.update({a: number for a in (*arguments, slot) if isinstance(a, Slot)})
             rows.append((call, arguments, slot, needs))
@@ -141,13 +141,18 @@ class Program:
             dy = pending.pop(step.slot, None)
             if dy is None or not any(step.needs):
                 continue
+            if op.adds_into and _key(step.arguments[0]) in owned:
+                hooks.add_into(op, dy, pending[_key(step.arguments[0])])
+                continue
             results = hooks.backward(op, dy)
             for argument, need, array in zip(step.arguments, step.needs, results):
                 if not need or array is None:
                     continue
-                key = argument if isinstance(argument, Slot) else id(argument)
+                key = _key(argument)
                 if key not in pending:
                     pending[key] = array
+                    if op.adds_into:  # a new array, nobody else's
+                        owned.add(key)
                 else:  # what an Op gave may be another's too, a sum is not
                     pending[key] = hooks.add(pending[key], array, key in owned)
                     owned.add(key)
@@ -159,9 +164,14 @@ def _needed(calls, weights):
     """The ids of the outputs through which gradients go to these weights."""
     found = {id(weight) for weight in weights if weight.requires_grad}
     for call in calls:
-        if any(id(value) in found for value in call.inputs):
+        if _has_gradient(call) and any(id(value) in found for value in call.inputs):
             found.add(id(call.output))
     return found
+
+
+def _has_gradient(call):
+    """Whether one may go through it."""
+    return call.output.dtype.kind == "f" and not call.op.flat
 
 
 def _same_step(a, b):
@@ -184,6 +194,11 @@ def _same_value(a, b):
     return isinstance(a, (int, float, str, slice, np.dtype, np.generic, FixedSeed)) and a == b
 
 
+def _key(argument):
+    """What gradients of a Slot or a Parameter are kept by."""
+    return argument if isinstance(argument, Slot) else id(argument)
+
+
 def _array(values, argument):
     """The array of a Slot, a Parameter, an array or None."""
     if isinstance(argument, Slot):
@@ -196,13 +211,17 @@ class _Hooks:
 
     @staticmethod
     def forward(op, arrays, attributes):
-        return np.asarray(op.forward(*arrays, **attributes))
+        return np.asarray(op.compute(*arrays, **attributes))
 
     @staticmethod
     def backward(op, dy):
         results = op.backward(dy)
         results = results if isinstance(results, tuple) else (results,)
         return [None if array is None else np.asarray(array) for array in results]
+
+    @staticmethod
+    def add_into(op, dy, total):
+        op.add_into(dy, total)
 
     @staticmethod
     def add(total, array, owned):
@@ -266,6 +285,9 @@ class Recording:
             return True, result
         self.plan.forget(length)
         return False, None
+
+    def add_into(self, op, dy, total):
+        op.add_into(self._contiguous(dy), total)
 
     def add(self, total, array, owned):
         return _Hooks.add(self._contiguous(total), self._contiguous(array), owned)

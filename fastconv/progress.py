@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from fastconv import config
+
 try:  # without the enums that `signal` makes of all numbers: they took a tenth of a small model's step
     import _signal
 except ImportError:
@@ -19,11 +21,12 @@ except ImportError:
 
 
 class Progress:
-    """Prints for one run; `verbose` is 0 (nothing), 1 or "auto" (a bar; lines off a terminal) or 2 (lines)."""
+    """Prints for one run; `verbose` is 0 (nothing), 1 (a bar; lines off a terminal), 2 (lines) or "auto": 1, unless
+    `config.disable_interactive_logging()` was called."""
 
     def __init__(self, verbose):
         if isinstance(verbose, str) and verbose == "auto":
-            verbose = 1
+            verbose = 1 if config.is_interactive_logging_enabled() else 2
         if verbose not in (0, 1, 2):
             raise ValueError(f"verbose must be 0, 1, 2 or 'auto'; got {verbose!r}.")
         self._lines = verbose == 2 or (verbose == 1 and not _on_terminal())

@@ -1,41 +1,55 @@
 """Random numbers under keras.random's names and arguments, drawn from SeedGenerators by counting.
 
 Contract: `seed` is a SeedGenerator, whose next numbers are drawn; an int, for the same numbers at every call; or None for
-the common SeedGenerator (`utils.set_random_seed`). Numbers do not depend on the threads or the instruction set. Floats
-come as Tensors, integers as NumPy arrays. Not a source of secrets.
+the common SeedGenerator (`utils.set_random_seed`). Numbers do not depend on the threads or the instruction set; those of
+beta, binomial and gamma are NumPy's, on a stream that the seed starts. Floats come as Tensors of `dtype`, by default
+`config.floatx()`, integers as NumPy arrays. Not a source of secrets.
 """
 
 from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from . import kernels, rng
+from . import config, kernels, rng
 from .ops import take
 from .ops.dropout import RandomNormal, RandomUniform, dropout, key_of
 from .rng import SeedGenerator
 from .tensor import Tensor
 
-__all__ = ["SeedGenerator", "categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform"]
+__all__ = [
+    "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle",
+    "truncated_normal", "uniform",
+]  # fmt: skip
+
+Seed = int | SeedGenerator | None
 
 
-def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+def uniform(
+    shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: str | None = None, seed: Seed = None
+) -> Tensor:
     """Numbers from minval to below maxval."""
     return RandomUniform.apply(
         shape=_shape(shape), dtype=_float(dtype), low=float(minval), high=float(maxval), source=rng.source(seed)
     )
 
 
-def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+def normal(
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
+) -> Tensor:
     """Normal numbers."""
     return RandomNormal.apply(
         shape=_shape(shape), dtype=_float(dtype), mean=float(mean), stddev=float(stddev), source=rng.source(seed)
     )
 
 
-def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
+def truncated_normal(
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: str | None = None, seed: Seed = None
+) -> Tensor:
     """Normal numbers; those further than two deviations from the mean are drawn again."""
     key, dtype = _drawing(seed), _float(dtype)
     values = kernels.random_normal(_shape(shape), dtype, key)
@@ -44,7 +58,7 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     return Tensor(values * dtype.type(stddev) + dtype.type(mean))
 
 
-def randint(shape, minval, maxval, dtype="int32", seed=None):
+def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> np.ndarray:
     """Whole numbers from minval to below maxval, as a NumPy array of `dtype`; at most 2**53 different ones."""
     low, high, dtype = operator.index(minval), operator.index(maxval), np.dtype(dtype)
     if dtype.kind not in "iu":
@@ -57,14 +71,14 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     return (steps.astype(np.uint64) + np.uint64(low % 2**64)).astype(dtype)
 
 
-def shuffle(x, axis=0, seed=None):
+def shuffle(x: ArrayLike | Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
     """x with the cells of an axis in a random order."""
     cells = np.shape(x)[axis]
     order = np.argsort(kernels.random_uniform((cells,), np.float64, _drawing(seed)), kind="stable")
     return take(x, order, axis)
 
 
-def categorical(logits, num_samples, dtype="int32", seed=None):
+def categorical(logits: ArrayLike | Tensor, num_samples: int, dtype: str = "int32", seed: Seed = None) -> np.ndarray:
     """(N, num_samples) class numbers, each with the probability softmax(logits) of its row of logits (N, K)."""
     logits = np.asarray(logits, np.float64)
     if logits.ndim != 2 or not logits.shape[1]:
@@ -72,6 +86,65 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
     shape = (len(logits), operator.index(num_samples), logits.shape[1])
     unit = kernels.random_uniform(shape, np.float64, _drawing(seed))
     return (logits[:, None] - np.log(-np.log(unit + np.finfo(np.float64).tiny))).argmax(axis=-1).astype(dtype)
+
+
+def gamma(shape: Sequence[int], alpha: ArrayLike | Tensor, dtype: str | None = None, seed: Seed = None) -> Tensor:
+    """Numbers of the gamma distribution of shape `alpha`, positive, a number or an array that broadcasts to `shape`; its
+    scale is 1."""
+    alpha = _above_0("alpha", alpha)
+    return _drawn(shape, dtype, seed, lambda stream, sizes: stream.standard_gamma(_fit("alpha", alpha, sizes), sizes))
+
+
+def beta(
+    shape: Sequence[int], alpha: ArrayLike | Tensor, beta: ArrayLike | Tensor, dtype: str | None = None,
+    seed: Seed = None,
+) -> Tensor:  # fmt: skip
+    """Numbers from 0 to 1 of the beta distribution, whose positive `alpha` and `beta` broadcast to `shape`."""
+    a, b = _above_0("alpha", alpha), _above_0("beta", beta)
+    return _drawn(
+        shape, dtype, seed, lambda stream, sizes: stream.beta(_fit("alpha", a, sizes), _fit("beta", b, sizes), sizes)
+    )
+
+
+def binomial(
+    shape: Sequence[int], counts: ArrayLike | Tensor, probabilities: ArrayLike | Tensor, dtype: str | None = None,
+    seed: Seed = None,
+) -> Tensor:  # fmt: skip
+    """How many of `counts` trials succeed, each with its one of `probabilities`; both broadcast to `shape`. Whole
+    numbers as floats, as in Keras."""
+    trials, chances = np.asarray(counts, np.float64), np.asarray(probabilities, np.float64)
+    if not np.all((trials >= 0) & (trials == np.floor(trials)) & (trials < 2**63)):
+        raise ValueError(f"counts must be whole numbers of at least 0; got {counts!r}.")
+    if not np.all((chances >= 0) & (chances <= 1)):
+        raise ValueError(f"probabilities must be from 0 to 1; got {probabilities!r}.")
+
+    def draw(stream, sizes):
+        return stream.binomial(
+            _fit("counts", trials, sizes).astype(np.int64), _fit("probabilities", chances, sizes), sizes
+        )
+
+    return _drawn(shape, dtype, seed, draw)
+
+
+def _drawn(shape, dtype, seed, draw):
+    """What `draw(stream, sizes)` gives on a NumPy stream of the seed's next numbers."""
+    sizes, dtype = _shape(shape), _float(dtype)
+    words = (kernels.random_uniform((2,), np.float64, _drawing(seed)) * 2.0**32).astype(np.uint64)
+    return Tensor(np.asarray(draw(np.random.Generator(np.random.PCG64(words)), sizes), dtype))
+
+
+def _above_0(name, values):
+    array = np.asarray(values, np.float64)
+    if not np.all((array > 0) & np.isfinite(array)):
+        raise ValueError(f"{name} must be positive and finite; got {values!r}.")
+    return array
+
+
+def _fit(name, array, sizes):
+    try:
+        return np.broadcast_to(array, sizes)
+    except ValueError:
+        raise ValueError(f"{name} of shape {array.shape} does not broadcast to shape {sizes}.") from None
 
 
 def _drawing(seed):
@@ -87,7 +160,11 @@ def _shape(shape):
 
 
 def _float(dtype):
-    dtype = np.dtype(dtype or np.float32)
+    dtype = np.dtype(dtype or config.floatx())
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"dtype must be 'float32' or 'float64'; got {dtype}.")
     return dtype
+
+
+def __dir__() -> list[str]:
+    return __all__

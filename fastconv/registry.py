@@ -1,8 +1,8 @@
 """Names and configs that become objects: the Registry of one kind of class, and what the classes in it share.
 
 It knows no class by name; initializers, losses, metrics, optimizers and layers each make their own table.
-Contract: nothing outside a table is ever imported or called, so a config from a file can build only the table's
-classes; an unknown name is an error with near matches.
+Contract: nothing outside a table and what the program itself offers (custom_objects.py) is ever imported or called, so a
+config from a file can build only those classes; an unknown name is an error with near matches.
 """
 
 from __future__ import annotations
@@ -11,9 +11,17 @@ import difflib
 import math
 import numbers
 import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from fastconv import custom_objects as own
+from fastconv.custom_objects import custom_object_scope
+
+_WRAPPERS: set[type] = set()  # the classes whose objects stand for a function
+TABLES: dict[str, Registry] = {}  # "fastconv.losses" -> the Registry of the classes that stand there
 
 
-def unknown_name(kind: str, name, known) -> ValueError:
+def unknown_name(kind: str, name: Any, known: Collection[str]) -> ValueError:
     """The error for a name that is not in a table: near matches first, then all that there is."""
     spelled = {_fold(entry): entry for entry in known}
     near = [spelled[match] for match in difflib.get_close_matches(_fold(str(name)), spelled, n=3, cutoff=0.6)]
@@ -21,7 +29,9 @@ def unknown_name(kind: str, name, known) -> ValueError:
     return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(sorted(known))}.")
 
 
-def reject_arguments(owner: str, given, accepted, not_built=()) -> None:
+def reject_arguments(
+    owner: str, given: Iterable[str], accepted: Collection[str], not_built: Collection[str] = ()
+) -> None:
     """Raises TypeError for the first name in `given`, if any: `owner` does not take it.
 
     `accepted` are the names it takes (near matches are offered), `not_built` Keras' names that are still to come.
@@ -34,7 +44,7 @@ def reject_arguments(owner: str, given, accepted, not_built=()) -> None:
         raise TypeError(f"{owner} has no argument {name!r}.{hint} It takes: {', '.join(accepted)}.")
 
 
-def checked_number(owner, argument: str, value, most=math.inf) -> float:
+def checked_number(owner: Any, argument: str, value: Any, most: float = math.inf) -> float:
     """`value` as a float from 0 to `most`, finite; TypeError or ValueError naming the owner's class and argument."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{type(owner).__name__}: {argument} must be a number; got {value!r}.")
@@ -86,38 +96,97 @@ def _fold(name: str) -> str:
 class Registry:
     """A closed table of classes of one kind, found by name; case and underscores do not matter.
 
-    `classes` stand under their own names, `aliases` map further names to them. Nothing outside the table is ever
-    imported or called, so a config from a file can build these classes and no others.
+    `classes` stand under their own names, `aliases` map further names to them, `wrap` makes an object of the kind of a
+    function. What the caller passes as
+    `custom_objects`, is inside such a scope, or has registered goes before the table; nothing else is ever imported or
+    called.
     """
 
-    def __init__(self, kind: str, classes, aliases=None):
-        self.kind = kind
-        self._names = {cls.__name__: cls for cls in classes} | (aliases or {})
+    def __init__(
+        self, kind: str, classes: Iterable[type], aliases: Mapping[str, type] | None = None, wrap: type | None = None
+    ):  # fmt: skip
+        self.kind, self.wrap = kind, wrap
+        if wrap is not None:
+            _WRAPPERS.add(wrap)
+        self._names = {cls.__name__: cls for cls in classes} | dict(aliases or {})
         self._folded = {_fold(name): cls for name, cls in self._names.items()}
+        TABLES.update((room_of(cls), self) for cls in self._names.values())
 
-    def find(self, name: str, custom_objects=None) -> type:
-        """The class of this name, from `custom_objects` first; ValueError with near matches if there is none."""
-        cls = (custom_objects or {}).get(name) or self._folded.get(_fold(name))
-        if cls is None:
-            raise unknown_name(self.kind, name, [*self._names, *(custom_objects or {})])
+    def add(self, cls: type) -> type:
+        """Puts a class of fastconv's into the table, under its name."""
+        self._names[cls.__name__] = self._folded[_fold(cls.__name__)] = cls
+        TABLES[room_of(cls)] = self
         return cls
 
-    def get(self, identifier, base: type, custom_objects=None):
+    def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The class of this name; ValueError with near matches if there is none."""
+        cls = own.find(name, custom_objects)
+        if cls is None:
+            cls = self._folded.get(_fold(name))
+        if cls is None:
+            error = unknown_name(self.kind, name, [*self._names, *own.names(custom_objects)])
+            raise ValueError(
+                f"{error} One of your own: pass it in custom_objects={{{name!r}: ...}}, or register it with "
+                "@fastconv.saving.register_keras_serializable()."
+            )
+        return cls
+
+    def knows(self, name: str) -> bool:
+        """Whether the table itself has this name."""
+        return _fold(name) in self._folded
+
+    def find_entry(self, entry: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The class that a config of `serialize` names: by the name that it was registered under, or its own."""
+        registered = own.find(entry.get("registered_name"), custom_objects)
+        return self.find(entry["class_name"], custom_objects) if registered is None else registered
+
+    def build(self, entry: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The object that a config of `serialize` describes; what stands within it may be in `custom_objects` too."""
+        with custom_object_scope(custom_objects):
+            cls = self.find_entry(entry)
+            if not hasattr(cls, "from_config"):
+                raise ValueError(f"{entry['class_name']!r} is no {self.kind}: it has no from_config(config).")
+            return cls.from_config(entry.get("config") or {})
+
+    def get(self, identifier: Any, base: type, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """An object of class `base` from a name, a config, a class, or the object itself."""
         if isinstance(identifier, base):
             return identifier
         if isinstance(identifier, str):
-            return self.find(identifier, custom_objects)()
+            return self._made(self.find(identifier, custom_objects))
         if isinstance(identifier, type) and issubclass(identifier, base):
             return identifier()
-        if isinstance(identifier, dict) and isinstance(identifier.get("class_name"), str):
-            return self.find(identifier["class_name"], custom_objects).from_config(identifier.get("config", {}))
+        if is_entry(identifier):
+            if identifier["class_name"] == "function":
+                return self._made(self.find(identifier["config"], custom_objects))
+            return self.build(identifier, custom_objects)
         raise TypeError(f"Expected a name, a config or an object for the {self.kind}; got {identifier!r}.")
 
+    def _made(self, found: Any) -> Any:
+        """An object of a class, or of a function of the program's own."""
+        return found() if isinstance(found, type) else found if self.wrap is None else self.wrap(found)
 
-def serialize(thing) -> dict:
-    """`{"class_name": ..., "config": ...}` of an initializer, loss, metric, optimizer or layer."""
-    return {"class_name": type(thing).__name__, "config": thing.get_config()}
+
+def room_of(thing: Any) -> str:
+    """The package-level module of a class or function: "fastconv.layers", or "__main__"."""
+    return ".".join(str(getattr(thing, "__module__", None)).split(".")[:2])
+
+
+def is_entry(value: Any) -> bool:
+    """Whether a value has the form of what `serialize` gives."""
+    return isinstance(value, dict) and isinstance(value.get("class_name"), str)
+
+
+def serialize(thing: Any) -> dict[str, Any]:
+    """`{"class_name": ..., "config": ...}` of an initializer, loss, metric, optimizer or layer, and its
+    "registered_name" if it has one; of what stands for a function of the program's own, that one's name."""
+    if type(thing) in _WRAPPERS and not vars(thing).get("_kwargs"):
+        name = own.name_of(getattr(thing, "function", None) or getattr(thing, "fn", None))
+        if name is not None:
+            return {"class_name": "function", "config": name}
+    entry = {"class_name": type(thing).__name__, "config": thing.get_config()}
+    registered = own.registered_name(type(thing))
+    return entry if registered is None else {**entry, "registered_name": registered}
 
 
 class Configurable:
@@ -128,14 +197,14 @@ class Configurable:
 
     _arguments: tuple[str, ...] = ()
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Names an unknown keyword with what is near it."""
         accepted = accepted_arguments(cls) if kwargs else None
         if accepted is not None:
             reject_arguments(cls.__name__, [name for name in kwargs if name not in accepted], accepted)
         return super().__new__(cls)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
         return {argument: getattr(self, argument) for argument in self._arguments or self._kept_arguments()}
 
@@ -144,9 +213,9 @@ class Configurable:
         return [name for name in accepted_arguments(type(self)) or () if hasattr(self, name)]
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Any:
         """The object that `get_config` describes."""
         return cls(**config)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"

@@ -24,15 +24,15 @@ class SeedGenerator:
     draws the same numbers again.
     """
 
-    def __init__(self, seed=None, name=None):
+    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
         self.seed, self.name = None if seed is None else _checked(seed), name
         self.state = new_state(_entropy() if seed is None else self.seed)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"SeedGenerator(seed={self.seed}, counter={self.state[2]})"
 
 
-def new_state(seed, stream=0) -> np.ndarray:
+def new_state(seed: int, stream: int = 0) -> np.ndarray:
     """The state of a stream that nothing was drawn from."""
     return np.array([seed, stream, 0, 0], np.uint64)
 
@@ -93,17 +93,17 @@ def seeded(seed: int) -> np.random.Generator:
 class FixedSeed:
     """The numbers of one int, the same at every draw: `state` as a SeedGenerator's, which stays. Equal seeds are equal."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int) -> None:
         self.seed, self.state = _checked(seed), new_state(_checked(seed))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, FixedSeed) and self.seed == other.seed
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self.seed)
 
 
-def source(seed) -> SeedGenerator | FixedSeed:
+def source(seed: int | SeedGenerator | None) -> SeedGenerator | FixedSeed:
     """What a function's `seed` stands for: None for the common SeedGenerator, a SeedGenerator, or an int's numbers."""
     if seed is None:
         return seed_generator()

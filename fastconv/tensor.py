@@ -2,7 +2,8 @@
 
 Not here: the operations. `fastconv.ops` subclasses Op and attaches Tensor's operators and methods; this file knows
 none of them. Tensors without data, and what operations do on them, are in symbolic.py.
-Contract: a Tensor wraps one float32 or float64 array, which it shares. The tape is the links from a Tensor to the Op
+Contract: a Tensor wraps one array of floats (float32 or float64), integers or booleans, which it shares; gradients flow
+through floats alone. The tape is the links from a Tensor to the Op
 that made it and from an Op to its sources: the Ops (or leaf Tensors) of its inputs, not the inputs' arrays. `backward`
 walks them once with a loop, newest Op first, and drops what each Op saved. Gradients are plain arrays; an array that
 lands on a leaf's `grad` belongs to that leaf alone.
@@ -14,13 +15,26 @@ import functools
 import itertools
 import operator
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from . import kernels
+from . import config, kernels
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .tensor_methods import TensorMethods
+else:
+    TensorMethods = object  # ops/methods.py puts them on Tensor
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
+DTYPES = {np.dtype(name) for name in ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")}
+DTYPES |= {FLOAT32, FLOAT64}
+DTypeLike = str | type | np.dtype
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _next_order = itertools.count(1).__next__
 _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 
@@ -28,31 +42,38 @@ _TAPE = {"needs", "sources", "order"}  # what the tape itself keeps on an Op
 class _Mode(threading.local):
     recording = True
     draw = None  # what operations of this thread do instead of computing, while a Trace is drawn (symbolic.py)
+    inside = False  # a layer's call that is being drawn, outside any Trace: nothing is to change by it
 
 
 _mode = _Mode()
 
 
+class NoValues(TypeError):
+    """Somebody asked a tensor without data for its values, or wants a change at each call of what is drawn but once."""
+
+
 class no_grad:
     """Record nothing on the tape: `with no_grad(): ...`, or `@no_grad()` above a function. Per thread."""
 
-    def __init__(self):
-        self._previous = []  # one object may be entered again
+    def __init__(self) -> None:
+        self._previous: list[bool] = []  # one object may be entered again
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self._previous.append(_mode.recording)
         _mode.recording = False
 
-    def __exit__(self, *exception):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _mode.recording = self._previous.pop()
 
-    def __call__(self, function):
+    def __call__(self, function: _Function) -> _Function:
         @functools.wraps(function)
-        def call(*args, **kwargs):
+        def call(*args: Any, **kwargs: Any) -> Any:
             with no_grad():
                 return function(*args, **kwargs)
 
-        return call
+        return call  # type: ignore[return-value]
 
 
 def is_recording() -> bool:
@@ -60,20 +81,29 @@ def is_recording() -> bool:
     return _mode.recording
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An array that remembers how it was computed.
 
-    `data`: a float32 or float64 array (shared, not copied), a number or a nested list of numbers (float32), or another
-    Tensor. Anything else raises TypeError unless `dtype` ("float32" or "float64") asks for the conversion.
-    `requires_grad=True` makes it a leaf that `backward` gives a `grad`.
+    `data`: an array of float32, float64, integers or booleans (shared, not copied), a number or a nested list of numbers
+    (float32) or of booleans, an array of another library that speaks DLPack (shared too), or another Tensor. Anything
+    else raises TypeError unless `dtype` asks for the conversion. `requires_grad=True` makes it a leaf that `backward`
+    gives a `grad`; only floats can be one.
+
+    Comparisons are element by element, as NumPy's; a Tensor's hash is its identity, so that it can be a key.
     """
 
-    __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "__weakref__")
+    # _keras_mask is not there where there is none (layers/masks.py)
+    __slots__ = ("data", "_requires_grad", "_grad", "_node", "_logits", "_keras_mask", "__weakref__")
     symbolic = False  # whether it has no data, see symbolic.KerasTensor
-    __array_ufunc__ = None  # so that array + tensor is a Tensor
+    __hash__ = object.__hash__
 
-    def __init__(self, data, requires_grad=False, dtype=None):
-        self._set(_new_array(data, dtype), bool(requires_grad), None)
+    def __init__(self, data: TensorLike, requires_grad: bool = False, dtype: DTypeLike | None = None):
+        array = _new_array(data, dtype)
+        if requires_grad and array.dtype.kind != "f":
+            raise TypeError(
+                f"Only float32 and float64 Tensors have gradients; got {array.dtype} and requires_grad=True."
+            )
+        self._set(array, bool(requires_grad), None)
 
     def _set(self, data, requires_grad, node):
         self.data = data
@@ -84,43 +114,93 @@ class Tensor:
 
     # ------------------------------------------------------------------------------------------------- the array
 
-    shape = property(lambda self: self.data.shape, doc="The tuple of sizes.")
-    ndim = property(lambda self: self.data.ndim, doc="The number of axes.")
-    size = property(lambda self: self.data.size, doc="The number of elements.")
-    dtype = property(lambda self: self.data.dtype, doc="float32 or float64, as a NumPy dtype.")
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tuple of sizes."""
+        return self.data.shape
 
-    def numpy(self):
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The elements' type, as a NumPy dtype."""
+        return self.data.dtype
+
+    def numpy(self) -> np.ndarray:
         """The array itself, not a copy."""
         return self.data
 
-    def item(self):
-        """The only element as a Python float; ValueError if there are more."""
+    def item(self) -> float | int | bool:
+        """The only element as a Python number; ValueError if there are more."""
         return self.data.item()
 
-    def detach(self):
+    def tolist(self) -> Any:
+        """The elements as a nested list of Python numbers."""
+        return self.data.tolist()
+
+    def detach(self) -> Tensor:
         """A Tensor on the same array that the tape does not know."""
         return Tensor(self.data)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False and dtype is not None and np.dtype(dtype) != self.data.dtype:
             raise ValueError(f"A {self.data.dtype} Tensor cannot become a {np.dtype(dtype)} array without a copy.")
         return self.data.astype(dtype or self.data.dtype, copy=bool(copy))
 
-    def __len__(self):
-        if not self.data.ndim:
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()
+
+    def __len__(self) -> int:
+        if not self.ndim:
             raise TypeError("A Tensor of shape () has no length.")
         return len(self.data)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tensor]:
         return map(self.__getitem__, range(len(self)))
 
-    def __float__(self):
-        return self.item()
+    def __float__(self) -> float:
+        return float(self.item())
 
-    def __bool__(self):
-        return bool(self.data)
+    def __int__(self) -> int:
+        return int(self.item())
 
-    def __repr__(self):
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"Only an integer Tensor of one element can be an index; got {self!r}.")
+        return self.data.__index__() if self.data.ndim == 0 else operator.index(self.item())
+
+    def __bool__(self) -> bool:
+        if self.data.size != 1:
+            raise ValueError(
+                f"The truth value of a Tensor of shape {self.shape} is ambiguous: use ops.any(x) or ops.all(x)."
+            )
+        return bool(self.item())
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "The elements of a Tensor cannot be set, since the tape may hold them: use ops.where, ops.slice_update or "
+            "ops.scatter_update, which give a new one, or write into x.numpy()."
+        )
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        if self.size != 1:
+            raise ValueError(f"The format {spec!r} is for one number; got a Tensor of shape {self.shape}.")
+        return format(self.item(), spec)
+
+    def __repr__(self) -> str:
         return f"Tensor({self._summary()}{', requires_grad=True' if self._requires_grad else ''})"
 
     def _summary(self):
@@ -131,12 +211,12 @@ class Tensor:
     # ---------------------------------------------------------------------------------------------- the gradient
 
     @property
-    def requires_grad(self):
+    def requires_grad(self) -> bool:
         """Whether the tape follows this Tensor; it can be set on leaves, Tensors that no operation made."""
         return self._requires_grad
 
     @requires_grad.setter
-    def requires_grad(self, value):
+    def requires_grad(self, value: bool) -> None:
         if self._node is not None:
             raise RuntimeError("requires_grad can be set only on a Tensor that no operation made; detach() it first.")
         if self._requires_grad != bool(value):
@@ -144,15 +224,19 @@ class Tensor:
             kernels.note_change()  # programs hold whose gradients are wanted
 
     @property
-    def grad(self):
+    def grad(self) -> np.ndarray | None:
         """The sum of the gradients that `backward` brought to this leaf, an array of its shape, or None."""
         return self._grad
 
     @grad.setter
-    def grad(self, value):
+    def grad(self, value: TensorLike | None) -> None:
         self._grad = None if value is None else _gradient("grad", value, self.data)
 
-    def backward(self, gradient=None):
+    def zero_grad(self) -> None:
+        """Forget `grad`: it is None again."""
+        self._grad = None
+
+    def backward(self, gradient: TensorLike | None = None) -> None:
         """Add d(self)/d(leaf), weighted by `gradient`, to the `grad` of every leaf that self was computed from.
 
         `gradient` is an array or Tensor of self's shape and dtype; only a Tensor of one element does without. The
@@ -176,7 +260,10 @@ class Tensor:
         _walk(self if self._node is None else self._node, gradient)
 
 
-def wrap(data, requires_grad=False, node=None):
+TensorLike = Tensor | np.ndarray | np.generic | float | Sequence[Any]  # what operations take
+
+
+def wrap(data: np.ndarray, requires_grad: bool = False, node: Any = None) -> Tensor:
     """A Tensor on a float array that needs no check."""
     tensor = Tensor.__new__(Tensor)
     tensor._set(data, requires_grad, node)
@@ -184,24 +271,50 @@ def wrap(data, requires_grad=False, node=None):
 
 
 class Parameter(Tensor):
-    """A trainable leaf with a name: a layer's weight.
+    """A trainable leaf with a name: a layer's weight; `fastconv.Variable` is its name in Keras.
 
-    It owns a C-contiguous copy of `data`, so that training never writes into the caller's array, and shows it read-only:
-    values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one.
-    `regularizer` and `constraint` are what a layer's add_weight set: functions of the Parameter, or None; `path` is the
-    name below the layer's.
+    `initializer` is an array, a number, a nested list, or a Tensor, of which it owns a C-contiguous copy, or a function
+    `f(shape, dtype)` (as `fastconv.Variable` a name too), which needs `shape`. `dtype` is by
+    default the array's, or `config.floatx()`. `trainable=False` makes no leaf of it, and so do integers and booleans. `autocast`,
+    `aggregation` and `synchronization` change nothing here; a `layout` is refused.
+
+    Values change through `assign` or `with parameter.writable() as array: ...`, which raise `version` by one; `data` is
+    read-only. `regularizer` and `constraint` are what a layer's add_weight set: functions of the Parameter, or None;
+    `path` is the name below the layer's.
     """
 
     __slots__ = ("name", "version", "array", "path", "constraint", "_regularizer", "_view", "_packs")
+    named_initializer: Callable[[str], Any] | None = None  # from a name to the function, see variables.py
 
-    def __init__(self, data, name=None, trainable=True, dtype=None):
-        self._own(np.array(_new_array(data, dtype), order="C"))
-        self._requires_grad = bool(trainable)
+    def __init__(
+        self, initializer: Any, shape: Sequence[int] | None = None, dtype: Any = None, trainable: bool = True,
+        autocast: bool = True, aggregation: str | None = "none", synchronization: str = "auto", name: str | None = None,
+        layout: None = None,
+    ):  # fmt: skip
+        if layout is not None:
+            raise ValueError("fastconv computes on one machine: leave layout out.")
+        self._own(np.array(self._first_values(initializer, shape, dtype), order="C"))
+        self._requires_grad = bool(trainable) and self.array.dtype.kind == "f"
         self._grad = self._node = self._logits = None
         self._packs = []
-        self.name = self.path = name
+        self.name = self.path = "variable" if name is None else name
         self.version = 0
         self.constraint = self._regularizer = None
+
+    @classmethod
+    def _first_values(cls, initializer, shape, dtype):
+        if isinstance(initializer, str) and cls.named_initializer is not None:
+            initializer = cls.named_initializer(initializer)
+        if callable(initializer):
+            if shape is None:
+                raise ValueError(f"A Parameter made by {initializer!r} needs a shape: shape=(3, 3).")
+            initializer = initializer(tuple(shape), config.floatx() if dtype is None else dtype)
+        elif dtype is None and not hasattr(initializer, "dtype"):
+            dtype = config.floatx()
+        array = _new_array(initializer, dtype)
+        if shape is not None and array.shape != tuple(shape):
+            raise ValueError(f"shape={tuple(shape)} is not that of the values, {array.shape}: leave it out.")
+        return array
 
     def _own(self, array):
         self.array = array  # fastconv's own, for kernels that write into it
@@ -209,16 +322,16 @@ class Parameter(Tensor):
         self._view.flags.writeable = False
 
     @property
-    def data(self):
+    def data(self) -> np.ndarray:
         """The values, as an array that cannot be written to."""
         return self._view
 
     @data.setter
-    def data(self, value):
+    def data(self, value: Any) -> None:
         raise AttributeError(f"Parameter {self.name!r} keeps its own memory: use parameter.assign(values).")
 
     @contextmanager
-    def writable(self):
+    def writable(self) -> Iterator[np.ndarray]:
         """`with parameter.writable() as array: ...`: the values as an array to write into."""
         array = self.array.view()
         try:
@@ -227,11 +340,17 @@ class Parameter(Tensor):
             array.flags.writeable = False
             self.version += 1
 
+    def __dlpack__(self, **options: Any) -> Any:
+        """A copy, since nobody but `assign` may write into the values; BufferError where copy=False asks for none."""
+        if options.pop("copy", None) is False:
+            raise BufferError(f"Parameter {self.name!r} does not share its memory; use parameter.numpy(), a copy.")
+        return self.array.copy().__dlpack__(**options)
+
     def __reduce__(self):
         rules = self.path, self._regularizer, self.constraint
         return _parameter, (type(self), self.array, self.name, self._requires_grad, self.version, *rules)
 
-    def packs(self, *others):
+    def packs(self, *others: Parameter | None) -> Any:
         """The Packs of this kernel's values and other Parameters' (or None), as they are now."""
         versions = (self.version, *[None if other is None else other.version for other in others])
         for known, mark, packs in self._packs:
@@ -242,59 +361,72 @@ class Parameter(Tensor):
         return packs
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         """The same switch as `requires_grad`, under Keras' name."""
         return self._requires_grad
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         self.requires_grad = value
 
     @property
-    def regularizer(self):
+    def regularizer(self) -> Callable[[Tensor], Tensor] | None:
         """The function of the Parameter whose value its layer adds to the loss, or None."""
         return self._regularizer
 
     @regularizer.setter
-    def regularizer(self, value):
+    def regularizer(self, value: Callable[[Tensor], Tensor] | None) -> None:
         self._regularizer = value
         kernels.note_change()  # programs of training steps hold what it computes
 
     @property
-    def value(self):
+    def value(self) -> Parameter:
         """The Parameter itself, which is a Tensor."""
         return self
 
-    def assign(self, value):
-        """Copy an array of this shape into the parameter's own memory, in its own dtype."""
+    def assign(self, value: Any) -> Parameter:
+        """Copies an array of this shape into the parameter's own memory, in its own dtype; the Parameter.
+
+        In a layer's call it counts at every call: drawing one for its shapes changes nothing, and programs leave the
+        layer to Python.
+        """
+        if _mode.inside:
+            return self
+        if _mode.draw is not None:
+            raise NoValues(f"Parameter {self.name!r} is assigned to in a call.")
         array = value.data if isinstance(value, Tensor) else np.asarray(value)
         if array.shape != self.data.shape:
             raise ValueError(f"Parameter {self.name!r} has shape {self.shape}; got a value of shape {array.shape}.")
         np.copyto(self.array, array, casting="same_kind")
         self.version += 1
+        return self
 
-    def assign_add(self, value):
+    def assign_add(self, value: Any) -> Parameter:
         """`assign(self + value)`, of an array of this shape or a number."""
-        self.assign(np.add(self.data, value.data if isinstance(value, Tensor) else value))
+        return self if _mode.inside else self.assign(np.add(self.data, _values(value)))
 
-    def assign_sub(self, value):
+    def assign_sub(self, value: Any) -> Parameter:
         """`assign(self - value)`, of an array of this shape or a number."""
-        self.assign(np.subtract(self.data, value.data if isinstance(value, Tensor) else value))
+        return self if _mode.inside else self.assign(np.subtract(self.data, _values(value)))
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         """A copy of the values."""
         return self.array.copy()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         frozen = "" if self._requires_grad else ", trainable=False"
         return f"Parameter({self.name!r}, {self._summary()}{frozen})"
 
 
 def _parameter(cls, array, name, trainable, version, path=None, regularizer=None, constraint=None):
-    parameter = cls(array, name, trainable)
+    parameter = cls(array, trainable=trainable, name=name)
     parameter.version = version
     parameter.path, parameter.regularizer, parameter.constraint = path, regularizer, constraint
     return parameter
+
+
+def _values(value):
+    return value.data if isinstance(value, Tensor) else value
 
 
 class Op:
@@ -304,16 +436,24 @@ class Op:
     `backward(self, dy)` returns one array or None for each input (a lone one needs no tuple), never writes into `dy`
     nor into what was saved, and may skip the inputs whose `self.needs` is False. `shape(*shapes, **attributes)` gives
     the output's shape for the inputs' (None for an input of None; an open size is None), or raises what forward would.
+
+    Inputs are of one float dtype. Where there is `exact(*arrays, **attributes)`, they may be integers or booleans of one
+    dtype instead, and it gives the result, which has no gradient; nor has any result that is not of floats.
     """
 
-    integers: tuple[int, ...] = ()  # the inputs that hold integers, such as labels
+    exact = None  # a function, or method, of arrays without floats
+    integers: tuple[int, ...] = ()  # the inputs that are of a dtype of their own, such as labels and masks
     stateful = False  # whether it computes something else each time, such as random numbers
     weights = False  # whether inputs 1 and 2 are a kernel and a bias, of which kernels keep what they make: `packs`
     packs = None
     kernels = (
         False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
     )
+    flat = False  # whether no gradient goes through
     updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
+    # Whether backward gives its one input a new array of mostly zeros, to which `add_into(dy, total)` can add another
+    # gradient in place: then many parts of one array cost no more than the array.
+    adds_into = False
 
     needs: tuple[bool, ...]
     sources = None  # for each input its Op, its leaf Tensor, or None; None altogether once released
@@ -333,6 +473,13 @@ class Op:
     def dtype(given, /, **attributes):
         """The output's dtype, for inputs of the dtype `given`: that, or the attribute `dtype`."""
         return attributes.get("dtype", given)
+
+    def compute(self, *arrays, **attributes):
+        """`forward`, or `exact` where no array is of floats."""
+        if self.exact is None or _has_floats(arrays, self.integers):
+            return self.forward(*arrays, **attributes)
+        kernels.cannot_be_repeated()
+        return self.exact(*arrays, **attributes)
 
     def take_packs(self, inputs):
         """Finds what is kept of the weights among `inputs`, unless they are being trained."""
@@ -365,7 +512,7 @@ class Op:
                     uniform = uniform and dtype is None and (value.dtype is FLOAT32 or value.dtype is FLOAT64)
                     dtype = value.dtype
         if not uniform:
-            arrays = unify(cls.__name__, arrays, cls.integers)
+            arrays = unify(cls.__name__, arrays, cls.integers, cls.exact is not None)
         for place in cls.updates:
             if isinstance(inputs[place], Parameter):
                 arrays[place] = inputs[place].array
@@ -373,12 +520,14 @@ class Op:
         op.needs = tuple([source is not None for source in sources])
         if cls.weights:
             op.take_packs(inputs)
-        data = op.forward(*arrays, **attributes)
+        data = op.forward(*arrays, **attributes) if uniform else op.compute(*arrays, **attributes)
         for place in cls.updates:
             if isinstance(inputs[place], Parameter):
                 inputs[place].version += 1
         if type(data) is not np.ndarray:
             data = np.asarray(data)
+        if recorded and (cls.flat or data.dtype.kind != "f"):
+            recorded = False
         if recorded:
             op.sources = sources
             op.order = _next_order()
@@ -402,6 +551,8 @@ def _walk(root, gradient):
 
 def _step(op, pending, owned):
     dy = pending.pop(op)
+    if op.adds_into and op.sources[0] in owned:
+        return op.add_into(dy, pending[op.sources[0]])
     results = op.backward(dy)
     if not isinstance(results, tuple):
         results = (results,)
@@ -412,7 +563,10 @@ def _step(op, pending, owned):
         if lent is None:
             lent = [dy, *_arrays([value for name, value in vars(op).items() if name not in _TAPE])]
         array = np.asarray(array)
+        alone = op.adds_into and source not in pending
         _collect(pending, owned, source, array, lent)
+        if alone:
+            owned.add(source)
         lent.append(array)
 
 
@@ -481,43 +635,63 @@ def _new_array(data, dtype):
     """The array of a new Tensor."""
     if isinstance(data, Tensor):
         data = data.data
-    if dtype is not None:
-        if np.dtype(dtype) not in (FLOAT32, FLOAT64):
-            raise TypeError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
-        return np.asarray(data, dtype)
+    if dtype is not None and np.dtype(dtype) not in DTYPES:
+        raise TypeError(f"dtype must be 'float32', 'float64', an integer type or 'bool'; got {dtype!r}.")
     if type(data) in (bool, int, float, list, tuple):
         array = np.asarray(data)
-        if array.dtype.kind in "iuf":
+        if dtype is None and array.dtype.kind in "iuf":
             return array.astype(FLOAT32)
+    elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
+        array = from_dlpack(data)
     else:
         array = np.asarray(data)
-        if array.dtype in (FLOAT32, FLOAT64):
-            return array
+    if dtype is not None and array.dtype.kind in "biuf":
+        return array.astype(dtype, copy=False)
+    if array.dtype in DTYPES:
+        return array
     raise TypeError(
-        f"A Tensor holds float32 or float64; got {array.dtype} data. Convert it: Tensor(data, dtype='float32'), or "
-        "data.astype('float32')."
+        f"A Tensor holds float32, float64, integers or booleans; got {array.dtype} data. Convert it: Tensor(data, "
+        "dtype='float32'), or data.astype('float32')."
     )
 
 
-def unify(name, values, integers=()):
-    """The inputs of the operation `name` as arrays of one float dtype, the slow way: numbers and lists are weak. Those
-    at the places `integers` keep their dtype, and so do tensors without data."""
+def from_dlpack(x: Any) -> np.ndarray:
+    """An array on the memory of another library's; TypeError where it is on another device, or of another kind."""
+    try:
+        return np.from_dlpack(x)
+    except (BufferError, RuntimeError, AttributeError) as error:
+        raise TypeError(
+            f"A {type(x).__name__} must be an array in the CPU's memory that speaks DLPack, of float32, float64, integers "
+            f"or booleans, and need no gradient; {error}."
+        ) from error
+
+
+def _has_floats(values, integers=()):
+    return any([value is not None and value.dtype.kind == "f" for place, value in enumerate(values)
+                if place not in integers])  # fmt: skip
+
+
+def unify(name, values, integers=(), exact=False):
+    """The inputs of the operation `name` as arrays of one dtype, the slow way: numbers and lists are weak. It is of
+    floats, or where `exact`, perhaps of integers or booleans. Those at the places `integers` keep their dtype, and so do
+    tensors without data."""
     arrays, weak, dtypes = [], [], set()
     for place, value in enumerate(values):
         light = isinstance(value, (bool, int, float, list, tuple, np.generic))
-        if value is not None and not light and not isinstance(value, Tensor):
-            value = np.asarray(value)
+        if value is not None and not isinstance(value, Tensor) and (place in integers or not light):
+            value, light = np.asarray(value), False
         if value is not None and not light and place not in integers:
             dtypes.add(value.dtype)
         arrays.append(value)
         weak.append(light)
     for dtype in dtypes:
-        if dtype not in (FLOAT32, FLOAT64):
+        if dtype not in (FLOAT32, FLOAT64) and not (exact and dtype in DTYPES):
             raise TypeError(f"{name} works on float32 or float64; got {dtype}. Convert it with .astype('float32').")
     if len(dtypes) > 1:
+        one, other = sorted(map(str, dtypes))[:2]
         raise TypeError(
-            f"{name} got float32 and float64 together; fastconv does not convert silently. Convert one of them with "
-            ".astype('float32') or .astype('float64')."
+            f"{name} got {one} and {other} together; fastconv does not convert silently. Convert one of them with "
+            f".astype('{one}') or .astype('{other}')."
         )
     dtype = dtypes.pop() if dtypes else FLOAT32
     return [_new_array(value, dtype) if light else value for value, light in zip(arrays, weak)]

@@ -6,15 +6,22 @@ place and the two numbers. The same call always draws the same random numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from .tensor import FLOAT64, Tensor, no_grad
+
+__all__ = ["gradcheck"]
 
 _ELEMENTS = 100  # inputs up to this size are checked element by element, larger ones along random directions
 _DIRECTIONS = 8
 
 
-def gradcheck(function, *inputs, eps=1e-6, rtol=1e-5, atol=1e-7):
+def gradcheck(
+    function: Callable[..., Any], *inputs: Any, eps: float = 1e-6, rtol: float = 1e-5, atol: float = 1e-7,
+) -> bool:  # fmt: skip
     """Compare the gradients of `function(*inputs)` with central differences; return True.
 
     `inputs` are float64 arrays or Tensors, all of which are differentiated; `function` takes Tensors and returns one
@@ -64,3 +71,7 @@ def _slope(function, arrays, number, step, weights):
         with no_grad():
             outputs.append(function(*map(Tensor, moved)).data)
     return float(((outputs[0] - outputs[1]) * weights).sum()) / 2
+
+
+def __dir__() -> list[str]:
+    return __all__

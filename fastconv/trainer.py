@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 
-from fastconv import batches, kernels, ops, optimizers, rng
+from fastconv import batches, config, kernels, ops, optimizers, rng
 from fastconv.batches import cut, samples
 from fastconv.callbacks import CallbackList, History, Logs, ProgbarLogger
 from fastconv.compiled import Objective
@@ -55,6 +55,7 @@ class Trainer:
         self._check_compiled("fit")
         batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
         epochs = _positive("epochs", epochs)
+        epochs = min(epochs, config.max_epochs() or epochs)
         given = _as_list(callbacks)
         progress = Progress(0 if any(isinstance(callback, ProgbarLogger) for callback in given) else verbose)
         with Interrupts() as interrupts:
@@ -294,6 +295,7 @@ class _Run:
         self.trainer, self.model, self.data, self.batch_size = trainer, trainer.model, data, batch_size
         self.shuffle, self.progress, self.interrupts = shuffle, progress, interrupts
         self.steps = _steps("steps_per_epoch", steps, samples(data[0]), batch_size)
+        self.steps = min(self.steps, config.max_steps_per_epoch() or self.steps)
         self.weights = self.model.trainable_weights
         self.model.drop_plans()  # their memory, and the first step makes them stale
         self.number, self.done, self.logs = 0, 0, Logs()

@@ -23,7 +23,8 @@ MOMENTS = {
     "he_normal": (initializers.HeNormal(), 0, math.sqrt(2 / 600), None, 2 / LEFT * math.sqrt(2 / 600)),
     "lecun_uniform": (initializers.LecunUniform(), 0, math.sqrt(1 / 600), None, math.sqrt(3 / 600)),
     "lecun_normal": (initializers.LecunNormal(), 0, math.sqrt(1 / 600), None, 2 / LEFT * math.sqrt(1 / 600)),
-    "variance_scaling": (initializers.VarianceScaling(3.0, "fan_out", "untruncated_normal"), 0, math.sqrt(3 / 900), None, None),
+    "variance_scaling": (
+        initializers.VarianceScaling(3.0, "fan_out", "untruncated_normal"), 0, math.sqrt(3 / 900), None, None),
     "orthogonal": (initializers.Orthogonal(), 0, math.sqrt(1 / 600), None, None),
 }  # fmt: skip
 

@@ -152,7 +152,69 @@ TABLE = [
     (lambda **k: layers.Rescaling([0.5, 2.0], -1, **k), (2, 3, 2), (2, 3, 2), []),
     (lambda **k: layers.Normalization(mean=0.5, variance=[4, 9], **k), (2, 3, 2), (2, 3, 2), []),
     (lambda **k: layers.Normalization(1, invert=True, **k), (2, 3, 2), (2, 3, 2), [(3,), (3,), ()]),
+    (lambda **k: layers.SimpleRNN(3, **k), (2, 4, 2), (2, 3), [(2, 3), (3, 3), (3,)]),
+    (lambda **k: layers.LSTM(3, return_sequences=True, **k), (2, 4, 2), (2, 4, 3), [(2, 12), (3, 12), (12,)]),
+    (lambda **k: layers.GRU(3, go_backwards=True, **k), (2, 4, 2), (2, 3), [(2, 9), (3, 9), (2, 9)]),
+    (lambda **k: layers.GRU(3, reset_after=False, **k), (2, 4, 2), (2, 3), [(2, 9), (3, 9), (9,)]),
+    (
+        lambda **k: layers.RNN([layers.LSTMCell(3, **k), layers.SimpleRNNCell(2, use_bias=False, **k)], **k),
+        (2, 3, 2),
+        (2, 2),
+        [(2, 12), (3, 12), (12,), (3, 2), (2, 2)],
+    ),
+    (
+        lambda **k: layers.ConvLSTM1D(2, 2, return_sequences=True, **k),
+        (1, 2, 4, 2),
+        (1, 2, 3, 2),
+        [(2, 2, 8), (2, 2, 8), (8,)],
+    ),
+    (
+        lambda **k: layers.ConvLSTM2D(2, (2, 3), 2, "same", **k),
+        (1, 2, 4, 3, 1),
+        (1, 2, 2, 2),
+        [(2, 3, 1, 8), (2, 3, 2, 8), (8,)],
+    ),
+    (
+        lambda **k: layers.ConvLSTM3D(1, 2, use_bias=False, **k),
+        (1, 2, 2, 3, 2, 1),
+        (1, 1, 2, 1, 1),
+        [(2, 2, 2, 1, 4), (2, 2, 2, 1, 4)],
+    ),
+    (
+        lambda **k: layers.Bidirectional(layers.GRU(2, return_sequences=True, **k), **k),
+        (2, 3, 2),
+        (2, 3, 4),
+        [(2, 6), (2, 6), (2, 6)] * 2,
+    ),
+    (
+        lambda **k: layers.Bidirectional(layers.SimpleRNN(2, **k), "mul", **k),
+        (2, 3, 2),
+        (2, 2),
+        [(2, 2), (2, 2), (2,)] * 2,
+    ),
+    (lambda **k: layers.TimeDistributed(layers.Dense(3, **k), **k), (2, 3, 2), (2, 3, 3), [(2, 3), (3,)]),
+    (
+        lambda **k: layers.TimeDistributed(layers.BatchNormalization(**k), **k),
+        (3, 2, 2),
+        (3, 2, 2),
+        [(2,)] * 4,
+    ),
+    (lambda **k: layers.SpectralNormalization(layers.Dense(3, **k), **k), (2, 4), (2, 3), [(4, 3), (1, 3), (3,)]),
+    (lambda **k: layers.Masking(0.5, **k), (2, 3, 4), (2, 3, 4), []),
+    (lambda **k: layers.Lambda(ops.tanh, **k), (2, 3), (2, 3), []),
+    (lambda **k: layers.ActivityRegularization(0.1, 0.2, **k), (2, 3), (2, 3), []),
+    (lambda **k: layers.EinsumDense("...x,xy->...y", 3, "tanh", "y", **k), (2, 3, 4), (2, 3, 3), [(4, 3), (3,)]),
+    (lambda **k: layers.EinsumDense("abc,bcd->abd", (None, 5), **k), (2, 3, 4), (2, 3, 5), [(3, 4, 5)]),
+    (lambda **k: layers.Attention(True, "concat", **k), [(2, 3, 4), (2, 5, 4)], (2, 3, 4), [(), ()]),
+    (lambda **k: layers.Attention(**k), [(2, 3, 4), (2, 5, 2), (2, 5, 4)], (2, 3, 2), []),
+    (lambda **k: layers.AdditiveAttention(**k), [(2, 3, 4), (2, 5, 4)], (2, 3, 4), [(4,)]),
 ]
+# Called in another way than a layer on maps: see their own tests.
+APART = {
+    layers.InputLayer, layers.SimpleRNNCell, layers.LSTMCell, layers.GRUCell, layers.StackedRNNCells, layers.Wrapper,
+    layers.Embedding, layers.Discretization, layers.CategoryEncoding, layers.MultiHeadAttention,
+    layers.GroupQueryAttention,
+}  # fmt: skip
 rows = pytest.mark.parametrize("make, shape, output, weights", TABLE, ids=lambda v: None)
 
 
@@ -185,19 +247,22 @@ def test_shapes_agree_with_what_is_computed(make, shape, output, weights):
 def test_gradients(make, shape, output, weights):
     layer = make(dtype="float64")
     layer.build(shape)
-    names = [weight.name for weight in layer.trainable_weights]
+    weights = layer.trainable_weights
+    places = [next((vars(one), name) for one in layer.flatten_layers() for name, value in vars(one).items()
+                   if value is weight) for weight in weights]  # fmt: skip
     count = len(listed(shape))
 
     def call(*values):
         """The layer, its weights replaced by Tensors."""
-        kept = {name: getattr(layer, name) for name in names}
-        vars(layer).update(zip(names, values[count:]))
+        for (attributes, name), value in zip(places, values[count:]):
+            attributes[name] = value
         try:
             return layer(list(values[:count]) if isinstance(shape, list) else values[0])
         finally:
-            vars(layer).update(kept)
+            for (attributes, name), weight in zip(places, weights):
+                attributes[name] = weight
 
-    gradcheck(call, *listed(data(shape)), *(weight.numpy() for weight in layer.trainable_weights))
+    gradcheck(call, *listed(data(shape)), *(weight.numpy() for weight in weights))
 
 
 @rows
@@ -245,8 +310,8 @@ def network(make, shape):
 
 
 def test_every_layer_has_a_row():
-    made = {type(make()) for make, *_ in TABLE} | {layers.InputLayer}
-    assert made == set(layers.CLASSES)
+    made = {type(make()) for make, *_ in TABLE}
+    assert not made & APART and made | APART == set(layers.CLASSES)
 
 
 def test_automatic_names_are_keras_names():
@@ -396,7 +461,7 @@ ERRORS = [
     (lambda: layers.Conv2D(8, 3, padding="sam"), ValueError, "padding"),
     (lambda: layers.Conv2D(8, 3, padding=-1), ValueError, "padding"),
     (lambda: layers.Conv2D(8, 3, strides=0), ValueError, "strides"),
-    (lambda: layers.Conv2D(8, 3, data_format="channels_first"), ValueError, "channels_last"),
+    (lambda: layers.Conv2D(8, 3, data_format="NCHW"), ValueError, "channels_last"),
     (lambda: layers.Conv2D(9, 3, groups=2), ValueError, "multiple of groups"),
     (lambda: layers.Conv2D(8, 3, groups=2)(np.zeros((1, 5, 5, 3))), ValueError, "groups"),
     (lambda: layers.Conv2D(8, 7)(np.zeros((1, 5, 5, 3))), ValueError, "larger than the padded input"),

@@ -392,13 +392,13 @@ def test_arrays_mix_with_tensors_on_both_sides():
     [
         (lambda t: t + np.ones(2, "float64"), "float32 and float64.*astype"),
         (lambda t: t + Tensor(np.ones(2)), "float32 and float64.*astype"),
-        (lambda t: t + np.ones(2, "int64"), "Add works on float32 or float64; got int64.*astype"),
-        (lambda t: np.ones(2, bool) * t, "got bool"),
+        (lambda t: t + np.ones(2, "float16"), "Add works on float32 or float64; got float16.*astype"),
+        (lambda t: t + np.array([1, None]), "got object"),
         (lambda t: t + "a", "got <U1"),
         (lambda t: ops.exp(np.ones(2, "float16")), "got float16"),
-        (lambda t: ops.cast(t, "int32"), "'float32' or 'float64'"),
-        (lambda t: ops.convert_to_tensor(np.arange(3)), "int64"),
-        (lambda t: ops.one_hot([0.5], 2), "x must hold integer class numbers; got float64"),
+        (lambda t: ops.cast(t, "float16"), "'float32' or 'float64'.*got 'float16'"),
+        (lambda t: ops.convert_to_tensor(["a"]), "got <U1"),
+        (lambda t: ops.one_hot([0.5], 2), "x must hold integer class numbers; got float32"),
     ],
 )
 def test_wrong_dtypes_raise(call, message):
@@ -418,7 +418,6 @@ def test_wrong_dtypes_raise(call, message):
         (lambda t: ops.clip(t, 1, 0), "x_min must not be greater"),
         (lambda t: ops.dropout(t, 1.0), "rate must be at least 0 and less than 1; got 1.0"),
         (lambda t: ops.softmax(t, axis=5), "axis must be"),
-        (lambda t: ops.one_hot([0, 3], 3), "the label 3.*from 0 to 2"),
         (lambda t: ops.glu(t), r"even; got shape \(2, 3\)"),
         (lambda t: ops.celu(t, 0), "alpha must be greater than 0"),
         (lambda t: ops.hard_shrink(t, -1), "threshold must be at least 0"),

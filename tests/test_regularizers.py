@@ -9,6 +9,7 @@ from helpers_ops import check_planned, values
 from test_planned_training import batch, check, pair, plans
 
 from fastconv import Input, Model, Sequential, Tensor, kernels, layers, ops, regularizers
+from fastconv.models import load_model
 from fastconv.regularizers import L1, L1L2, L2, OrthogonalRegularizer
 from fastconv.testing import gradcheck
 from fastconv.utils import set_random_seed
@@ -151,7 +152,8 @@ def test_every_weight_takes_both_and_configs_hold_them(name):
 STACKS = {
     "2d": ((9, 9, 3), 4, lambda: [
         layers.Conv2D(8, 3, kernel_regularizer="l2", bias_regularizer=L1(0.1), activity_regularizer=L1(0.01)),
-        layers.BatchNormalization(gamma_regularizer="l1_l2", beta_regularizer=L2(0.5)), layers.PReLU(alpha_regularizer="l1"),
+        layers.BatchNormalization(gamma_regularizer="l1_l2", beta_regularizer=L2(0.5)),
+        layers.PReLU(alpha_regularizer="l1"),
         layers.SeparableConv2D(6, 3, depthwise_regularizer="l1", pointwise_regularizer="l2", activation="relu",
                                activity_regularizer="l2"),
         layers.Flatten(), layers.Dense(4, activation="softmax", kernel_regularizer=OrthogonalRegularizer())]),
@@ -314,3 +316,23 @@ def test_a_rule_that_changes_draws_the_step_anew():
     assert [model.train_on_batch(x, y) for _ in range(3)] == [0.0] * 3
     model.layers[0].kernel.regularizer = L2(0.5)
     assert [model.train_on_batch(x, y) for _ in range(3)] == [6.0] * 3
+
+
+def test_functions_give_tensors_or_numbers():
+    layer = layers.Dense(2, kernel_regularizer=lambda w: 3.0, bias_regularizer=lambda w: w * w)
+    layer.build((None, 2))
+    assert [loss.shape for loss in layer.losses] == [(), (2,)] and layer.losses[0].item() == 3.0
+    layer.kernel.regularizer = lambda w: None
+    with pytest.raises(TypeError, match="The regularizer of '.*/kernel' must give a Tensor"):
+        _ = layer.losses
+
+
+def test_a_file_holds_the_rules(tmp_path):
+    shape, _, stack = STACKS["2d"]
+    model = Sequential([Input(shape), *stack()])
+    model.save(tmp_path / "model.safetensors")
+    twin = load_model(tmp_path / "model.safetensors")
+    x = batch(shape, 4, 3, 0)[0]
+    model(x), twin(x)
+    found = [[loss.item() for loss in one.losses] for one in (model, twin)]
+    assert found[0] == found[1] and len(found[0]) == 10

@@ -44,3 +44,7 @@ __all__ = [
     "UNet3D", "Xception", "densenet", "efficientnet", "imagenet_utils", "inception_v3", "lenet", "mobilenet",
     "mobilenet_v2", "mobilenet_v3", "resnet", "resnet50", "resnet_v2", "series", "unet", "vgg16", "vgg19", "xception",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

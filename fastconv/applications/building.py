@@ -10,6 +10,7 @@ import math
 import os
 from contextlib import nullcontext
 
+from fastconv import config
 from fastconv.graph import Node, sources
 from fastconv.layers import Dense, GlobalAveragePooling2D, GlobalMaxPooling2D, Input
 from fastconv.layers.holder import uninitialized_weights
@@ -47,7 +48,12 @@ def predictions(x, classes, activation):
 
 def drawn(weights, name):
     """The context to draw a network in whose weights come from here: nothing is drawn at random if they come from a
-    file. ValueError unless `weights` is None or the path of a file."""
+    file. ValueError unless `weights` is None or the path of a file, and the layout channels last."""
+    if config.image_data_format() != "channels_last":
+        raise ValueError(
+            f"{name} is drawn channels last: call fastconv.config.set_image_data_format('channels_last') before, and give "
+            "it pictures of (height, width, channels)."
+        )
     if weights is None:
         return nullcontext()
     if isinstance(weights, (str, os.PathLike)) and os.path.exists(weights):

@@ -3,6 +3,12 @@
 Contract: Keras' arguments, layer names and weights.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.applications.resnet import normed
@@ -15,6 +21,8 @@ from fastconv.layers import (
     MaxPooling2D,
     ZeroPadding2D,
 )
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["DenseNet121", "decode_predictions", "preprocess_input"]
 
@@ -35,9 +43,10 @@ def _transition(x, name):
 
 
 def DenseNet121(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="densenet121",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "densenet121",
+) -> Model:  # fmt: skip
     """DenseNet with 121 layers of weights; arguments as Keras', `weights` None or a file's path. 8,062,504 weights."""
 
     def draw(x):

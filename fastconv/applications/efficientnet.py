@@ -3,6 +3,12 @@
 Contract: Keras' arguments, layer names and weights; pictures from 0 to 255 are scaled in the network.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network, strided_padding
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.initializers import VarianceScaling
@@ -21,6 +27,8 @@ from fastconv.layers import (
     Reshape,
     ZeroPadding2D,
 )
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["EfficientNetB0", "decode_predictions", "preprocess_input"]
 
@@ -95,9 +103,10 @@ def _top(x, classes, activation):
 
 
 def EfficientNetB0(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="efficientnetb0",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "efficientnetb0",
+) -> Model:  # fmt: skip
     """The smallest EfficientNet; arguments as Keras', `weights` None or a file's path. 5,330,571 weights."""
     return network(
         _features, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation,

@@ -7,6 +7,9 @@ the user's. Contract: no argument is changed; pictures are `(..., 3)`, RGB from 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +25,7 @@ _MODES = {
 }
 
 
-def preprocess_input(x, data_format=None, mode="caffe"):
+def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe") -> Any:
     """Pictures as networks trained in this mode take them, in x's dtype (float32 for integers); an array for an array,
     a Tensor for a Tensor.
 
@@ -46,7 +49,9 @@ def preprocess_input(x, data_format=None, mode="caffe"):
     return (x - center) / scale
 
 
-def decode_predictions(preds, top=5, class_index=None):
+def decode_predictions(
+    preds: Any, top: int = 5, class_index: str | os.PathLike[str] | Mapping[str, Any] | None = None
+) -> list[list[tuple[str, str, float]]]:
     """For each row of `preds` (samples, classes), a list of its `top` highest scores: (identifier, name, score).
 
     `class_index` says what the classes are called: the path of a JSON file in the form of Keras'
@@ -80,10 +85,10 @@ def _names(class_index) -> list:
         raise ValueError(f'{class_index}: not of the form {{"0": ["n01440764", "tench"], ...}} ({error!r}).') from error
 
 
-def scaled(mode):
+def scaled(mode: str) -> Callable[..., Any]:
     """`preprocess_input(x, data_format=None)` of this mode; None: pictures as they are, for networks that scale."""
 
-    def preprocess(x, data_format=None):
+    def preprocess(x: Any, data_format: str | None = None) -> Any:
         """Pictures, RGB from 0 to 255, as this network takes them; see imagenet_utils.preprocess_input."""
         return x if mode is None else preprocess_input(x, data_format, mode)
 

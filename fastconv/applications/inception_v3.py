@@ -3,6 +3,12 @@
 Contract: Keras' arguments, layer names and weights.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.layers import (
@@ -13,6 +19,8 @@ from fastconv.layers import (
     Conv2D,
     MaxPooling2D,
 )
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
 
@@ -88,9 +96,10 @@ def _features(x):
 
 
 def InceptionV3(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="inception_v3",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "inception_v3",
+) -> Model:  # fmt: skip
     """InceptionV3, for pictures of 299x299, at least 75x75; arguments as Keras', `weights` None or a file's path.
     23,851,784 weights."""
     return network(

@@ -3,8 +3,16 @@
 Contract: arguments as the larger networks'. Convolutions and means over windows, tanh between them.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network
 from fastconv.layers import AveragePooling2D, Conv2D, Dense, Flatten
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["LeNet5"]
 
@@ -24,9 +32,10 @@ def _top(x, classes, activation):
 
 
 def LeNet5(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=10,
-    classifier_activation="softmax", name="lenet5",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 10,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "lenet5",
+) -> Model:  # fmt: skip
     """LeNet-5 for pictures of 28x28x1 by default, at least 12x12; 61,706 weights. Scale pictures to 0..1 first."""
     if input_shape is None and input_tensor is None:
         input_shape = (28, 28, 1)

@@ -3,6 +3,12 @@
 Contract: Keras' arguments, layer names and weights.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.layers import (
@@ -16,6 +22,8 @@ from fastconv.layers import (
     Reshape,
     ZeroPadding2D,
 )
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
 
@@ -45,9 +53,11 @@ def _block(x, filters, strides, depth_multiplier, number):
 
 
 def MobileNet(
-    input_shape=None, alpha=1.0, depth_multiplier=1, dropout=0.001, include_top=True, weights=None, input_tensor=None,
-    pooling=None, classes=1000, classifier_activation="softmax", name=None,
-):  # fmt: skip
+    input_shape: tuple[int | None, ...] | None = None, alpha: float = 1.0, depth_multiplier: int = 1,
+    dropout: float = 0.001, include_top: bool = True, weights: str | os.PathLike[str] | None = None,
+    input_tensor: KerasTensor | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = None,
+) -> Model:  # fmt: skip
     """MobileNet with `alpha` times the filters; arguments as Keras', `weights` None or a file's path. 4,253,864
     weights."""
 

@@ -3,6 +3,12 @@
 Contract: Keras' arguments, layer names and weights; pictures from 0 to 255 are scaled in the network.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network, rounded, strided_padding
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.layers import (
@@ -19,6 +25,8 @@ from fastconv.layers import (
     Rescaling,
     ZeroPadding2D,
 )
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["MobileNetV3Large", "MobileNetV3Small", "decode_predictions", "preprocess_input"]
 
@@ -105,10 +113,12 @@ def _mobilenet(
 
 
 def MobileNetV3Small(
-    input_shape=None, alpha=1.0, minimalistic=False, include_top=True, weights=None, input_tensor=None, classes=1000,
-    pooling=None, dropout_rate=0.2, classifier_activation="softmax", include_preprocessing=True,
-    name="MobileNetV3Small",
-):  # fmt: skip
+    input_shape: tuple[int | None, ...] | None = None, alpha: float = 1.0, minimalistic: bool = False,
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    classes: int = 1000, pooling: str | None = None, dropout_rate: float = 0.2,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", include_preprocessing: bool = True,
+    name: str | None = "MobileNetV3Small",
+) -> Model:  # fmt: skip
     """The small MobileNetV3; arguments as Keras', `weights` None or a file's path. 2,554,968 weights."""
     return _mobilenet(
         SMALL, 1024, input_shape, alpha, minimalistic, include_top, weights, input_tensor, classes, pooling,
@@ -117,10 +127,12 @@ def MobileNetV3Small(
 
 
 def MobileNetV3Large(
-    input_shape=None, alpha=1.0, minimalistic=False, include_top=True, weights=None, input_tensor=None, classes=1000,
-    pooling=None, dropout_rate=0.2, classifier_activation="softmax", include_preprocessing=True,
-    name="MobileNetV3Large",
-):  # fmt: skip
+    input_shape: tuple[int | None, ...] | None = None, alpha: float = 1.0, minimalistic: bool = False,
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    classes: int = 1000, pooling: str | None = None, dropout_rate: float = 0.2,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", include_preprocessing: bool = True,
+    name: str | None = "MobileNetV3Large",
+) -> Model:  # fmt: skip
     """The large MobileNetV3; arguments as Keras', `weights` None or a file's path. 5,507,432 weights."""
     return _mobilenet(
         LARGE, 1280, input_shape, alpha, minimalistic, include_top, weights, input_tensor, classes, pooling,

@@ -4,9 +4,17 @@ lacks, have blocks of two 3x3 convolutions, and names in its style.
 Contract: Keras' arguments and, for ResNet50, its layer names and weights.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.layers import Activation, Add, BatchNormalization, Conv2D, MaxPooling2D, ZeroPadding2D
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["ResNet18", "ResNet34", "ResNet50", "decode_predictions", "preprocess_input"]
 
@@ -68,27 +76,30 @@ def resnet(block, depths, use_bias, name, *options):
 
 
 def ResNet18(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="resnet18",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "resnet18",
+) -> Model:  # fmt: skip
     """ResNet with 18 layers of weights, as the paper has it; arguments as ResNet50's."""
     options = include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation
     return resnet(basic, (2, 2, 2, 2), False, name, *options)
 
 
 def ResNet34(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="resnet34",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "resnet34",
+) -> Model:  # fmt: skip
     """ResNet with 34 layers of weights, as the paper has it; arguments as ResNet50's."""
     options = include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation
     return resnet(basic, (3, 4, 6, 3), False, name, *options)
 
 
 def ResNet50(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="resnet50",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "resnet50",
+) -> Model:  # fmt: skip
     """ResNet with 50 layers of weights; arguments as Keras', `weights` None or a file's path. 25,636,712 weights."""
     options = include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation
     return resnet(bottleneck, (3, 4, 6, 3), True, name, *options)

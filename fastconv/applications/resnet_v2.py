@@ -3,10 +3,18 @@
 Contract: Keras' arguments, layer names and weights.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.applications.resnet import FILTERS, normed, stem
 from fastconv.layers import Add, Conv2D, MaxPooling2D, ZeroPadding2D
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["ResNet50V2", "decode_predictions", "preprocess_input"]
 
@@ -27,9 +35,10 @@ def block(x, filters, strides, widen, name):
 
 
 def ResNet50V2(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="resnet50v2",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "resnet50v2",
+) -> Model:  # fmt: skip
     """ResNetV2 with 50 layers of weights; arguments as Keras', `weights` None or a file's path. 25,613,800 weights."""
 
     def draw(x):

@@ -4,6 +4,12 @@ ResNet1D is the residual network of Wang, Yan and Oates (2017), TCN the temporal
 and Koltun (2018). Contract: series of any length, also open; one output a class for each series.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from fastconv.applications.building import drawn, finished
 from fastconv.layers import (
     Activation,
@@ -15,11 +21,16 @@ from fastconv.layers import (
     Input,
     SpatialDropout1D,
 )
+from fastconv.models import Model
 
 __all__ = ["TCN", "ResNet1D"]
 
 
-def ResNet1D(input_shape, classes=2, filters=64, weights=None, classifier_activation="softmax", name="resnet1d"):
+def ResNet1D(
+    input_shape: tuple[int | None, ...], classes: int = 2, filters: int = 64,
+    weights: str | os.PathLike[str] | None = None, classifier_activation: str | Callable[..., Any] | None = "softmax",
+    name: str | None = "resnet1d",
+) -> Model:  # fmt: skip
     """Three residual blocks of convolutions over 8, 5 and 3 steps, with `filters` and then twice as many channels.
 
     `input_shape` is (steps, channels), steps None for open lengths; `weights` is None or a file's path.
@@ -41,9 +52,11 @@ def ResNet1D(input_shape, classes=2, filters=64, weights=None, classifier_activa
 
 
 def TCN(
-    input_shape, classes=2, filters=64, kernel_size=3, dilations=(1, 2, 4, 8, 16), dropout_rate=0.1,
-    return_sequences=False, weights=None, classifier_activation="softmax", name="tcn",
-):  # fmt: skip
+    input_shape: tuple[int | None, ...], classes: int = 2, filters: int = 64, kernel_size: int = 3,
+    dilations: Sequence[int] = (1, 2, 4, 8, 16), dropout_rate: float = 0.1, return_sequences: bool = False,
+    weights: str | os.PathLike[str] | None = None, classifier_activation: str | Callable[..., Any] | None = "softmax",
+    name: str | None = "tcn",
+) -> Model:  # fmt: skip
     """Residual blocks of two causal convolutions, one block a dilation; no step sees later ones.
 
     It sees `1 + 2 * (kernel_size - 1) * sum(dilations)` steps back. The outputs are those at the last step, or with

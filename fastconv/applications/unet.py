@@ -4,6 +4,12 @@ Down by pooling, up by transposed convolutions, and each size's features kept fo
 the input's sizes, and one channel a class.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import drawn, finished
 from fastconv.layers import (
     Activation,
@@ -17,6 +23,7 @@ from fastconv.layers import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from fastconv.models import Model
 
 __all__ = ["UNet2D", "UNet3D"]
 
@@ -24,9 +31,10 @@ _LAYERS = {2: (Conv2D, MaxPooling2D, Conv2DTranspose), 3: (Conv3D, MaxPooling3D,
 
 
 def UNet2D(
-    input_shape=(256, 256, 1), classes=2, filters=32, depth=4, weights=None, classifier_activation="softmax",
-    name="unet2d",
-):  # fmt: skip
+    input_shape: tuple[int | None, ...] = (256, 256, 1), classes: int = 2, filters: int = 32, depth: int = 4,
+    weights: str | os.PathLike[str] | None = None, classifier_activation: str | Callable[..., Any] | None = "softmax",
+    name: str | None = "unet2d",
+) -> Model:  # fmt: skip
     """U-Net of pictures `(height, width, channels)`, whose sizes are multiples of 2**depth, or None.
 
     `filters` are those at full size, doubled at each of the `depth` halvings; `weights` is None or a file's path. With
@@ -36,9 +44,10 @@ def UNet2D(
 
 
 def UNet3D(
-    input_shape=(64, 64, 64, 1), classes=2, filters=16, depth=3, weights=None, classifier_activation="softmax",
-    name="unet3d",
-):  # fmt: skip
+    input_shape: tuple[int | None, ...] = (64, 64, 64, 1), classes: int = 2, filters: int = 16, depth: int = 3,
+    weights: str | os.PathLike[str] | None = None, classifier_activation: str | Callable[..., Any] | None = "softmax",
+    name: str | None = "unet3d",
+) -> Model:  # fmt: skip
     """U-Net of volumes `(depth, height, width, channels)`; arguments as UNet2D's."""
     return _unet(3, input_shape, classes, filters, depth, weights, classifier_activation, name)
 

@@ -3,9 +3,17 @@
 Contract: Keras' arguments, layer names and weights.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.layers import Conv2D, Dense, Flatten, MaxPooling2D
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["VGG16", "decode_predictions", "preprocess_input"]
 
@@ -35,9 +43,10 @@ def vgg(depths, name, *options):
 
 
 def VGG16(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="vgg16",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "vgg16",
+) -> Model:  # fmt: skip
     """VGG with 16 layers of weights; arguments as Keras', `weights` None or a file's path. 138,357,544 weights."""
     options = include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation
     return vgg((2, 2, 3, 3, 3), name, *options)

@@ -3,9 +3,17 @@
 Contract: Keras' arguments, layer names and weights.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
 from fastconv.applications.building import network
 from fastconv.applications.imagenet_utils import decode_predictions, scaled
 from fastconv.layers import Activation, Add, BatchNormalization, Conv2D, MaxPooling2D, SeparableConv2D
+from fastconv.models import Model
+from fastconv.symbolic import KerasTensor
 
 __all__ = ["Xception", "decode_predictions", "preprocess_input"]
 
@@ -55,9 +63,10 @@ def _features(x):
 
 
 def Xception(
-    include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000,
-    classifier_activation="softmax", name="xception",
-):  # fmt: skip
+    include_top: bool = True, weights: str | os.PathLike[str] | None = None, input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None, pooling: str | None = None, classes: int = 1000,
+    classifier_activation: str | Callable[..., Any] | None = "softmax", name: str | None = "xception",
+) -> Model:  # fmt: skip
     """Xception, for pictures of 299x299, at least 71x71; arguments as Keras', `weights` None or a file's path.
     22,910,480 weights."""
     return network(

@@ -8,3 +8,7 @@ Not augmentation, not batching. Contract, as Keras': `load_data()` returns
 from fastconv.datasets import mnist, mnist_mini
 
 __all__ = ["mnist", "mnist_mini"]
+
+
+def __dir__() -> list[str]:
+    return __all__

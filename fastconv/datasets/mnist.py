@@ -4,6 +4,8 @@ Not the digits themselves: a table of where they are and what they must look lik
 Contract: `load_data()` returns exactly the canonical set, or raises; it never returns part of it.
 """
 
+import numpy as np
+
 from fastconv.datasets import _files
 
 _IDX_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -41,7 +43,7 @@ DATASET = _files.Dataset(
 )
 
 
-def load_data():
+def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return `(x_train, y_train), (x_test, y_test)`, as `keras.datasets.mnist.load_data()`.
 
     `x_train` is (60000, 28, 28) and `x_test` (10000, 28, 28), uint8 grey levels from 0 (paper) to 255 (ink);

@@ -10,13 +10,15 @@ the BSD 3-Clause licence (copyright Sebastian Raschka), split here into 4,000 fo
 
 from pathlib import Path
 
+import numpy as np
+
 from fastconv.datasets import _files
 
 PATH = Path(__file__).with_name("mnist_mini.npz")
 SHAPES = {"x_train": (4000, 28, 28), "y_train": (4000,), "x_test": (1000, 28, 28), "y_test": (1000,)}
 
 
-def load_data():
+def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return `(x_train, y_train), (x_test, y_test)`: 4,000 and 1,000 real handwritten digits.
 
     `x_train` is (4000, 28, 28) and `x_test` (1000, 28, 28), uint8 grey levels from 0 (paper) to 255 (ink);

@@ -1,11 +1,15 @@
 """Keras-named layers: the public names, and the closed registry that model files are read with.
 
-A new layer is its class, one entry in CLASSES and one row in tests/test_layers.py. Contract: `find(name)` returns a
-class from CLASSES, or one that the caller passes in `custom_objects`, and nothing else.
+A new layer is its class, its import and entry in `__all__`, and one row in tests/test_layers.py. Contract: `find(name)` returns a
+class of `__all__`, a model class, or one that the program itself offers (custom_objects.py), and nothing else.
 """
 
 from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from fastconv.layers.attention import AdditiveAttention, Attention
 from fastconv.layers.base import Layer
+from fastconv.layers.categories import CategoryEncoding, Discretization
+from fastconv.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from fastconv.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from fastconv.layers.convolutional import Conv1D, Conv2D, Conv3D
 from fastconv.layers.core import Dense, Input, InputLayer
 from fastconv.layers.depthwise import (
@@ -16,6 +20,9 @@ from fastconv.layers.depthwise import (
     SeparableConv2D,
     SeparableConv3D,
 )
+from fastconv.layers.einsum_dense import EinsumDense
+from fastconv.layers.embedding import Embedding, Masking
+from fastconv.layers.functions import ActivityRegularization, Lambda
 from fastconv.layers.merging import (
     Add,
     Average,
@@ -34,6 +41,7 @@ from fastconv.layers.merging import (
     multiply,
     subtract,
 )
+from fastconv.layers.multi_head import GroupQueryAttention, MultiHeadAttention
 from fastconv.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -62,6 +70,7 @@ from fastconv.layers.pooling import (
     MaxPooling3D,
 )
 from fastconv.layers.preprocessing import Normalization, Rescaling
+from fastconv.layers.recurrent import GRU, LSTM, SimpleRNN
 from fastconv.layers.regularization import (
     AlphaDropout,
     Dropout,
@@ -87,23 +96,11 @@ from fastconv.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from fastconv.layers.rnn import RNN
 from fastconv.layers.specs import InputSpec
 from fastconv.layers.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from fastconv.layers.wrappers import Bidirectional, SpectralNormalization, TimeDistributed, Wrapper
 from fastconv.registry import Registry
-
-CLASSES = (
-    InputLayer, Conv1D, Conv2D, Conv3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D, AveragePooling2D,
-    AveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, GlobalAveragePooling1D,
-    GlobalAveragePooling2D, GlobalAveragePooling3D, Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax,
-    Flatten, Reshape, Permute, RepeatVector, Identity, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D, Cropping1D,
-    Cropping2D, Cropping3D, UpSampling1D, UpSampling2D, UpSampling3D, Add, Subtract, Multiply, Average, Maximum,
-    Minimum, Concatenate, Dot, BatchNormalization, LayerNormalization, GroupNormalization, RMSNormalization,
-    UnitNormalization, Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, GaussianNoise, GaussianDropout,
-    AlphaDropout, Rescaling, Normalization,
-    DepthwiseConv1D, DepthwiseConv2D, DepthwiseConv3D, SeparableConv1D, SeparableConv2D, SeparableConv3D,
-    Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, AdaptiveAveragePooling1D, AdaptiveAveragePooling2D,
-    AdaptiveAveragePooling3D, AdaptiveMaxPooling1D, AdaptiveMaxPooling2D, AdaptiveMaxPooling3D,
-)  # fmt: skip
 
 # Keras' shorter names for the same classes.
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
@@ -117,9 +114,38 @@ GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
 )  # fmt: skip
 
-FUNCTIONS = (add, subtract, multiply, average, maximum, minimum, concatenate, dot)
+__all__ = [
+    "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Add",
+    "AdditiveAttention", "AlphaDropout", "Attention", "Average", "AveragePooling1D", "AveragePooling2D",
+    "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D", "BatchNormalization", "Bidirectional",
+    "CategoryEncoding", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D",
+    "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Convolution1D", "Convolution1DTranspose",
+    "Convolution2D", "Convolution2DTranspose", "Convolution3D", "Convolution3DTranspose", "Cropping1D", "Cropping2D",
+    "Cropping3D", "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "DepthwiseConv3D", "Discretization", "Dot",
+    "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalAvgPool1D",
+    "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "GroupQueryAttention",
+    "Identity", "Input", "InputLayer", "InputSpec", "LSTM", "LSTMCell", "Lambda", "Layer", "LayerNormalization",
+    "LeakyReLU", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
+    "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "Normalization", "PReLU", "Permute", "RMSNormalization",
+    "RNN", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D", "SeparableConv2D", "SeparableConv3D",
+    "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
+    "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "StackedRNNCells", "Subtract", "TimeDistributed",
+    "UnitNormalization", "UpSampling1D", "UpSampling2D", "UpSampling3D", "Wrapper", "ZeroPadding1D", "ZeroPadding2D",
+    "ZeroPadding3D", "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+]  # fmt: skip
 
-find = Registry("layer", CLASSES).find
+# By name: functions and Keras' other names of a class are no entries of their own.
+CLASSES = tuple(
+    dict.fromkeys(
+        cls for cls in map(globals().get, __all__) if isinstance(cls, type) and issubclass(cls, Layer) and cls is not Layer
+    )
+)  # fmt: skip
+REGISTRY = Registry("layer", CLASSES)
+find = REGISTRY.find
 
-_public = (*CLASSES, *FUNCTIONS)
-__all__ = ["Input", "InputSpec", "Layer"] + [name for name, value in list(globals().items()) if value in _public]
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,15 +10,20 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastconv import activations, ops
 from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike, Shape
 from fastconv.layers.base import Layer
+from fastconv.ops.masks import as_floats, select
 from fastconv.registry import checked_number
-from fastconv.tensor import Tensor
+from fastconv.tensor import Tensor, TensorLike
 
 
 class Activation(Layer):
     """Applies `activation`, a name or a function, to every value."""
+
+    supports_masking = True
 
     def __init__(self, activation: ActivationLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -30,6 +35,8 @@ class Activation(Layer):
 
 class SameShape(Layer):
     """Base class of those whose output has the input's shape, whatever `call` computes."""
+
+    supports_masking = True
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
@@ -126,7 +133,10 @@ class ELU(SameShape):
 
 
 class Softmax(SameShape):
-    """`exp(x)` normalised to sum 1 along `axis`, an int (default: the last) or several."""
+    """`exp(x)` normalised to sum 1 along `axis`, an int (default: the last) or several.
+
+    Called with a `mask` that broadcasts to the input, it gives 0 where that is False, and the others sum to 1.
+    """
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -135,7 +145,14 @@ class Softmax(SameShape):
         except TypeError:
             raise TypeError(f"Softmax: axis must be an int or several, such as -1 or (1, 2); got {axis!r}.") from None
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, mask: TensorLike | None = None) -> Tensor:
+        if mask is None:
+            return self._softmax(inputs)
+        mask = as_floats(mask, inputs.dtype)
+        least = np.full((1,) * inputs.ndim, -1e9, inputs.dtype)
+        return select(mask, self._softmax(select(mask, inputs, least)))
+
+    def _softmax(self, inputs: Tensor) -> Tensor:
         if not isinstance(self.axis, tuple):
             return activations.softmax(inputs, self.axis)
         powers = ops.exp(ops.subtract(inputs, ops.max(inputs, self.axis, keepdims=True)))

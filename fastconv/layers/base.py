@@ -21,19 +21,20 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import kernels, ops, registry, regularizers
+from fastconv import kernels, ops, registry, regularizers, serialization
 from fastconv.graph import Node, symbolic_leaves
-from fastconv.layers import calls, configs
+from fastconv.layers import calls, configs, masks
 from fastconv.layers.annotations import DTypeLike, RegularizerLike
 from fastconv.layers.calls import state
 from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
-from fastconv.layers.specs import Specified
+from fastconv.layers.specs import Specified, parameters_of
 from fastconv.nest import flatten, map_leaves
 from fastconv.registry import snake_case
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
-from fastconv.tensor import Tensor, no_grad, wrap
+from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
+_MISSING: Any = object()  # inputs that a call gives by name, if at all
 _REFUSED = {
     "lora_rank": "it trains whole weights; freeze layers with trainable=False instead",
     "lora_alpha": "it trains whole weights; freeze layers with trainable=False instead",
@@ -60,14 +61,14 @@ def _takes_training(cls) -> bool:
 
 def _build_once(build):
     @functools.wraps(build)
-    def wrapper(self, input_shape):
+    def wrapper(self, input_shape=None, *others, **named):  # those of further inputs of `call`
         if self.built:
             return
         with building:
             if self._half_built:  # the build of a base class, called by a subclass's own
-                build(self, _shape_of(input_shape))
+                build(self, _shape_of(input_shape), *others, **named)
             elif not self.built:  # another thread may have been at it
-                _build_whole(self, build, _shape_of(input_shape))
+                _build_whole(self, lambda shape: build(self, shape, *others, **named), _shape_of(input_shape))
 
     return wrapper
 
@@ -94,7 +95,7 @@ def _build_whole(layer, build, shape):
     layer._half_built = True
     try:
         with building_within(layer):
-            build(layer, shape)
+            build(shape)
         layer._build_shape = shape
         layer.built = True  # last: who sees it takes no lock
     except BaseException:  # Ctrl-C too: what is built again must not have its weights twice
@@ -126,6 +127,7 @@ class Layer(Specified):
     autocast = True
     _node = None  # its first call in a graph
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
+    supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __init__(
@@ -153,22 +155,26 @@ class Layer(Specified):
         self._weights = []  # those that follow self.trainable
         self._fixed_weights = []  # those added with trainable=False
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+        if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
+            cls.supports_masking = True
         cls.__signature__ = configs.signature(cls)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            self._keep(value)
         object.__setattr__(self, name, value)
         if name not in ("_checked_shape", "_holders"):  # notes that a call makes for itself
             kernels.note_change()  # after the change: who knows the number knows the change
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
         kernels.note_change()
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if hasattr(type(self), name):  # a property, whose own AttributeError says more
             return object.__getattribute__(self, name)
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
@@ -189,18 +195,27 @@ class Layer(Specified):
         """The output's shape for an input's shape, or a nest of them. The default asks the ops that `call` uses."""
         return map_leaves(lambda tensor: tensor.shape, self.draw_inside(map_shapes(self._symbol, input_shape)))
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of what the layer gives, from its inputs and their mask, or nests of them; see layers/masks.py. The
+        default hands it on."""
+        return previous_mask
+
     def check_input(self, shape: Any) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 
     # Calling
 
-    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any = _MISSING, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Output of the layer as a Tensor, or a nest of them; `inputs` is an array or a Tensor, or a nest of them,
         converted to the layer's dtype.
 
         `training` None means: as the layer or model that is calling this one, else False. Called on a tensor without
         data (`fastconv.Input`), it draws: the result stands for what the layer will compute.
         """
+        if inputs is _MISSING:
+            inputs = self._named_inputs(kwargs)
+        if not self.built and (args or kwargs) and len(parameters_of(type(self).build, True)) > 1:
+            self._build_for_all(inputs, args, kwargs)
         return self.call_prepared(self.prepare(inputs), *args, training=training, **kwargs)
 
     def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
@@ -209,19 +224,25 @@ class Layer(Specified):
             if state.inside:
                 return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)
+        if args or kwargs:
+            args, kwargs = map_leaves(self._convert_further, (args, kwargs))
         return self.run(x, training, *args, **kwargs)
 
     def run(self, x: Any, training: bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """`call` in this mode."""
-        outer = state.training, state.running
+        """`call` in this mode, with the masks of the tensors that it is given."""
+        outer, previous = (state.training, state.running), masks.of(x)
+        if previous is not None or args or kwargs:
+            kwargs = masks.arguments(type(self), x, args, kwargs)
+            previous = kwargs.get("mask", previous)
         calls.begin(self)
         try:
             state.training = training = calls.in_training(training)
             state.running = True
             if _takes_training(type(self)):
-                y = self.call(x, *args, training=training, **kwargs)
-            else:
-                y = self.call(x, *args, **kwargs)
+                kwargs["training"] = training
+            y = self.call(x, *args, **kwargs)
+            if previous is not None or type(self).compute_mask is not Layer.compute_mask:
+                self.note_masks(x, previous, y)
             if self.activity_regularizer is not None and not state.inside:
                 self._regularize(y)
             return y
@@ -234,12 +255,16 @@ class Layer(Specified):
             loss = self.activity_regularizer(leaf)
             self.add_loss(ops.divide(loss, float(leaf.shape[0])) if leaf.shape and leaf.shape[0] else loss)
 
+    def note_masks(self, x: Any, previous: Any, outputs: Any) -> None:
+        """Puts the masks on what `call` gave."""
+        masks.attach(self, x, previous, outputs)
+
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
         calls.begin(self)
         outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
-        outputs = map_leaves(lambda leaf: KerasTensor(leaf.shape, leaf.dtype), outputs)
+        outputs = map_leaves(lambda leaf: masks.placeholder(leaf, KerasTensor(leaf.shape, leaf.dtype)), outputs)
         node = Node(self, (x, *args), kwargs if training is None else {**kwargs, "training": training}, outputs)
         self.note_call(node)
         return outputs
@@ -266,8 +291,12 @@ class Layer(Specified):
         except NoValues as error:
             shapes = map_leaves(lambda leaf: leaf.shape, x)
             if type(self).compute_output_shape is not Layer.compute_output_shape:
-                return map_shapes(self._symbol, self.compute_output_shape(shapes))
-            return self._tried(shapes, error)
+                outputs = map_shapes(self._symbol, self.compute_output_shape(shapes))
+            else:
+                outputs = self._tried(shapes, error)
+            if masks.of(x) is not None or type(self).compute_mask is not Layer.compute_mask:
+                self.note_masks(x, masks.of(x), outputs)
+            return outputs
         finally:
             state.inside = outer
 
@@ -284,23 +313,6 @@ class Layer(Specified):
 
     def _symbol(self, shape):
         return KerasTensor(shape, self._dtype)
-
-    @property
-    def input(self) -> Any:
-        """The tensors of the layer's first call in a graph; AttributeError if there was none."""
-        return self._drawn().args[0]
-
-    @property
-    def output(self) -> Any:
-        """What the layer's first call in a graph gave; AttributeError if there was none."""
-        return self._drawn().outputs
-
-    def _drawn(self):
-        if self._node is None:
-            raise AttributeError(
-                f"Layer {self.name!r} was not called in a graph, so it has no input and output tensors."
-            )
-        return self._node
 
     def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
@@ -326,8 +338,14 @@ class Layer(Specified):
         if isinstance(inputs, Tensor):
             if inputs.dtype == self._dtype or not self.autocast or inputs.symbolic and inputs.dtype.kind != "f":
                 return inputs
-            return ops.cast(inputs, self._dtype)
+            return masks.carry(inputs, ops.cast(inputs, self._dtype))
         return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
+
+    def _convert_further(self, leaf):
+        """An argument after the inputs, where it is an array of floats of another dtype, in the layer's."""
+        if isinstance(leaf, (Tensor, np.ndarray)) and leaf.dtype.kind == "f":
+            return self._convert(leaf)
+        return leaf
 
     def _check(self, shape):
         if self._input_spec is not None:
@@ -349,22 +367,14 @@ class Layer(Specified):
 
     # Description
 
-    @property
-    def dtype(self) -> str:
-        """The dtype of the weights and of what is computed: "float32" or "float64"."""
-        return self._dtype.name
-
-    compute_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
-    variable_dtype = property(lambda self: self.dtype, doc="The same as `dtype`.")
-    input_dtype = property(lambda self: self.dtype, doc="The dtype that inputs are converted to: `dtype`.")
-
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values; `from_config` makes an equal layer from them."""
         return configs.get_config(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        return cls(**config)
+        """The layer that `get_config` described, with the layers that its arguments hold."""
+        return cls(**serialization.revived(config))
 
     def _title(self) -> str:
         """Who an error is about."""
@@ -372,7 +382,7 @@ class Layer(Specified):
 
     def __repr__(self):
         text = configs.describe(self)
-        if self._build_shape is None:
+        if self._build_shape is None or len(parameters_of(type(self).build, True)) > 1:
             return text
         return f"{text} {self._build_shape} -> {self.compute_output_shape(self._build_shape)}"
 

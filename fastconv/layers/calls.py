@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fastconv.tensor import _mode
+
 if TYPE_CHECKING:
     from fastconv.layers.holder import Holder
     from fastconv.tensor import Tensor
@@ -22,8 +24,16 @@ class State(threading.local):
     """`inside`: a layer's call that is being drawn, outside any program. `running`: a layer's call. `training`: its
     mode. `added`: losses by layer, once there was one."""
 
-    inside = running = training = False
+    running = training = False
     added = None
+
+    @property
+    def inside(self):
+        return _mode.inside  # where Parameter.assign sees it
+
+    @inside.setter
+    def inside(self, value):
+        _mode.inside = value
 
 
 state = State()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 
-from fastconv import activations, initializers, registry
+from fastconv import activations, initializers, registry, serialization
 
 _COMMON = ("name", "trainable", "dtype", "input_shape")
 _UNUSUAL = {"activity_regularizer": None, "autocast": True}  # of Layer: in a config only if they are something else
@@ -28,6 +28,8 @@ def arguments(cls) -> dict[str, inspect.Parameter]:
                 found.setdefault(parameter.name, parameter)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
+    for name in getattr(cls, "made", ()):  # out of the other arguments
+        found.pop(name, None)
     return found
 
 
@@ -55,15 +57,27 @@ def get_config(layer) -> dict:
             continue
         if isinstance(value, registry.Configurable):
             value = registry.serialize(value)
+        elif _holds_objects(value):
+            value = serialization.serialize(value)
         elif callable(value):
             value = activations.name_of(value)
             if value is None:
                 raise ValueError(
                     f"Layer {layer.name!r} has a function for {name}, {getattr(layer, name)!r}, which a config cannot "
-                    f"hold: use a name ({', '.join(activations.TABLE)}) or a layer of your own."
+                    f"hold: use a name ({', '.join(activations.TABLE)}), a layer of your own, or register the function "
+                    "with @fastconv.saving.register_keras_serializable()."
                 )
         config[name] = value
     return config
+
+
+def _holds_objects(value) -> bool:
+    """Whether a value is an object that gives its config, such as a layer, or a container of some."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_objects, value))
+    if isinstance(value, dict):
+        return any(map(_holds_objects, value.values()))
+    return hasattr(value, "get_config") and not isinstance(value, type)
 
 
 def describe(layer) -> str:
@@ -84,4 +98,4 @@ def _is_default(value, default) -> bool:
         return repr(value) == repr(initializers.get(default)) if isinstance(default, str) else False
     if isinstance(value, tuple) and not isinstance(default, tuple):
         return value == (default,) * len(value)
-    return value == default or (default is None and value is activations.linear)
+    return value == default or (default is None and (value is activations.linear or value == "channels_last"))

@@ -62,9 +62,9 @@ class Convolution(Spatial):
                 f"{type(self).__name__}: the channels must be a positive multiple of groups={self.groups}; got "
                 f"{channels} in the input shape {shape}."
             )
-        if self.built and channels != self._build_shape[-1]:
+        if self.built and channels != self._last_shape()[-1]:
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) was built for {self._build_shape[-1]} channels; got "
+                f"Layer {self.name!r} ({type(self).__name__}) was built for {self._last_shape()[-1]} channels; got "
                 f"{channels} in the input shape {shape}."
             )
 
@@ -77,8 +77,8 @@ class Conv(Convolution):
     """Convolution over `rank` spatial axes.
 
     Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` ("valid", "same", "causal"
-    for one spatial axis, an int for every side, or one (low, high) pair an axis), `data_format` (None or
-    "channels_last"), `dilation_rate`, `groups`, `activation`, `use_bias`, and the initializers, regularizers and
+    for one spatial axis, an int for every side, or one (low, high) pair an axis), `data_format` (None,
+    "channels_last" or "channels_first"), `dilation_rate`, `groups`, `activation`, `use_bias`, and the initializers, regularizers and
     constraints of kernel and bias, as in Layer. Sizes are an int or one int an axis.
     """
 

@@ -46,7 +46,7 @@ class InputLayer(Layer):
             raise ValueError("Input needs either shape, of one sample, or batch_shape, with the batch in front.")
         if shape is None:
             batch_size, *shape = batch_shape
-        integers = np.dtype(dtype).kind in "iub" if dtype is not None else False
+        integers = isinstance(dtype, (str, type, np.dtype)) and np.dtype(dtype).kind in "iub"
         super().__init__(name=name, dtype=None if integers else dtype, **kwargs)
         if integers:
             self._dtype = np.dtype(dtype)
@@ -56,7 +56,7 @@ class InputLayer(Layer):
         self._start()
 
     def _start(self):
-        self.note_call(Node(self, (), {}, KerasTensor((self.batch_size, *self.shape), self._dtype, self.name)))
+        self.note_call(Node(self, (), {}, KerasTensor((self.batch_size, *self.shape), self._dtype, name=self.name)))
 
     @property
     def output(self) -> KerasTensor:
@@ -100,6 +100,8 @@ class Dense(Layer):
     Weights: kernel `(features, units)`, bias `(units,)`. Arguments as in Keras; the initializers, regularizers and
     constraints of the weights as in Layer.
     """
+
+    supports_masking = True
 
     def __init__(
         self, units: int, activation: ActivationLike | None = None, use_bias: bool = True,

@@ -19,8 +19,7 @@ from fastconv.tensor import Tensor
 class DepthwiseConv(Convolution):
     """Convolution of each channel by `depth_multiplier` filters of its own, whose outputs stand together.
 
-    Other arguments, as in Keras: `kernel_size`, `strides`, `padding` (as Conv's), `data_format` (None or
-    "channels_last"), `dilation_rate`, `activation`, `use_bias`, and the initializers, regularizers and constraints of
+    Other arguments, as in Keras: `kernel_size`, `strides`, `padding` (as Conv's), `data_format` (as Conv's), `dilation_rate`, `activation`, `use_bias`, and the initializers, regularizers and constraints of
     kernel (`depthwise_...`) and bias, as in Layer.
     """
 
@@ -60,7 +59,7 @@ class SeparableConv(Convolution):
     """Depthwise convolution, then a convolution of one cell over the channels: Conv with far fewer weights.
 
     Arguments, as in Keras: `filters` (output channels), `kernel_size`, `strides`, `padding` (as Conv's), `data_format`
-    (None or "channels_last"), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, and the initializers,
+    (as Conv's), `dilation_rate`, `depth_multiplier`, `activation`, `use_bias`, and the initializers,
     regularizers and constraints of both kernels (`depthwise_...`, `pointwise_...`) and bias, as in Layer.
     """
 

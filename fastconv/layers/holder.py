@@ -22,7 +22,7 @@ from fastconv.layers.shapes import cast, float_dtype, numbers
 from fastconv.nest import flatten
 from fastconv.tensor import Parameter, Tensor
 
-_NO_LAYERS = ("_holders", "_build_shape", "_checked_shape")  # notes of a layer's own, which hold none
+_NO_LAYERS = ("_holders", "_build_shape", "_build_shapes", "_checked_shape")  # notes of a layer's own, which hold none
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
@@ -127,9 +127,17 @@ class Holder:
 
     @property
     def weights(self) -> list[Parameter]:
-        """All weights: the layer's own, then those of the layers it holds."""
-        own = [*self._weights, *self._fixed_weights]
-        return own + [weight for layer in self._sublayers() for weight in layer.weights]
+        """All weights, each once: the layer's own, `fastconv.Variable`s in its attributes too, then those of the layers
+        it holds."""
+        own = [*self._weights, *self._fixed_weights, *self._held(Parameter)]
+        found = own + [weight for layer in self._sublayers() for weight in layer.weights]
+        return list({id(weight): weight for weight in found}.values())
+
+    def _keep(self, weight):
+        """Counts a Parameter that became an attribute among the layer's own weights."""
+        own = self._weights if weight.trainable else self._fixed_weights
+        if not any(weight is known for known in [*self._weights, *self._fixed_weights]):
+            own.append(weight)
 
     @property
     def trainable_weights(self) -> list[Parameter]:
@@ -141,11 +149,20 @@ class Holder:
         """Those of `weights` that training leaves alone."""
         return [weight for weight in self.weights if not weight.trainable]
 
-    variables = property(lambda self: self.weights, doc="The same as `weights`.")
-    trainable_variables = property(lambda self: self.trainable_weights, doc="The same as `trainable_weights`.")
-    non_trainable_variables = property(
-        lambda self: self.non_trainable_weights, doc="The same as `non_trainable_weights`."
-    )
+    @property
+    def variables(self) -> list[Parameter]:
+        """The same as `weights`."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Parameter]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Parameter]:
+        """The same as `non_trainable_weights`."""
+        return self.non_trainable_weights
 
     @property
     def trainable(self) -> bool:
@@ -206,6 +223,10 @@ class Holder:
 
     def _sublayers(self) -> list:
         """The layers that attributes hold, in lists, tuples and dicts too, each once."""
+        return self._held(Holder)
+
+    def _held(self, kind) -> list:
+        """The things of a class that attributes hold, or lists, tuples and dicts in them, each once."""
         (noted, holders), version = self._holders, kernels.version()
         if noted != version:
             weights = self._weights, self._fixed_weights
@@ -216,7 +237,7 @@ class Holder:
             self._holders = version, holders
         if not holders:  # the usual case
             return []
-        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, Holder)}
+        found = {id(item): item for holder in holders for item in flatten(holder) if isinstance(item, kind)}
         return list(found.values())
 
     def flatten_layers(self) -> list[Holder]:
@@ -265,7 +286,17 @@ class Holder:
         layers = self.flatten_layers()
         added = [loss for layer in layers for loss in calls.added_by(layer)]
         weights = [weight for layer in layers for weight in (*layer._weights, *layer._fixed_weights)]
-        return added + [w.regularizer(w) for w in weights if w.regularizer is not None and w.trainable]
+        return added + [_penalty(w) for w in weights if w.regularizer is not None and w.trainable]
+
+
+def _penalty(weight):
+    """What the weight's regularizer gives, a Tensor."""
+    loss = weight.regularizer(weight)
+    if isinstance(loss, (int, float, np.generic)):
+        return Tensor(loss, dtype=weight.dtype)
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"The regularizer of {weight.path!r} must give a Tensor, made by fastconv.ops; got {loss!r}.")
+    return loss
 
 
 _GETTERS = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
@@ -274,5 +305,5 @@ _GETTERS = {"initializer": initializers.get, "regularizer": regularizers.get, "c
 def _may_hold_layers(value) -> bool:
     """Whether an attribute is a layer, or a container of some; lists and dicts may get theirs later."""
     if isinstance(value, tuple):
-        return any(isinstance(item, Holder) for item in flatten(value))
+        return any(isinstance(item, (Holder, Parameter)) for item in flatten(value))
     return isinstance(value, (Holder, list, dict))

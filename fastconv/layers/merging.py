@@ -18,6 +18,7 @@ from fastconv.layers.annotations import Shape
 from fastconv.layers.base import Layer
 from fastconv.layers.shapes import is_shape
 from fastconv.ops.common import broadcast_shape
+from fastconv.ops.masks import side_by_side
 from fastconv.tensor import Tensor
 
 
@@ -48,6 +49,12 @@ class Merge(Layer):
 
     def _misfit(self, one, other, why):
         return ValueError(f"{self._title()} cannot merge tensors of shapes {one} and {other}: {why}.")
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Where any of the inputs' masks is True, if all have one."""
+        if mask is None or any(one is None for one in mask):
+            return None
+        return functools.reduce(ops.logical_or, mask)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         rank = max(x.ndim for x in inputs)
@@ -111,6 +118,12 @@ class Concatenate(Merge):
             if not same:
                 raise self._misfit(first, other, f"all sizes but those of axis {axis} must be equal")
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The inputs' masks side by side; inputs without one are not masked."""
+        if mask is None or all(one is None for one in mask):
+            return None
+        return side_by_side(mask, inputs, self.axis)
+
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         return ops.concatenate(inputs, self.axis)
 
@@ -153,6 +166,9 @@ class Dot(Merge):
         places = self._places(input_shape)
         first, second = [(*s[1:place], *s[place + 1 :]) for s, place in zip(input_shape, places)]
         return (input_shape[0][0], *((*first, *second) or (1,)))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """None: products have no steps."""
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         places = self._places([x.shape for x in inputs])

@@ -84,6 +84,8 @@ class BatchNormalization(Normalizing):
     machine; renorm=True is not built.
     """
 
+    supports_masking = True
+
     def __init__(
         self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
         beta_initializer: InitializerLike | None = "zeros", gamma_initializer: InitializerLike | None = "ones",
@@ -141,6 +143,8 @@ class LayerNormalization(Normalizing):
     With several axes, each entry of the others is normalized by itself. Weights: gamma and beta, of those axes' sizes.
     """
 
+    supports_masking = True
+
     def __init__(
         self, axis: int | Sequence[int] = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
         beta_initializer: InitializerLike | None = "zeros", gamma_initializer: InitializerLike | None = "ones",
@@ -168,6 +172,8 @@ class GroupNormalization(Normalizing):
     `groups` divides the channels, which stand along `axis`; -1 is one group a channel. Weights: gamma and beta, one
     entry a channel.
     """
+
+    supports_masking = True
 
     def __init__(
         self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
@@ -220,6 +226,8 @@ class RMSNormalization(Normalizing):
 
 class UnitNormalization(Normalizing):
     """`x / max(length, 1e-12)`: vectors along `axis` (an int or several) of length 1."""
+
+    supports_masking = True
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

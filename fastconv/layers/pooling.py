@@ -11,12 +11,13 @@ from fastconv import ops
 from fastconv.kernels.geometry import per_axis
 from fastconv.layers.annotations import Padding, Shape, Sizes
 from fastconv.layers.spatial import Spatial, check_data_format
+from fastconv.ops.masks import as_floats, select
 from fastconv.tensor import Tensor
 
 
 class Pooling(Spatial):
     """Arguments, as in Keras: `pool_size` (default 2), `strides` (default: pool_size), `padding` ("valid" or
-    "same"), `data_format` (None or "channels_last"). Sizes are an int or one int an axis."""
+    "same"), `data_format` (as Conv's). Sizes are an int or one int an axis."""
 
     def __init__(
         self, pool_size: Sizes = 2, strides: Sizes | None = None, padding: Padding = "valid",
@@ -56,8 +57,7 @@ class AdaptivePooling(Spatial):
     def __init__(self, output_size: Sizes, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.output_size = per_axis("output_size", output_size, self.rank)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
 
     def call(self, inputs: Tensor) -> Tensor:
         return type(self)._op(inputs, self.output_size)
@@ -84,8 +84,7 @@ class GlobalPooling(Spatial):
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
         self.keepdims = bool(keepdims)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -165,9 +164,19 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
 
 
 class GlobalAveragePooling1D(GlobalAveragePooling):
-    """Mean over the steps of `(batch, steps, channels)`."""
+    """Mean over the steps of `(batch, steps, channels)`, those alone that the mask lets count, where there is one."""
 
     rank = 1
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return super().call(inputs)
+        mask = ops.expand_dims(as_floats(mask, inputs.dtype), -1)
+        total, count = (ops.sum(x, 1, keepdims=self.keepdims) for x in (select(mask, inputs), mask))
+        return ops.divide(total, count)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """None: there are no steps any more."""
 
 
 class GlobalAveragePooling2D(GlobalAveragePooling):

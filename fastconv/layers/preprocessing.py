@@ -40,6 +40,8 @@ class Rescaling(Preprocessing):
     Both are a number, or a list that broadcasts against x, such as one number a channel.
     """
 
+    supports_masking = True
+
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)
         self.scale, self.offset = self._given("scale", scale), self._given("offset", offset)
@@ -54,6 +56,8 @@ class Normalization(Preprocessing):
     They are given, or come from `adapt(data)`; then they are weights that are not trained (mean, variance, count).
     `invert=True` undoes it: `x * sqrt(variance) + mean`.
     """
+
+    supports_masking = True
 
     def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
         super().__init__(**kwargs)

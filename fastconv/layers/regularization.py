@@ -23,6 +23,8 @@ from fastconv.tensor import Tensor
 class Random(Layer):
     """Base class: `disturb(inputs)` is what happens in training."""
 
+    supports_masking = True
+
     def _set_seed(self, seed):
         self.seed = seed
         self._generator = None if seed is None else rng.SeedGenerator(seed)
@@ -97,8 +99,7 @@ class SpatialDropout2D(SpatialDropout):
 
     def __init__(self, rate: float, data_format: str | None = None, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(rate, seed, **kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
 
 
 class SpatialDropout3D(SpatialDropout):
@@ -108,8 +109,7 @@ class SpatialDropout3D(SpatialDropout):
 
     def __init__(self, rate: float, data_format: str | None = None, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(rate, seed, **kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
 
 
 class GaussianNoise(Random):

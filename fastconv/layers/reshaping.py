@@ -15,7 +15,7 @@ from fastconv import ops
 from fastconv.kernels.geometry import per_axis
 from fastconv.layers.annotations import Shape, Sizes
 from fastconv.layers.base import Layer
-from fastconv.layers.spatial import Spatial, check_data_format, positive
+from fastconv.layers.spatial import Formatted, Spatial, check_data_format, positive
 from fastconv.symbolic import NoValues
 from fastconv.tensor import Tensor
 
@@ -23,17 +23,18 @@ from fastconv.tensor import Tensor
 class Identity(Layer):
     """What it is given."""
 
+    supports_masking = True
+
     def call(self, inputs: Tensor) -> Tensor:
         return inputs
 
 
-class Flatten(Layer):
+class Flatten(Formatted):
     """`(batch, ...)` to `(batch, product of the rest)`."""
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
 
     def call(self, inputs: Tensor) -> Tensor:
         return _reshaped(self, inputs)
@@ -115,8 +116,7 @@ class ZeroPadding(Spatial):
 
     def __init__(self, padding: int | Sequence[Any] = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
         self.padding = _ends(self, "padding", padding)
         self.implied = {"padding": _ends(self, "padding", 1)}
 
@@ -129,8 +129,7 @@ class Cropping(Spatial):
 
     def __init__(self, cropping: int | Sequence[Any], data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
         self.cropping = _ends(self, "cropping", cropping)
 
     def check_input(self, shape: Shape) -> None:
@@ -248,8 +247,7 @@ class UpSampling2D(UpSampling):
         self, size: Sizes = 2, data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(size, **kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)
         if interpolation not in ("nearest", "bilinear"):
             raise ValueError(
                 f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', the others of Keras are not built; got "
@@ -278,5 +276,4 @@ class UpSampling3D(UpSampling):
 
     def __init__(self, size: Sizes = 2, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(size, **kwargs)
-        check_data_format(data_format, self)
-        self.data_format = data_format
+        self.data_format = check_data_format(data_format, self)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import kernels
+from fastconv import config, kernels
 from fastconv.tensor import Tensor
 
 
@@ -55,14 +55,14 @@ def sample_shape(shape: Any, name: str) -> tuple[int | None, ...]:
 
 
 def float_dtype(dtype: Any, owner: str) -> np.dtype:
-    """`dtype` (None: float32) as a NumPy dtype; ValueError, naming the owner, unless it is float32 or float64."""
+    """The dtype of a name, a NumPy dtype or type, a policy, or None, the default; ValueError for other than floats."""
+    if dtype is None:
+        return np.dtype(config.default_dtype())
     try:
-        found = np.dtype("float32" if dtype is None else dtype)
+        dtype = np.dtype(getattr(dtype, "compute_dtype", dtype)).name
     except TypeError:
-        found = None
-    if found not in (np.float32, np.float64):
-        raise ValueError(f"{owner}: dtype must be 'float32' or 'float64'; got {dtype!r}.")
-    return found
+        pass  # the error shows what was given
+    return np.dtype(config.checked_float(f"{owner}: dtype", dtype))
 
 
 def numbers(values: Any, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""InputSpec, and Specified: what a layer says of its inputs, its build and its output, to people and to files.
+"""InputSpec, and Specified: what a layer says of its inputs, its build and its output, and how it reads them.
 
 Nothing is computed here. Contract: `input_spec` is checked whenever inputs of another shape come, before `call`;
 `build_from_config(get_build_config())` builds an equal layer as this one was built.
@@ -6,14 +6,19 @@ Nothing is computed here. Contract: `input_spec` is checked whenever inputs of a
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
+
+import numpy as np
 
 from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import flatten_shapes, map_shapes
 from fastconv.nest import flatten, map_leaves
 from fastconv.symbolic import KerasTensor
+from fastconv.tensor import Tensor
 
 
 class InputSpec:
@@ -83,10 +88,64 @@ class InputSpec:
         return None
 
 
+@functools.cache
+def parameters_of(method, required=False) -> tuple[str, ...]:
+    """The names of what a method takes, or of what it must be given."""
+    named = [
+        p for p in inspect.signature(method).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    return tuple(p.name for p in named[1:] if not required or p.default is p.empty)
+
+
+def _shape_given(value):
+    """The shape, or nest of them, of what a call was given, its batch open; None for what has none."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return (None, *value.shape[1:])
+    return map_leaves(_shape_given, value) if isinstance(value, (list, tuple, dict)) else None
+
+
 class Specified(Holder):
     """Base class of Layer: the half that says what it takes and gives."""
 
     _input_spec = None
+    _build_shapes = None  # by name, where `build` takes several
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights and of what is computed: "float32" or "float64"."""
+        return self._dtype.name
+
+    @property
+    def compute_dtype(self) -> str:
+        """The same as `dtype`."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The same as `dtype`."""
+        return self.dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that inputs are converted to: `dtype`."""
+        return self.dtype
+
+    @property
+    def input(self) -> Any:
+        """The tensors of the layer's first call in a graph; AttributeError if there was none."""
+        return self._drawn().args[0]
+
+    @property
+    def output(self) -> Any:
+        """What the layer's first call in a graph gave; AttributeError if there was none."""
+        return self._drawn().outputs
+
+    def _drawn(self):
+        if self._node is None:
+            raise AttributeError(
+                f"Layer {self.name!r} was not called in a graph, so it has no input and output tensors."
+            )
+        return self._node
 
     @property
     def input_spec(self) -> InputSpec | Sequence[InputSpec] | None:
@@ -112,11 +171,16 @@ class Specified(Holder):
                 raise ValueError(f"{self._title()} takes inputs of {fault}, by its input_spec; got the shape {one}.")
 
     def get_build_config(self) -> dict | None:
-        """`{"input_shape": ...}`, with which the layer was built, or None before."""
+        """`{"input_shape": ...}`, with which the layer was built, or None before; `{"shapes_dict": {name: shape}}`
+        where its build takes several."""
+        if self._build_shapes is not None:
+            return {"shapes_dict": self._build_shapes}
         return None if self._build_shape is None else {"input_shape": self._build_shape}
 
     def build_from_config(self, config: dict) -> None:
         """Builds the layer as `get_build_config` says; None, or no "input_shape", does nothing."""
+        if config and config.get("shapes_dict"):
+            self.build(*[map_shapes(lambda shape: shape, shape) for shape in config["shapes_dict"].values()])
         if config and config.get("input_shape") is not None:
             self.build(map_shapes(lambda shape: shape, config["input_shape"]))
 
@@ -136,3 +200,24 @@ class Specified(Holder):
         raise NotImplementedError(
             f"{self._title()}: quantize is not for fastconv, which computes in float32 and float64."
         )
+
+    def _named_inputs(self, kwargs):
+        """The first argument of `call`, taken out of the keywords."""
+        name = next(iter(parameters_of(type(self).call)), "inputs")
+        if name not in kwargs:
+            raise TypeError(f"{self._title()} was called on nothing: give it its inputs, first or as {name}=.")
+        return kwargs.pop(name)
+
+    def _build_for_all(self, inputs, args, kwargs):
+        """Builds a layer whose `build(a_shape, b_shape)` asks for the shapes of several arguments of `call`."""
+        given = inspect.signature(type(self).call).bind_partial(self, inputs, *args, **kwargs).arguments
+        names = parameters_of(type(self).build, True)
+        unknown = [name for name in names if name.removesuffix("_shape") not in parameters_of(type(self).call)]
+        if unknown:
+            raise TypeError(
+                f"{self._title()}: build takes {', '.join(names)}, but call has no argument of which {unknown[0]!r} is "
+                "the shape. Name each as an argument of call, with _shape behind it."
+            )
+        shapes = {name: _shape_given(given.get(name.removesuffix("_shape"))) for name in names}
+        self.build(*shapes.values())
+        self._build_shapes = shapes

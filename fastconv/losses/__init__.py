@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastconv import registry
+from fastconv import registry, serialization
 from fastconv.registry import Registry
 
 from .base import FunctionLoss as _FunctionLoss
@@ -71,11 +71,20 @@ _ALIASES = {
     "msle": MeanSquaredLogarithmicError, "bce": BinaryCrossentropy, "kld": KLDivergence,
     "kullback_leibler_divergence": KLDivergence,
 }  # fmt: skip
-_REGISTRY = Registry("loss", _CLASSES, _ALIASES)
+_REGISTRY = Registry("loss", _CLASSES, _ALIASES, _FunctionLoss)
+
+serialization.FUNCTIONS["fastconv.losses"] = {function.__name__: function for function in _FUNCTIONS}
 
 __all__ = [
-    "Loss", "deserialize", "get", "serialize",
-    *(cls.__name__ for cls in _CLASSES), *(function.__name__ for function in _FUNCTIONS),
+    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy", "CategoricalHinge", "Circle", "CosineSimilarity", "Dice", "Hinge", "Huber",
+    "KLDivergence", "LogCosh", "Loss", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Poisson", "SparseCategoricalCrossentropy", "SquaredHinge", "Tversky",
+    "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy", "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy", "categorical_hinge", "circle", "cosine_similarity", "deserialize",
+    "dice", "get", "hinge", "huber", "kl_divergence", "log_cosh", "mean_absolute_error",
+    "mean_absolute_percentage_error", "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "serialize",
+    "sparse_categorical_crossentropy", "squared_hinge", "tversky",
 ]  # fmt: skip
 
 

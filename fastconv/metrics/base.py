@@ -59,7 +59,7 @@ class Metric(Configurable):
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         values = initializers.get("zeros" if initializer is None else initializer)(shape)
         wide = np.dtype(dtype or self.dtype) if (dtype or self.dtype) not in ("int", "bool") else np.dtype("int64")
-        variable = MetricVariable(np.asarray(values), name or "variable", False, _float_dtype(wide))
+        variable = MetricVariable(np.asarray(values), dtype=_float_dtype(wide), trainable=False, name=name)
         self._variables.append(variable)
         return variable
 

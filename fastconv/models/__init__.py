@@ -3,38 +3,56 @@
 model.py is the class, sequential.py the stack, configs.py their JSON, summary.py the table; training is trainer.py.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from fastconv import modelfile
+from fastconv.custom_objects import custom_object_scope
+from fastconv.layers import REGISTRY, Layer
+from fastconv.modelfile import save_model
 from fastconv.models import configs
 from fastconv.models.model import Model
 from fastconv.models.sequential import Sequential
 from fastconv.symbolic import KerasTensor
 
-__all__ = ["KerasTensor", "Model", "Sequential", "clone_model", "load_model", "model_from_json"]
+__all__ = ["KerasTensor", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
-for _class in (Model, Sequential):
-    configs.register(_class)
-configs.register(type("Functional", (Model,), {"__doc__": "Keras' name of a Model by graph."}))
+for _class in (Model, Sequential, type("Functional", (Model,), {"__doc__": "Keras' name of a Model by graph."})):
+    REGISTRY.add(_class)
 
 
-def load_model(filepath, custom_objects=None, compile=True) -> Model:
+def load_model(
+    filepath: modelfile.Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+) -> Model:  # fmt: skip
     """The model that `model.save(filepath)` wrote, compiled as it was, with its optimizer's state.
 
-    `custom_objects` maps names to layer, loss, metric or optimizer classes of your own; `compile=False` leaves the
-    compile settings aside. Loading draws no random numbers. ValueError, naming the file, for one that is damaged or
-    foreign.
+    `custom_objects` maps names to layer, loss, metric or optimizer classes of your own, beside those that are registered;
+    `compile=False` leaves the compile settings aside; `safe_mode` changes nothing, since a file never holds code. Loading
+    draws no random numbers. ValueError, naming the file, for one that is damaged or foreign.
     """
-    return modelfile.load_model(filepath, configs.from_entry, custom_objects, compile)
+    with custom_object_scope(custom_objects):
+        return modelfile.load_model(filepath, configs.from_entry, compile)
 
 
-def clone_model(model, input_tensors=None, clone_function=None) -> Model:
+def clone_model(
+    model: Model, input_tensors: Any = None, clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None, recursive: bool = False,
+) -> Model:  # fmt: skip
     """A model of the same architecture with fresh weights and no compile settings.
 
-    `clone_function(layer)` gives the layer to put in a layer's place, by default one from its config;
-    `input_tensors` stand in the place of the graph's inputs.
+    `clone_function(layer)` gives the layer to put in a layer's place, by default one from its config; with `recursive`
+    it is asked for the layers of inner models too. `call_function(layer, *args, **kwargs)` calls the layers of a graph in
+    the copy, by default as they were. `input_tensors` stand in the place of the graph's inputs.
     """
-    return configs.clone(model, input_tensors, clone_function)
+    return configs.clone(model, input_tensors, clone_function, call_function, recursive)
 
 
-def model_from_json(json_string, custom_objects=None) -> Model:
-    """The model that `model.to_json()` described, with fresh weights."""
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
+    """The model that `model.to_json()` described, with fresh weights; `custom_objects` as in load_model."""
     return configs.from_json(json_string, custom_objects)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,7 +1,8 @@
 """Models as JSON values, and back: what files and `to_json` hold of an architecture.
 
-It knows no weights and runs nothing. Contract: layers come from the closed registry or from `custom_objects`, ops from
-the closed table of Op classes; a config that fits neither raises ValueError, and nothing in it is ever executed.
+It knows no weights and runs nothing. Contract: layers come from the closed registry or from what the program offers
+(custom_objects.py), ops from the closed table of Op classes; a config that fits neither raises ValueError, and nothing in
+it is ever executed.
 """
 
 from __future__ import annotations
@@ -11,37 +12,19 @@ import json
 import numpy as np
 
 from fastconv import ops, registry
+from fastconv.custom_objects import custom_object_scope
 from fastconv.graph import Node
-from fastconv.layers import InputLayer, Layer
-from fastconv.layers import find as find_layer
+from fastconv.layers import REGISTRY, InputLayer, Layer
 from fastconv.nest import flatten, map_leaves
 from fastconv.symbolic import Call, KerasTensor
 from fastconv.tensor import Op
 
 CONSTANT = 4096  # elements that an array among an op's arguments may have
-_CLASSES = {}  # of models by name, see register
 
 
-def register(cls):
-    """Makes a model class known to configs, under its name."""
-    _CLASSES[cls.__name__] = cls
-    return cls
-
-
-def find(name: str, custom_objects=None) -> type[Layer]:
-    """The layer or model class of this name."""
-    return find_layer(name, _CLASSES | (custom_objects or {}))
-
-
-def from_entry(entry, custom_objects=None) -> Layer:
+def from_entry(entry: dict, custom_objects=None) -> Layer:
     """The layer or model of a `{"class_name": ..., "config": ...}`."""
-    cls = find(entry["class_name"], custom_objects)
-    nested = {"custom_objects": custom_objects} if cls in _CLASSES.values() or _takes_custom(cls) else {}
-    return cls.from_config(entry["config"], **nested)
-
-
-def _takes_custom(cls):
-    return issubclass(cls, tuple(_CLASSES.values())) and "custom_objects" in cls.from_config.__code__.co_varnames
+    return REGISTRY.build(entry, custom_objects)
 
 
 # Sequential
@@ -58,7 +41,8 @@ def sequential_config(model) -> dict:
 
 def sequential_from_config(cls, config, custom_objects=None):
     model = cls(name=config.get("name"))
-    model._extend(from_entry(entry, custom_objects) for entry in config["layers"])
+    with custom_object_scope(custom_objects):
+        model._extend(from_entry(entry) for entry in config["layers"])
     if config.get("build_input_shape"):
         model.build(config["build_input_shape"])
     model._trainable = bool(config.get("trainable", True))
@@ -146,7 +130,8 @@ def _value_config(value, tensor):
 
 def graph_from_config(cls, config, custom_objects=None):
     """The model that graph_config described."""
-    layers = [from_entry(entry, custom_objects) for entry in config["layers"]]
+    with custom_object_scope(custom_objects):
+        layers = [from_entry(entry) for entry in config["layers"]]
     tensors = []  # the outputs of each node
     for place in config["input_layers"]:
         if not isinstance(layers[place], InputLayer):
@@ -215,18 +200,26 @@ def _op(name):
 # Copies
 
 
-def clone(model, input_tensors=None, clone_function=None):
-    """A model of the same architecture with fresh weights."""
-    copy_of = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+def clone(model, input_tensors=None, clone_function=None, call_function=None, recursive=False):
+    """See models.clone_model."""
+
+    def copy_of(layer):
+        if recursive and hasattr(layer, "graph"):
+            return clone(layer, None, clone_function, call_function, True)
+        return (clone_function or _from_own_config)(layer)
+
     if not hasattr(model, "graph") or (model.graph is None and not hasattr(model, "_stack")):
         raise ValueError(
             f"clone_model needs a Sequential or a Model(inputs, outputs); {model.name!r} is written in Python."
         )
     if hasattr(model, "_stack"):
+        if call_function is not None:
+            raise ValueError(
+                "clone_model: call_function calls the layers of a Model(inputs, outputs); this is a Sequential."
+            )
         twin = type(model)(name=model.name)
         layers = ([model._input] if model._input else []) + model._stack
-        twin._extend(InputLayer.from_config(layer.get_config()) if isinstance(layer, InputLayer) else copy_of(layer)
-                     for layer in layers)  # fmt: skip
+        twin._extend(_from_own_config(layer) if isinstance(layer, InputLayer) else copy_of(layer) for layer in layers)
         if model.built and not twin.built:
             twin.build(model._build_shape)
         return twin
@@ -237,8 +230,13 @@ def clone(model, input_tensors=None, clone_function=None):
                                                  if isinstance(t.source, Node) else None).output, graph.inputs)  # fmt: skip
     else:
         inputs = input_tensors
-    outputs = graph.run(inputs, lambda layer, args, kwargs: copies[id(layer)](*args, **kwargs))
+    call = call_function or (lambda layer, *args, **kwargs: layer(*args, **kwargs))
+    outputs = graph.run(inputs, lambda layer, args, kwargs: call(copies[id(layer)], *args, **kwargs))
     return type(model)(inputs, outputs, name=model.name)
+
+
+def _from_own_config(layer):
+    return type(layer).from_config(layer.get_config())
 
 
 def from_json(text, custom_objects=None):

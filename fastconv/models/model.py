@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
-from fastconv.layers import Layer, calls
+from fastconv.layers import Layer, calls, masks
 from fastconv.layers.shapes import flatten_shapes, map_shapes
 from fastconv.models.steps import Steps
 from fastconv.models.summary import summary
@@ -24,6 +26,10 @@ from fastconv.planning import Planner
 from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor
 from fastconv.trainer import Trainer
+
+if TYPE_CHECKING:
+    from fastconv.callbacks import History
+    from fastconv.optimizers import Optimizer
 
 
 class Model(Steps, Layer):
@@ -36,7 +42,9 @@ class Model(Steps, Layer):
 
     _graph = None
 
-    def __init__(self, inputs=None, outputs=None, name=None, trainable=True, **kwargs):
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, trainable: bool = True, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(name=name, trainable=trainable, **kwargs)
         self._planner, self._trainer = Planner(), Trainer(self)
         if (inputs is None) != (outputs is None):
@@ -58,7 +66,7 @@ class Model(Steps, Layer):
     def _sublayers(self):
         return self._graph.layers if self._graph else super()._sublayers()
 
-    def get_layer(self, name=None, index=None) -> Layer:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this `name`, or at this `index`; ValueError, with near matches, if there is none."""
         layers = self.layers
         if (name is None) == (index is None):
@@ -78,22 +86,22 @@ class Model(Steps, Layer):
         return any(t.dtype.kind != "f" for t in self.inputs or ()) or any(layer.rescales for layer in self._sublayers())
 
     @property
-    def inputs(self) -> list[KerasTensor]:
+    def inputs(self) -> list[KerasTensor] | None:
         """The input tensors of the graph; None where the model has no graph."""
         return None if self.graph is None else flatten(self.graph.inputs)
 
     @property
-    def outputs(self) -> list[KerasTensor]:
+    def outputs(self) -> list[KerasTensor] | None:
         """The output tensors of the graph; None where the model has no graph."""
         return None if self.graph is None else flatten(self.graph.outputs)
 
     @property
-    def input(self):
+    def input(self) -> Any:
         """The graph's inputs as they were given; AttributeError where there is no graph."""
         return self._known_graph().inputs
 
     @property
-    def output(self):
+    def output(self) -> Any:
         """The graph's outputs as they were given; AttributeError where there is no graph."""
         return self._known_graph().outputs
 
@@ -110,12 +118,12 @@ class Model(Steps, Layer):
         return self._graph
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> Any:
         """`(None, 28, 28, 1)`, or a nest of such; None before it is known."""
         return self._build_shape
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> Any:
         """`(None, 10)`, or a nest of such; None before it is known."""
         return None if self._build_shape is None else self.compute_output_shape(self._build_shape)
 
@@ -138,7 +146,7 @@ class Model(Steps, Layer):
         """Whether the model takes one input, not a nest."""
         return self._graph is None or isinstance(self._graph.inputs, KerasTensor)
 
-    def arrange(self, inputs):
+    def arrange(self, inputs: Any) -> Any:
         """`inputs` in the structure of the graph's: dicts by name, single values in or out of their list."""
         if self.graph is None:
             leaves = flatten(inputs)
@@ -169,11 +177,11 @@ class Model(Steps, Layer):
 
     # Calling
 
-    def __call__(self, inputs, *args, training=None, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         if not (type(inputs) in _ARRAYS and self.takes_one):
             inputs = self.arrange(inputs)
         inputs = self.prepare(inputs)
-        if not (args or kwargs or self._trainer.run_eagerly):
+        if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
                 calls.begin(self)
                 output = self._planner.call(self, inputs, calls.in_training(training))
@@ -181,21 +189,34 @@ class Model(Steps, Layer):
                     return output
         return self.call_prepared(inputs, *args, training=training, **kwargs)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if self._graph is None:
             raise NotImplementedError(
                 f"{type(self).__name__} must define call(self, inputs), or be made as Model(inputs, outputs)."
             )
         return self._graph.run(inputs)
 
-    def build(self, input_shape):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The masks of the outputs, or a nest of them, None where there is none; `inputs` have the masks
+        `previous_mask`, where given."""
+        leaves = [
+            leaf if previous_mask is None else masks.bare(leaf) for leaf in flatten(map_leaves(self._convert, inputs))
+        ]
+        for leaf, mask in zip(leaves, flatten(previous_mask) if previous_mask is not None else ()):
+            leaf._keras_mask = mask
+        return masks.of(self.run(pack(inputs, leaves)))
+
+    def note_masks(self, x: Any, previous: Any, outputs: Any) -> None:
+        """The layers inside have put them there."""
+
+    def build(self, input_shape: Any) -> None:
         """Builds every layer for inputs of this shape, or nest of shapes, the batch included."""
         if self._graph is None:
             dtype = self._dtype
             leaves = map_shapes(lambda shape: KerasTensor(shape, dtype), input_shape)
             self.draw_inside(leaves)
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         if self._graph is None:
             return
         wanted, given = flatten_shapes(map_leaves(lambda t: t.shape, self._graph.inputs)), flatten_shapes(shape)
@@ -210,7 +231,7 @@ class Model(Steps, Layer):
                     "Resize the samples, or declare None where sizes differ."
                 )
 
-    def layer_outputs(self, inputs):
+    def layer_outputs(self, inputs: Any) -> Iterator[tuple[Layer, Any]]:
         """(layer, its output) for each layer's call, in order, without training."""
         if self.graph is None:
             return
@@ -322,7 +343,7 @@ class Model(Steps, Layer):
         weights = sample_weight if sample_weight is None or isinstance(sample_weight, list) else [sample_weight]
         return self._trainer.objective_losses(y, y_pred, weights)[-1]
 
-    def has_own(self, *names) -> bool:
+    def has_own(self, *names: str) -> bool:
         """Whether the class overrides one of these methods of Model."""
         return any(getattr(type(self), name) is not getattr(Model, name) for name in names)
 
@@ -332,17 +353,28 @@ class Model(Steps, Layer):
             return None
         return self._planner.gradients(self, x, y, weights, sample_weight)
 
-    optimizer = property(lambda self: self._trainer.optimizer, doc="The optimizer that compile was given, or None.")
-    history = property(lambda self: self._trainer.history, doc="The History of the last fit, or None.")
-    run_eagerly = property(lambda self: self._trainer.run_eagerly, doc="Whether calls run layer by layer.")
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer that compile was given, or None."""
+        return self._trainer.optimizer
 
     @property
-    def loss(self):
+    def history(self) -> History | None:
+        """The History of the last fit, or None."""
+        return self._trainer.history
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether calls run layer by layer."""
+        return self._trainer.run_eagerly
+
+    @property
+    def loss(self) -> Any:
         """The loss that compile was given, or None."""
         return self._trainer.objective and self._trainer.objective.loss
 
     @property
-    def metrics(self) -> list:
+    def metrics(self) -> list[Any]:
         """The Metric objects that compile was given, then those that the model's and its layers' attributes are."""
         return [*(self._trainer.objective.metrics if self._trainer.objective else ()), *super().metrics]
 
@@ -357,20 +389,16 @@ class Model(Steps, Layer):
         return self._trainer.stop_training
 
     @stop_training.setter
-    def stop_training(self, value):
+    def stop_training(self, value: bool) -> None:
         self._trainer.stop_training = value
 
     # Description and files
 
     def summary(
-        self,
-        line_length=None,
-        positions=None,
-        print_fn=None,
-        expand_nested=False,
-        show_trainable=False,
-        layer_range=None,
-    ) -> None:
+        self, line_length: int | None = None, positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None, expand_nested: bool = False, show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
         """Prints a table of layers, output shapes, parameter counts and, where layers branch, what each is connected to.
 
         `print_fn` takes the text, default print; `expand_nested` shows the layers of inner models, `show_trainable` a
@@ -379,7 +407,7 @@ class Model(Steps, Layer):
         text = summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
         (print_fn or print)(text)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         from fastconv.models import configs
 
         if self._graph is None:
@@ -390,7 +418,7 @@ class Model(Steps, Layer):
         return configs.graph_config(self)
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: Mapping[str, Any] | None = None) -> Model:
         """The model that get_config described, with fresh weights; `custom_objects` maps names to own layers."""
         from fastconv.models import configs
 
@@ -402,24 +430,29 @@ class Model(Steps, Layer):
         """The architecture without weights, as JSON; `fastconv.models.model_from_json` reads it."""
         return json.dumps(registry.serialize(self))
 
-    def save(self, filepath, overwrite=True, zipped=None) -> None:
+    def save(self, filepath: modelfile.Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Writes architecture, weights and compile settings to one safetensors file; see fastconv.saving.
-        `overwrite=False` raises FileExistsError where there is a file; `zipped` is for Keras' own format."""
-        modelfile.save_model(self, filepath, overwrite, zipped)
 
-    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        `overwrite=False` raises FileExistsError where there is a file; `zipped` changes nothing."""
+        modelfile.save_model(self, filepath, overwrite)
+
+    def save_weights(
+        self, filepath: modelfile.Path, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Writes the weights alone to one safetensors file; `max_shard_size` is refused."""
+        modelfile.save_weights(self, filepath, overwrite, max_shard_size)
+
+    def export(
+        self, filepath: Any, format: str = "tf_saved_model", verbose: Any = None, input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         """Not for fastconv, which writes no other framework's formats: raises NotImplementedError."""
         raise NotImplementedError(f"export: fastconv writes no {format!r}. Keep the model with model.save(filepath).")
 
-    def save_weights(self, filepath, overwrite=True) -> None:
-        """Writes the weights alone to one safetensors file."""
-        modelfile.save_weights(self, filepath, overwrite)
-
-    def load_weights(self, filepath, skip_mismatch=False) -> None:
+    def load_weights(self, filepath: modelfile.Path, skip_mismatch: bool = False) -> None:
         """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing.
 
-        With `skip_mismatch`, weights that the file does not hold in their shape keep their values, with a warning.
-        """
+        `skip_mismatch=True` takes those that fit, leaves the others as they are, and warns which."""
         modelfile.load_weights(self, filepath, skip_mismatch)
 
     def __copy__(self):

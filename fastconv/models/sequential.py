@@ -7,6 +7,9 @@ A declared input (input_shape=, Input) is the only one that is taken.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from fastconv.graph import Graph, Node
@@ -24,7 +27,9 @@ class Sequential(Model):
     `model(x)` gives a Tensor, `predict` an array.
     """
 
-    def __init__(self, layers=None, trainable=True, name=None):
+    def __init__(
+        self, layers: Sequence[Layer | KerasTensor] | None = None, trainable: bool = True, name: str | None = None,
+    ) -> None:  # fmt: skip
         if isinstance(trainable, str):  # fastconv 0.1 took the name second
             trainable, name = True, trainable
         super().__init__(name=name, trainable=trainable)
@@ -46,7 +51,7 @@ class Sequential(Model):
     def _sublayers(self):
         return self._stack
 
-    def add(self, layer: Layer, rebuild: bool = True) -> None:
+    def add(self, layer: Layer | KerasTensor, rebuild: bool = True) -> None:
         """Puts `layer` on top. TypeError for a non-layer; ValueError for a layer or a name that is there already,
         or for one that cannot take the output below it. `rebuild` changes nothing here."""
         self._extend([layer])
@@ -126,7 +131,7 @@ class Sequential(Model):
 
     # Layer
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Builds every layer for inputs of this shape, the batch included: `(None, 28, 28, 1)`."""
         shape = tuple(input_shape)
         self._check_declared(shape)
@@ -134,13 +139,13 @@ class Sequential(Model):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = inputs
         for layer in self._stack:
             x = layer(x)
         return x
 
-    def arrange(self, inputs):
+    def arrange(self, inputs: Any) -> Any:
         if isinstance(inputs, dict) and len(inputs) == 1:
             return next(iter(inputs.values()))
         return one_input(inputs)
@@ -149,7 +154,7 @@ class Sequential(Model):
     def output_names(self) -> list[str]:
         return [self._stack[-1].name if self._stack else "output"]
 
-    def check_input(self, shape):
+    def check_input(self, shape: Any) -> None:
         if not self._stack:
             raise ValueError(f"{self.name!r} has no layers; add some before it is called.")
         self._stack[0].check_input(shape)
@@ -165,7 +170,7 @@ class Sequential(Model):
                 "Resize the samples, or declare None where sizes differ."
             )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         self._check_declared(input_shape)
         return self._shape_above(input_shape)
 
@@ -184,10 +189,10 @@ class Sequential(Model):
 
     # Files
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return configs.sequential_config(self)
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
         """The model that get_config described, with fresh weights; `custom_objects` maps names to own layers."""
         return configs.sequential_from_config(cls, config, custom_objects)

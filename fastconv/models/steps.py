@@ -15,7 +15,10 @@ from fastconv.compiled import Objective
 class Steps:
     """Base class of Model: the half that its own steps call."""
 
-    jit_compile = property(lambda self: False, doc="False: programs are recorded, and nothing is compiled at run time.")
+    @property
+    def jit_compile(self) -> bool:
+        """False: programs are recorded, and nothing is compiled at run time."""
+        return False
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for the batch `data = (x,)`; override it for a prediction of your own."""

@@ -7,11 +7,39 @@ input, by which the cross-entropies compute from logits.
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, Tensor, TensorLike
+from .casting import convert_to_tensor, floating
 from .common import normalize_axis
 from .elementwise import Map, add, clip, maximum, minimum, multiply, negative, subtract
-from .shaping import convert_to_tensor, transpose
+from .shaping import transpose
+
+__all__ = [
+    "clipped_relu",
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+]
 
 
 class Relu(Op):
@@ -23,6 +51,9 @@ class Relu(Op):
 
     def backward(self, dy):
         return kernels.relu_backward(dy, self.y)
+
+    def exact(self, x):
+        return np.maximum(x, x.dtype.type(0))
 
 
 class ClippedRelu(Map):
@@ -116,118 +147,118 @@ def _over_axis(op, x, axis):
     return transpose(op.apply(transpose(x, axes)), axes)
 
 
-def relu(x):
+def relu(x: TensorLike) -> Tensor:
     """max(x, 0)."""
-    return Relu.apply(x)
+    return Relu.apply(convert_to_tensor(x))
 
 
-def clipped_relu(x, max_value):
+def clipped_relu(x: TensorLike, max_value: float) -> Tensor:
     """x limited to 0 <= x <= max_value."""
-    return ClippedRelu.apply(x, most=float(max_value))
+    return ClippedRelu.apply(floating(x), most=float(max_value))
 
 
-def relu6(x):
+def relu6(x: TensorLike) -> Tensor:
     """x limited to 0 <= x <= 6."""
     return clipped_relu(x, 6)
 
 
-def leaky_relu(x, negative_slope=0.2):
+def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
     """x above 0, negative_slope * x below."""
     slope = float(negative_slope)
     if slope < 0:  # the gradient of LeakyRelu tells the sides by the sign of its output
         return maximum(x, multiply(x, slope))
-    return LeakyRelu.apply(x, slope=slope)
+    return LeakyRelu.apply(floating(x), slope=slope)
 
 
-def elu(x, alpha=1.0):
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """x above 0, alpha * (exp(x) - 1) below."""
     alpha = float(alpha)
     if alpha < 0:  # likewise
         return add(relu(x), multiply(elu(minimum(x, 0.0)), alpha))
-    return Elu.apply(x, alpha=alpha)
+    return Elu.apply(floating(x), alpha=alpha)
 
 
-def selu(x):
+def selu(x: TensorLike) -> Tensor:
     """1.0507 times `elu` of alpha 1.6733: what keeps a deep network's activations normalised."""
-    return Selu.apply(x)
+    return Selu.apply(floating(x))
 
 
-def sigmoid(x):
+def sigmoid(x: TensorLike) -> Tensor:
     """1 / (1 + exp(-x))."""
-    x = convert_to_tensor(x)
+    x = convert_to_tensor(floating(x))
     y = Sigmoid.apply(x)
     y._logits = ("sigmoid", x, None)
     return y
 
 
-def log_sigmoid(x):
+def log_sigmoid(x: TensorLike) -> Tensor:
     """log(sigmoid(x))."""
-    return negative(softplus(negative(x)))
+    return negative(softplus(negative(floating(x))))
 
 
-def hard_sigmoid(x):
+def hard_sigmoid(x: TensorLike) -> Tensor:
     """x / 6 + 1/2, limited to 0 <= y <= 1."""
-    return HardSigmoid.apply(x)
+    return HardSigmoid.apply(floating(x))
 
 
-def tanh(x):
+def tanh(x: TensorLike) -> Tensor:
     """The hyperbolic tangent."""
-    return Tanh.apply(x)
+    return Tanh.apply(floating(x))
 
 
-def hard_tanh(x):
+def hard_tanh(x: TensorLike) -> Tensor:
     """x limited to -1 <= x <= 1."""
     return clip(x, -1, 1)
 
 
-def tanh_shrink(x):
+def tanh_shrink(x: TensorLike) -> Tensor:
     """x - tanh(x)."""
     return subtract(x, tanh(x))
 
 
-def softplus(x):
+def softplus(x: TensorLike) -> Tensor:
     """log(1 + exp(x))."""
-    return Softplus.apply(x)
+    return Softplus.apply(floating(x))
 
 
-def softsign(x):
+def softsign(x: TensorLike) -> Tensor:
     """x / (1 + |x|)."""
-    return Softsign.apply(x)
+    return Softsign.apply(floating(x))
 
 
-def silu(x):
+def silu(x: TensorLike) -> Tensor:
     """x * sigmoid(x), also called swish."""
-    return Silu.apply(x)
+    return Silu.apply(floating(x))
 
 
-def hard_silu(x):
+def hard_silu(x: TensorLike) -> Tensor:
     """x * hard_sigmoid(x), also called hard swish."""
-    return HardSilu.apply(x)
+    return HardSilu.apply(floating(x))
 
 
 swish, hard_swish = silu, hard_silu
 
 
-def gelu(x, approximate=True):
+def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
     """x times the normal distribution's integral up to x: with tanh approximately, or exactly."""
-    return (GeluTanh if approximate else Gelu).apply(x)
+    return (GeluTanh if approximate else Gelu).apply(floating(x))
 
 
-def mish(x):
+def mish(x: TensorLike) -> Tensor:
     """x * tanh(softplus(x))."""
-    return Mish.apply(x)
+    return Mish.apply(floating(x))
 
 
-def softmax(x, axis=-1):
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) over `axis`."""
-    x = convert_to_tensor(x)
+    x = convert_to_tensor(floating(x))
     axis = normalize_axis(axis, x.ndim)
     y = _over_axis(Softmax, x, axis)
     y._logits = ("softmax", x, axis)
     return y
 
 
-def log_softmax(x, axis=-1):
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """log(softmax(x)) over `axis`, computed without leaving the range of x."""
-    x = convert_to_tensor(x)
+    x = convert_to_tensor(floating(x))
     return _over_axis(LogSoftmax, x, normalize_axis(axis, x.ndim))

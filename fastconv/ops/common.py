@@ -8,10 +8,14 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
 from .. import kernels
+
+Axes = int | Sequence[int] | None  # those of a reduction; None is all
+Shape = int | Sequence[int]
 
 _BIG = 1 << 14  # elements; below it a fresh NumPy array costs less than the allocator's call
 

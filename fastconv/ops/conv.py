@@ -7,9 +7,13 @@ convolution runs the kernels of the convolution that it transposes, with the par
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, Tensor, TensorLike
 from .common import check_data_format, with_sizes
+
+__all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
 
 class Conv(Op):
@@ -109,7 +113,17 @@ def _check_bias(bias, filters):
         raise ValueError(f"bias must have one entry a filter, {(filters,)}; got shape {bias}.")
 
 
-def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, *, groups=None, bias=None):
+def conv(
+    inputs: TensorLike,
+    kernel: TensorLike,
+    strides: int | Sequence[int] = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    *,
+    groups: int | None = None,
+    bias: TensorLike | None = None,
+) -> Tensor:
     """inputs (N, *spatial, C), kernel (*sizes, C / groups, K), bias (K,) -> (N, *output, K).
 
     `strides` and `dilation_rate`: an int or one an axis. `padding`: "valid", "same" (output = ceil(input / stride),
@@ -123,27 +137,30 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     )
 
 
-def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, *, bias=None):
+def depthwise_conv(
+    inputs: TensorLike,
+    kernel: TensorLike,
+    strides: int | Sequence[int] = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    *,
+    bias: TensorLike | None = None,
+) -> Tensor:
     """inputs (N, *spatial, C), kernel (*sizes, C, M), bias (C * M,) -> (N, *output, C * M): each channel alone, by M
     filters of its own, which stand together in the output. Arguments as `conv`'s."""
     check_data_format(data_format)
     return DepthwiseConv.apply(inputs, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
 
 
-def separable_conv(
-    inputs, depthwise_kernel, pointwise_kernel, strides=1, padding="valid", data_format=None, dilation_rate=1, *,
-    bias=None,
-):  # fmt: skip
+def separable_conv(inputs: TensorLike, depthwise_kernel: TensorLike, pointwise_kernel: TensorLike, strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, *, bias: TensorLike | None = None) -> Tensor:  # fmt: skip
     """`depthwise_conv`, then a `conv` of one cell over its channels: inputs (N, *spatial, C), depthwise_kernel
     (*sizes, C, M), pointwise_kernel (*ones, C * M, K), bias (K,) -> (N, *output, K)."""
     y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     return conv(y, pointwise_kernel, bias=bias)
 
 
-def conv_transpose(
-    inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1, *, groups=1,
-    bias=None,
-):  # fmt: skip
+def conv_transpose(inputs: TensorLike, kernel: TensorLike, strides: int | Sequence[int] = 1, padding: str = "valid", output_padding: int | Sequence[int] | None = None, data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, *, groups: int | None = 1, bias: TensorLike | None = None) -> Tensor:  # fmt: skip
     """inputs (N, *spatial, C), kernel (*sizes, K / groups, C), bias (K,) -> (N, *output, K): each input cell spreads
     the kernel over the output, `strides` cells apart; the gradient of `conv` in the inputs.
 

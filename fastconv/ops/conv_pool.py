@@ -6,10 +6,14 @@ Not here: when that is so (layers.fusion), and the windows (kernels). Contract: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, Tensor, TensorLike
 from .common import with_sizes
 from .conv import conv_shape
+
+__all__ = ["conv_pool"]
 
 
 class ConvPool(Op):
@@ -42,8 +46,17 @@ class ConvPool(Op):
 
 
 def conv_pool(
-    inputs, kernel, bias=None, pool_size=2, *, relu=True, strides=1, padding="valid", dilation_rate=1, groups=None
-):
+    inputs: TensorLike,
+    kernel: TensorLike,
+    bias: TensorLike | None = None,
+    pool_size: int | Sequence[int] = 2,
+    *,
+    relu: bool = True,
+    strides: int | Sequence[int] = 1,
+    padding: str = "valid",
+    dilation_rate: int | Sequence[int] = 1,
+    groups: int | None = None,
+) -> Tensor:
     """`max_pool(relu(conv(inputs, kernel, bias=bias)), pool_size)`, the ReLU where asked for; the pool's windows do not
     overlap and are not padded. Arguments and shapes as those ops'; bias may be None."""
     return ConvPool.apply(

@@ -6,15 +6,21 @@ Contract: the result is a new contiguous array; the gradient of a copied cell is
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import kernels
 from ..kernels.geometry import per_axis
-from ..tensor import Op
-from .common import check_data_format, normalize_axes, normalize_axis
-from .indexing import take
-from .shaping import convert_to_tensor, expand_dims, reshape, sizes
+from ..tensor import Op, Tensor, TensorLike
+from .casting import convert_to_tensor
+from .common import Axes, check_data_format, normalize_axes, normalize_axis
+from .indexing import get_item, take
+from .joining import concatenate
+from .shaping import expand_dims, reshape, sizes, swapaxes
+
+__all__ = ["flip", "fliplr", "flipud", "pad", "repeat", "roll", "rot90", "tile", "upsample"]
 
 
 class Pad(Op):
@@ -24,6 +30,11 @@ class Pad(Op):
         self.shape(x.shape, pairs=pairs)
         self.pairs = pairs
         return kernels.pad_forward(x, pairs, value)
+
+    def exact(self, x, *, pairs, value):
+        self.shape(x.shape, pairs=pairs)
+        x = x[tuple(slice(max(-low, 0), size - max(-high, 0)) for size, (low, high) in zip(x.shape, pairs))]
+        return np.pad(x, [(max(low, 0), max(high, 0)) for low, high in pairs], constant_values=int(value))
 
     def backward(self, dy):
         return kernels.pad_backward(dy, self.pairs)
@@ -45,6 +56,9 @@ class Flip(Op):
         self.axes = axes
         return kernels.flip(x, axes)
 
+    def exact(self, x, *, axes):
+        return np.ascontiguousarray(np.flip(x, axes))
+
     def backward(self, dy):
         return kernels.flip(dy, self.axes)
 
@@ -57,6 +71,11 @@ class Repeat(Op):
     def forward(self, x, *, factors):
         self.factors = factors
         return kernels.repeat_forward(x, factors)
+
+    def exact(self, x, *, factors):
+        for axis, factor in enumerate(factors):
+            x = np.repeat(x, factor, axis)
+        return x
 
     def backward(self, dy):
         return kernels.repeat_backward(dy, self.factors)
@@ -73,11 +92,14 @@ class Tile(Repeat):
         self.factors = factors
         return kernels.tile_forward(x, factors)
 
+    def exact(self, x, *, factors):
+        return np.tile(x, factors)
+
     def backward(self, dy):
         return kernels.tile_backward(dy, self.factors)
 
 
-def pad(x, pad_width, mode="constant", constant_values=None):
+def pad(x: TensorLike, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Tensor:
     """x with cells around it: `pad_width` is a number, a (low, high) pair, or one pair an axis.
 
     `mode`: "constant" (`constant_values`, 0 if None; here a negative width cuts cells off), "reflect", "symmetric" or
@@ -111,13 +133,48 @@ def _pairs(width, ndim):
     return pairs
 
 
-def flip(x, axis=None):
+def flip(x: TensorLike, axis: Axes = None) -> Tensor:
     """x with the cells of these axes, or of all, in reverse order."""
     x = convert_to_tensor(x)
     return Flip.apply(x, axes=normalize_axes(axis, x.ndim))
 
 
-def repeat(x, repeats, axis=None):
+def fliplr(x: TensorLike) -> Tensor:
+    """x with its second axis reversed."""
+    return flip(x, 1)
+
+
+def flipud(x: TensorLike) -> Tensor:
+    """x with its first axis reversed."""
+    return flip(x, 0)
+
+
+def roll(x: TensorLike, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
+    """x with its cells moved on by `shift` along an axis, or each by its own along several; what leaves at the end
+    comes in at the start. Without an axis x is a vector meanwhile."""
+    x = convert_to_tensor(x)
+    if axis is None:
+        if None in x.shape:
+            raise ValueError(f"roll without an axis needs a known shape; got {x.shape}.")
+        return reshape(roll(reshape(x, -1), sum(sizes("shift", shift)), 0), x.shape)
+    shifts, axes = (
+        sizes("shift", shift),
+        [normalize_axis(a, x.ndim) for a in (axis if hasattr(axis, "__len__") else (axis,))],
+    )
+    if len(shifts) not in (1, len(axes)) and len(axes) != 1:
+        raise ValueError(f"shift must be one number, or one for each axis; got {shift!r} and axis {axis!r}.")
+    pairs = zip(shifts * len(axes) if len(shifts) == 1 else shifts, axes * len(shifts) if len(axes) == 1 else axes)
+    for number, along in pairs:
+        count = x.shape[along]
+        if number == 0 or count == 0:
+            continue
+        at = -number if count is None else (-number) % count
+        before = (slice(None),) * along
+        x = concatenate([get_item(x, (*before, slice(at, None))), get_item(x, (*before, slice(None, at)))], along)
+    return x
+
+
+def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
     """Each cell of an axis `repeats` times, a number or one a cell; of x flat without an axis."""
     x = reshape(x, -1) if axis is None else convert_to_tensor(x)
     axis = 0 if axis is None else normalize_axis(axis, x.ndim)
@@ -129,7 +186,7 @@ def repeat(x, repeats, axis=None):
     return take(x, np.repeat(np.arange(x.shape[axis]), numbers), axis)
 
 
-def tile(x, repeats):
+def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
     """x in a row `repeats` times, one number an axis; those that are lacking in front are 1, as are axes of x."""
     x, factors = convert_to_tensor(x), sizes("repeats", repeats)
     if len(factors) > x.ndim:
@@ -140,7 +197,19 @@ def tile(x, repeats):
     return Tile.apply(x, factors=factors)
 
 
-def upsample(x, size=2, data_format=None):
+def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """x turned by `k` quarters in the plane of two axes, from the first towards the second."""
+    x = convert_to_tensor(array)
+    first, second = normalize_axes(tuple(axes), x.ndim)
+    k = operator.index(k) % 4
+    if k == 0:
+        return x
+    if k == 2:
+        return flip(x, (first, second))
+    return swapaxes(flip(x, second), first, second) if k == 1 else flip(swapaxes(x, first, second), second)
+
+
+def upsample(x: TensorLike, size: int | Sequence[int] = 2, data_format: str | None = None) -> Tensor:
     """(N, *I, C) with every cell repeated `size` times along each spatial axis, a number or one an axis."""
     check_data_format(data_format)
     x = convert_to_tensor(x)

@@ -6,10 +6,15 @@ is a SeedGenerator, or a FixedSeed, which gives the same numbers at every call.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from .. import kernels, rng
-from ..tensor import Op
+from ..tensor import Op, Tensor, TensorLike
+
+__all__ = ["dropout"]
 
 
 class Dropout(Op):
@@ -90,7 +95,7 @@ def _noise_shape(noise_shape, shape):
     return sizes
 
 
-def dropout(inputs, rate, noise_shape=None, seed=None):
+def dropout(inputs: TensorLike, rate: float, noise_shape: Sequence[int] | None = None, seed: Any = None) -> Tensor:
     """Each element is 0 with probability `rate` (0 <= rate < 1), else it is divided by 1 - rate.
 
     `noise_shape` has 1 on the axes whose cells share their fate, such as (None, 1, 1, None) to drop whole channels; None
@@ -103,7 +108,9 @@ def dropout(inputs, rate, noise_shape=None, seed=None):
     return Dropout.apply(inputs, rate=float(rate), noise_shape=noise_shape, source=rng.source(seed))
 
 
-def alpha_dropout(inputs, rate, noise_shape=None, seed=None):
+def alpha_dropout(
+    inputs: TensorLike, rate: float, noise_shape: Sequence[int] | None = None, seed: Any = None
+) -> Tensor:
     """As `dropout`, for what `selu` gave: what is dropped gets its least value; mean 0 and variance 1 stay."""
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be at least 0 and less than 1; got {rate!r}.")

@@ -10,8 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from .. import kernels
-from ..tensor import Op
+from ..tensor import FLOAT32, DTypeLike, Op, Tensor, TensorLike
+from .casting import cast, check_dtype, convert_to_tensor, floating, promoted
 from .common import elementwise, unbroadcast
+
+__all__ = [
+    "abs", "absolute", "add", "clip", "divide", "divide_no_nan", "erf", "exp", "fabs", "log", "maximum", "minimum",
+    "multiply", "negative", "power", "reciprocal", "rsqrt", "saturate_cast", "sqrt", "square", "subtract", "true_divide",
+]  # fmt: skip
 
 
 class Map(Op):
@@ -49,6 +55,9 @@ class Binary(Op):
         y = kernels.combine(self.function, a, b)
         self.save(a, b, y)
         return y
+
+    def exact(self, a, b, *, number=None):
+        return getattr(np, self.function)(number if a is None else a, number if b is None else b)
 
     def save(self, a, b, y):
         """Keeps what backward reads."""
@@ -116,14 +125,16 @@ class Minimum(Maximum):
     function = "minimum"
 
 
-class Power(Op):
-    @staticmethod
-    def shape(a, b):
-        return kernels.broadcast_shape(a, b)
+class Power(Binary):
+    kernels = False
+    function = "power"
 
-    def forward(self, a, b):
-        self.a, self.b = a, b
-        self.y = elementwise(np.power, a, b)
+    def forward(self, a, b, *, number=None):
+        self.shapes = None if a is None else a.shape, None if b is None else b.shape
+        dtype = (a if b is None else b).dtype
+        self.a = np.asarray(number, dtype) if a is None else a
+        self.b = np.asarray(number, dtype) if b is None else b
+        self.y = elementwise(np.power, self.a, self.b)
         return self.y
 
     def backward(self, dy):
@@ -131,24 +142,27 @@ class Power(Op):
         da = db = None
         if self.needs[0]:
             exponents = np.where(b == 0, b, b - np.ones_like(b))  # x ** 0 is flat, also at 0
-            da = unbroadcast(dy * (b * np.power(a, exponents)), a.shape)
+            da = unbroadcast(dy * (b * np.power(a, exponents)), self.shapes[0])
         if self.needs[1]:
             flat = (a == 0) & (b >= 0)
             logs = np.log(np.where(flat, np.ones_like(a), a))
-            db = unbroadcast(dy * (self.y * logs), b.shape)
+            db = unbroadcast(dy * (self.y * logs), self.shapes[1])
         return da, db
 
 
 class Negative(Map):
     function = "negative"
+    exact = staticmethod(np.negative)
 
 
 class Abs(Map):
     function = "abs"
+    exact = staticmethod(np.abs)
 
 
 class Square(Map):
     function = "square"
+    exact = staticmethod(np.square)
 
 
 class Sqrt(Map):
@@ -178,100 +192,147 @@ class Erf(Map):
 class Clip(Map):
     function = "clip"
 
+    def exact(self, x, *, low, high):
+        return np.clip(x, low, high)
 
-def _binary(op, x1, x2):
+
+def binary(op: type[Op], x1: TensorLike, x2: TensorLike, floats: bool = False) -> Tensor:
+    """`op`, a Binary, on what Keras makes of the two; a lone number stays one."""
     if isinstance(x2, (int, float)) and not isinstance(x1, (int, float)):
-        return op.apply(x1, None, number=float(x2))
+        x1 = promoted(x1, x2, floats=floats)[0]
+        return op.apply(x1, None, number=_number(x1, x2))
     if isinstance(x1, (int, float)) and not isinstance(x2, (int, float)):
-        return op.apply(None, x2, number=float(x1))
-    return op.apply(x1, x2)
+        x2 = promoted(x1, x2, floats=floats)[1]
+        return op.apply(None, x2, number=_number(x2, x1))
+    return op.apply(*promoted(x1, x2, floats=floats))
 
 
-def add(x1, x2):
+def _number(array, value):
+    """`value` as a number of the array's kind."""
+    return value if getattr(array, "dtype", FLOAT32).kind != "f" else float(value)
+
+
+def add(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 + x2."""
-    return _binary(Add, x1, x2)
+    return binary(Add, x1, x2)
 
 
-def subtract(x1, x2):
+def subtract(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 - x2."""
-    return _binary(Subtract, x1, x2)
+    return binary(Subtract, x1, x2)
 
 
-def multiply(x1, x2):
+def multiply(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 * x2."""
-    return _binary(Multiply, x1, x2)
+    return binary(Multiply, x1, x2)
 
 
-def divide(x1, x2):
-    """x1 / x2."""
-    return _binary(Divide, x1, x2)
+def divide(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """x1 / x2, of floats."""
+    return binary(Divide, x1, x2, floats=True)
 
 
-def power(x1, x2):
+true_divide = divide
+
+
+def divide_no_nan(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """x1 / x2, and 0 where x2 is 0."""
+    from .comparisons import equal, where
+
+    x1, x2 = promoted(x1, x2, floats=True)
+    zero = equal(x2, 0)
+    return where(zero, 0.0, divide(x1, where(zero, 1.0, x2)))
+
+
+def power(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 to the power x2."""
     if isinstance(x2, (int, float)) and x2 == 2:
-        return Square.apply(x1)
-    return Power.apply(x1, x2)
+        return Square.apply(promoted(x1, x2)[0])
+    return binary(Power, x1, x2)
 
 
-def maximum(x1, x2):
+def maximum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The greater of each pair; NaN wins, and equal values share the gradient."""
-    return _binary(Maximum, x1, x2)
+    return binary(Maximum, x1, x2)
 
 
-def minimum(x1, x2):
+def minimum(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The smaller of each pair; NaN wins, and equal values share the gradient."""
-    return _binary(Minimum, x1, x2)
+    return binary(Minimum, x1, x2)
 
 
-def negative(x):
+def negative(x: TensorLike) -> Tensor:
     """-x."""
-    return Negative.apply(x)
+    return Negative.apply(convert_to_tensor(x))
 
 
-def abs(x):
+def abs(x: TensorLike) -> Tensor:
     """|x|; its gradient at 0 is 0."""
-    return Abs.apply(x)
+    return Abs.apply(convert_to_tensor(x))
 
 
-def square(x):
+absolute = abs
+
+
+def fabs(x: TensorLike) -> Tensor:
+    """|x| of floats."""
+    return Abs.apply(floating(x))
+
+
+def square(x: TensorLike) -> Tensor:
     """x * x."""
-    return Square.apply(x)
+    return Square.apply(promoted(x, 1)[0])
 
 
-def sqrt(x):
+def sqrt(x: TensorLike) -> Tensor:
     """The square root; NaN below 0."""
-    return Sqrt.apply(x)
+    return Sqrt.apply(floating(x))
 
 
-def rsqrt(x):
+def rsqrt(x: TensorLike) -> Tensor:
     """1 / sqrt(x)."""
-    return Rsqrt.apply(x)
+    return Rsqrt.apply(floating(x))
 
 
-def reciprocal(x):
+def reciprocal(x: TensorLike) -> Tensor:
     """1 / x."""
-    return Reciprocal.apply(x)
+    return Reciprocal.apply(floating(x))
 
 
-def exp(x):
+def exp(x: TensorLike) -> Tensor:
     """e to the power x."""
-    return Exp.apply(x)
+    return Exp.apply(floating(x))
 
 
-def log(x):
+def log(x: TensorLike) -> Tensor:
     """The natural logarithm; -inf at 0, NaN below."""
-    return Log.apply(x)
+    return Log.apply(floating(x))
 
 
-def erf(x):
+def erf(x: TensorLike) -> Tensor:
     """The error function."""
-    return Erf.apply(x)
+    return Erf.apply(floating(x))
 
 
-def clip(x, x_min, x_max):
-    """x limited to the numbers x_min <= x <= x_max; no gradient flows where it was cut. NaN stays NaN."""
-    low, high = float(x_min), float(x_max)
-    if not low <= high:
+def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
+    """x limited to x_min <= x <= x_max, numbers or tensors; no gradient flows where a number cut it. NaN stays NaN."""
+    if not all(isinstance(limit, (int, float, np.generic)) for limit in (x_min, x_max)):
+        return minimum(maximum(x, x_min), x_max)
+    if not x_min <= x_max:
         raise ValueError(f"x_min must not be greater than x_max; got {x_min} and {x_max}.")
-    return Clip.apply(x, low=low, high=high)
+    x = promoted(x, x_min, x_max)[0]
+    return Clip.apply(x, low=_number(x, x_min), high=_number(x, x_max))
+
+
+def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
+    """`cast`, where what lies beyond the range of an integer dtype becomes the nearest that it holds."""
+    x, dtype = convert_to_tensor(x), check_dtype("dtype", dtype)
+    if dtype.kind in "iu" and x.dtype.kind != "b":
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        if x.dtype.kind == "f":  # the greatest float that does not round up beyond the range
+            real = x.dtype.type
+            x = clip(x, float(low), float(high if real(high) <= high else np.nextafter(real(high), real(0))))
+        else:
+            own = np.iinfo(x.dtype)
+            x = clip(x, max(low, own.min), min(high, own.max))
+    return cast(x, dtype)

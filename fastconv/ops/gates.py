@@ -9,12 +9,24 @@ import operator
 
 import numpy as np
 
-from ..tensor import Op
+from ..tensor import Op, Tensor, TensorLike
 from .activations import elu, relu, sigmoid
+from .casting import convert_to_tensor, floating
 from .common import normalize_axis
 from .elementwise import add, clip, divide, multiply, negative, sqrt, square, subtract
 from .indexing import get_item
-from .shaping import convert_to_tensor
+
+__all__ = [
+    "celu",
+    "glu",
+    "hard_shrink",
+    "soft_shrink",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "threshold",
+]
 
 
 class Threshold(Op):
@@ -55,24 +67,26 @@ class Sparsemax(Op):
         return np.where(self.kept, dy - mean, zero)
 
 
-def threshold(x, threshold, default_value):
+def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
     """x where it is above `threshold`, else `default_value`, through which no gradient flows."""
-    return Threshold.apply(x, threshold=float(threshold), value=float(default_value))
+    return Threshold.apply(floating(x), threshold=float(threshold), value=float(default_value))
 
 
-def hard_shrink(x, threshold=0.5):
+def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """x where |x| is above `threshold`, else 0."""
     t = _at_least_0("threshold", threshold)
+    x = floating(x)
     return subtract(Threshold.apply(x, threshold=t, value=0.0), Threshold.apply(negative(x), threshold=t, value=0.0))
 
 
-def soft_shrink(x, threshold=0.5):
+def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """x moved towards 0 by `threshold`; 0 where |x| is not above it."""
     t = _at_least_0("threshold", threshold)
+    x = floating(x)
     return subtract(relu(subtract(x, t)), relu(subtract(negative(x), t)))
 
 
-def celu(x, alpha=1.0):
+def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """x above 0, alpha * (exp(x / alpha) - 1) below."""
     alpha = float(alpha)
     if not alpha > 0:
@@ -80,9 +94,9 @@ def celu(x, alpha=1.0):
     return multiply(elu(divide(x, alpha)), alpha)
 
 
-def glu(x, axis=-1):
+def glu(x: TensorLike, axis: int = -1) -> Tensor:
     """The first half of x along `axis` times sigmoid(the second half)."""
-    x = convert_to_tensor(x)
+    x = convert_to_tensor(floating(x))
     axis = normalize_axis(axis, x.ndim)
     size = x.shape[axis]
     if size is None or size % 2:
@@ -92,24 +106,24 @@ def glu(x, axis=-1):
     return multiply(first, sigmoid(second))
 
 
-def sparse_plus(x):
+def sparse_plus(x: TensorLike) -> Tensor:
     """0 up to -1, (x + 1)**2 / 4 from there to 1, and then x."""
     return add(multiply(square(add(clip(x, -1, 1), 1.0)), 0.25), relu(subtract(x, 1.0)))
 
 
-def sparse_sigmoid(x):
+def sparse_sigmoid(x: TensorLike) -> Tensor:
     """(x + 1) / 2, limited to 0 <= y <= 1."""
     return clip(add(multiply(x, 0.5), 0.5), 0, 1)
 
 
-def squareplus(x, b=4):
+def squareplus(x: TensorLike, b: float = 4) -> Tensor:
     """(x + sqrt(x**2 + b)) / 2."""
     return multiply(add(x, sqrt(add(square(x), _at_least_0("b", b)))), 0.5)
 
 
-def sparsemax(x, axis=-1):
+def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
     """As softmax, a distribution over `axis`, but one in which small x have exactly 0."""
-    x = convert_to_tensor(x)
+    x = convert_to_tensor(floating(x))
     return Sparsemax.apply(x, axis=normalize_axis(operator.index(axis), x.ndim))
 
 

@@ -6,9 +6,14 @@ broadcast stacks of matrices.
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, Tensor, TensorLike
+from .casting import promoted
 from .common import broadcast_shape
+
+__all__ = ["dense", "matmul"]
 
 
 def check_product(a, b):
@@ -64,6 +69,11 @@ class Matmul(Op):
         lead, rows, columns = y.shape[:-2], y.shape[-2:-1], y.shape[-1:]
         return y.reshape(lead + rows * (a.ndim > 1) + columns * (b.ndim > 1))
 
+    def exact(self, a, b):
+        y = np.empty(self.shape(a.shape, b.shape), np.result_type(a, b))
+        a, b = a if a.ndim > 1 else a[None], b if b.ndim > 1 else b[:, None]
+        return (a[..., :, :, None] * b[..., None, :, :]).sum(-2, dtype=y.dtype).reshape(y.shape)
+
     def backward(self, dy):
         dy, a, b = dy.reshape(self.y_shape), self.a, self.b
         da = kernels.matmul_backward_a(dy, b, a.shape).reshape(self.shapes[0]) if self.needs[0] else None
@@ -71,11 +81,11 @@ class Matmul(Op):
         return da, db
 
 
-def dense(x, kernel, bias=None):
+def dense(x: TensorLike, kernel: TensorLike, bias: TensorLike | None = None) -> Tensor:
     """x (..., C) times kernel (C, K) plus bias (K,): (..., K)."""
     return Dense.apply(x, kernel, bias)
 
 
-def matmul(x1, x2):
+def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 @ x2, with NumPy's rules for shapes."""
-    return Matmul.apply(x1, x2)
+    return Matmul.apply(*promoted(x1, x2))

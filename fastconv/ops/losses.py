@@ -7,15 +7,22 @@ Contract: computed from logits in one stable step when the output is declared to
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .. import kernels
-from ..tensor import Op, Tensor
+from ..tensor import Op, Tensor, TensorLike
 from .activations import softplus
+from .casting import convert_to_tensor, promoted
 from .common import normalize_axis
-from .elementwise import add, clip, divide, log, multiply, negative, subtract
-from .reductions import sum
-from .shaping import check_labels, convert_to_tensor, one_hot
+from .creation import one_hot
+from .elementwise import add, clip, divide, log, multiply, negative, square, subtract
+from .functions import log10
+from .reductions import mean, sum
+from .shaping import check_labels
+
+__all__ = ["binary_crossentropy", "categorical_crossentropy", "psnr", "sparse_categorical_crossentropy"]
 
 EPSILON = 1e-7
 
@@ -107,7 +114,9 @@ def label_mask(labels, label, dtype):
     return LabelMask.apply(labels, label=label, dtype=np.dtype(dtype))
 
 
-def categorical_crossentropy(target, output, from_logits=False, axis=-1):
+def categorical_crossentropy(
+    target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
+) -> Tensor:
     """-sum(target * log(output)) over `axis`: output and target (..., K) -> (...).
 
     `target` holds a distribution (such as a one-hot vector) in output's dtype, `output` probabilities, or logits with
@@ -123,7 +132,9 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
     return negative(sum(multiply(target, log(clip(output, EPSILON, 1 - EPSILON))), axis=axis))
 
 
-def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
+def sparse_categorical_crossentropy(
+    target: TensorLike, output: TensorLike, from_logits: bool = False, axis: int = -1
+) -> Tensor:
     """The same with integer labels: output (..., K), target (...) or (..., 1) -> (...).
 
     ValueError for a label outside 0..K - 1, TypeError for labels that are no integers.
@@ -146,7 +157,7 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
     return categorical_crossentropy(one_hot(labels, classes, axis, output.dtype), output, axis=axis)
 
 
-def binary_crossentropy(target, output, from_logits=False):
+def binary_crossentropy(target: TensorLike, output: TensorLike, from_logits: bool = False) -> Tensor:
     """-(target * log(output) + (1 - target) * log(1 - output)), element by element.
 
     `target` holds numbers from 0 to 1 in output's shape and dtype, `output` probabilities, or logits with
@@ -200,3 +211,11 @@ def _float_target(target, output):
             f"target must have output's dtype {output.dtype}; got {target.dtype}. Use target.astype('{output.dtype}')."
         )
     return Tensor(target)
+
+
+def psnr(x1: TensorLike, x2: TensorLike, max_val: float) -> Tensor:
+    """The peak signal-to-noise ratio of two images, in decibels: 10 log10(max_val**2 / mean((x1 - x2)**2)), a number."""
+    x1, x2 = map(convert_to_tensor, promoted(x1, x2, floats=True))
+    if x1.shape != x2.shape:
+        raise ValueError(f"psnr: x1 and x2 must have one shape; got {x1.shape} and {x2.shape}.")
+    return subtract(20 * math.log10(float(max_val)), multiply(log10(mean(square(subtract(x1, x2)))), 10.0))

@@ -12,12 +12,24 @@ import operator
 import numpy as np
 
 from .. import kernels
-from ..tensor import Op
-from .common import normalize_axes, normalize_axis
+from ..tensor import Op, Tensor, TensorLike
+from .casting import convert_to_tensor
+from .common import Axes, normalize_axes, normalize_axis
 from .elementwise import abs, add, divide, maximum, multiply, power, sqrt, square, subtract
 from .reductions import mean as mean_of
 from .reductions import sum
-from .shaping import convert_to_tensor, reshape, transpose
+from .shaping import reshape, transpose
+
+__all__ = [
+    "batch_norm",
+    "batch_normalization",
+    "group_norm",
+    "layer_norm",
+    "layer_normalization",
+    "moments",
+    "normalize",
+    "rms_normalization",
+]
 
 EPSILON = 1e-7  # Keras' default where none is given
 
@@ -119,7 +131,16 @@ class RMSNorm(Op):
 # -------------------------------------------------------------------------------------------------- what layers call
 
 
-def batch_norm(x, gamma, beta, moving_mean, moving_variance, momentum, epsilon, training):
+def batch_norm(
+    x: TensorLike,
+    gamma: TensorLike | None,
+    beta: TensorLike | None,
+    moving_mean: TensorLike,
+    moving_variance: TensorLike,
+    momentum: float,
+    epsilon: float,
+    training: bool,
+) -> Tensor:
     """x (..., C) normalized, times gamma, plus beta ((C,) or None).
 
     Training: by its own mean and variance over all axes but the last, and moving = moving * momentum + own *
@@ -134,12 +155,16 @@ def batch_norm(x, gamma, beta, moving_mean, moving_variance, momentum, epsilon, 
     return BatchNorm.apply(x, gamma, beta, moving_mean, moving_variance, momentum=momentum, epsilon=epsilon)
 
 
-def group_norm(x, gamma, beta, groups, epsilon):
+def group_norm(
+    x: TensorLike, gamma: TensorLike | None, beta: TensorLike | None, groups: int | None, epsilon: float
+) -> Tensor:
     """x (N, ..., C) normalized by sample and run of C / groups channels, times gamma, plus beta ((C,) or None)."""
     return GroupNorm.apply(x, gamma, beta, groups=operator.index(groups), epsilon=_epsilon(epsilon))
 
 
-def layer_norm(x, gamma, beta, epsilon, axes=1):
+def layer_norm(
+    x: TensorLike, gamma: TensorLike | None, beta: TensorLike | None, epsilon: float, axes: int = 1
+) -> Tensor:
     """The last `axes` axes of x normalized, times gamma, plus beta (of those axes' shape, or None)."""
     return LayerNorm.apply(x, gamma, beta, axes=operator.index(axes), epsilon=_epsilon(epsilon))
 
@@ -147,14 +172,28 @@ def layer_norm(x, gamma, beta, epsilon, axes=1):
 # --------------------------------------------------------------------------------------------------------- keras.ops
 
 
-def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
+def batch_normalization(
+    x: TensorLike,
+    mean: TensorLike,
+    variance: TensorLike,
+    axis: int,
+    offset: TensorLike | None = None,
+    scale: TensorLike | None = None,
+    epsilon: float = 1e-3,
+) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * scale + offset; all but x are vectors along the channels' `axis`."""
     x, epsilon = convert_to_tensor(x), _epsilon(epsilon)
     axes = (normalize_axis(axis, x.ndim),)
     return _at_the_end(x, axes, lambda x: BatchNormInference.apply(x, scale, offset, mean, variance, epsilon=epsilon))
 
 
-def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None):
+def layer_normalization(
+    x: TensorLike,
+    gamma: TensorLike | None = None,
+    beta: TensorLike | None = None,
+    axis: Axes = -1,
+    epsilon: float | None = None,
+) -> Tensor:
     """x normalized over `axis` (an int or several), times gamma, plus beta.
 
     gamma and beta have the shape of those axes, in x's order, or broadcast against x. `epsilon` is 1e-7 by default.
@@ -174,7 +213,9 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None):
     return y
 
 
-def rms_normalization(x, scale=None, axis=-1, epsilon=None):
+def rms_normalization(
+    x: TensorLike, scale: TensorLike | None = None, axis: Axes = -1, epsilon: float | None = None
+) -> Tensor:
     """x / sqrt(mean(x * x) + epsilon) over `axis` (an int or several), times `scale`, which broadcasts against x.
 
     `epsilon` is 1e-7 by default.
@@ -187,7 +228,7 @@ def rms_normalization(x, scale=None, axis=-1, epsilon=None):
     return y if scale is None or fits else multiply(y, scale)
 
 
-def normalize(x, axis=-1, order=2, epsilon=None):
+def normalize(x: TensorLike, axis: Axes = -1, order: float = 2, epsilon: float | None = None) -> Tensor:
     """x / max(norm, epsilon), with the norm sum(|x|**order)**(1 / order) over `axis`; order is an int, 1 or more.
 
     `epsilon` is 1e-7 by default.
@@ -203,7 +244,7 @@ def normalize(x, axis=-1, order=2, epsilon=None):
     return divide(x, maximum(norm, epsilon))
 
 
-def moments(x, axes, keepdims=False, synchronized=False):
+def moments(x: TensorLike, axes: Axes, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """(mean, variance) of x over `axes`; the variance is biased."""
     if synchronized:
         raise ValueError("synchronized=True is for several devices; fastconv runs on one. Leave it False.")

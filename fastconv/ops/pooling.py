@@ -7,9 +7,20 @@ equal maxima takes the gradient; NaN wins.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .. import kernels
-from ..tensor import Op
+from ..tensor import Op, Tensor, TensorLike
 from .common import check_data_format, with_sizes
+
+__all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "average_pool",
+    "global_average_pool",
+    "global_max_pool",
+    "max_pool",
+]
 
 
 class Pool(Op):
@@ -95,7 +106,13 @@ class GlobalAveragePool(GlobalPool):
         return kernels.global_average_pool_backward(dy, self.shape)
 
 
-def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+def max_pool(
+    inputs: TensorLike,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """inputs (N, *spatial, C) -> (N, *output, C): the greatest cell of each window.
 
     `pool_size` and `strides` (default: pool_size): an int or one an axis. `padding` as in `conv`, but not "causal".
@@ -104,13 +121,19 @@ def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None)
     return MaxPool.apply(inputs, pool_size=pool_size, strides=strides, padding=padding)
 
 
-def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+def average_pool(
+    inputs: TensorLike,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """inputs (N, *spatial, C) -> (N, *output, C): the mean of each window's real cells; arguments as `max_pool`."""
     check_data_format(data_format)
     return AveragePool.apply(inputs, pool_size=pool_size, strides=strides, padding=padding)
 
 
-def adaptive_max_pool(inputs, output_size, data_format=None):
+def adaptive_max_pool(inputs: TensorLike, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
     """inputs (N, *spatial, C) -> (N, *output_size, C): the greatest cell of each bin.
 
     `output_size`: an int or one an axis. Bin i of an axis of n cells goes from cell i * n // output_size up to
@@ -120,17 +143,19 @@ def adaptive_max_pool(inputs, output_size, data_format=None):
     return AdaptiveMaxPool.apply(inputs, output_size=output_size)
 
 
-def adaptive_average_pool(inputs, output_size, data_format=None):
+def adaptive_average_pool(
+    inputs: TensorLike, output_size: int | Sequence[int], data_format: str | None = None
+) -> Tensor:
     """inputs (N, *spatial, C) -> (N, *output_size, C): the mean of each bin; bins as `adaptive_max_pool`'s."""
     check_data_format(data_format)
     return AdaptiveAveragePool.apply(inputs, output_size=output_size)
 
 
-def global_max_pool(inputs):
+def global_max_pool(inputs: TensorLike) -> Tensor:
     """inputs (N, *spatial, C) -> (N, C): the greatest cell of each channel."""
     return GlobalMaxPool.apply(inputs)
 
 
-def global_average_pool(inputs):
+def global_average_pool(inputs: TensorLike) -> Tensor:
     """inputs (N, *spatial, C) -> (N, C): the mean of each channel."""
     return GlobalAveragePool.apply(inputs)

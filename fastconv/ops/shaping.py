@@ -1,6 +1,6 @@
-"""Ops that give an array another shape, order of axes, or dtype; and labels as vectors.
+"""Ops that give an array another shape or order of axes; and the check of labels.
 
-Not here: what selects (indexing.py), joins (joining.py) or copies cells (copying.py).
+Not here: dtypes (casting.py), what selects (indexing.py), joins (joining.py) or copies cells (copying.py).
 Contract: reshape and its relatives share their input's memory; transposing and broadcasting make a new contiguous array.
 """
 
@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
 from .. import kernels
-from ..tensor import FLOAT32, FLOAT64, Op, Tensor
-from .common import normalize_axes, normalize_axis
+from ..tensor import Op, Tensor, TensorLike
+from .casting import convert_to_tensor
+from .common import Axes, Shape, normalize_axes, normalize_axis
+
+__all__ = [
+    "broadcast_to", "expand_dims", "moveaxis", "ravel", "reshape", "squeeze", "swapaxes", "transpose",
+]  # fmt: skip
 
 
 class Reshape(Op):
     kernels = True  # a view
+
+    def exact(self, x, **attributes):
+        return x.reshape(self.shape(x.shape, **attributes))
 
     def forward(self, x, **attributes):
         self.old = x.shape
@@ -64,6 +73,10 @@ class Transpose(Op):
         self.inverse = None if axes is None else tuple(sorted(range(len(axes)), key=axes.__getitem__))
         return kernels.transpose(x, axes)
 
+    def exact(self, x, *, axes):
+        self.shape(x.shape, axes=axes)
+        return np.ascontiguousarray(x.transpose(axes))
+
     def backward(self, dy):
         return kernels.transpose(dy, self.inverse)
 
@@ -81,6 +94,9 @@ class BroadcastTo(Op):
         self.old = x.shape
         return kernels.broadcast_forward(x, self.shape(x.shape, shape=shape))
 
+    def exact(self, x, *, shape):
+        return np.broadcast_to(x, self.shape(x.shape, shape=shape)).copy()
+
     def backward(self, dy):
         return kernels.broadcast_backward(dy, self.old)
 
@@ -92,38 +108,36 @@ class BroadcastTo(Op):
         return shape
 
 
-class Cast(Op):
-    integers = (0,)
-
-    def forward(self, x, *, dtype):
-        self.dtype = x.dtype
-        return x.astype(dtype)
-
-    def backward(self, dy):
-        return dy.astype(self.dtype)
-
-
-def reshape(x, newshape):
+def reshape(x: TensorLike, newshape: Shape) -> Tensor:
     """x with another shape of the same size; one entry of `newshape` may be -1."""
-    return Reshape.apply(x, shape=sizes("newshape", newshape))
+    x, shape = convert_to_tensor(x), newshape
+    if isinstance(shape, (tuple, list)) and None in shape:  # Keras' open size, in a symbolic shape
+        shape = [-1 if size is None else size for size in shape]
+    return Reshape.apply(x, shape=sizes("newshape", shape))
 
 
-def squeeze(x, axis=None):
+def ravel(x: TensorLike) -> Tensor:
+    """x as a vector."""
+    return reshape(x, -1)
+
+
+def squeeze(x: TensorLike, axis: Axes = None) -> Tensor:
     """x without its axes of size 1, or without these."""
-    return Squeeze.apply(x, axes=axis if axis is None else _several(axis))
+    return Squeeze.apply(convert_to_tensor(x), axes=axis if axis is None else _several(axis))
 
 
-def expand_dims(x, axis):
+def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
     """x with new axes of size 1, which are number `axis` of the result."""
-    return ExpandDims.apply(x, axes=_several(axis))
+    return ExpandDims.apply(convert_to_tensor(x), axes=_several(axis))
 
 
-def transpose(x, axes=None):
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     """x with its axes in the order `axes`; reversed without."""
+    x = convert_to_tensor(x)
     return Transpose.apply(x, axes=None if axes is None else normalize_axes(tuple(axes), len(axes)))
 
 
-def moveaxis(x, source, destination):
+def moveaxis(x: TensorLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """x with the axes `source` in the places `destination`; the others keep their order."""
     x = convert_to_tensor(x)
     sources, places = normalize_axes(_several(source), x.ndim), normalize_axes(_several(destination), x.ndim)
@@ -133,7 +147,7 @@ def moveaxis(x, source, destination):
     return Transpose.apply(x, axes=tuple(moved[axis] if axis in moved else next(rest) for axis in range(x.ndim)))
 
 
-def swapaxes(x, axis1, axis2):
+def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
     """x with two axes exchanged."""
     x = convert_to_tensor(x)
     axes = list(range(x.ndim))
@@ -142,35 +156,9 @@ def swapaxes(x, axis1, axis2):
     return Transpose.apply(x, axes=tuple(axes))
 
 
-def broadcast_to(x, shape):
+def broadcast_to(x: TensorLike, shape: Shape) -> Tensor:
     """x stretched to `shape`, whose last sizes are x's, or x's are 1."""
-    return BroadcastTo.apply(x, shape=sizes("shape", shape))
-
-
-def cast(x, dtype):
-    """x in "float32" or "float64"; its gradient comes back in x's dtype."""
-    if np.dtype(dtype) not in (FLOAT32, FLOAT64):
-        raise TypeError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
-    return Cast.apply(x, dtype=np.dtype(dtype))
-
-
-def convert_to_tensor(x, dtype=None):
-    """x itself if it is a Tensor (of `dtype`), else a Tensor on it, converted to `dtype` if that is given."""
-    if isinstance(x, Tensor):
-        return x if dtype is None or np.dtype(dtype) == x.dtype else cast(x, dtype)
-    return Tensor(x, dtype=dtype)
-
-
-def one_hot(x, num_classes, axis=-1, dtype="float32"):
-    """Integer labels of any shape as vectors with a single 1, along a new axis of size `num_classes` at `axis`.
-
-    A label outside 0..num_classes - 1 raises ValueError, an x that does not hold integers TypeError.
-    """
-    labels = check_labels("x", x, operator.index(num_classes))
-    axis = normalize_axis(axis, labels.ndim + 1)
-    order = [*range(axis), labels.ndim, *range(axis, labels.ndim)]
-    vectors = kernels.one_hot(labels, num_classes, dtype)
-    return Tensor(vectors if axis == labels.ndim else kernels.transpose(vectors, order))
+    return BroadcastTo.apply(convert_to_tensor(x), shape=sizes("shape", shape))
 
 
 def check_labels(name, labels, num_classes):
