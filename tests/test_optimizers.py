@@ -103,10 +103,10 @@ KERAS = [  # the kernel's second row and the bias after STEPS by Keras 3.15 on J
 
 @pytest.mark.parametrize("make, row, bias", KERAS, ids=[f"{make().name}-{i}" for i, (make, *_) in enumerate(KERAS)])
 def test_steps_of_keras(make, row, bias):
-    optimizer, weights = make(), [Parameter(KERNEL, "kernel"), Parameter(BIAS, "bias")]
+    optimizer, weights = make(), [Parameter(KERNEL, name="kernel"), Parameter(BIAS, name="bias")]
     optimizer.build(weights)
     twin = optimizers.deserialize(optimizers.serialize(optimizer))
-    twins = [Parameter(KERNEL, "kernel"), Parameter(BIAS, "bias")]
+    twins = [Parameter(KERNEL, name="kernel"), Parameter(BIAS, name="bias")]
     for gradients in STEPS:
         kept = [gradient.copy() for gradient in gradients]
         optimizer.apply(gradients)
@@ -217,7 +217,7 @@ def test_planned_training_has_the_eager_bits_at_any_number_of_threads(name, rest
 
 
 def test_some_weights_do_not_decay():
-    kernel, bias = Parameter(np.ones(2), "kernel"), Parameter(np.ones(2), "bias")
+    kernel, bias = Parameter(np.ones(2), name="kernel"), Parameter(np.ones(2), name="bias")
     optimizer = optimizers.SGD(0.1, weight_decay=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bi"])
     optimizer.apply([np.zeros(2)] * 2, [kernel, bias])

@@ -192,7 +192,7 @@ class Optimizer(Configurable):
         """(names, variables, their arrays) of the state of one weight."""
         found = self._state.get(parameter)
         if found is None or found[0] != names:
-            variables = [Parameter(self._start(slot, parameter), slot, trainable=False) for slot in names]
+            variables = [Parameter(self._start(slot, parameter), name=slot, trainable=False) for slot in names]
             found = self._state[parameter] = (names, variables, tuple([variable.array for variable in variables]))
         return found
 
@@ -212,7 +212,7 @@ class Optimizer(Configurable):
     ) -> Parameter:  # fmt: skip
         """State of an optimizer of one's own. `aggregation` and `layout`, over devices, are of no use here."""
         values = np.asarray(initializers.get(initializer)(tuple(shape)))
-        variable = Parameter(values, name, trainable=False, dtype=dtype or "float32")
+        variable = Parameter(values, name=name, trainable=False, dtype=dtype or "float32")
         self._own_variables.append(variable)
         return variable
 
@@ -231,9 +231,9 @@ class Optimizer(Configurable):
     @property
     def variables(self) -> list[Parameter]:
         """The number of calls and the learning rate, as copies, then the state of each weight, and what was added."""
-        first = [Parameter(np.float64(self._calls), "iteration", trainable=False)]
+        first = [Parameter(np.float64(self._calls), name="iteration", trainable=False)]
         if type(self._learning_rate) is float:
-            first.append(Parameter(np.float64(self._learning_rate), "learning_rate", trainable=False))
+            first.append(Parameter(np.float64(self._learning_rate), name="learning_rate", trainable=False))
         return [*first, *(variable for entry in self._state.values() for variable in entry[1]), *self._own_variables]
 
     def set_weights(self, weights: Any) -> None:
