@@ -23,8 +23,10 @@ RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 def conv_forward(
     x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None, relu=False,
+    scale=None,
 ):  # fmt: skip
-    """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given.
+    """y (N, *output, K) = the cross-correlation of x with kernel, times scale (K,) and plus bias (K,) where given; a scale
+    wants one group.
 
     `packs`: a Packs that keeps what is made of this kernel and bias, so that it is made once; then the algorithm is chosen
     as if the making cost nothing. `relu`: of what comes out, max(y, 0)."""
@@ -34,6 +36,13 @@ def conv_forward(
     if bias is not None:
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
+    if scale is not None:
+        scale = checked("scale", scale, 1, like=x)
+        same_shape("scale", scale, kernel.shape[-1:], "one entry a filter")
+        if groups > 1:
+            raise ValueError(
+                f"scale must be None where there are groups; there are {groups}: multiply the kernel by it."
+            )
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
     problem = Problem("forward", window.compact, len(x), x.shape[-1], kernel.shape[-1], groups)
     choice = choose(problem, algorithm, packs is not None)
@@ -41,9 +50,13 @@ def conv_forward(
         return y
     x, window = unfold(x, window), window.compact
     if choice.outputs:
-        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, relu=relu, packs=packs)
+        _winograd.winograd_forward(
+            x, kernel, bias, y, window, choice.outputs, relu=relu, packs=packs, kept=choice.kept, scale=scale
+        )
+    elif choice.name == "streamed":
+        _conv.conv_stream(x, kernel, bias, y, window, relu, scale=scale)
     else:
-        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu)
+        _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu, scale)
         if relu and choice.name != "direct":
             return relu_forward(y)
     return y
@@ -70,7 +83,7 @@ def conv_backward_input(
     dx = empty((input_shape[0], *compact.input, input_shape[-1]), dy.dtype)
     start = bias if compact is window else None  # cells that are folded together would have it several times
     if choice.outputs:
-        _winograd.winograd_backward_input(dy, kernel, start, dx, compact, choice.outputs, packs)
+        _winograd.winograd_backward_input(dy, kernel, start, dx, compact, choice.outputs, packs, choice.kept)
     else:
         _conv.conv_backward_input(dy, kernel, start, dx, compact, groups, choice.name, packs)
     dx = fold(dx, window)

@@ -42,12 +42,16 @@ class ConvNorm(Conv):
         folded = self.packs.get("folded") if self.packs else None
         if folded is None:
             scale, shift = kernels.batch_norm_fold(gamma, beta, mean, variance, epsilon)
-            folded = kernels.combine("multiply", kernel, scale), shift
             if bias is not None:
-                folded = folded[0], kernels.combine("add", shift, kernels.combine("multiply", bias, scale))
+                shift = kernels.combine("add", shift, kernels.combine("multiply", bias, scale))
+            # Of one group the kernels scale what they make of the weights, and no second kernel is kept.
+            folded = scale if kernel.shape[-2] == x.shape[-1] else kernels.combine("multiply", kernel, scale), shift
             if self.packs:
                 self.packs.keep("folded", folded, folded[0].nbytes + folded[1].nbytes)
-        return kernels.conv_forward(x, *folded, packs=self.packs, relu=relu, **geometry)
+        first, shift = folded
+        if first.ndim == 1:
+            return kernels.conv_forward(x, kernel, shift, packs=self.packs, relu=relu, scale=first, **geometry)
+        return kernels.conv_forward(x, first, shift, packs=self.packs, relu=relu, **geometry)
 
     def take_packs(self, inputs):
         if all(value is None or isinstance(value, Parameter) for value in inputs[1:]) and not any(self.needs[1:]):
