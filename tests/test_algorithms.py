@@ -105,7 +105,7 @@ def test_few_outputs_with_scale_bias_and_relu(case, isa, restore_threads):
 def test_few_outputs_read_the_weights_once():
     assert kernels.explain((1, 2, 2, 512), (3, 3, 512, 512), padding="same")["forward"] == "streamed"
     window = Window.of((4, 4), (3, 3), padding="same")
-    problem = algorithms.Problem("forward", window, 1, 512, 512, 1)
+    problem = algorithms.Problem("forward", window, 1, 384, 384, 1)
     assert algorithms.choose(problem, packed=True).name == "streamed"
     kept = [row for row in algorithms.candidates(problem, packed=True) if row.outputs and row.kept]
     assert [row.outputs for row in kept] == [(1, 2, 2)]  # of F(4x4) too large

@@ -54,7 +54,11 @@ WINOGRAD = {
 }
 TRANSFORM, WEIGHT = 16, 60  # multiply-adds in the time that one transformed value takes, and one transformed weight
 READ, PACK = 8, 24  # the same of a weight that is read from memory, and of one that is packed
-KEPT = 1 << 22  # floats of a kernel's transform, up to which it is kept
+PASSING, FEW = (
+    45,
+    4,
+)  # the same of one that is transformed on the way: where FEW times the tiles are no more than the filters
+KEPT = 3 << 20  # floats of a kernel's transform, up to which it is kept
 STREAMED = 1.25  # the streamed tiles' overhead over the products that are not of padding
 STREAM_OUTPUTS = 1024  # up to which their sums are few against the weights
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
@@ -179,7 +183,8 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
         if problem.kind == "backward_kernel":
             yield Choice(name, cost, box)
             continue
-        yield Choice(name, cost + size * WEIGHT, box, kept=False)
+        transform = PASSING if FEW * tiles <= filters else WEIGHT  # as _winograd.pyx does it
+        yield Choice(name, cost + size * transform, box, kept=False)
         if packed and size <= KEPT:
             yield Choice(name, max(cost, size * READ), box)
 
