@@ -169,7 +169,7 @@ void FC_NAME(conv_stream_sum)(const void *job, ptrdiff_t n, void *scratch)
     for (ptrdiff_t d = 0; d < depths; d++)
         for (ptrdiff_t h = 0; h < rows; h++) {
             const ptrdiff_t at = ((n * depths + d) * rows + h) * columns * K;
-            pool_any(pool, columns, K, sums + d * pool[0] * step[0] + h * pool[1] * step[1], step, j->relu, K,
-                     (real *)j->y + at, (uint8_t *)j->index + at);
+            pool_columns(pool[0], pool[1], pool[2], columns, K, sums + d * pool[0] * step[0] + h * pool[1] * step[1],
+                         step, j->relu, K, (real *)j->y + at, (uint8_t *)j->index + at);
         }
 }
