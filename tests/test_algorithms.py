@@ -69,6 +69,51 @@ def test_every_algorithm_runs_what_it_claims(edge, dtype, isa):
                     assert error <= 1e-4 * np.finfo(dtype).eps / np.finfo(np.float32).eps, f"{kind} {name}: {error}"
 
 
+FEW = {  # outputs to many channels and filters: the weights are what takes time
+    "2x2": ((1, 2, 2, 96), (3, 3, 96, 130), {"padding": "same"}),
+    "4x4, strided": ((3, 8, 7, 130), (3, 3, 130, 64), {"padding": 1, "strides": 2}),
+    "4x4, two Winograd tiles a block": ((1, 4, 4, 200), (3, 3, 200, 160), {"padding": "same"}),
+    "1D": ((2, 7, 100), (5, 100, 71), {"padding": "causal"}),
+    "3D": ((1, 3, 2, 4, 70), (3, 3, 3, 70, 96), {"padding": "same"}),
+    "dilated past the map": ((1, 5, 5, 65), (3, 3, 65, 600), {"padding": 6, "dilation_rate": 6}),
+}
+
+
+@pytest.mark.parametrize("case", FEW)
+def test_few_outputs_with_scale_bias_and_relu(case, isa, restore_threads):
+    shape, kernel_shape, options = FEW[case]
+    x, kernel = integers(shape, np.float32, 1), integers(kernel_shape, np.float32, 2)
+    scale, bias = integers(kernel_shape[-1:], np.float32, 3), integers(kernel_shape[-1:], np.float32, 4)
+    expected = np.maximum(reference.conv_forward(x, kernel * scale, bias, **options), 0)
+    for name in set(names("forward", shape, kernel_shape, options)[0]):
+        results = []
+        for threads in (1, 2, 5):
+            kernels.set_num_threads(threads)
+            packs = kernels.Packs()
+            for _ in range(2):  # the second call finds what is kept
+                results.append(kernels.conv_forward(
+                    x, kernel, bias, scale=scale, relu=True, packs=packs, algorithm=name, **options
+                ))  # fmt: skip
+        for result in results:
+            np.testing.assert_array_equal(result, results[0], err_msg=name)
+        if name.startswith("winograd"):
+            np.testing.assert_allclose(results[0], expected, atol=1e-5 * np.abs(expected).max())
+        else:
+            np.testing.assert_array_equal(results[0], expected, err_msg=name)
+
+
+def test_few_outputs_read_the_weights_once():
+    assert kernels.explain((1, 2, 2, 512), (3, 3, 512, 512), padding="same")["forward"] == "streamed"
+    window = Window.of((4, 4), (3, 3), padding="same")
+    problem = algorithms.Problem("forward", window, 1, 384, 384, 1)
+    assert algorithms.choose(problem, packed=True).name == "streamed"
+    kept = [row for row in algorithms.candidates(problem, packed=True) if row.outputs and row.kept]
+    assert [row.outputs for row in kept] == [(1, 2, 2)]  # of F(4x4) too large
+    x, kernel = normal((1, 4, 4, 8), np.float32), normal((3, 3, 4, 8), np.float32)
+    with pytest.raises(ValueError, match="scale must be None where there are groups; there are 2"):
+        kernels.conv_forward(x, kernel, scale=np.ones(8, np.float32))
+
+
 def test_explain_names_what_runs():
     found = kernels.explain((8, 56, 56, 64), (3, 3, 64, 64), padding="same")
     assert found["forward"].startswith("winograd F(4x4, 3x3)") and found["isa"] in kernels.build_info()["isas"]

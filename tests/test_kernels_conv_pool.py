@@ -40,11 +40,16 @@ SPECIAL = {
 def check(x, kernel, pool, dtype, relu=True, **options):
     """Forward and both gradients by every algorithm that takes the shape, exactly, on integers."""
     x, kernel, bias = integers(x, dtype, 1), integers(kernel, dtype, 2), integers(kernel[-1:], dtype, 3)
-    y, index = kernels.conv_pool_forward(x, kernel, bias, pool, relu=relu, **options)
     expected, winners = reference.conv_pool_forward(x, kernel, bias, pool, relu=relu, **options)
-    np.testing.assert_array_equal(y, expected)
-    assert y.dtype == dtype and index.dtype == np.uint8
-    np.testing.assert_array_equal(index, winners)
+    for algorithm in (None, "direct", "streamed"):
+        try:
+            y, index = kernels.conv_pool_forward(x, kernel, bias, pool, relu=relu, algorithm=algorithm, **options)
+        except ValueError as error:
+            assert algorithm == "streamed" and "cannot run" in str(error)
+            continue
+        np.testing.assert_array_equal(y, expected)
+        assert y.dtype == dtype and index.dtype == np.uint8
+        np.testing.assert_array_equal(index, winners)
 
     dy = integers(y.shape, dtype, 4)
     np.testing.assert_array_equal(

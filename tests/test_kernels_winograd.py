@@ -10,7 +10,7 @@ from helpers import normal
 
 import fastconv
 from fastconv import kernels
-from fastconv.kernels import algorithms, reference
+from fastconv.kernels import _winograd, algorithms, reference
 
 RMS = {  # of the error over the output's root mean square, float32, as fastconv.kernels.algorithms states it
     (2,): {(5,): 2.9e-7},
@@ -72,6 +72,43 @@ def test_the_tables_follow_from_their_points(name):
         found = [Fraction(n.split("/")[0].strip().rstrip(".")) / Fraction((n.split("/") + ["1"])[1].strip())
                  for n in numbers.split(",")]  # fmt: skip
         assert found == expected
+
+
+def test_python_and_c_know_the_same_tiles():
+    """A tile that only one of them knows, or of another size, would run past its scratch."""
+    with open(HEADER) as file:
+        text = file.read()
+    names = re.search(r"enum \{ (ONE, .*?), FILTERS \}", text).group(1).split(", ")
+    sizes = {
+        table: [int(n) for n in re.search(rf"\b{table}\[FILTERS\] = \{{(.*?)\}}", text).group(1).split(",")]
+        for table in ("OUTPUTS", "TAPS", "POINTS", "PAIRS")
+    }
+    for name, m, r, points, pairs in zip(names, *sizes.values(), strict=True):
+        assert points == m + r - 1 and pairs == (0 if name == "ONE" else (points - 2) // 2)
+        assert name == ("ONE" if r == 1 else f"F{m}{r}")
+    compiled = re.search(r"#define FC_WINOGRAD\(X\)(.*?)\n\n", text, flags=re.S).group(1)
+    compiled = [row.split(", ") for row in re.findall(r"X\((\w+, \w+, \w+)\)", compiled)]
+    of = {name: (m, r) for name, m, r in zip(names, sizes["OUTPUTS"], sizes["TAPS"])}
+    known = {
+        tuple(zip((1,) * (3 - len(taps)) + outputs, (1,) * (3 - len(taps)) + taps))
+        for taps, rows in algorithms.WINOGRAD.items()
+        for outputs in rows
+    }
+    assert {tuple(of[name] for name in row) for row in compiled} == known
+    assert max(np.prod([m + r - 1 for m, r in row]) for row in known) <= int(re.search(r"MAX_POINTS = (\d+)", text)[1])
+
+
+def test_tiles_that_were_not_compiled_are_refused():
+    x, kernel = normal((1, 8, 8, 16), np.float32), normal((3, 3, 16, 16), np.float32)
+    window = kernels.Window.of((8, 8), (3, 3), padding="same")
+    y = np.empty_like(x)
+    for run in (
+        lambda: _winograd.winograd_forward(x, kernel, None, y, window, (1, 3, 3)),
+        lambda: _winograd.winograd_backward_input(x, kernel, None, y, window, (1, 2, 4)),
+        lambda: _winograd.winograd_backward_kernel(x, x, kernel, window, (2, 2, 2)),
+    ):
+        with pytest.raises(ValueError, match="No Winograd tile is compiled for these taps and outputs"):
+            run()
 
 
 def shapes(taps, channels, filters, batch, dilation=1, extra=5):

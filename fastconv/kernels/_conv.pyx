@@ -25,6 +25,7 @@ from ._tiles cimport (
     fc_axis,
     fc_conv,
     fc_conv_kernel,
+    fc_conv_stream,
     fc_depthwise,
     fc_finish,
     fc_grouped,
@@ -47,6 +48,10 @@ cdef enum:
     SMALL_TILE = 4            # pixels below which a register tile waits for its own sums
     SMALL_IMAGE = 512         # outputs times taps of a row, past which little of it is padding
     FLAT_PIXELS = 256         # a chunk where the rows of all taps are listed: dy is read where it is
+    STREAM_OUTPUTS = 256      # of a tile, whose sums stand in the second cache
+    STREAM_DEPTH = 64         # channels of a chunk of weights, which all outputs read: two fill part of a second cache
+    STREAM_FILTERS = 512      # of a tile; fewer would take pieces of rows, which memory gives more slowly
+    STREAM_TILES = 8          # at least, where the shape gives them
     DEPTHWISE_ROWS = 8        # of outputs in a depthwise tile, whose windows share their inputs
     TILE_WORK = 128 * 1024    # FLOPs of a tile that is worth cutting
 
@@ -230,7 +235,7 @@ cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t gr
     job.x = address(x)
     job.groups, job.channels, job.filters = groups, channels, filters // groups
     pack.weights = address(kernel)
-    pack.bias = NULL if bias is None else address(bias)
+    pack.bias, pack.scale = NULL if bias is None else address(bias), NULL
     pack.filter_step, pack.channel_step, pack.group_step = 1, filters, filters // groups
     job.y_step[3] = filters
     for i in range(2, -1, -1):
@@ -242,15 +247,17 @@ cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t gr
 
 
 def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None, bint relu=False, most=None,
-                 residual=None):
-    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights. `relu`, `most` and `residual` (fc_finish)
-    are not of "grouped"."""
+                 residual=None, scale=None):
+    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights; `relu`, `most` and `residual` (fc_finish) are
+    not of "grouped", and `scale`, of the filters, is of "direct" alone."""
     cdef fc_pack pack
     cdef fc_conv job
     cdef fc_grouped grouped
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
     job.y, job.finish = address(y, True), finish_of(relu, most, residual)
+    if scale is not None:
+        pack.scale = address(scale)
     if algorithm == "depthwise":
         run_depthwise(tiles_of(x), &pack, &job)
     elif algorithm in GROUPED:
@@ -259,6 +266,38 @@ def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=
         run_grouped(tiles_of(x), &grouped, x.itemsize)
     else:
         run_packed(tiles_of(x), &pack, &job, x.itemsize, packs)
+
+
+def conv_stream(x, kernel, bias, y, window, bint relu=False, pool=None, index=None, scale=None, most=None,
+                residual=None):
+    """The same for few outputs, by csrc/conv/conv_stream.c. With `pool`, three window sizes, y and index are of the pooled
+    map."""
+    cdef const fc_tiles* tiles = tiles_of(x)
+    cdef fc_conv_stream job
+    cdef int i
+    job.x, job.weights, job.y, job.finish = address(x), address(kernel), address(y, True), finish_of(relu, most, residual)
+    job.bias = NULL if bias is None else address(bias)
+    job.scale = NULL if scale is None else address(scale)
+    job.batch = read_axes(job.axis, window, x.shape[0])
+    job.channels, job.filters = kernel.shape[-2], kernel.shape[-1]
+    job.index = NULL if pool is None else address(index, True)
+    cdef ptrdiff_t outputs = 1
+    for i in range(3):
+        job.pool[i] = 0 if pool is None else pool[i]
+        outputs *= job.axis[i].output
+    cdef ptrdiff_t lanes = blocks(job.filters, tiles.lanes) * tiles.lanes, taps = taps_of(job.axis)
+    cdef ptrdiff_t panels = blocks(lanes, tiles.panel), cuts
+    job.samples = even(job.batch, STREAM_OUTPUTS // outputs)
+    job.depth = even(job.channels, STREAM_DEPTH)
+    cuts = blocks(STREAM_TILES, blocks(job.batch, job.samples) * blocks(job.channels, job.depth))
+    job.part = even(panels, min(blocks(panels, cuts), max(1, STREAM_FILTERS // tiles.panel))) * tiles.panel
+    cdef ptrdiff_t slices = blocks(job.channels, job.depth)
+    cdef Block sums = Block(product(slices, job.batch, outputs, lanes, <ptrdiff_t>x.itemsize))
+    job.sums = sums.data
+    run(tiles.conv_stream, &job, sizeof(job), blocks(job.batch, job.samples) * slices * blocks(job.filters, job.part),
+        2.0 * job.batch * outputs * job.channels * lanes * taps, True, tiles.conv_stream_size(&job))
+    run(tiles.conv_stream_sum, &job, sizeof(job), job.batch,
+        <double>MEMORY_WORK * slices * job.batch * outputs * lanes, True)
 
 
 cdef struct Phase:
@@ -298,7 +337,8 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, bias, dx, con
     cdef fc_pack pack
     cdef fc_scatter job
     cdef int i
-    pack.weights, pack.bias, pack.packed, pack.packed_bias = address(kernel), NULL, packed.data, zeros.data
+    pack.weights, pack.packed, pack.packed_bias = address(kernel), packed.data, zeros.data
+    pack.bias = pack.scale = NULL
     pack.groups, pack.channels, pack.filters = 1, filters, taps * channels
     pack.channel_step, pack.filter_step, pack.group_step = 1, filters, 0
     for i in range(3):
@@ -345,7 +385,7 @@ def conv_backward_input(dy, kernel, bias, dx, window, ptrdiff_t groups, algorith
         scatter_backward_input(tiles, dy, kernel, bias, dx, axis, batch)
         return
     job.groups, job.channels, job.filters = groups, filters // groups, channels
-    pack.bias = NULL if bias is None else address(bias)
+    pack.bias, pack.scale = NULL if bias is None else address(bias), NULL
     pack.filter_step, pack.channel_step, pack.group_step = filters, 1, filters // groups
     step = channels * filters
     dx_step[3] = channels * groups

@@ -2,23 +2,7 @@
 
 from libc.stddef cimport ptrdiff_t
 
-cdef extern from * nogil:
-    """
-    #include <stddef.h>
-    /* More than any memory: so few bits that sums of several and their signed types hold them too. */
-    #define FC_TOO_LARGE ((size_t)1 << 59)
-    static inline ptrdiff_t fc_bytes_product(const size_t *factors, size_t count)
-    {
-        size_t all = 1;
-        for (size_t i = 0; i < count; i++)
-            if (factors[i] == 0) return 0;
-        for (size_t i = 0; i < count; i++)
-            if (__builtin_mul_overflow(all, factors[i], &all) || all > FC_TOO_LARGE) return FC_TOO_LARGE;
-        return (ptrdiff_t)all;
-    }
-    #define FC_PRODUCT(...) \
-        fc_bytes_product((const size_t[]){__VA_ARGS__}, sizeof((const size_t[]){__VA_ARGS__}) / sizeof(size_t))
-    """
+cdef extern from "sizes.h" nogil:
     # The product of integers, or TOO_LARGE where it is more (or one is negative): Block refuses that with a MemoryError.
     # Every size of memory is made of these and of sums of a few, so that none wraps.
     ptrdiff_t product "FC_PRODUCT"(size_t first, ...)

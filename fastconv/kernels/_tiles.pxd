@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "tiles.h" nogil:
     ctypedef void fc_tile(const void* job, ptrdiff_t index, void* scratch) noexcept nogil
+    ctypedef ptrdiff_t fc_size(const void* job) noexcept nogil
 
     enum:
         FC_FLAT_ROWS
@@ -16,6 +17,7 @@ cdef extern from "tiles.h" nogil:
     ctypedef struct fc_pack:
         const void* weights
         const void* bias
+        const void* scale
         void* packed
         void* packed_bias
         ptrdiff_t groups, channels, filters
@@ -39,6 +41,19 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t y_step[4]
         ptrdiff_t rows, columns, parts
         int far
+        fc_finish finish
+
+    ctypedef struct fc_conv_stream:
+        const void* x
+        const void* weights
+        const void* bias
+        const void* scale
+        void* sums
+        void* y
+        fc_axis axis[3]
+        ptrdiff_t batch, channels, filters, samples, part, depth
+        ptrdiff_t pool[3]
+        void* index
         fc_finish finish
 
     ctypedef struct fc_conv_pool:
@@ -96,13 +111,15 @@ cdef extern from "tiles.h" nogil:
         const void* x
         const void* weights
         const void* bias
+        const void* scale
         void* transformed
+        void* inputs
         void* y
         fc_axis axis[3]
         ptrdiff_t batch, channels, filters
         ptrdiff_t outputs[3]
         ptrdiff_t tiles[3]
-        ptrdiff_t block
+        ptrdiff_t block, share, part, depth
         ptrdiff_t tap_step[3]
         ptrdiff_t channel_step, filter_step
         ptrdiff_t pool[3]
@@ -377,6 +394,8 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t lanes, panel, block
         fc_tile* conv_pack
         fc_tile* conv_forward
+        fc_tile* conv_stream
+        fc_tile* conv_stream_sum
         fc_tile* conv_scatter
         fc_tile* conv_backward_kernel
         fc_tile* conv_reduce_kernel
@@ -387,6 +406,7 @@ cdef extern from "tiles.h" nogil:
         fc_tile* conv_pool_backward_input
         fc_tile* conv_pool_backward_bias
         fc_tile* winograd_weights
+        fc_tile* winograd_inputs
         fc_tile* winograd_forward
         fc_tile* winograd_transform
         fc_tile* winograd_multiply
@@ -455,6 +475,13 @@ cdef extern from "tiles.h" nogil:
         fc_tile* random_advance
         fc_tile* dropout_forward
         fc_tile* dropout_backward
+        fc_size* conv_stream_size
+        fc_size* winograd_weights_size
+        fc_size* winograd_inputs_size
+        fc_size* winograd_forward_size
+        fc_size* winograd_transform_size
+        fc_size* winograd_gradients_size
+        fc_size* winograd_sums_size
 
     const fc_tiles* fc_table(int isa, int real_double)
     int fc_supported(int isa)

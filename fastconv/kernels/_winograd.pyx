@@ -23,8 +23,11 @@ from ._tiles cimport (
 
 cdef enum:
     BUDGET = 1024 * 1024  # bytes of a block's transformed inputs and products: second and third cache
+    ROOM = 512 * 1024     # bytes of transformed weights, or of products, that stay in the second cache
     CUTS = 4              # blocks come in multiples of it, so that a few threads share them evenly
-    SHARES = 16           # of a kernel gradient's stages, at least
+    FEW = 4               # Winograd tiles to this many filters and less: the weights are what passes through the caches
+    PARTS = 8             # of the filters, at least, where they are cut
+    SHARES = 16           # of a kernel gradient's stages, and of inputs that are transformed by themselves, at least
     RANGE = 128           # Winograd tiles, at least, that a kernel gradient transforms before it multiplies
     DATA = 8 << 20        # bytes of them
 
@@ -33,13 +36,13 @@ cdef inline ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
     return (count + size - 1) // size
 
 
+cdef inline ptrdiff_t even(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
+    """A block size of at most `size` that cuts `count` into equal blocks."""
+    return blocks(count, blocks(count, max(size, 1)))
+
+
 cdef inline ptrdiff_t rounded(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
     return blocks(count, size) * size
-
-
-cdef inline ptrdiff_t plane(const fc_tiles* tiles, ptrdiff_t block, ptrdiff_t channels) noexcept nogil:
-    """As in csrc/winograd/winograd_tiles.h."""
-    return product(block, rounded(channels, tiles.lanes)) + 16
 
 
 cdef ptrdiff_t cut(const fc_axis* axis, ptrdiff_t batch, outputs, ptrdiff_t* size, ptrdiff_t* number):
@@ -58,40 +61,65 @@ cdef ptrdiff_t points_of(const fc_axis* axis, const ptrdiff_t* outputs):
     return ((outputs[0] + axis[0].taps - 1) * (outputs[1] + axis[1].taps - 1) * (outputs[2] + axis[2].taps - 1))
 
 
-cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_t itemsize, packs=None) except -1:
+cdef ptrdiff_t known(ptrdiff_t size) except -1:
+    """A size that C gave; ValueError where it has no such tile (csrc/winograd/winograd.h)."""
+    if size < 0:
+        raise ValueError("No Winograd tile is compiled for these taps and outputs (WINOGRAD in kernels/algorithms.py).")
+    return size
+
+
+cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_t itemsize, packs=None,
+                      bint kept=True) except -1:
     """Transforms the weights and convolves; the job is filled but for the cut into tiles."""
     cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles)
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
-    cdef ptrdiff_t size = product(points, plane(tiles, job.channels, job.filters), itemsize)
+    cdef ptrdiff_t size = known(tiles.winograd_weights_size(job)), most
+    cdef bint by_filters = FEW * all <= job.filters
     key = <size_t>tiles, outputs, job.channel_step  # the step tells a flipped kernel
-    cdef Block transformed = None if packs is None else packs.get(key)
-    cdef bint ready = transformed is not None
-    if not ready:
+    cdef Block transformed = None if packs is None else packs.get(key), inputs = None
+    job.transformed = job.inputs = NULL
+    if transformed is not None:
+        job.transformed = transformed.data
+    elif not by_filters or (packs is not None and kept):
         transformed = Block(size)
-    job.transformed = transformed.data
-    if not ready:
+        job.transformed = transformed.data
         run(tiles.winograd_weights, job, sizeof(fc_winograd),
             blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS), 16.0 * points * job.channels * lanes)
         if packs is not None:
             packs.keep(key, transformed, size)
 
-    cdef ptrdiff_t most = BUDGET // product(points, job.channels + lanes, itemsize)
-    cdef ptrdiff_t count = blocks(all, max(most, 4 * tiles.block))
-    job.block = blocks(all, rounded(count, max(1, min(CUTS, all // 2))))  # two tiles at least share a pass of weights
-    cdef ptrdiff_t planes = plane(tiles, job.block, job.channels) + plane(tiles, job.block, job.filters)
-    return run(tiles.winograd_forward, job, sizeof(fc_winograd), blocks(all, job.block),
-               2.0 * all * points * job.channels * lanes, True, product(points, planes, itemsize))
+    job.part = lanes
+    if by_filters:
+        # Weights that are transformed on the way fill the second cache with as many channels of one panel as it holds.
+        job.part = tiles.panel
+        if job.transformed is not NULL:
+            job.part = even(blocks(lanes, tiles.panel), blocks(blocks(lanes, tiles.panel), PARTS)) * tiles.panel
+        job.depth = even(job.channels, ROOM // product(points, job.part, itemsize))
+        job.block = even(all, max(ROOM // product(points, job.part, itemsize), 4 * tiles.block))
+        job.share = blocks(job.block, SHARES)
+        inputs = Block(known(tiles.winograd_inputs_size(job)))
+        job.inputs = inputs.data
+        run(tiles.winograd_inputs, job, sizeof(fc_winograd), blocks(all, job.block) * blocks(job.block, job.share),
+            25.0 * all * points * job.channels, True)
+    else:
+        most = BUDGET // product(points, job.channels + lanes, itemsize)
+        job.share = job.depth = 0  # unused
+        job.block = blocks(all, rounded(blocks(all, max(most, 4 * tiles.block)), max(1, min(CUTS, all // 2))))
+    return run(tiles.winograd_forward, job, sizeof(fc_winograd), blocks(all, job.block) * blocks(lanes, job.part),
+               2.0 * all * points * job.channels * lanes, True, known(tiles.winograd_forward_size(job)))
 
 
-def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None,
-                     most=None):
-    """y = x * kernel + bias; bias may be None; then ReLU, up to `most` where given. `packs` keeps the transformed weights. With `pool`,
-    three window sizes, y and index are of the pooled map, and ReLU has no bound."""
+def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None, bint kept=True,
+                     scale=None, most=None):
+    """y = x * kernel * scale + bias; scale, of the filters, and bias may be None; then ReLU, up to `most` where given.
+    `packs` keeps the transformed weights where they are to be kept. With `pool`, three window sizes, y and index are of the
+    pooled map, and ReLU has no bound."""
     cdef fc_winograd job
     cdef int i
     cdef ptrdiff_t step
     job.x, job.weights, job.y = address(x), address(kernel), address(y, True)
     job.bias = NULL if bias is None else address(bias)
+    job.scale = NULL if scale is None else address(scale)
     job.batch, job.channels, job.filters = x.shape[0], kernel.shape[-2], kernel.shape[-1]
     job.channel_step, job.filter_step = job.filters, 1
     step = job.channels * job.filters
@@ -107,10 +135,10 @@ def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=F
         for i in range(3):
             job.pool[i] = pool[i]
             job.axis[i].output -= job.axis[i].output % job.pool[i]
-    run_winograd(tiles_of(x), &job, outputs, x.itemsize, packs)
+    run_winograd(tiles_of(x), &job, outputs, x.itemsize, packs, kept)
 
 
-def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None):
+def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None, bint kept=True):
     """dx = dy convolved with the flipped, transposed kernel, plus the bias, which may be None. `packs` as above."""
     cdef fc_winograd job
     cdef fc_axis axis
@@ -118,7 +146,7 @@ def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None):
     cdef ptrdiff_t step
     cdef const char* weights = <const char*>address(kernel)
     job.x, job.y, job.index = address(dy), address(dx, True), NULL
-    job.bias = NULL if bias is None else address(bias)
+    job.bias, job.scale = NULL if bias is None else address(bias), NULL
     job.batch, job.channels, job.filters = dy.shape[0], kernel.shape[-1], kernel.shape[-2]
     job.channel_step, job.filter_step = 1, job.channels
     job.finish = finish_of(False, None, None)
@@ -132,7 +160,7 @@ def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None):
         step *= axis.taps
         job.pool[i] = 0
     job.weights = weights
-    run_winograd(tiles_of(dy), &job, outputs, dy.itemsize, packs)
+    run_winograd(tiles_of(dy), &job, outputs, dy.itemsize, packs, kept)
 
 
 def winograd_backward_kernel(dy, x, dkernel, window, outputs):
@@ -146,14 +174,15 @@ def winograd_backward_kernel(dy, x, dkernel, window, outputs):
         job.axis[i] = window_axis(window, i)
     cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles), itemsize = dy.itemsize
     cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
-    cdef ptrdiff_t tile = product(points, rounded(job.channels, tiles.lanes) + lanes, itemsize)
-    cdef ptrdiff_t sums = product(points, job.channels, lanes, itemsize)
+    job.count = 1
+    cdef ptrdiff_t tile = known(tiles.winograd_transform_size(&job)) + tiles.winograd_gradients_size(&job)
+    cdef ptrdiff_t sums = tiles.winograd_sums_size(&job)
 
     # A range of transformed tiles stays in an outer cache, but is worth a pass over the sums.
     cdef ptrdiff_t most = min(all, max(RANGE, max(DATA, 4 * sums) // tile))
-    most = blocks(all, blocks(all, most))
-    cdef Block inputs = Block(product(points, plane(tiles, most, job.channels), itemsize))
-    cdef Block gradients = Block(product(points, plane(tiles, most, job.filters), itemsize))
+    job.count = most = blocks(all, blocks(all, most))
+    cdef Block inputs = Block(tiles.winograd_transform_size(&job))
+    cdef Block gradients = Block(tiles.winograd_gradients_size(&job))
     cdef Block total = Block(sums)
     job.inputs, job.gradients, job.sums = inputs.data, gradients.data, total.data
     job.part = rounded(blocks(job.channels, blocks(SHARES, points)), tiles.block)

@@ -1,13 +1,17 @@
 """Which algorithm a convolution runs on: the one place where that is chosen, from shapes alone, with no timing.
 
 - "direct": csrc/conv/conv_forward.c and conv_backward_kernel.c; any shape.
+- "streamed": csrc/conv/conv_stream.c; forward, few outputs: the time is that of reading the weights, once and as they lie.
 - "depthwise" (one filter for each channel; csrc/grouped/depthwise.c, and grouped.c for its other passes) and "grouped" (groups
   of few channels; csrc/grouped/grouped.c): vectors over the channels of all groups.
 - "sparse": csrc/conv/conv_pool_back.c; gradients through max-pooling from the windows' winners alone.
 - "winograd F(m, r)": csrc/winograd/winograd.c and winograd_kernel.c; m outputs an axis from m + r - 1 products; stride 1.
 
 Every algorithm has a cost, roughly in multiply-adds at the direct tiles' rate, and the least one wins. The weights of
-the costs were fitted to single-thread times on AVX2. With `set_precision("exact")` Winograd takes no part.
+the costs were fitted to single-thread times on AVX2 and AVX-512. Weights come from memory, each of them in the time of
+READ products, so few outputs make whoever reads the fewest bytes the quickest: transforms of large kernels, 16/9 to 4
+times their size, want many tiles. They also want to be kept, which costs memory: one of more than KEPT floats is not, but
+made anew at each call. With `set_precision("exact")` Winograd takes no part.
 
 Errors, relative to the output's root mean square, of the forward pass for rectified normal inputs, He-initialised
 weights and 64 channels; backward-input's and the kernel gradient's are up to 1.4 times those. float64 has 2**-29
@@ -49,6 +53,14 @@ WINOGRAD = {
     (3, 3, 3): ((2, 2, 2), (2, 4, 4), (4, 4, 4)),
 }
 TRANSFORM, WEIGHT = 16, 60  # multiply-adds in the time that one transformed value takes, and one transformed weight
+READ, PACK = 8, 24  # the same of a weight that is read from memory, and of one that is packed
+PASSING, FEW = (
+    45,
+    4,
+)  # the same of one that is transformed on the way: where FEW times the tiles are no more than the filters
+KEPT = 3 << 20  # floats of a kernel's transform, up to which it is kept
+STREAMED = 1.25  # the streamed tiles' overhead over the products that are not of padding
+STREAM_OUTPUTS = 1024  # up to which their sums are few against the weights
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
 SPARSE, LIST = 1.2, 60  # a winner's multiply-adds against direct tiles', where ReLU cut some; and its place in a list
 SAMPLES = 4  # from which the winners' input gradient, cut by samples, has work for some threads
@@ -72,11 +84,13 @@ class Problem(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """An algorithm that can run a problem. `outputs`: a Winograd tile's (depth, height, width), or None."""
+    """An algorithm that can run a problem. `outputs`: a Winograd tile's (depth, height, width), or None. `kept`: whether its
+    transformed weights are to be kept, by whoever keeps them."""
 
     name: str
     cost: float
     outputs: tuple[int, int, int] | None = None
+    kept: bool = True
 
 
 def set_precision(precision: str) -> str:
@@ -136,7 +150,12 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
         read, made = made, read
     # Direct tiles give each group vectors of its own, whose lanes past the group's outputs idle.
     idle = -(-made // lanes) * lanes / made if groups > 1 else 1
-    yield Choice("direct", products * DIRECT * idle)
+    outputs = problem.batch * math.prod(window.output)
+    weights = 0 if problem.kind == "backward_kernel" else taps * channels * filters / groups
+    yield Choice("direct", products * DIRECT * idle + weights * (READ if packed else READ + PACK))
+    if problem.kind == "forward" and groups == 1 and taps > 1 and outputs <= STREAM_OUTPUTS:
+        inside = problem.batch * _pairs(window) * channels * filters
+        yield Choice("streamed", max(inside * STREAMED, weights * READ))
     if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1 and _field_fits(problem, taps):
         if problem.kind == "backward_kernel" or problem.batch >= SAMPLES:
             winners = problem.batch * filters * math.prod(window.output) / math.prod(pool)
@@ -157,11 +176,25 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
         tiles = problem.batch * math.prod(
             d * -(-(-(-size // d)) // m) for size, d, m in zip(written, window.dilation, box)
         )
+        size = points * channels * filters  # of the transformed weights
         cost = points * tiles * (channels * filters + TRANSFORM * (channels + filters))
-        if problem.kind != "backward_kernel" and not packed:
-            cost += points * WEIGHT * channels * filters
         name = f"winograd F({_times(outputs)}, {_times(window.kernel[ones:])})"
-        yield Choice(name, cost, (1,) * (3 - len(box)) + box)
+        box = (1,) * (3 - len(box)) + box
+        if problem.kind == "backward_kernel":
+            yield Choice(name, cost, box)
+            continue
+        transform = PASSING if FEW * tiles <= filters else WEIGHT  # as _winograd.pyx does it
+        yield Choice(name, cost + size * transform, box, kept=False)
+        if packed and size <= KEPT:
+            yield Choice(name, max(cost, size * READ), box)
+
+
+def _pairs(window: Window) -> int:
+    """Pairs of an output and a tap that reads inside the input."""
+    count = 1
+    for cells, outputs, taps, stride, gap, start in zip(*[iter(window.axes)] * 6):
+        count *= sum(0 <= o * stride + t * gap + start < cells for o in range(outputs) for t in range(taps))
+    return count
 
 
 def _field_fits(problem: Problem, taps: int) -> bool:

@@ -24,9 +24,10 @@ RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 def conv_forward(
     x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None,
-    relu=False, most=None, residual=None,
+    relu=False, most=None, residual=None, scale=None,
 ):  # fmt: skip
-    """y (N, *output, K) = the cross-correlation of x with kernel, plus bias (K,) where given.
+    """y (N, *output, K) = the cross-correlation of x with kernel, times scale (K,) and plus bias (K,) where given; a scale
+    wants one group.
 
     `packs`: a Packs that keeps what is made of this kernel and bias, so that it is made once; then the algorithm is chosen
     as if the making cost nothing. `residual`, of y's shape, is added to y; then with `relu` y is max(y, 0), and with
@@ -37,6 +38,13 @@ def conv_forward(
     if bias is not None:
         bias = checked("bias", bias, 1, like=x)
         same_shape("bias", bias, kernel.shape[-1:], "one entry a filter")
+    if scale is not None:
+        scale = checked("scale", scale, 1, like=x)
+        same_shape("scale", scale, kernel.shape[-1:], "one entry a filter")
+        if groups > 1:
+            raise ValueError(
+                f"scale must be None where there are groups; there are {groups}: multiply the kernel by it."
+            )
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
     if residual is not None:
         residual = checked("residual", residual, x.ndim, like=x)
@@ -49,10 +57,13 @@ def conv_forward(
     if choice.outputs:
         alone = residual is None  # else a pass of its own costs less than its misses in the midst of transforms
         _winograd.winograd_forward(
-            x, kernel, bias, y, window, choice.outputs, relu=relu and alone, packs=packs, most=most
+            x, kernel, bias, y, window, choice.outputs, relu=relu and alone, packs=packs, kept=choice.kept, scale=scale, most=most
         )  # fmt: skip
         return y if alone else _finished(y, residual, relu, most)
-    _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu, most, residual)
+    if choice.name == "streamed":
+        _conv.conv_stream(x, kernel, bias, y, window, relu, scale=scale, most=most, residual=residual)
+        return y
+    _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu, most, residual, scale)
     return _finished(y, residual, relu, most) if choice.name == "grouped" else y
 
 
@@ -86,7 +97,7 @@ def conv_backward_input(
     dx = empty((input_shape[0], *compact.input, input_shape[-1]), dy.dtype)
     start = bias if compact is window else None  # cells that are folded together would have it several times
     if choice.outputs:
-        _winograd.winograd_backward_input(dy, kernel, start, dx, compact, choice.outputs, packs)
+        _winograd.winograd_backward_input(dy, kernel, start, dx, compact, choice.outputs, packs, choice.kept)
     else:
         _conv.conv_backward_input(dy, kernel, start, dx, compact, groups, choice.name, packs)
     dx = fold(dx, window)

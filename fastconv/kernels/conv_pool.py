@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from . import _conv_pool, _winograd
+from . import _conv, _conv_pool, _winograd
 from .algorithms import Problem, choose
 from .arrays import checked, empty, readable, same_shape
 from .conv import RANKS, _shape, conv_backward_input, conv_backward_kernel, conv_forward, conv_geometry
@@ -53,7 +53,9 @@ def conv_pool_forward(
     box = (1,) * (3 - len(pool)) + pool
     x, window = unfold(x, window), window.compact
     if choice.outputs:
-        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, box, relu, index, packs)
+        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, box, relu, index, packs, choice.kept)
+    elif choice.name == "streamed":
+        _conv.conv_stream(x, kernel, bias, y, window, relu, box, index)
     else:
         _conv_pool.conv_pool_forward(x, kernel, bias, y, index, window, box, relu, groups, packs)
     return y, index

@@ -51,13 +51,16 @@ class ConvNorm(Conv):
         folded = self.packs.get("folded") if self.packs else None
         if folded is None:
             scale, shift = kernels.batch_norm_fold(gamma, beta, mean, variance, epsilon)
-            folded = kernels.combine("multiply", kernel, scale), shift
             if bias is not None:
-                folded = folded[0], kernels.combine("add", shift, kernels.combine("multiply", bias, scale))
+                shift = kernels.combine("add", shift, kernels.combine("multiply", bias, scale))
+            # Of one group the kernels scale what they make of the weights, and no second kernel is kept.
+            folded = scale if kernel.shape[-2] == x.shape[-1] else kernels.combine("multiply", kernel, scale), shift
             if self.packs:
                 self.packs.keep("folded", folded, folded[0].nbytes + folded[1].nbytes)
+        first, shift = folded
+        kernel, scale = (kernel, first) if first.ndim == 1 else (first, None)
         return kernels.conv_forward(
-            x, *folded, packs=self.packs, relu=relu, most=most, residual=residual, **geometry
+            x, kernel, shift, packs=self.packs, relu=relu, most=most, residual=residual, scale=scale, **geometry
         )  # fmt: skip
 
     def take_packs(self, inputs):

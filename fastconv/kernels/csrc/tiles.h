@@ -25,7 +25,7 @@ typedef struct {
 /* Packing: weights of any layout -> [group][panel][tap][channel][lane], padded with zeros to whole vectors.
  * A panel holds FC_PANEL filters, the last of a group maybe half of it. Tiles: groups * panels. */
 typedef struct {
-    const void *weights, *bias;          /* bias may be NULL */
+    const void *weights, *bias, *scale;  /* scale: of the filters, which multiplies the weights; both may be NULL */
     void *packed, *packed_bias;          /* packed_bias: [group][lanes]; NULL for none */
     ptrdiff_t groups, channels, filters; /* channels and filters of one group */
     ptrdiff_t taps[3], tap_step[3];      /* steps may be negative: a flipped kernel */
@@ -58,6 +58,22 @@ typedef struct {
 typedef struct {
     ptrdiff_t n, g, od, row, rows, column, columns, panel, end;
 } fc_block;
+
+/* Forward convolution of few outputs (conv_stream.c). The weights are read once, where they lie: (taps, channels, filters).
+ * conv_stream: sums[slice][output][lane] of every sample; a slice has `depth` channels. Tiles: blocks of `samples` samples
+ * * slices * parts of `part` filters, a multiple of a panel but for the last. conv_stream_sum adds up the slices in their
+ * order, and writes y. Tiles: samples. */
+typedef struct {
+    const void *x, *weights, *bias, *scale; /* scale: of the filters' sums; both may be NULL */
+    void *sums, *y;
+    fc_axis axis[3];
+    ptrdiff_t batch, channels, filters;
+    ptrdiff_t samples, part, depth;
+    /* Where pool[0] is not 0, y is the map max-pooled in windows that do not overlap, and index the tap that won (uint8). */
+    ptrdiff_t pool[3];
+    void *index;
+    fc_finish finish; /* of a pooled map ReLU alone, without a bound */
+} fc_conv_stream;
 
 /* Convolution, ReLU where `relu` is set, and max-pooling in windows that do not overlap; y is the pooled map and index
  * the tap that won (uint8). `conv` says everything but y. Tiles: batch * groups * depth * row blocks * column blocks of
@@ -124,16 +140,20 @@ typedef struct {
 
 /* Winograd convolution with stride 1 (winograd.h): forward, and backward-input with steps that flip the kernel. A box of
  * outputs, one Winograd tile, is outputs[0] x [1] x [2] large; tiles along an axis that is dilated by d belong to one
- * of d interleaved phases. Tiles of winograd_weights: panels * blocks of WINOGRAD_CHANNELS channels; of
- * winograd_forward: blocks of `block` Winograd tiles, which are counted over samples and the three axes. */
+ * of d interleaved phases. Tiles of winograd_weights: panels * blocks of WINOGRAD_CHANNELS channels; of winograd_inputs:
+ * blocks of Winograd tiles * shares of `share` tiles; of winograd_forward: blocks of `block` Winograd tiles, which are
+ * counted over samples and the three axes, * parts of `part` filters, a multiple of a panel but for the last. */
 enum { WINOGRAD_CHANNELS = 16 };
 typedef struct {
-    const void *x, *weights, *bias; /* bias may be NULL */
-    void *transformed;              /* [point][panel][channel][lane]; points lie `plane` apart (winograd_tiles.h) */
+    const void *x, *weights, *bias, *scale; /* scale: of the filters, which multiplies the weights; both may be NULL */
+    /* [point][panel][channel][lane], the points `plane` apart (winograd_tiles.h); NULL: each tile transforms the weights
+     * that it needs, `depth` channels at a time. */
+    void *transformed;
+    void *inputs; /* [block][point][tile][channel], transformed; NULL: each tile transforms its own */
     void *y;
     fc_axis axis[3];
     ptrdiff_t batch, channels, filters;
-    ptrdiff_t outputs[3], tiles[3], block;
+    ptrdiff_t outputs[3], tiles[3], block, share, part, depth;
     ptrdiff_t tap_step[3], channel_step, filter_step; /* in weights */
     /* Where pool[0] is not 0, y is the max-pooled map and index the tap that won (uint8). Windows do not overlap and
      * divide a Winograd tile; axis[].output then counts the outputs under whole windows. */
@@ -443,10 +463,10 @@ typedef struct {
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 /* clang-format off */
 #define FC_TILES(X)                                                                                                  \
-    X(conv_pack) X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
+    X(conv_pack) X(conv_forward) X(conv_stream) X(conv_stream_sum) X(conv_scatter) X(conv_backward_kernel) X(conv_reduce_kernel)                       \
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_reduce_kernel)                                     \
     X(conv_pool_pack) X(conv_pool_backward_input) X(conv_pool_backward_bias)                                         \
-    X(winograd_weights) X(winograd_forward) X(winograd_transform) X(winograd_multiply) X(winograd_reduce)            \
+    X(winograd_weights) X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_multiply) X(winograd_reduce)            \
     X(product_tiles) X(product_stream) X(product_dots) X(product_turn) X(product_sum)                                \
     X(depthwise_forward) X(grouped_forward) X(grouped_backward_kernel)                                               \
     X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)                      \
@@ -465,12 +485,24 @@ typedef struct {
     X(random_uniform) X(random_normal) X(random_advance) X(dropout_forward) X(dropout_backward)
 /* clang-format on */
 
+/* How many bytes of scratch the tile of this name needs for a job; of winograd_weights, winograd_inputs and
+ * winograd_transform, and with _gradients and _sums: how many bytes they write. Only the tile's own file knows how it lays
+ * them out. Negative: there is no such tile (FC_WINOGRAD in winograd.h). */
+typedef ptrdiff_t fc_size(const void *job);
+#define FC_SIZES(X)     \
+    X(conv_stream)      \
+    X(winograd_weights) \
+    X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_gradients) X(winograd_sums)
+
 /* The tiles of one instruction set and element type. */
 typedef struct {
     const char *isa;
     ptrdiff_t lanes, panel, block; /* elements in a vector; filters in a panel; pixels in a register tile */
 #define FC_FIELD(name) fc_tile *name;
     FC_TILES(FC_FIELD)
+#undef FC_FIELD
+#define FC_FIELD(name) fc_size *name##_size;
+    FC_SIZES(FC_FIELD)
 #undef FC_FIELD
 } fc_tiles;
 

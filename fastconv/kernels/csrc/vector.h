@@ -178,6 +178,17 @@ FC_INLINE int finishes(const fc_finish *f) { return f->relu || f->residual; }
 /* conv_forward.c: a block of outputs to `to`, whose rows and columns are y_step[0] and y_step[1] apart. */
 void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch);
 
+/* products.c: out (rows, vectors) = a (rows, depth) b (depth, vectors), of at most BLOCK rows and VECTORS vectors; or out
+ * += where `add` is set. Meanwhile it prefetches what comes next: two values for each row of b, from `next` on in steps of
+ * `next_row`; b itself, where there is nothing to come. */
+typedef struct {
+    ptrdiff_t depth, a_row, b_row, next_row;
+    const real *next[2];
+    int add;
+} fc_factors;
+void FC_NAME(product_block)(const fc_factors *f, ptrdiff_t rows, ptrdiff_t vectors, const real *a, const real *b,
+                            real *out, ptrdiff_t out_row);
+
 FC_INLINE ptrdiff_t min_(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 FC_INLINE ptrdiff_t max_(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 FC_INLINE ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) { return (count + size - 1) / size; }

@@ -18,6 +18,7 @@ void FC_NAME(conv_pack)(const void *job, ptrdiff_t index, void *scratch)
     const ptrdiff_t valid = min_(j->filters - first, PANEL), width = min_(lanes - first, PANEL);
     const ptrdiff_t depth = j->taps[0] * j->taps[1] * j->taps[2] * j->channels;
     const real *w_g = (const real *)j->weights + g * j->group_step + first * j->filter_step;
+    const real *scale = j->scale ? (const real *)j->scale + g * j->filters + first : NULL;
     real *restrict out = (real *)j->packed + (g * lanes + first) * depth;
 
     for (ptrdiff_t d = 0; d < j->taps[0]; d++)
@@ -31,6 +32,7 @@ void FC_NAME(conv_pack)(const void *job, ptrdiff_t index, void *scratch)
                     if (j->filter_step == 1)
                         for (; k + LANES <= valid; k += LANES) store(out + k, load(from + k));
                     for (; k < valid; k++) out[k] = from[k * j->filter_step];
+                    for (k = 0; scale && k < valid; k++) out[k] *= scale[k];
                 }
     real *bias = (real *)j->packed_bias + g * lanes + first;
     for (ptrdiff_t k = 0; k < width; k++)

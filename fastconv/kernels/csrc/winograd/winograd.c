@@ -3,58 +3,35 @@
  * A block's inputs are transformed to [point][tile][channel]; each point multiplies its (tiles, channels) with its
  * transformed weights (channels, filters) in register tiles; the products are transformed back, a tile and a vector of
  * filters at a time, given their bias, and stored, or max-pooled first. Everything between x and y is scratch.
+ *
+ * Where there are more filters than tiles the weights are what passes through the caches: then the inputs are transformed
+ * once for all (winograd_inputs), tiles of the job have a part of the filters each, and weights that nobody keeps are
+ * transformed where they are used and never leave the cache.
  */
 #include "pool/pool_window.h"
 #include "winograd_tiles.h"
 
-/* out (rows, vectors) = a (rows, channels) b (channels, vectors) */
-FC_INLINE void product_tile(const ptrdiff_t rows, const ptrdiff_t vectors, ptrdiff_t channels, const real *restrict a,
-                            ptrdiff_t a_row, const real *restrict b, real *restrict out, ptrdiff_t out_row)
-{
-    vec acc[BLOCK][VECTORS];
-    FC_UNROLL(16)
-    for (ptrdiff_t m = 0; m < rows; m++)
-        FC_UNROLL(2)
-        for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] = (vec){0};
-    for (ptrdiff_t c = 0; c < channels; c++, b += vectors * LANES) {
-        vec b_c[VECTORS];
-        FC_UNROLL(2)
-        for (ptrdiff_t v = 0; v < vectors; v++) b_c[v] = load(b + v * LANES);
-        FC_UNROLL(16)
-        for (ptrdiff_t m = 0; m < rows; m++) {
-            const real a_mc = a[m * a_row + c];
-            FC_UNROLL(2)
-            for (ptrdiff_t v = 0; v < vectors; v++) acc[m][v] += a_mc * b_c[v];
-        }
-    }
-    FC_UNROLL(16)
-    for (ptrdiff_t m = 0; m < rows; m++)
-        FC_UNROLL(2)
-        for (ptrdiff_t v = 0; v < vectors; v++) store(out + m * out_row + v * LANES, acc[m][v]);
-}
+/* Transformed weights, or `depth` channels of a part of them: where point 0's first panel is, and from one to the next. */
+typedef struct {
+    const real *at;
+    ptrdiff_t point, depth;
+} factor;
 
-typedef void tile_function(ptrdiff_t, const real *, ptrdiff_t, const real *, real *, ptrdiff_t);
-#define TILE(rows, vectors)                                                                                          \
-    static void tile_##rows##x##vectors(ptrdiff_t channels, const real *a, ptrdiff_t a_row, const real *b, real *out,  \
-                                        ptrdiff_t out_row)                                                           \
-    {                                                                                                                \
-        product_tile(rows, vectors, channels, a, a_row, b, out, out_row);                                            \
-    }
-#include "tile_table.h"
-
-/* products[point][tile][filter] of a block. */
-static void multiply_points(const fc_winograd *j, int points, ptrdiff_t count, const real *inputs, real *products)
+/* products[point][tile][filter] of a block and a part of `width` lanes, = or += the products of channels `c` on. */
+static void multiply_points(const fc_winograd *j, int points, ptrdiff_t count, const real *inputs, factor weights,
+                            ptrdiff_t c, ptrdiff_t depth, ptrdiff_t width, real *products)
 {
-    const ptrdiff_t C = j->channels, a_row = blocks(C, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
-    const ptrdiff_t pieces = blocks(count, BLOCK);
+    const ptrdiff_t a_row = blocks(j->channels, LANES) * LANES, pieces = blocks(count, BLOCK);
     for (int p = 0; p < points; p++) {
-        const real *a = inputs + p * plane(j->block, C), *b = (const real *)j->transformed + p * plane(C, j->filters);
-        real *out = products + p * plane(j->block, j->filters);
-        for (ptrdiff_t k = 0; k < lanes; k += PANEL)
+        const real *a = inputs + p * plane(j->block, j->channels) + c, *b = weights.at + p * weights.point;
+        real *out = products + p * plane(j->block, j->part);
+        for (ptrdiff_t k = 0; k < width; k += PANEL)
             for (ptrdiff_t i = 0, t = 0; i < pieces; i++) { /* pieces differ by one tile at most */
-                const ptrdiff_t rows = (count + i) / pieces;
-                tile_functions[rows - 1][min_(lanes - k, PANEL) / LANES - 1](C, a + t * a_row, a_row, b + k * C,
-                                                                            out + t * lanes + k, lanes);
+                const ptrdiff_t rows = (count + i) / pieces, vectors = min_(width - k, PANEL) / LANES;
+                const ptrdiff_t next = k + PANEL < width ? weights.depth * PANEL : weights.point - k * weights.depth;
+                const real *b_k = b + k * weights.depth, *ahead = i ? b_k : b_k + next;
+                const fc_factors f = {depth, a_row, vectors * LANES, vectors * LANES, {ahead, ahead + LANES}, c > 0};
+                FC_NAME(product_block)(&f, rows, vectors, a + t * a_row, b_k, out + t * width + k, width);
                 t += rows;
             }
     }
@@ -99,20 +76,21 @@ FC_INLINE void pool_box(const fc_winograd *j, const int d1, const int h1, const 
 }
 
 FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const fc_winograd *j, ptrdiff_t first,
-                                 ptrdiff_t count, const real *restrict products)
+                                 ptrdiff_t count, ptrdiff_t left, ptrdiff_t width, const real *restrict products)
 {
-    const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, next = plane(j->block, j->filters);
+    const ptrdiff_t next = plane(j->block, j->part);
     const ptrdiff_t size[3] = {j->axis[0].output, j->axis[1].output, j->axis[2].output}, K = j->filters;
     const ptrdiff_t step[3] = {j->axis[0].dilation, j->axis[1].dilation, j->axis[2].dilation};
     const ptrdiff_t y_step[3] = {step[0] * size[1] * size[2] * K, step[1] * size[2] * K, step[2] * K};
     for (ptrdiff_t t = 0; t < count; t++) {
         const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
         real *y_t = (real *)j->y + (((p.n * size[0] + p.at[0]) * size[1] + p.at[1]) * size[2] + p.at[2]) * K;
-        const int inside = !j->pool[0] && !finishes(&j->finish) && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
-        for (ptrdiff_t k = 0; k < lanes; k += LANES) {
+        const int inside =
+            !j->pool[0] && !finishes(&j->finish) && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
+        for (ptrdiff_t k = left; k < left + width; k += LANES) {
             const int direct = inside && k + LANES <= K;
             vec border[MAX_POINTS];
-            const box from = {(real *)products + t * lanes + k,
+            const box from = {(real *)products + t * width + k - left,
                               {POINTS[fh] * POINTS[fw] * next, POINTS[fw] * next, next}};
             const box to = direct ? (box){y_t + k, {y_step[0], y_step[1], y_step[2]}}
                                   : dense_box(border, OUTPUTS[fh], OUTPUTS[fw]);
@@ -131,7 +109,7 @@ FC_INLINE vec gather(const real *p, ptrdiff_t step, ptrdiff_t valid)
 {
     vec v = {0};
     if (valid == LANES) {
-        FC_UNROLL(16)
+    FC_UNROLL(16)
         for (ptrdiff_t l = 0; l < LANES; l++) v[l] = p[l * step];
     } else {
         for (ptrdiff_t l = 0; l < valid; l++) v[l] = p[l * step];
@@ -139,72 +117,150 @@ FC_INLINE vec gather(const real *p, ptrdiff_t step, ptrdiff_t valid)
     return v;
 }
 
-/* Transformed weights of one panel and some channels. */
-FC_INLINE void transform_weights(const int fd, const int fh, const int fw, const fc_winograd *j, ptrdiff_t index)
+/* Transformed weights of the panel that begins with filter `first`, and `count` channels from c0 on; points lie `next`
+ * apart. */
+FC_INLINE void transform_weights(const int fd, const int fh, const int fw, const fc_winograd *j, ptrdiff_t first,
+                                 ptrdiff_t c0, ptrdiff_t count, real *restrict to, ptrdiff_t next)
 {
-    const ptrdiff_t C = j->channels, lanes = blocks(j->filters, LANES) * LANES, c_blocks = blocks(C, WINOGRAD_CHANNELS);
-    const ptrdiff_t c0 = index % c_blocks * WINOGRAD_CHANNELS, first = index / c_blocks * PANEL;
-    const ptrdiff_t width = min_(lanes - first, PANEL), step = j->filter_step;
+    const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, width = min_(lanes - first, PANEL), step = j->filter_step;
     const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
-    for (ptrdiff_t c = c0; c < min_(C, c0 + WINOGRAD_CHANNELS); c++)
-        for (ptrdiff_t v = 0; v < width; v += LANES) {
+    for (ptrdiff_t c = c0; c < c0 + count; c++)
+        for (ptrdiff_t v = 0; v < width; v += LANES, to += LANES) {
             const ptrdiff_t k = first + v, valid = min_(j->filters - k, LANES);
             const real *w = (const real *)j->weights + c * j->channel_step + k * step;
+            vec scale = (vec){0} + 1;
+            if (j->scale) scale = load_part((const real *)j->scale + k, valid);
             vec a[MAX_POINTS], b[MAX_POINTS], *out = a;
             for (int d = 0; d < TAPS[fd]; d++)
                 for (int h = 0; h < TAPS[fh]; h++)
                     for (int i = 0; i < TAPS[fw]; i++, out++) {
                         const real *w_t = w + d * j->tap_step[0] + h * j->tap_step[1] + i * j->tap_step[2];
-                        *out = step == 1 ? load_part(w_t, valid) : gather(w_t, step, valid);
+                        *out = scale * (step == 1 ? load_part(w_t, valid) : gather(w_t, step, valid));
                     }
             const vec *u = transform_box(KERNEL, fd, fh, fw, a, b);
-            real *to = (real *)j->transformed + first * C + c * width + v;
-            for (int i = 0; i < points; i++) store(to + i * plane(C, j->filters), u[i]);
+            for (int i = 0; i < points; i++) store(to + i * next, u[i]);
         }
 }
 
 typedef struct {
     int filters[3];
-    void (*weights)(const fc_winograd *, ptrdiff_t);
+    void (*weights)(const fc_winograd *, ptrdiff_t, ptrdiff_t, ptrdiff_t, real *, ptrdiff_t);
     void (*inputs)(const fc_winograd *, ptrdiff_t, ptrdiff_t, real *);
-    void (*outputs)(const fc_winograd *, ptrdiff_t, ptrdiff_t, const real *);
+    void (*outputs)(const fc_winograd *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *);
 } variant;
 
 #define FUNCTIONS(d, h, w)                                                                                           \
-    static void weights_##d##h##w(const fc_winograd *j, ptrdiff_t index) { transform_weights(d, h, w, j, index); }    \
+    static void weights_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t c, ptrdiff_t count, real *to,      \
+                                  ptrdiff_t next)                                                                    \
+    {                                                                                                                \
+        transform_weights(d, h, w, j, first, c, count, to, next);                                                    \
+    }                                                                                                                \
     static void inputs_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, real *to)                    \
     {                                                                                                                \
         transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->block, first, count, to);                  \
     }                                                                                                                \
-    static void outputs_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, const real *products)       \
+    static void outputs_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, ptrdiff_t left,             \
+                                  ptrdiff_t width, const real *products)                                             \
     {                                                                                                                \
-        transform_outputs(d, h, w, j, first, count, products);                                                        \
+        transform_outputs(d, h, w, j, first, count, left, width, products);                                          \
     }
 FC_WINOGRAD(FUNCTIONS)
 #define VARIANT(d, h, w) {{d, h, w}, weights_##d##h##w, inputs_##d##h##w, outputs_##d##h##w},
 static const variant variants[] = {FC_WINOGRAD(VARIANT)};
 
+/* NULL: there is none for these taps and outputs. The sizes below say so before any tile runs. */
 static const variant *variant_of(const fc_winograd *j)
 {
-    for (const variant *v = variants;; v++)
-        if (is_variant(v->filters, j->axis, j->outputs)) return v;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        if (is_variant(variants[i].filters, j->axis, j->outputs)) return &variants[i];
+    return NULL;
+}
+
+ptrdiff_t FC_NAME(winograd_weights_size)(const void *job)
+{
+    const fc_winograd *j = job;
+    const variant *v = variant_of(j);
+    return v ? planes_size(v->filters, j->channels, j->filters) : -1;
+}
+
+ptrdiff_t FC_NAME(winograd_inputs_size)(const void *job)
+{
+    const fc_winograd *j = job;
+    const variant *v = variant_of(j);
+    const ptrdiff_t all = FC_PRODUCT(j->batch, j->tiles[0], j->tiles[1], j->tiles[2]);
+    return v ? FC_PRODUCT(blocks(all, j->block), planes_size(v->filters, j->block, j->channels)) : -1;
+}
+
+/* Where things stand in the scratch of winograd_forward, in bytes; inputs first. */
+typedef struct {
+    ptrdiff_t products, weights, end;
+} layout;
+
+static layout layout_of(const fc_winograd *j, const variant *v)
+{
+    layout l;
+    l.products = j->inputs ? 0 : planes_size(v->filters, j->block, j->channels);
+    l.weights = l.products + planes_size(v->filters, j->block, j->part);
+    l.end = l.weights + (j->transformed ? 0 : planes_size(v->filters, j->depth, j->part));
+    return l;
+}
+
+ptrdiff_t FC_NAME(winograd_forward_size)(const void *job)
+{
+    const variant *v = variant_of(job);
+    return v ? layout_of(job, v).end : -1;
 }
 
 void FC_NAME(winograd_weights)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
-    variant_of(job)->weights(job, index);
+    const fc_winograd *j = job;
+    const ptrdiff_t C = j->channels, lanes = blocks(j->filters, LANES) * LANES, panels = blocks(lanes, PANEL);
+    const ptrdiff_t c = index / panels * WINOGRAD_CHANNELS, first = index % panels * PANEL; /* along the weights' rows */
+    const ptrdiff_t width = min_(lanes - first, PANEL);
+    variant_of(j)->weights(j, first, c, min_(C - c, WINOGRAD_CHANNELS), (real *)j->transformed + first * C + c * width,
+                           plane(C, j->filters));
+}
+
+void FC_NAME(winograd_inputs)(const void *job, ptrdiff_t index, void *scratch)
+{
+    (void)scratch;
+    const fc_winograd *j = job;
+    const variant *v = variant_of(j);
+    const ptrdiff_t shares = blocks(j->block, j->share), block = index / shares, t = index % shares * j->share;
+    const ptrdiff_t first = block * j->block + t, all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
+    const ptrdiff_t count = min_(min_(all - first, j->block - t), j->share);
+    if (count > 0)
+        v->inputs(j, first, count, (real *)j->inputs + block * points_of(v->filters) * plane(j->block, j->channels)
+                                       + t * blocks(j->channels, LANES) * LANES);
 }
 
 void FC_NAME(winograd_forward)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_winograd *j = job;
     const variant *v = variant_of(j);
-    const int points = POINTS[v->filters[0]] * POINTS[v->filters[1]] * POINTS[v->filters[2]];
-    const ptrdiff_t first = index * j->block, all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
-    const ptrdiff_t count = min_(all - first, j->block);
-    real *inputs = scratch, *products = inputs + points * plane(j->block, j->channels);
-    v->inputs(j, first, count, inputs);
-    multiply_points(j, points, count, inputs, products);
-    v->outputs(j, first, count, products);
+    const int points = points_of(v->filters);
+    const ptrdiff_t C = j->channels, lanes = blocks(j->filters, LANES) * LANES, parts = blocks(lanes, j->part);
+    const ptrdiff_t block = index / parts, first = block * j->block, left = index % parts * j->part;
+    const ptrdiff_t all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
+    const ptrdiff_t count = min_(all - first, j->block), width = min_(lanes - left, j->part);
+    const layout at = layout_of(j, v);
+    char *room = scratch;
+    real *products = (real *)(room + at.products), *weights = (real *)(room + at.weights);
+    const real *inputs = scratch;
+    if (j->inputs)
+        inputs = (const real *)j->inputs + block * points * plane(j->block, C);
+    else
+        v->inputs(j, first, count, scratch);
+    if (j->transformed) {
+        const factor kept = {(const real *)j->transformed + left * C, plane(C, j->filters), C};
+        multiply_points(j, points, count, inputs, kept, 0, C, width, products);
+    }
+    for (ptrdiff_t c = 0; !j->transformed && c < C; c += j->depth) {
+        const factor made = {weights, plane(j->depth, j->part), min_(C - c, j->depth)};
+        for (ptrdiff_t k = 0; k < width; k += PANEL)
+            v->weights(j, left + k, c, made.depth, weights + k * made.depth, made.point);
+        multiply_points(j, points, count, inputs, made, c, made.depth, width, products);
+    }
+    v->outputs(j, first, count, left, width, products);
 }

@@ -104,10 +104,34 @@ FC_WINOGRAD(FUNCTIONS)
 #define VARIANT(d, h, w) {{d, h, w}, inputs_##d##h##w, gradients_##d##h##w, reduce_##d##h##w},
 static const variant variants[] = {FC_WINOGRAD(VARIANT)};
 
+/* NULL: there is none for these taps and outputs. The sizes below say so before any tile runs. */
 static const variant *variant_of(const fc_winograd_kernel *j)
 {
-    for (const variant *v = variants;; v++)
-        if (is_variant(v->filters, j->axis, j->outputs)) return v;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        if (is_variant(variants[i].filters, j->axis, j->outputs)) return &variants[i];
+    return NULL;
+}
+
+/* Of a range of `count` tiles: the transformed inputs and gradients; and of the sums. */
+ptrdiff_t FC_NAME(winograd_transform_size)(const void *job)
+{
+    const fc_winograd_kernel *j = job;
+    const variant *v = variant_of(j);
+    return v ? planes_size(v->filters, j->count, j->channels) : -1;
+}
+
+ptrdiff_t FC_NAME(winograd_gradients_size)(const void *job)
+{
+    const fc_winograd_kernel *j = job;
+    const variant *v = variant_of(j);
+    return v ? planes_size(v->filters, j->count, j->filters) : -1;
+}
+
+ptrdiff_t FC_NAME(winograd_sums_size)(const void *job)
+{
+    const fc_winograd_kernel *j = job;
+    const variant *v = variant_of(j);
+    return v ? FC_PRODUCT(points_of(v->filters), j->channels, blocks(j->filters, LANES), sizeof(vec)) : -1;
 }
 
 void FC_NAME(winograd_transform)(const void *job, ptrdiff_t index, void *scratch)

@@ -6,6 +6,7 @@
 #ifndef FC_WINOGRAD_TILES_H
 #define FC_WINOGRAD_TILES_H
 
+#include "sizes.h"
 #include "winograd.h"
 
 /* A tile's sample and first output on each axis; its outputs lie `dilation` apart. */
@@ -35,7 +36,18 @@ FC_INLINE int is_variant(const int filters[3], const fc_axis axis[3], const ptrd
 
 /* Elements from one point to the next, for a block of rows (tiles of data, channels of weights): a step that spreads
  * the points over the cache's sets. */
-FC_INLINE ptrdiff_t plane(ptrdiff_t block, ptrdiff_t channels) { return block * blocks(channels, LANES) * LANES + 16; }
+FC_INLINE ptrdiff_t plane(ptrdiff_t block, ptrdiff_t channels)
+{
+    return FC_PRODUCT(block, blocks(channels, LANES), LANES) + 16;
+}
+FC_INLINE ptrdiff_t points_of(const int filters[3])
+{
+    return POINTS[filters[0]] * POINTS[filters[1]] * POINTS[filters[2]];
+}
+FC_INLINE ptrdiff_t planes_size(const int filters[3], ptrdiff_t block, ptrdiff_t channels)
+{
+    return FC_PRODUCT(points_of(filters), plane(block, channels), sizeof(real));
+}
 
 /* The cells of one tile, `points` on each axis from `start` on and `step` apart, for one vector of channels; zeros
  * outside of `size`. */
