@@ -222,7 +222,9 @@ _CLASSES = (
 )  # fmt: skip
 _REGISTRY = Registry("schedule", _CLASSES)
 
-__all__ = ["LearningRateSchedule", "deserialize", "get", "serialize", *(cls.__name__ for cls in _CLASSES)]
+__all__ = [
+    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "OneCycle", "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "get", "serialize",
+]  # fmt: skip
 
 
 def get(identifier: Any, custom_objects: Any = None) -> LearningRateSchedule:

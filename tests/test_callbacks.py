@@ -120,7 +120,7 @@ ERRORS = [
     (lambda: fitted(print), TypeError, "Callback objects"),
     (lambda: EarlyStopping(mode="best"), ValueError, "mode"),
     (lambda: fitted(ModelCheckpoint("{val_los}.safetensors")), ValueError, "There are: epoch, loss"),
-    (lambda: fitted(ModelCheckpoint("model.keras")), ValueError, "safetensors"),
+    (lambda: fitted(ModelCheckpoint("model.h5")), ValueError, "safetensors"),
 ]
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from fastconv import registry
+from fastconv import losses, metrics, optimizers, registry
 from fastconv.files import write_whole
 from fastconv.kerasfile import Path, configs, is_archive, weights
 from fastconv.layers.holder import uninitialized_weights
@@ -22,6 +22,7 @@ from fastconv.layers.holder import uninitialized_weights
 VERSION = "3.0.0"  # of Keras, whose form is written
 CONFIG_LIMIT = 64 << 20  # bytes of JSON
 ROOMS = ("optimizers", "losses", "metrics")
+COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 PARTS = ("metadata.json", "config.json", "model.weights.h5")
 
 
@@ -138,11 +139,21 @@ def _reported(path):
 
 
 def _compile(model, settings):
-    settings = {key: configs.clean(value) for key, value in settings.items()}
+    made = {name: configs.clean(settings.get(name)) for name in ("optimizer", *COMPILED)}
+    tables = {"loss": losses.get, "metrics": metrics.get, "weighted_metrics": metrics.get}
     model.compile(
-        optimizer=settings.get("optimizer"), loss=settings.get("loss"), loss_weights=settings.get("loss_weights"),
-        metrics=settings.get("metrics"),
+        optimizer=optimizers.get(made["optimizer"]), loss_weights=made["loss_weights"],
+        **{name: _objects(made[name], get) for name, get in tables.items()},
     )  # fmt: skip
+
+
+def _objects(value, get):
+    """A nest of names and configs with an object for each config."""
+    if registry.is_entry(value):
+        return get(value)
+    if isinstance(value, dict):
+        return {key: _objects(part, get) for key, part in value.items()}
+    return [_objects(part, get) for part in value] if isinstance(value, list) else value
 
 
 def _compile_config(model):

@@ -21,7 +21,10 @@ sys.modules[__name__ + ".schedules"] = schedules  # Keras' path: `from fastconv.
 _CLASSES = (Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lion, Muon, Nadam, RMSprop, SGD)
 _REGISTRY = Registry("optimizer", _CLASSES)
 
-__all__ = ["Optimizer", "deserialize", "get", "schedules", "serialize", *(cls.__name__ for cls in _CLASSES)]
+__all__ = [
+    "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Muon", "Nadam", "Optimizer", "RMSprop", "SGD",
+    "deserialize", "get", "schedules", "serialize",
+]  # fmt: skip
 
 
 def get(identifier: Any, custom_objects: Any = None) -> Optimizer:

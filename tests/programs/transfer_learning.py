@@ -1,0 +1,41 @@
+"""Transfer: a base that learned digits is frozen, gets a new head for shapes, then is tuned. Score: accuracy."""
+
+import fastconv
+import numpy as np
+from fastconv import layers
+from made import digits, shapes
+
+
+def main():
+    base = fastconv.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"
+    )
+    inputs = fastconv.Input((24, 24, 3))
+    resize = layers.Resizing(32, 32)
+    first = fastconv.Model(inputs, layers.Dense(10)(base(resize(inputs))))
+    first.compile("adam", fastconv.losses.SparseCategoricalCrossentropy(from_logits=True))
+    first.fit(*digits(192, channels=3), epochs=1, batch_size=32, verbose=0)
+
+    base.trainable = False
+    x, y, _ = shapes(256, channels=3)
+    z = layers.RandomFlip("horizontal_and_vertical")(inputs)
+    z = base(resize(z), training=False)
+    z = layers.Dropout(0.1)(layers.BatchNormalization()(z))
+    model = fastconv.Model(inputs, layers.Dense(3, activation="softmax")(z))
+    assert len(model.trainable_weights) == 4
+    kept = base.get_weights()
+    model.compile(fastconv.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, epochs=4, batch_size=32, verbose=0)
+    for before, after in zip(kept, base.get_weights()):
+        np.testing.assert_array_equal(before, after)
+
+    base.trainable = True
+    for layer in base.layers[:-60]:
+        layer.trainable = False
+    model.compile(fastconv.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, epochs=5, batch_size=32, verbose=0)
+    return model.evaluate(x, y, verbose=0)[1]
+
+
+if __name__ == "__main__":
+    print(main())
