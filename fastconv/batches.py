@@ -57,12 +57,16 @@ def as_nest(values, names, what):
     return np.asarray(values) if isinstance(values, (list, tuple)) else values
 
 
-def split(data, share, validation_data):
-    """(data, held-out data or None) of (x, y, weights): `validation_data`, or the last `share` of the samples."""
-    if validation_data is not None:
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-            raise ValueError("validation_data must be a pair (x, y), or (x, y, sample_weight).")
-        return data, (*validation_data, *[None] * (3 - len(validation_data)))
+def pair(validation_data):
+    """(x, y, "validation", weights or None) of `(x, y)` or `(x, y, sample_weight)`."""
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+        raise ValueError("validation_data must be a pair (x, y), or (x, y, sample_weight), or an iterable of batches.")
+    x, y, *weight = validation_data
+    return x, y, "validation", weight[0] if weight else None
+
+
+def split(data, share):
+    """(data, held-out data or None) of (x, y, weights): the last `share` of the samples is held out."""
     if not 0 <= share < 1:
         raise ValueError(f"validation_split must be at least 0 and below 1; got {share!r}.")
     if not share:

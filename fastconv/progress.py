@@ -34,7 +34,8 @@ class Progress:
         self._bar = None
         self.shows = self._lines or self._bars
 
-    def begin(self, title: str, steps: int) -> None:
+    def begin(self, title: str, steps: int | None) -> None:
+        """A stage of so many steps; None: its end will show."""
         self._title, self._start, self._last = title, time.perf_counter(), 0.0
         if self._bars:
             from tqdm import tqdm
@@ -53,7 +54,7 @@ class Progress:
         """The stage is complete: fills the bar, or prints the line."""
         if self._bar is not None:
             self._bar.set_postfix_str(_text(results), refresh=False)
-            self._bar.update(self._bar.total - self._bar.n)
+            self._bar.update((self._bar.total or self._bar.n) - self._bar.n)
             self.close()
         elif self._lines:
             seconds = time.perf_counter() - self._start

@@ -19,7 +19,7 @@ from . import config, kernels, rng
 from .ops import take
 from .ops.dropout import RandomNormal, RandomUniform, dropout, key_of
 from .rng import SeedGenerator
-from .tensor import Tensor
+from .tensor import NoValues, Tensor
 
 __all__ = [
     "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle",
@@ -153,6 +153,8 @@ def _drawing(seed):
 
 
 def _shape(shape):
+    if None in tuple(shape):
+        raise NoValues(f"Random numbers of the open shape {tuple(shape)}")  # a layer is drawn for its shapes
     sizes = tuple(operator.index(size) for size in shape)
     if any(size < 0 for size in sizes) or math.prod(sizes) >= 2**57:
         raise ValueError(f"shape must have sizes of at least 0, and fit memory; got {sizes}.")

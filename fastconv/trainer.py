@@ -1,26 +1,27 @@
 """Trainer: compile, fit, evaluate, predict; the training loop of one model, which it holds.
 
 It knows no layer by kind and prints through progress.py. Contract: data are arrays, or nests of them, whose first axis
-counts samples; each batch is converted to the model's dtype on its own; a step either moves all weights or none, and a
+counts samples, or iterables of batches of them (sources.py); each batch is converted to the model's dtype on its own; a step either moves all weights or none, and a
 Ctrl-C waits for its end; what a seed decides is drawn in one fixed order, so that one seed gives one run.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 
 import numpy as np
 
 from fastconv import batches, config, kernels, ops, optimizers, rng
-from fastconv.batches import cut, samples
+from fastconv.batches import samples
 from fastconv.callbacks import CallbackList, History, Logs, ProgbarLogger
 from fastconv.compiled import Objective
-from fastconv.kernels.geometry import per_axis
 from fastconv.layers.shapes import numbers
-from fastconv.nest import flatten, map_leaves
+from fastconv.nest import flatten, map_leaves, pack
 from fastconv.progress import Interrupts, Progress
 from fastconv.results import Results, diagnose
+from fastconv.sources import Arrays, Stream, checked_stream, is_stream, positive
 from fastconv.tensor import no_grad
 
 
@@ -39,7 +40,7 @@ class Trainer:
         if optimizer is None:
             raise ValueError("compile() needs an optimizer: 'rmsprop', 'adam' or an object of fastconv.optimizers.")
         if steps_per_execution != "auto":
-            _positive("steps_per_execution", steps_per_execution)
+            positive("steps_per_execution", steps_per_execution)
         self.restore(optimizers.get(optimizer), Objective(loss, loss_weights, metrics, weighted_metrics))
         self.run_eagerly = bool(run_eagerly)
 
@@ -53,19 +54,29 @@ class Trainer:
         sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
     ):  # fmt: skip
         self._check_compiled("fit")
-        batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
-        epochs = _positive("epochs", epochs)
+        batch_size = positive("batch_size", 32 if batch_size is None else batch_size)
+        epochs = positive("epochs", epochs)
         epochs = min(epochs, config.max_epochs() or epochs)
         given = _as_list(callbacks)
         progress = Progress(0 if any(isinstance(callback, ProgbarLogger) for callback in given) else verbose)
         with Interrupts() as interrupts:
-            data, held_out = batches.split(
-                self._data(x, y, "fit", sample_weight, class_weight), validation_split, validation_data
-            )
-            if held_out is not None:
-                held_out = self._data(*held_out[:2], "validation", held_out[2])
-            run = _Run(self, data, batch_size, shuffle, progress, interrupts, steps_per_epoch)
-            run.validate(held_out, validation_batch_size or batch_size, validation_steps, validation_freq)
+            held_out = None
+            if is_stream(x):
+                checked_stream("fit", y=y, sample_weight=sample_weight, validation_split=validation_split or None)
+                source = self._stream(x, steps_per_epoch, "steps_per_epoch", "fit", class_weight)
+            else:
+                data = self._data(x, y, "fit", sample_weight, class_weight)
+                if validation_data is None:
+                    data, held_out = batches.split(data, validation_split)
+                source = Arrays(data, batch_size, steps_per_epoch, "steps_per_epoch")
+            if is_stream(validation_data):
+                held_out = self._stream(validation_data, validation_steps, "validation_steps", "validation")
+            elif validation_data is not None:
+                held_out = self._data(*batches.pair(validation_data))
+            if isinstance(held_out, tuple):
+                held_out = Arrays(held_out, validation_batch_size or batch_size, validation_steps, "validation_steps")
+            run = _Run(self, source, shuffle, progress, interrupts)
+            run.validate(held_out, validation_freq)
             params = {"epochs": epochs, "steps": run.steps, "verbose": verbose}
             run.callbacks = CallbackList(given, model=self.model, **params)
             self.history = history = History()
@@ -78,14 +89,14 @@ class Trainer:
                 first = run.go_on(self.resume, initial_epoch)
                 for epoch in range(first, epochs):
                     run.epoch(epoch, epochs)
-                    if self.stop_training:
+                    if self.stop_training or source.ended:
                         break
                 self.optimizer.finalize_variable_values(run.weights)
             except KeyboardInterrupt:
                 self.stop_training = interrupts.pending = True  # it is raised again when all is in order
                 progress.close()
                 print(
-                    f"Interrupted in epoch {run.number + 1} of {epochs}, after {run.done} of {run.steps} steps. The "
+                    f"Interrupted in epoch {run.number + 1} of {epochs}, after {run.done} of {run.steps or '?'} steps. The "
                     "weights are those of the last complete step; the history holds the complete epochs: "
                     f"{len(history.epoch)}.", flush=True,
                 )  # fmt: skip
@@ -104,52 +115,54 @@ class Trainer:
 
     def evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict):
         self._check_compiled("evaluate")
-        batch_size = _positive("batch_size", 32 if batch_size is None else batch_size)
+        batch_size = positive("batch_size", 32 if batch_size is None else batch_size)
         progress = Progress(verbose)
         with Interrupts() as interrupts:
-            data = self._data(x, y, "evaluate", sample_weight)
-            count = _steps("steps", steps, samples(data[0]), batch_size)
-            found = CallbackList(_as_list(callbacks), model=self.model, verbose=verbose, steps=count)
-            progress.begin("Evaluate", count)
+            if is_stream(x):
+                checked_stream("evaluate", y=y, sample_weight=sample_weight)
+                source = self._stream(x, steps, "steps", "evaluate")
+            else:
+                source = Arrays(self._data(x, y, "evaluate", sample_weight), batch_size, steps, "steps")
+            found = CallbackList(_as_list(callbacks), model=self.model, verbose=verbose, steps=source.steps)
+            progress.begin("Evaluate", source.steps)
             try:
-                results = self.test(data, batch_size, count, interrupts, found, progress)
+                results = self.test(source, interrupts, found, progress)
                 progress.end(results.logs())
             finally:
                 progress.close()
         return results.report(return_dict)
 
     def predict(self, x, batch_size, verbose, steps, callbacks):
-        batch_size = 32 if batch_size is None else _positive("batch_size", batch_size)
+        batch_size = 32 if batch_size is None else positive("batch_size", batch_size)
         progress = Progress(verbose)
         with Interrupts() as interrupts, no_grad():
-            x = self._inputs(x, "predict")
-            count = samples(x)
-            if count <= batch_size and not progress.shows and callbacks is None and steps is None:
-                return map_leaves(lambda leaf: _own(leaf.data, x), self.model.predict_step((x,)))
-            number = max(_steps("steps", steps, count, batch_size), 1)
-            found = CallbackList(_as_list(callbacks), model=self.model, verbose=verbose, steps=number)
-            progress.begin("Predict", number)
-            output, count = None, min(count, number * batch_size)
+            if is_stream(x):
+                source = Stream(x, steps, "steps", "predict", lambda x, y, w: (self._inputs(x, "predict"), None, None))
+            else:
+                x = self._inputs(x, "predict")
+                if samples(x) <= batch_size and not progress.shows and callbacks is None and steps is None:
+                    return map_leaves(lambda leaf: _own(leaf.data, x), self.model.predict_step((x,)))
+                if not samples(x):  # one call tells the outputs' shapes
+                    return map_leaves(lambda leaf: leaf.data.copy(), self.model.predict_step((x,)))
+                source = Arrays((x, None, None), batch_size, steps, "steps")
+            found = CallbackList(_as_list(callbacks), model=self.model, verbose=verbose, steps=source.steps)
+            progress.begin("Predict", source.steps)
+            parts, output = [], None
             try:
                 found.call("on_predict_begin", {})
-                for step in range(number):
+                for step, (x, _, _) in enumerate(source.batches()):
                     interrupts.check()
                     found.call("on_predict_batch_begin", step, {})
-                    start = step * batch_size
-                    batch = self.model.predict_step((cut(x, start, start + batch_size),))
-                    if output is None:
-                        output = map_leaves(lambda leaf: np.empty((count, *leaf.shape[1:]), leaf.dtype), batch)
-                    for place, leaf in zip(flatten(output), flatten(batch)):
-                        place[start : start + batch_size] = leaf.data
+                    output = self.model.predict_step((x,))
+                    parts.append([leaf.data.copy() for leaf in flatten(output)])
                     if found.wants("on_predict_batch_end"):
-                        outputs = map_leaves(lambda leaf: leaf.data.copy(), batch)
-                        found.call("on_predict_batch_end", step, {"outputs": outputs})
+                        found.call("on_predict_batch_end", step, {"outputs": pack(output, parts[-1])})
                     progress.step(step + 1, dict)
                 progress.end({})
                 found.call("on_predict_end", {})
             finally:
                 progress.close()
-        return output
+        return pack(output, [np.concatenate(column) for column in zip(*parts)])
 
     # One batch
 
@@ -205,18 +218,16 @@ class Trainer:
             )
         return [*parts, total]
 
-    def test(self, data, batch_size, steps, interrupts, callbacks, progress=None):
-        """Results over the first steps' samples, without training."""
+    def test(self, source, interrupts, callbacks, progress=None):
+        """Results over one epoch of a source, without training."""
         model, results = self.model, Results(self.model, self.objective)
         begins, ends = callbacks.wants("on_test_batch_begin"), callbacks.wants("on_test_batch_end")
         callbacks.call("on_test_begin", {})
         with no_grad():
-            for step in range(steps):
+            for step, (x, y, shares) in enumerate(source.batches()):
                 interrupts.check()
                 if begins:
                     callbacks.call("on_test_batch_begin", step, {})
-                start = step * batch_size
-                x, y, shares = (cut(part, start, start + batch_size) for part in data)
                 if model.has_own("test_step"):
                     results.add_logs(model.test_step(_as_data(x, y, shares)), samples(x))
                 else:
@@ -238,6 +249,9 @@ class Trainer:
                 f"{caller}() needs a compiled model: call model.compile(optimizer='sgd', "
                 "loss='categorical_crossentropy', metrics=['accuracy']) first."
             )
+
+    def _stream(self, data, steps, name, caller, class_weight=None):
+        return Stream(data, steps, name, caller, lambda x, y, w: self._data(x, y, caller, w, class_weight))
 
     def _data(self, x, y, caller, sample_weight=None, class_weight=None):
         """(x, y, weights of samples or None): nests of arrays of equally many samples, the model built for x."""
@@ -275,7 +289,8 @@ class Trainer:
                 raise ValueError(
                     f"{caller}: all inputs must have equally many samples; got {[len(leaf) for leaf in leaves]}."
                 )
-        self.model.ensure_built(map_leaves(lambda leaf: leaf.shape, x))
+        if not (caller in ("fit", "train_on_batch") and not model.built and model.has_own("train_step")):
+            model.ensure_built(map_leaves(lambda leaf: leaf.shape, x))  # else the step calls what it likes
         largest = max((leaf[:1024].max() for leaf in leaves if leaf.dtype.kind in "iu" and leaf.size), default=0)
         if largest > 1 and not self._warned_range and not self.model.rescales:
             self._warned_range = True
@@ -291,29 +306,27 @@ class Trainer:
 class _Run:
     """One call of fit: its data (x, y, weights), its order of batches, its validation, its callbacks."""
 
-    def __init__(self, trainer, data, batch_size, shuffle, progress, interrupts, steps):
-        self.trainer, self.model, self.data, self.batch_size = trainer, trainer.model, data, batch_size
+    def __init__(self, trainer, source, shuffle, progress, interrupts):
+        self.trainer, self.model, self.source = trainer, trainer.model, source
         self.shuffle, self.progress, self.interrupts = shuffle, progress, interrupts
-        self.steps = _steps("steps_per_epoch", steps, samples(data[0]), batch_size)
-        self.steps = min(self.steps, config.max_steps_per_epoch() or self.steps)
-        self.weights = self.model.trainable_weights
+        limit = config.max_steps_per_epoch()
+        self.steps = source.steps if limit is None else min(source.steps or limit, limit)
         self.model.drop_plans()  # their memory, and the first step makes them stale
         self.number, self.done, self.logs = 0, 0, Logs()
         self.skipped, self.state = 0, None  # steps of the next epoch that were taken before, and what was drawn then
 
-    def validate(self, held_out, batch_size, steps, frequency):
-        """Takes the held-out data, and after which epochs they are looked at."""
-        self.held_out, self.test_size, self.frequency = (
-            held_out,
-            _positive("validation_batch_size", batch_size),
-            frequency,
-        )
+    @property
+    def weights(self):
+        """What is trained; a model may be built by its first batch."""
+        return self.model.trainable_weights
+
+    def validate(self, held_out, frequency):
+        """Takes the held-out data's source or None, and after which epochs they are looked at."""
+        self.held_out, self.frequency = held_out, frequency
         if isinstance(frequency, bool) or not (
             isinstance(frequency, (list, tuple, set)) or frequency == int(frequency) >= 1
         ):
             raise ValueError(f"validation_freq must be a whole number of at least 1, or epochs; got {frequency!r}.")
-        if held_out is not None:
-            self.test_steps = _steps("validation_steps", steps, samples(held_out[0]), self.test_size)
 
     def go_on(self, resume, initial_epoch):
         """The first epoch: after `resume`, (epoch, steps, states of rng), what a callback found."""
@@ -329,11 +342,13 @@ class _Run:
         trainer.drawn = rng.get_state()  # what the order of this epoch comes from
         callbacks.call("on_epoch_begin", epoch, {})
         self.progress.begin(f"Epoch {epoch + 1}/{epochs}", self.steps)
+        weights = None
         for x, y, shares in self._batches():
             self.interrupts.check()
+            weights = self.weights if weights is None else weights
             if begins:
                 callbacks.call("on_train_batch_begin", self.done, {})
-            trainer.step(x, y, shares, self.weights, results)
+            trainer.step(x, y, shares, weights, results)
             self.done += 1
             if ends:
                 callbacks.call("on_train_batch_end", self.done - 1, results.logs())
@@ -342,7 +357,7 @@ class _Run:
                 break
         self.logs = results.logs()
         if self.held_out is not None and self._looks_after(epoch):
-            tested = trainer.test(self.held_out, self.test_size, self.test_steps, self.interrupts, callbacks).logs()
+            tested = trainer.test(self.held_out, self.interrupts, callbacks).logs()
             self.logs.update({f"val_{name}": value for name, value in tested.items()})
         self.progress.end(self.logs)
         callbacks.call("on_epoch_end", epoch, self.logs)
@@ -355,20 +370,28 @@ class _Run:
         return (epoch + 1) % self.frequency == 0
 
     def _batches(self):
-        dtype, size, count = self.model._dtype, self.batch_size, samples(self.data[0])
-        order = rng.generator().permutation(count) if self.shuffle else None
+        first, self.done = self.skipped, self.skipped
+        order = self._order()
         if self.state is not None:
             rng.set_state(self.state)  # as it was after the steps that were taken before
-        first, self.skipped, self.state = self.skipped, 0, None
-        self.done = first
-        for start in range(first * size, min(count, self.steps * size), size):
-            if order is None:
-                yield tuple(cut(part, start, start + size) for part in self.data)
-            else:
-                x, y, shares = self.data
-                chosen = order[start : start + size]
-                x = batches.gather(x, chosen, dtype, everything=True)
-                yield x, batches.gather(y, chosen, dtype), batches.gather(shares, chosen, dtype)
+        self.skipped, self.state = 0, None
+        if order is None:
+            yield from itertools.islice(self.source.batches(self.number), first, self.steps)
+            return
+        x, y, shares = self.source.data
+        dtype, size = self.model._dtype, self.source.batch_size
+        for start in range(first * size, min(len(order), self.steps * size), size):
+            chosen = order[start : start + size]
+            yield (
+                batches.gather(x, chosen, dtype, everything=True), batches.gather(y, chosen, dtype),
+                batches.gather(shares, chosen, dtype),
+            )  # fmt: skip
+
+    def _order(self):
+        """The samples' numbers in this epoch's order; None where that is the source's own."""
+        if not self.shuffle or not isinstance(self.source, Arrays):
+            return None
+        return rng.generator().permutation(samples(self.source.data[0]))
 
 
 def _as_data(x, y, shares):
@@ -387,18 +410,3 @@ def _as_list(value):
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple, CallbackList)) else [value]
-
-
-def _positive(name, value):
-    return per_axis(name, value, 1)[0]
-
-
-def _steps(name, steps, count, batch_size):
-    """How many batches: all that there are, or the first `steps`."""
-    there = -(-count // batch_size)
-    if steps is None:
-        return there
-    steps = _positive(name, steps)
-    if steps > there:
-        raise ValueError(f"{name}={steps} is more than the {there} batches of {batch_size} that {count} samples give.")
-    return steps

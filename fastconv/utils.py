@@ -19,6 +19,11 @@ from fastconv.config import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from fastconv.data.feeding import is_stream
+from fastconv.data.folders import image_dataset_from_directory
+from fastconv.data.images import array_to_img, img_to_array, load_img, save_img
+from fastconv.data.pydataset import PyDataset, Sequence
+from fastconv.data.series import split_stream, timeseries_dataset_from_array
 from fastconv.downloads import get_file
 from fastconv.graph import Node, sources
 from fastconv.rng import set_random_seed
@@ -36,12 +41,13 @@ from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor
 
 __all__ = [
-    "CustomObjectScope", "clear_session", "custom_object_scope", "deserialize_keras_object",
-    "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_file",
-    "get_registered_name",
-    "get_registered_object", "get_source_inputs", "is_interactive_logging_enabled", "is_keras_tensor", "normalize",
-    "pack_x_y_sample_weight", "pad_sequences", "register_keras_serializable", "serialize_keras_object",
-    "set_random_seed", "split_dataset", "standardize_dtype", "to_categorical", "unpack_x_y_sample_weight",
+    "CustomObjectScope", "PyDataset", "Sequence", "array_to_img", "clear_session", "custom_object_scope",
+    "deserialize_keras_object", "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects",
+    "get_file", "get_registered_name", "get_registered_object", "get_source_inputs", "image_dataset_from_directory",
+    "img_to_array", "is_interactive_logging_enabled", "is_keras_tensor", "load_img", "normalize",
+    "pack_x_y_sample_weight", "pad_sequences", "register_keras_serializable", "save_img", "serialize_keras_object",
+    "set_random_seed", "split_dataset", "standardize_dtype", "timeseries_dataset_from_array", "to_categorical",
+    "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 
@@ -133,10 +139,13 @@ def split_dataset(
 
     `left_size` and `right_size` are numbers of samples, or shares of them as floats between 0 and 1; the one that is
     left out takes the rest. `shuffle` draws the samples' order first, from `seed` or the common stream. Each part has
-    the data set's form, with arrays. `preferred_backend` must be None: there are no other kinds of data sets here.
+    the data set's form, with arrays; a Dataset, or another iterable of single samples, is read whole and gives two
+    Datasets. `preferred_backend` must be None: there are no other kinds of data sets here.
     """
     if preferred_backend is not None:
-        raise ValueError("split_dataset gives arrays: leave preferred_backend out.")
+        raise ValueError("split_dataset gives arrays or Datasets: leave preferred_backend out.")
+    if is_stream(dataset):
+        return split_stream(dataset, left_size, right_size, shuffle, seed)
     columns = _columns(dataset)
     count = len(nest.flatten(columns)[0])
     left, right = _sizes(count, left_size, right_size)

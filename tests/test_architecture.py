@@ -29,7 +29,7 @@ CHAIN = [
     {"layers", "compiled", "variables"},
     {"planning"},
     {"modelfile", "kerasfile", "callbacks", "progress", "batches"},
-    {"results"},
+    {"results", "sources"},
     {"trainer"},
     {"models"},
     {"saving"},
@@ -37,6 +37,7 @@ CHAIN = [
     {"datasets", "info", "applications"},
     {"downloads"},
     {"utils"},
+    {"preprocessing"},
     {"cli"},
     {"__main__"},
 ]

@@ -20,12 +20,16 @@ def branched():
     inputs = Input((10, 10, 2))
     z = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", activation="relu")(inputs))
     z = layers.Add()([layers.Conv2D(4, 3, padding="same", name="mine")(z), z])
-    inner = Sequential([Input((10, 10, 4)), layers.SeparableConv2D(3, 3), layers.Flatten(), layers.Dense(3)], name="inner")
+    inner = Sequential(
+        [Input((10, 10, 4)), layers.SeparableConv2D(3, 3), layers.Flatten(), layers.Dense(3)], name="inner"
+    )
     return Model(inputs, inner(z))
 
 
 def stacked():
-    return Sequential([Input((10, 10, 2)), layers.Conv2D(3, 3, strides=2, use_bias=False), layers.Flatten(), layers.Dense(2)])
+    return Sequential(
+        [Input((10, 10, 2)), layers.Conv2D(3, 3, strides=2, use_bias=False), layers.Flatten(), layers.Dense(2)]
+    )
 
 
 def two_ends():
@@ -130,7 +134,11 @@ def bomb(entry):
 
 
 def half(entry):
-    layer_of(entry, 1)["config"]["dtype"] = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}
+    layer_of(entry, 1)["config"]["dtype"] = {
+        "module": "keras",
+        "class_name": "DTypePolicy",
+        "config": {"name": "mixed_float16"},
+    }
 
 
 def strange(entry):

@@ -70,7 +70,9 @@ def same(one, other):
 def test_a_model_moves(tmp_path, make, way):
     source, target = LIBRARIES[::-1] if way.startswith("theirs") else LIBRARIES
     model = make(source)
-    model.set_weights([np.random.default_rng(i).uniform(0.1, 1, np.shape(w)) for i, w in enumerate(model.get_weights())])
+    model.set_weights(
+        [np.random.default_rng(i).uniform(0.1, 1, np.shape(w)) for i, w in enumerate(model.get_weights())]
+    )
     model.compile(source.optimizers.Adam(1e-2), "mse")
     model.save(tmp_path / "m.keras")
     again = target.models.load_model(tmp_path / "m.keras")

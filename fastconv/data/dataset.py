@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from typing import Any
 
@@ -283,6 +282,8 @@ def _as_rows(leaf):
 
 def _mapped(call, elements, workers):
     """`call` over the elements on threads, in their order, twice as many in flight as there are threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(workers) as pool:
         running = deque()
         try:

@@ -6,15 +6,16 @@ processes, and the batches keep their order, so that their number never changes 
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["PyDataset"]
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+__all__ = ["PyDataset", "Sequence"]
 
 
 class PyDataset:
@@ -68,6 +69,9 @@ class PyDataset:
                     job.cancel()
 
     def _pool(self) -> Executor:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
         if not self.use_multiprocessing:
             return ThreadPoolExecutor(self.workers)
         return ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
@@ -75,3 +79,6 @@ class PyDataset:
 
 def _batch(dataset, index):
     return dataset[index]
+
+
+Sequence = PyDataset  # Keras' older name

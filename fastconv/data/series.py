@@ -1,4 +1,7 @@
-"""Windows of series and parts of data sets, after `keras.utils.timeseries_dataset_from_array` and `split_dataset`."""
+"""Windows of series, after `keras.utils.timeseries_dataset_from_array`, and the parts of a Dataset.
+
+Contract: windows are cut when their batch is asked for; the series stays one array.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 from fastconv.data.dataset import Dataset, stack
 from fastconv.nest import flatten, map_leaves
 
-__all__ = ["split_dataset", "timeseries_dataset_from_array"]
+__all__ = ["timeseries_dataset_from_array"]
 
 
 def timeseries_dataset_from_array(
@@ -67,28 +70,14 @@ def timeseries_dataset_from_array(
     return (indices if batch_size is None else indices.batch(batch_size)).map(windows)
 
 
-def split_dataset(
-    dataset: Any,
-    left_size: float | int | None = None,
-    right_size: float | int | None = None,
-    shuffle: bool = False,
-    seed: int | None = None,
-    preferred_backend: str | None = None,
+def split_stream(
+    dataset: Any, left_size: float | int | None, right_size: float | int | None, shuffle: bool, seed: int | None
 ) -> tuple[Dataset, Dataset]:
-    """A data set, a nest of arrays or a list of elements in two parts, as two Datasets of single elements.
-
-    left_size, right_size: a share from 0 to 1, or a number of elements; one of them is enough. A Dataset is read once,
-    whole. `preferred_backend` is taken for Keras' sake.
-    """
-    if isinstance(dataset, Dataset) or not isinstance(dataset, (np.ndarray, tuple, dict, list)):
-        rows = list(dataset)
-        if not rows:
-            raise ValueError("split_dataset: the data set has no elements.")
-        arrays = stack(rows)
-    elif isinstance(dataset, list) and not isinstance(dataset[0] if dataset else 0, np.ndarray):
-        arrays = stack(dataset)
-    else:
-        arrays = map_leaves(np.asarray, dataset)
+    """An iterable of single elements, which is read once, whole, in two parts; see `fastconv.utils.split_dataset`."""
+    rows = list(dataset)
+    if not rows:
+        raise ValueError("split_dataset: the data set has no elements.")
+    arrays = stack(rows)
     total = len(flatten(arrays)[0])
     left, right = _count("left_size", left_size, total), _count("right_size", right_size, total)
     if left is None and right is None:

@@ -54,11 +54,11 @@ WINOGRAD = {
 }
 TRANSFORM, WEIGHT = 16, 60  # multiply-adds in the time that one transformed value takes, and one transformed weight
 READ, PACK = 8, 24  # the same of a weight that is read from memory, and of one that is packed
-PASSING, FEW = (
-    45,
-    4,
-)  # the same of one that is transformed on the way: where FEW times the tiles are no more than the filters
+PASSING = 45  # the same of one that is transformed on the way, as it is where
+FEW = 4  # times the tiles are no more than the filters
 KEPT = 3 << 20  # floats of a kernel's transform, up to which it is kept
+COPIED = 4  # to lay out an input of a tap, or to add to a sum
+REACHED = 300  # to find what a tap reaches, for each of its outputs
 STREAMED = 1.25  # the streamed tiles' overhead over the products that are not of padding
 STREAM_OUTPUTS = 1024  # up to which their sums are few against the weights
 DIRECT = 1.1  # the direct tiles' overhead over Winograd's products
@@ -154,8 +154,8 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
     weights = 0 if problem.kind == "backward_kernel" else taps * channels * filters / groups
     yield Choice("direct", products * DIRECT * idle + weights * (READ if packed else READ + PACK))
     if problem.kind == "forward" and groups == 1 and taps > 1 and outputs <= STREAM_OUTPUTS:
-        inside = problem.batch * _pairs(window) * channels * filters
-        yield Choice("streamed", max(inside * STREAMED, weights * READ))
+        pair = channels * filters * STREAMED + COPIED * (channels + filters) + REACHED
+        yield Choice("streamed", max(problem.batch * _pairs(window) * pair, weights * READ))
     if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1 and _field_fits(problem, taps):
         if problem.kind == "backward_kernel" or problem.batch >= SAMPLES:
             winners = problem.batch * filters * math.prod(window.output) / math.prod(pool)

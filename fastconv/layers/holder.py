@@ -279,6 +279,11 @@ class Holder:
                 )
             calls.add(self, leaf)
 
+    def zero_grad(self) -> None:
+        """Drops the gradients that `backward` left on the weights, before a step of one's own."""
+        for weight in self.weights:
+            weight.grad = None
+
     @property
     def losses(self) -> list[Tensor]:
         """The losses beside compile's: what layers added in this thread's last call, then those of regularizers on

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import kernels, ops
+from fastconv.ops.masks import as_floats
 from fastconv.registry import Configurable, checked_choice
 from fastconv.tensor import Tensor
 
@@ -47,14 +48,19 @@ class Loss(Configurable):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The reduced values of `call`; ValueError on an empty batch, and for weights that fit no values.
 
-        `sample_weight` has one number a sample, or one a value: its shape is the start of the values'.
+        `sample_weight` has one number a sample, or one a value: its shape is the start of the values'. Where y_pred has
+        a mask (layers.Masking, layers.Embedding), only the steps that it names count.
         """
+        counted = getattr(y_pred, "_keras_mask", None)
         y_pred = as_float(y_pred, self._dtype)
         if 0 in y_pred.shape:
             raise ValueError(f"{self.name} has no mean over an empty batch; y_pred has shape {y_pred.shape}.")
         y_true = self._target(y_true, y_pred)
         values = ops.convert_to_tensor(self.call(y_true, y_pred))
-        return reduced(self.name, values, sample_weight, self.mask(y_true, values), self.reduction)
+        mask = self.mask(y_true, values)
+        if counted is not None:
+            mask = _both(self.name, as_floats(counted, values.dtype), mask, values)
+        return reduced(self.name, values, sample_weight, mask, self.reduction)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """One value a sample, or more; y_true is in y_pred's dtype."""
@@ -106,10 +112,28 @@ class FunctionLoss(Loss):
         self.function = function
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return ops.convert_to_tensor(self.function(y_true, y_pred))
+        return ops.convert_to_tensor(self.function(*_same_rank(y_true, ops.convert_to_tensor(y_pred))))
 
     def get_config(self):
         raise ValueError(f"The loss {self.name!r} is a function of yours, which a model file cannot hold.")
+
+
+def _both(name, counted, mask, values):
+    """The output's mask, of values' shape or the start of it, and a loss's own."""
+    counted = ops.reshape(counted, fitted_weight(name, counted.shape, values.shape))
+    return ops.multiply(counted, np.ones(values.shape, values.dtype) if mask is None else mask)
+
+
+def _same_rank(y_true, y_pred):
+    """Targets and outputs with equally many axes where one of them lacks a last axis of 1, as Keras gives them to the
+    user's functions: else (batch,) and (batch, 1) would broadcast."""
+    if len(y_pred.shape) == len(y_true.shape) + 1 and y_pred.shape[-1] == 1:
+        if len(y_true.shape) == 1:
+            return ops.expand_dims(y_true, -1), y_pred
+        return y_true, ops.squeeze(y_pred, -1)
+    if len(y_true.shape) == len(y_pred.shape) + 1 and y_true.shape[-1] == 1:
+        return ops.squeeze(y_true, -1), y_pred
+    return y_true, y_pred
 
 
 # What formulas share

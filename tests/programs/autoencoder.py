@@ -1,9 +1,10 @@
 """A convolutional autoencoder, its encoder taken out as a model of its own. Score: 1 - error / variance."""
 
-import fastconv
 import numpy as np
-from fastconv import layers
 from made import shapes
+
+import fastconv
+from fastconv import layers
 
 
 def main():

@@ -1,8 +1,9 @@
 """Films by their movement: a convnet at each frame, recurrence over the frames, masks for short films. Score: accuracy."""
 
+from made import moving
+
 import fastconv
 from fastconv import layers
-from made import moving
 
 
 def short(films, lengths):

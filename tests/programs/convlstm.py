@@ -1,16 +1,19 @@
 """The next frame of a film, by convolutional LSTMs. Score: average overlap of what is bright."""
 
-import fastconv
 import numpy as np
-from fastconv import layers
 from made import moving
+
+import fastconv
+from fastconv import layers
 
 
 def main():
     films, _ = moving(160, frames=6)
     x, y = films[:, :-1], films[:, 1:]
     inputs = layers.Input(shape=(None, *x.shape[2:]))
-    z = layers.ConvLSTM2D(filters=12, kernel_size=(3, 3), padding="same", return_sequences=True, activation="tanh")(inputs)
+    z = layers.ConvLSTM2D(filters=12, kernel_size=(3, 3), padding="same", return_sequences=True, activation="tanh")(
+        inputs
+    )
     z = layers.BatchNormalization()(z)
     z = layers.ConvLSTM2D(filters=8, kernel_size=(3, 3), padding="same", return_sequences=True)(z)
     outputs = layers.Conv3D(filters=1, kernel_size=(1, 3, 3), activation="sigmoid", padding="same")(z)

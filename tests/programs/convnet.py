@@ -3,10 +3,11 @@
 import os
 import tempfile
 
-import fastconv
 import numpy as np
-from fastconv import layers
 from made import digits
+
+import fastconv
+from fastconv import layers
 
 
 def main():

@@ -1,9 +1,10 @@
 """A DCGAN as a model with a training step of its own: two networks, two optimizers. Score: how near the pictures' mean is."""
 
-import fastconv
 import numpy as np
-from fastconv import layers, ops
 from made import shapes
+
+import fastconv
+from fastconv import layers, ops
 
 
 class GAN(fastconv.Model):

@@ -1,9 +1,10 @@
 """Denoising by a residual convnet whose answer is the noise, on data from a generator. Score: dB gained in PSNR / 10."""
 
-import fastconv
 import numpy as np
-from fastconv import layers, ops
 from made import shapes
+
+import fastconv
+from fastconv import layers, ops
 
 
 def psnr(y_true, y_pred):

@@ -1,7 +1,8 @@
 """Forecasting by a temporal convolutional network: causal, dilated, residual. Score: 1 - error / error of "as before"."""
 
-import fastconv
 import numpy as np
+
+import fastconv
 from fastconv import layers
 
 

@@ -1,9 +1,10 @@
 """Where did it look? Grad-CAM of a convnet's last maps. Score: share of pictures whose brightest cell lies on the shape."""
 
-import fastconv
 import numpy as np
-from fastconv import layers, ops
 from made import shapes
+
+import fastconv
+from fastconv import layers, ops
 
 
 def main():
@@ -20,8 +21,8 @@ def main():
     both = fastconv.Model(model.inputs, [model.get_layer("last").output, model.output])
     maps, scores = both(x)
     chosen = ops.sum(ops.max(scores, axis=-1))
-    (gradient,) = chosen.gradients([maps])
-    weights = ops.mean(gradient, axis=(1, 2), keepdims=True)
+    slopes = fastconv.gradients(chosen, maps)
+    weights = ops.mean(slopes, axis=(1, 2), keepdims=True)
     cam = ops.relu(ops.sum(maps * weights, axis=-1))
     cam = np.asarray(ops.image.resize(cam[..., None], (24, 24), interpolation="bilinear"))[..., 0]
     row, column = np.unravel_index(cam.reshape(60, -1).argmax(axis=1), (24, 24))

@@ -1,9 +1,10 @@
 """Metric learning: vectors of length one, near for a kind, apart for others. Score: accuracy of the nearest neighbour."""
 
-import fastconv
 import numpy as np
-from fastconv import layers, ops
 from made import shapes
+
+import fastconv
+from fastconv import layers, ops
 
 
 @fastconv.saving.register_keras_serializable(package="programs")

@@ -1,9 +1,10 @@
 """Pictures and numbers in, a class and a number out: names, weights of losses, a metric each. Score: accuracy."""
 
-import fastconv
 import numpy as np
-from fastconv import layers
 from made import shapes
+
+import fastconv
+from fastconv import layers
 
 
 def data(count, seed=0):

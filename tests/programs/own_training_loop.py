@@ -1,9 +1,10 @@
 """A training loop of one's own: gradients, clipping, an optimizer, metrics and a moving average. Score: accuracy."""
 
-import fastconv
 import numpy as np
-from fastconv import layers, ops
 from made import digits
+
+import fastconv
+from fastconv import layers, ops
 
 
 def main():

@@ -1,8 +1,9 @@
 """A residual network with pre-activation blocks, weight decay and a cosine schedule. Score: accuracy."""
 
+from made import digits
+
 import fastconv
 from fastconv import layers
-from made import digits
 
 
 def block(x, filters, strides=1):

@@ -1,9 +1,10 @@
 """Six sensors' series, rare classes weighed, normalized by statistics of the data. Score: macro F1."""
 
-import fastconv
 import numpy as np
-from fastconv import layers
 from made import waves
+
+import fastconv
+from fastconv import layers
 
 
 def main():
@@ -25,7 +26,9 @@ def main():
     model.compile(loss="categorical_crossentropy", optimizer="adamax", metrics=["acc", f1])
     schedule = fastconv.callbacks.LearningRateScheduler(lambda epoch, rate: 0.01 if epoch < 8 else 0.003)
     target = fastconv.utils.to_categorical(y, num_classes=3)
-    model.fit(x, target, epochs=12, batch_size=32, class_weight={0: 1.0, 1: 1.5, 2: 1.0}, callbacks=[schedule], verbose=0)
+    model.fit(
+        x, target, epochs=12, batch_size=32, class_weight={0: 1.0, 1: 1.5, 2: 1.0}, callbacks=[schedule], verbose=0
+    )
     x, y = waves(150, steps=96, channels=6, noise=1.0, seed=1)
     scores = model.evaluate(5 + 3 * x, fastconv.utils.to_categorical(y, 3), verbose=0, return_dict=True)
     assert np.isfinite(scores["loss"])

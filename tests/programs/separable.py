@@ -1,8 +1,9 @@
 """Images from scratch: augmentation in the model, separable convolutions, a binary answer. Score: accuracy."""
 
+from made import shapes
+
 import fastconv
 from fastconv import layers
-from made import shapes
 
 augmentation = fastconv.Sequential(
     [layers.RandomFlip("horizontal"), layers.RandomRotation(0.05), layers.RandomZoom(0.1), layers.RandomContrast(0.1)],

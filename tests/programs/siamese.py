@@ -1,9 +1,10 @@
 """Are two pictures of one kind? Twins that share their weights, and a contrastive loss. Score: accuracy of pairs."""
 
-import fastconv
 import numpy as np
-from fastconv import layers, ops
 from made import shapes
+
+import fastconv
+from fastconv import layers, ops
 
 
 def pairs(count, seed=0):

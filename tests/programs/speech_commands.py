@@ -1,7 +1,8 @@
 """Words by their sound: spectrograms made in the model, a 2D convnet over them. Score: accuracy."""
 
-import fastconv
 import numpy as np
+
+import fastconv
 from fastconv import layers
 
 

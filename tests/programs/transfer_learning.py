@@ -1,9 +1,10 @@
 """Transfer: a base that learned digits is frozen, gets a new head for shapes, then is tuned. Score: accuracy."""
 
-import fastconv
 import numpy as np
-from fastconv import layers
 from made import digits, shapes
+
+import fastconv
+from fastconv import layers
 
 
 def main():

@@ -1,9 +1,10 @@
 """A U-Net for a mask of four classes, with weights for its pixels' classes. Score: mean intersection over union."""
 
-import fastconv
 import numpy as np
-from fastconv import layers
 from made import shapes
+
+import fastconv
+from fastconv import layers
 
 
 def double(x, filters):

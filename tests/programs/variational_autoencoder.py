@@ -1,9 +1,10 @@
 """A variational autoencoder whose sampling layer adds its own loss. Score: 1 - error / variance of what is decoded."""
 
-import fastconv
 import numpy as np
-from fastconv import layers, ops
 from made import shapes
+
+import fastconv
+from fastconv import layers, ops
 
 
 class Sampling(layers.Layer):

@@ -1,7 +1,8 @@
 """Volumes: a ball or a shell in noisy tissue, by a 3D convnet. Score: accuracy."""
 
-import fastconv
 import numpy as np
+
+import fastconv
 from fastconv import layers
 
 

@@ -1,0 +1,12 @@
+"""Keras' older path to what reads images and series; all of it stands in `fastconv.utils`."""
+
+from __future__ import annotations
+
+from fastconv.preprocessing import image, sequence
+from fastconv.utils import image_dataset_from_directory, timeseries_dataset_from_array
+
+__all__ = ["image", "image_dataset_from_directory", "sequence", "timeseries_dataset_from_array"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,74 @@
+"""Sources: data in memory, and data that comes as it is asked for, as batches (x, y, weights of samples).
+
+What is a good batch, the trainer checks. Contract: `steps` is how many batches an epoch has, None where only its end
+shows it; `batches(epoch)` gives those of one epoch; `ended` says that there will be no further epoch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fastconv import config
+from fastconv.batches import cut, samples
+from fastconv.data.feeding import Feed, is_stream
+from fastconv.kernels.geometry import per_axis
+
+__all__ = ["Arrays", "Stream", "checked_stream", "is_stream", "positive"]
+
+
+class Arrays:
+    """Nests of arrays, cut into batches in their order."""
+
+    ended = False
+
+    def __init__(self, data: tuple, batch_size: int, steps: int | None, name: str):
+        """`name`: of the argument that `steps` came from."""
+        self.data, self.batch_size = data, positive("batch_size", batch_size)
+        count = samples(data[0])
+        there = -(-count // self.batch_size)
+        self.steps = there if steps is None else positive(name, steps)
+        if self.steps > there:
+            raise ValueError(
+                f"{name}={steps} is more than the {there} batches of {batch_size} that {count} samples give."
+            )
+
+    def batches(self, epoch: int = 0) -> Iterator[tuple]:
+        for start in range(0, self.steps * self.batch_size, self.batch_size):
+            yield tuple(cut(part, start, start + self.batch_size) for part in self.data)
+
+
+class Stream:
+    """A Dataset, PyDataset, generator or other iterable of batches; `check(x, y, weight)` makes arrays of each."""
+
+    def __init__(self, data: Any, steps: int | None, name: str, caller: str, check: Callable[..., tuple]):
+        self._feed = Feed(data, None if steps is None else positive(name, steps), caller)
+        self._check, self.steps = check, self._feed.known
+
+    @property
+    def ended(self) -> bool:
+        return self._feed.ended
+
+    def batches(self, epoch: int = 0) -> Iterator[tuple]:
+        batches = itertools.islice(self._feed.epoch(epoch), config.max_steps_per_epoch())
+        for step, (x, y, weight) in enumerate(batches, 1):
+            try:
+                checked = self._check(x, y, weight)
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"Batch {step} of the data: {error}") from error
+            yield checked
+
+
+def checked_stream(caller: str, **given: Any) -> None:
+    """Raises ValueError for the first argument that an iterable of batches does not go with."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{caller}: {name} goes with arrays; x is an iterable, whose batches are (x, y) or (x, y, sample_weight)."
+            )
+
+
+def positive(name: str, value: Any) -> int:
+    """A whole number of at least 1."""
+    return per_axis(name, value, 1)[0]
