@@ -395,7 +395,9 @@ class _Run:
 
 
 def _as_data(x, y, shares):
-    """What a step of the user's own is given: (x, y), or (x, y, sample_weight)."""
+    """What a step of the user's own is given: x, (x, y), or (x, y, sample_weight)."""
+    if isinstance(y, list) and not y:  # there are no targets: x alone, as Keras gives it
+        return (x,) if isinstance(x, (list, tuple)) else x
     if shares is None:
         return x, y
     return x, y, shares[0] if len(shares) == 1 else shares

@@ -38,7 +38,7 @@ PENDING = {
 }  # methods of Model
 
 # Their arguments are any number of the same kind.
-OPEN = {"result_type", "stateless_call", "reshape", "transpose", "has_own"}
+OPEN = {"range", "zip", "result_type", "stateless_call", "reshape", "transpose", "has_own"}
 
 
 def public():

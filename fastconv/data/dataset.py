@@ -32,7 +32,7 @@ class Dataset:
     ```
     """
 
-    def __init__(self, passes: Callable[[int], Iterator], size: int | None = None, _rows=None):
+    def __init__(self, passes: Callable[[int], Iterator], size: int | None = None, _rows: Any = None):
         """`passes(epoch)` gives the elements of that epoch; `size` is how many those are, None for unknown.
 
         `_rows` is for internal use: the nest of arrays whose rows the elements are, and its order by epoch.

@@ -24,7 +24,7 @@ def main():
     loss_of = fastconv.losses.SparseCategoricalCrossentropy(from_logits=True)
     seen, right = fastconv.metrics.Mean(name="loss"), fastconv.metrics.SparseCategoricalAccuracy()
     order = np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(20):
         seen.reset_state()
         right.reset_state()
         for batch in order.permutation(len(x)).reshape(-1, 32):
