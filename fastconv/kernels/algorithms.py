@@ -153,7 +153,7 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
     outputs = problem.batch * math.prod(window.output)
     weights = 0 if problem.kind == "backward_kernel" else taps * channels * filters / groups
     yield Choice("direct", products * DIRECT * idle + weights * (READ if packed else READ + PACK))
-    if problem.kind == "forward" and groups == 1 and taps > 1 and outputs <= STREAM_OUTPUTS:
+    if problem.kind == "forward" and groups == 1 and taps > 1 and 0 < outputs <= STREAM_OUTPUTS:
         pair = channels * filters * STREAMED + COPIED * (channels + filters) + REACHED
         yield Choice("streamed", max(problem.batch * _pairs(window) * pair, weights * READ))
     if pool and problem.kind != "forward" and groups == 1 and window.dilation[-1] == 1 and _field_fits(problem, taps):
@@ -193,7 +193,10 @@ def _pairs(window: Window) -> int:
     """Pairs of an output and a tap that reads inside the input."""
     count = 1
     for cells, outputs, taps, stride, gap, start in zip(*[iter(window.axes)] * 6):
-        count *= sum(0 <= o * stride + t * gap + start < cells for o in range(outputs) for t in range(taps))
+        reached = 0
+        for at in range(start, start + outputs * stride, stride):  # few; taps may be millions
+            reached += max(0, min(taps, (cells - 1 - at) // gap + 1) - max(0, -(at // gap)))
+        count *= reached
     return count
 
 
