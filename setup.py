@@ -27,6 +27,9 @@ TILES = sorted(os.path.relpath(path, CSRC) for path in glob.glob(f"{CSRC}/*/*.c"
 HEADERS = sorted(glob.glob(f"{CSRC}/**/*.h", recursive=True))
 # Loops over single elements, which only -O3 turns into vectors; the others are written in vectors, and -O2 gives their code.
 LOOPS = {"rows/rows.c", "rows/norm.c", "elements/update.c", "winograd/winograd_kernel.c", "elements/random.c"}
+LOOP_FLAGS = {"-O2": ["-O3"], "-Os": ["-Os", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic"]}
+# Sums of products, which most of the time goes into: quick in every set.
+PRODUCTS = {"conv/products.c", "conv/conv_forward.c", "conv/conv_backward_kernel.c", "dense/dense.c"}
 # Random numbers have the same bits on every instruction set: none of them may fuse a product with a sum.
 UNFUSED = {"elements/random.c"}
 FLAGS = [
@@ -67,7 +70,7 @@ class BuildKernels(build_ext):
     def build_extensions(self):
         openmp = ["-fopenmp"] if self.has_openmp() else []
         for extension in self.extensions:
-            extension.extra_compile_args += ["-O1", "-g0"]  # bindings: -O2 gains nothing there
+            extension.extra_compile_args += ["-Os", "-g0"]  # bindings: -O2 gains nothing there
             if not self.inplace and sys.platform.startswith("linux"):
                 extension.extra_link_args += ["-Wl,--strip-all"]
         bindings = [extension for extension in self.extensions if not extension.name.endswith("._tiles")]
@@ -107,16 +110,18 @@ class BuildKernels(build_ext):
         # isa.c is compiled, and the extension linked, at each build: other ISAS may have been asked for at the last.
         objects = self.compile_c(["isa.c"], "isa", [], macros, always=True)
         for isa, (size, block, flags) in ISAS.items():
+            # The weakest set of several, and float64, which checks gradients: code that is small, not the quickest.
             for double, real in enumerate(["float", "double"] if isa in DOUBLES else ["float"]):
+                small = double or (isa == "baseline" and len(ISAS) > 1)
                 macros = [
                     ("FC_REAL", real), ("FC_DOUBLE", str(double)), ("FC_BYTES", str(size)), ("FC_BLOCK", str(block)),
                     ("FC_SUFFIX", f"_{real}_{isa}"), ("FC_ISA", f'"{isa}"'),
                 ]  # fmt: skip
                 folder = f"{isa}-{real}" + "-emulated" * (EMULATE and isa == "avx512")
-                objects += self.compile_c(TILES, folder, flags, macros)
+                objects += self.compile_c(TILES, folder, flags, macros, level="-Os" if small else "-O2")
         return objects
 
-    def compile_c(self, names, folder, flags, macros=(), always=False):
+    def compile_c(self, names, folder, flags, macros=(), always=False, level="-O2"):
         """Jobs for these C files, each of which gives an object, compiled where a source or header is newer."""
         folder = os.path.join(self.build_temp, "tiles", folder)
         for name in names:  # not by several threads at once
@@ -131,7 +136,7 @@ class BuildKernels(build_ext):
                 self.compiler.compile(
                     [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC],
                     extra_postargs=[
-                        "-O3" if name in LOOPS else "-O2", *FLAGS, *flags, *["-ffp-contract=off"] * (name in UNFUSED),
+                        *(LOOP_FLAGS[level] if name in LOOPS else ["-O2" if name in PRODUCTS else level]), *FLAGS, *flags, *["-ffp-contract=off"] * (name in UNFUSED),
                     ],
                 )  # fmt: skip
             return target
