@@ -25,7 +25,7 @@ CSRC = f"{KERNELS}/csrc"
 # A folder holds one family of tiles; what stands beside the folders is shared.
 TILES = sorted(os.path.relpath(path, CSRC) for path in glob.glob(f"{CSRC}/*/*.c")) + ["table.c"]
 HEADERS = sorted(glob.glob(f"{CSRC}/**/*.h", recursive=True))
-# Loops over single elements, which only -O3 turns into vectors; the others are written in vectors, and -O2 gives their code.
+# Loops over single elements, which -O2 leaves as they are; the others are written in vectors, and -O2 gives their code.
 LOOPS = {"rows/rows.c", "rows/norm.c", "elements/update.c", "winograd/winograd_kernel.c", "elements/random.c"}
 LOOP_FLAGS = {"-O2": ["-O3"], "-Os": ["-Os", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic"]}
 # Sums of products, which most of the time goes into: quick in every set.

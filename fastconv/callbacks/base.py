@@ -23,7 +23,7 @@ class Logs(dict):
     def __contains__(self, key):
         return dict.__contains__(self, key) or dict.__contains__(self, _alias(key))
 
-    def get(self, key, default=None):
+    def get(self, key: str, default: Any = None) -> Any:
         try:
             return self[key]
         except KeyError:
@@ -113,7 +113,12 @@ class CallbackList(Callback):
     """
 
     def __init__(
-        self, callbacks=None, add_history: bool = False, add_progbar: bool = False, model: Any = None, **params: Any
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
     ) -> None:
         given = [] if callbacks is None else callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
         self.callbacks: list[Callback] = []
@@ -164,7 +169,7 @@ class CallbackList(Callback):
 def _forward(hook):
     numbered = 1 if "batch" in hook or "epoch" in hook else 0
 
-    def function(self, *arguments, logs=None):
+    def function(self: CallbackList, *arguments: Any, logs: dict | None = None) -> None:
         self.call(hook, *arguments, *([{} if logs is None else logs] if len(arguments) == numbered else []))
 
     function.__name__, function.__doc__ = hook, f"Calls {hook} of each callback."
@@ -208,7 +213,7 @@ class History(Callback):
         self.history = Logs()
         self.epoch = []
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)

@@ -94,7 +94,7 @@ class FormulaLoss(Loss):
 
     formula = None  # a staticmethod
 
-    def __init__(self, name, reduction, dtype, **settings):
+    def __init__(self, name: str | None, reduction: str | None, dtype: str | None, **settings: Any) -> None:
         super().__init__(name, reduction, dtype)
         self._settings = tuple(settings)
         for setting, value in settings.items():

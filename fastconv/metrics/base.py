@@ -141,7 +141,7 @@ class MeanMetricWrapper(Mean):
         with no_grad():
             super().update_state(self.fn(array_of(y_true), array_of(y_pred), **self._kwargs), sample_weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         if type(self) is MeanMetricWrapper:
             raise ValueError(f"The metric {self.name!r} is a function of yours, which a model file cannot hold.")
         return super().get_config()

@@ -255,8 +255,9 @@ class Model(Steps, Layer):
     # Training
 
     def compile(
-        self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
-        steps_per_execution=1, jit_compile="auto", auto_scale_loss=True,
+        self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
+        weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int | str = 1,
+        jit_compile: bool | str = "auto", auto_scale_loss: bool = True,
     ) -> None:  # fmt: skip
         """Sets how the model is trained.
 
@@ -272,12 +273,16 @@ class Model(Steps, Layer):
         )
 
     def fit(
-        self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
-        validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0,
-        steps_per_epoch=None, validation_steps=None, validation_batch_size=None, validation_freq=1,
-    ):  # fmt: skip
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1,
+        verbose: int | str = "auto", callbacks: Any = None, validation_split: float = 0.0, validation_data: Any = None,
+        shuffle: bool = True, class_weight: dict[int, float] | None = None, sample_weight: Any = None,
+        initial_epoch: int = 0, steps_per_epoch: int | None = None, validation_steps: int | None = None,
+        validation_batch_size: int | None = None, validation_freq: int | Sequence[int] = 1,
+    ) -> History:  # fmt: skip
         """Trains on `x` (samples first) and targets `y`, and returns the History. Nests of arrays for several inputs or
-        outputs, also as dicts by name.
+        outputs, also as dicts by name. Or `x` is an iterable of batches (x, y) or (x, y, sample_weight), without y: a
+        `fastconv.data.Dataset`, a `utils.PyDataset`, a generator, PyTorch's DataLoader; so may be `validation_data`, and
+        what evaluate and predict take. `steps_per_epoch` says how long an epoch of a generator is.
 
         `batch_size` is 32 by default. `verbose`: 0, 1 (a bar; one line an epoch off a terminal), 2 (lines), "auto"
         (as 1). `validation_split` keeps the last share of the samples, as given, for validation; `validation_data` is
@@ -294,14 +299,17 @@ class Model(Steps, Layer):
             sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
         )  # fmt: skip
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:  # fmt: skip
         """One step on one batch; the loss, or [loss, metrics...], of this batch before the step."""
         return self._trainer.train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None,
-        return_dict=False,
-    ):  # fmt: skip
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: int | str = "auto",
+        sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
+    ) -> Any:  # fmt: skip
         """The mean loss, or [loss, metrics...], over all samples, as Python floats; with `return_dict` by name.
 
         `batch_size` (default 32), `verbose`, `sample_weight` and `callbacks` as in fit; `steps`: the first so many
@@ -309,12 +317,15 @@ class Model(Steps, Layer):
         """
         return self._trainer.evaluate(x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss, or [loss, metrics...], of one batch."""
         size = max(len(flatten(x)[0]), 1)
         return self.evaluate(x, y, size, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
-    def predict(self, x, batch_size=None, verbose=0, steps=None, callbacks=None) -> np.ndarray:
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: int | str = 0, steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:  # fmt: skip
         """The outputs for all samples, as one array or a nest of them; `batch_size` is 32 by default. No samples give no
         rows; `steps`: the first so many batches only.
 
@@ -322,22 +333,24 @@ class Model(Steps, Layer):
         """
         return self._trainer.predict(x, batch_size, verbose, steps, callbacks)
 
-    def predict_on_batch(self, x) -> np.ndarray:
+    def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
         return self.predict(x, batch_size=max(len(flatten(x)[0]), 1))
 
-    def train_step(self, data) -> dict:
+    def train_step(self, data: Any) -> dict[str, Any]:
         """One step on the batch `data = (x, y)`, or `(x, y, sample_weight)`; logs by name. Override it for training of your own: call the model
         with `training=True`, `backward()` the loss, and give the gradients to `self.optimizer.apply`."""
-        x, y, *weight = data
-        return self._trainer.train_on_batch(x, y, weight[0] if weight else None, None, True)
+        x, y, weight = _parts(data)
+        return self._trainer.train_on_batch(x, y, weight, None, True)
 
-    def test_step(self, data) -> dict:
+    def test_step(self, data: Any) -> dict[str, Any]:
         """The results of the batch `data = (x, y)`, by name; override it for an evaluation of your own."""
-        x, y, *weight = data
-        return self.test_on_batch(x, y, weight[0] if weight else None, return_dict=True)
+        x, y, weight = _parts(data)
+        return self.test_on_batch(x, y, weight, return_dict=True)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Tensor:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
         """The scalar that a step of training makes small, from targets and outputs, `self.losses` included; override it
         for a loss of your own in ops."""
         weights = sample_weight if sample_weight is None or isinstance(sample_weight, list) else [sample_weight]
@@ -347,7 +360,7 @@ class Model(Steps, Layer):
         """Whether the class overrides one of these methods of Model."""
         return any(getattr(type(self), name) is not getattr(Model, name) for name in names)
 
-    def planned_gradients(self, x, y, weights, sample_weight=None):
+    def planned_gradients(self, x: Any, y: Any, weights: Any, sample_weight: Any = None) -> Any:
         """As Planner.gradients; None where the step runs eagerly."""
         if self._trainer.run_eagerly or not self.built:
             return None
@@ -493,3 +506,8 @@ def _names(structure, kind) -> list[str]:
             name = f"{stem}_{count}"
         names.append(name)
     return names
+
+
+def _parts(data):
+    """(x, y, weights) of what a step is given, None for what is not there."""
+    return (*data, None, None)[:3] if isinstance(data, tuple) else (data, None, None)

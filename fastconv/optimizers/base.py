@@ -184,7 +184,7 @@ class Optimizer(Configurable):
         averages = ("average",) if self.use_ema else ()
         return (*self.slots, *averages, *(("accumulated_gradient",) if self.gradient_accumulation_steps else ()))
 
-    def slot_arrays(self, parameter) -> tuple[np.ndarray, ...]:
+    def slot_arrays(self, parameter: Any) -> tuple[np.ndarray, ...]:
         """The state of one weight, in the order of `all_slots`; the arrays themselves."""
         return self._entry(parameter, self.all_slots)[2]
 

@@ -26,7 +26,7 @@ class _Kind(Optimizer):
     states: tuple[str | None, ...] = ()  # the slot at each place of the kind's states; None for one that is not used
 
     @property
-    def slots(self):
+    def slots(self) -> tuple[str, ...]:
         return tuple([slot for slot in self.states if slot])
 
     def _numbers(self) -> tuple[float, tuple]:
@@ -83,7 +83,7 @@ class SGD(_Kind):
         self.nesterov = bool(nesterov)
 
     @property
-    def states(self):
+    def states(self) -> Any:
         return ("velocity" if self.momentum else None,)
 
     def _numbers(self):
@@ -120,7 +120,7 @@ class Adam(_Kind):
         self.amsgrad = bool(amsgrad)
 
     @property
-    def states(self):
+    def states(self) -> Any:
         return ("momentum", "velocity", "velocity_hat" if self.amsgrad else None)
 
     def _numbers(self):
@@ -179,7 +179,7 @@ class RMSprop(_Kind):
         self.epsilon, self.centered = checked_number(self, "epsilon", epsilon), bool(centered)
 
     @property
-    def states(self):
+    def states(self) -> Any:
         return ("velocity", "momentum" if self.momentum else None, "average_gradient" if self.centered else None)
 
     def _numbers(self):
