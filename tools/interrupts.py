@@ -120,9 +120,9 @@ def fault(model, folder: str, expected=None) -> str | None:
     """What is wrong with a model, and with the process, after an interrupt."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return "Python's handler is not back"
-    if planning._recording.locked() or is_tracing() or base._state.inside:
+    if planning._recording.locked() or is_tracing() or base.state.inside:
         return "planning is locked"
-    if not is_recording() or base._state.training:
+    if not is_recording() or base.state.training:
         return "the thread records no gradients, or is in training"
     done, history = model.optimizer.iterations, model.history
     if expected and model.built and done and state(model) != expected[done]:
