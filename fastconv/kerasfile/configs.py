@@ -23,7 +23,7 @@ IDLE = {  # arguments of Keras that we do not have, and the values which change 
     "sparse": (False,), "ragged": (False,), "optional": (False,), "synchronized": (False,), "renorm": (False,),
     "renorm_clipping": (None,), "renorm_momentum": (0.99,), "quantization_config": (None,), "lora_rank": (None,),
     "lora_alpha": (None,), "input_axes": (None,), "output_axes": (None,), "seed": (None,), "use_cudnn": ("auto",),
-    "loss_scale_factor": (None,), "autocast": (True,), "activity_regularizer": (None,),
+    "loss_scale_factor": (None,), "autocast": (True,), "rms_scaling": (False,), "activity_regularizer": (None,),
 }  # fmt: skip
 ROOMS = {  # our rooms, as Keras names them in a config
     f"fastconv.{room}": f"keras.{room}" for room in ("initializers", "regularizers", "constraints", "layers")
@@ -150,6 +150,8 @@ def clean(value: Any) -> Any:
         return config if value.get("registered_name") in (None, "function") else value["registered_name"]
     registered = value.get("registered_name")
     entry = {"class_name": kind, "config": _fitting(kind, {key: clean(part) for key, part in (config or {}).items()})}
+    if REGISTRY.knows(kind):
+        entry["module"] = "fastconv.layers"  # by which a wrapper's config makes it a layer
     return entry if registered in (None, kind) else {**entry, "registered_name": registered}
 
 
@@ -197,6 +199,8 @@ def write_layer(layer: Layer) -> dict:
     if hasattr(layer, "layers"):
         return write_model(layer)
     config = layer.get_config()
+    if config.get("groups") == 1 and type(layer).__name__.endswith("Transpose"):
+        del config["groups"]  # ours alone
     if isinstance(layer, InputLayer):
         config = {"batch_shape": [layer.batch_size, *layer.shape], "dtype": layer._dtype.name, "name": layer.name}
     return {
