@@ -17,7 +17,6 @@ jax = pytest.importorskip("jax")
 import fastconv  # noqa: E402
 from fastconv import Tensor  # noqa: E402
 
-jax.config.update("jax_enable_x64", True)
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs
 DTYPES = ("float32", "float64")
 
@@ -25,7 +24,9 @@ DTYPES = ("float32", "float64")
 @pytest.fixture(autouse=True)
 def their_floats():
     keras.config.set_floatx("float64")
+    jax.config.update("jax_enable_x64", True)
     yield
+    jax.config.update("jax_enable_x64", False)
     keras.config.set_floatx("float32")
 
 
