@@ -44,7 +44,7 @@ class Stream:
 
     def __init__(self, data: Any, steps: int | None, name: str, caller: str, check: Callable[..., tuple]):
         self._feed = Feed(data, None if steps is None else positive(name, steps), caller)
-        self._check, self.steps = check, self._feed.known
+        self._check, self.steps = check, self._feed.known or None  # of none, the first epoch says so
 
     @property
     def ended(self) -> bool:
