@@ -376,7 +376,9 @@ class _Run:
             rng.set_state(self.state)  # as it was after the steps that were taken before
         self.skipped, self.state = 0, None
         if order is None:
-            yield from itertools.islice(self.source.batches(self.number), first, self.steps)
+            # A stream knows its end itself, and is asked for it: a PyDataset has work to do there.
+            last = self.steps if isinstance(self.source, Arrays) else None
+            yield from itertools.islice(self.source.batches(self.number), first, last)
             return
         x, y, shares = self.source.data
         dtype, size = self.model._dtype, self.source.batch_size

@@ -76,6 +76,20 @@ def test_a_generator_goes_on_from_epoch_to_epoch():
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_data_set_by_number_is_told_of_each_epoch():
+    told = []
+
+    class Told(Numbered):
+        def on_epoch_begin(self):
+            told.append("begin")
+
+        def on_epoch_end(self):
+            told.append("end")
+
+    network().fit(Told(), epochs=2, verbose=0)
+    assert told == ["begin", "end"] * 2
+
+
 def test_weights_of_samples_and_classes_come_with_batches():
     arrays, stream = network(), network()
     arrays.fit(X, Y, batch_size=8, shuffle=False, verbose=0, sample_weight=W)
