@@ -235,11 +235,9 @@ class Adadelta(_Kind):
         return self._rate(), (self.rho, 1 - self.rho, self.epsilon)
 
 
-class Adamax(_Kind):
-    """Adam with a fading maximum u of |g| for the mean square:
-    `w -= learning_rate / (1 - beta_1**t) * m / (u + epsilon)`."""
+class _TwoMeans(_Kind):
+    """Of Adam's arguments: fading means of the gradient and of its size."""
 
-    kind, states = "adamax", ("momentum", "norm")
     done_with_gradients = True
 
     def __init__(
@@ -255,32 +253,24 @@ class Adamax(_Kind):
         )  # fmt: skip
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, checked_number(self, "epsilon", epsilon)
         self._shares("beta_1", "beta_2")
+
+
+class Adamax(_TwoMeans):
+    """Adam with a fading maximum u of |g| for the mean square:
+    `w -= learning_rate / (1 - beta_1**t) * m / (u + epsilon)`."""
+
+    kind, states = "adamax", ("momentum", "norm")
 
     def _numbers(self):
         rate = self._rate() / (1 - self.beta_1 ** (self.iterations + 1))
         return rate, (1 - self.beta_1, self.beta_2, self.epsilon)
 
 
-class Nadam(_Kind):
+class Nadam(_TwoMeans):
     """Adam with Nesterov's look-ahead, whose weight for the mean gradient grows from step to step."""
 
     kind, states = "nadam", ("momentum", "velocity")
-    done_with_gradients = True
-
-    def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
-        global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None, name: str | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, checked_number(self, "epsilon", epsilon)
-        self._shares("beta_1", "beta_2")
-        self._product = (0, 1.0)  # steps, and the product of their weights
+    _product = (0, 1.0)  # steps, and the product of their weights
 
     def _weight(self, step):
         return self.beta_1 * (1 - 0.5 * 0.96**step)
