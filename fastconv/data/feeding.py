@@ -83,21 +83,13 @@ class Feed:
                 f"{self.caller}: each batch must be x, (x, y) or (x, y, sample_weight); batch {step} has {len(parts)} "
                 "parts."
             )
-        arrays = [None if part is None else map_leaves(_array, part) for part in parts]
+        arrays = [None if part is None else map_leaves(np.asarray, part) for part in parts]
         return (*arrays, None, None)[:3]
 
 
 def _is_pair(batch):
     """A list as PyTorch's DataLoader makes them."""
     return isinstance(batch, list) and len(batch) in (2, 3)
-
-
-def _array(leaf):
-    return leaf if isinstance(leaf, np.ndarray) else np.asarray(getattr(leaf, "data", leaf) if _is_ours(leaf) else leaf)
-
-
-def _is_ours(leaf):
-    return type(leaf).__module__.startswith("fastconv.")
 
 
 def _length(data):

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastconv import rng
 from fastconv.data.dataset import Dataset
-from fastconv.data.images import INTERPOLATIONS, MODES, img_to_array, load_img, pillow
+from fastconv.data.images import INTERPOLATIONS, MODES, img_to_array, load_img, one_of, pillow
 
 __all__ = ["image_dataset_from_directory"]
 
@@ -54,11 +54,11 @@ def image_dataset_from_directory(
     root = Path(directory)
     if not root.is_dir():
         raise ValueError(f"directory must name a folder; {os.fspath(directory)!r} is none.")
-    _one_of("label_mode", label_mode, ("int", "categorical", "binary", None))
-    _one_of("color_mode", color_mode, tuple(MODES))
-    _one_of("interpolation", interpolation, (*INTERPOLATIONS, "area"))
-    _one_of("subset", subset, ("training", "validation", "both", None))
-    _one_of("data_format", data_format, (None, "channels_last"))
+    one_of("label_mode", label_mode, ("int", "categorical", "binary", None))
+    one_of("color_mode", color_mode, tuple(MODES))
+    one_of("interpolation", interpolation, (*INTERPOLATIONS, "area"))
+    one_of("subset", subset, ("training", "validation", "both", None))
+    one_of("data_format", data_format, (None, "channels_last"))
     if (validation_split is None) != (subset is None):
         raise ValueError('validation_split and subset ("training", "validation" or "both") go together.')
     if validation_split is not None and not 0 < validation_split < 1:
@@ -164,8 +164,3 @@ def _read(path, color_mode, size, interpolation, fit):
     top, left = (size[0] - rows) // 2, (size[1] - columns) // 2
     padded[top : top + rows, left : left + columns] = image
     return padded
-
-
-def _one_of(name, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")

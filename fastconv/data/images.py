@@ -40,8 +40,8 @@ def load_img(
     middle of that ratio out before. Raises ValueError for a file that holds no image.
     """
     image_room = pillow()
-    _one_of("color_mode", color_mode, tuple(MODES))
-    _one_of("interpolation", interpolation, INTERPOLATIONS)
+    one_of("color_mode", color_mode, tuple(MODES))
+    one_of("interpolation", interpolation, INTERPOLATIONS)
     try:
         with image_room.open(path) as file:
             file.load()
@@ -107,10 +107,11 @@ def save_img(
 
 
 def _channels_first(data_format):
-    _one_of("data_format", data_format, (None, "channels_last", "channels_first"))
+    one_of("data_format", data_format, (None, "channels_last", "channels_first"))
     return data_format == "channels_first"
 
 
-def _one_of(name, value, allowed):
+def one_of(name: str, value: Any, allowed: tuple) -> None:
+    """Raises ValueError unless the argument `name` has one of the allowed values."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
