@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.kernels import empty
 from fastconv.nest import flatten, map_leaves, pack
 
 
@@ -64,8 +65,19 @@ def stack(rows: list) -> Any:
 
 
 def rows_of(arrays: Any, chosen: Any) -> Any:
-    """Row number `chosen`, or the rows, of each array of a nest."""
-    return map_leaves(lambda leaf: leaf[chosen], arrays)
+    """Row number `chosen`, or the rows of a slice or of an array of numbers, of each array of a nest."""
+    return map_leaves(_gathered(chosen) if isinstance(chosen, np.ndarray) else lambda leaf: leaf[chosen], arrays)
+
+
+def _gathered(chosen):
+    """On cached memory, since that of another thread than the main one is new at each batch, page by page."""
+
+    def rows(leaf):
+        if leaf.dtype.hasobject or not leaf.flags.c_contiguous:
+            return leaf[chosen]
+        return leaf.take(chosen, axis=0, out=empty((len(chosen), *leaf.shape[1:]), leaf.dtype), mode="clip")
+
+    return rows
 
 
 def mapped(call: Callable, elements: Iterable, workers: int) -> Iterator:

@@ -47,7 +47,8 @@ class Rescaling(Preprocessing):
         self.scale, self.offset = self._given("scale", scale), self._given("offset", offset)
 
     def call(self, inputs):
-        return ops.add(ops.multiply(self._floats(inputs), self.scale), self.offset)
+        scaled = ops.multiply(self._floats(inputs), self.scale)
+        return scaled if self.offset == 0 else ops.add(scaled, self.offset)
 
 
 class Normalization(Preprocessing):
