@@ -127,6 +127,7 @@ def test_working_ahead_raises_in_place_and_ends_when_nobody_asks():
     (lambda: Dataset.from_arrays(3), "single value"),
     (lambda: Dataset.range(3).batch(0), "batch_size must be a whole number of at least 1; got 0"),
     (lambda: Dataset.range(3).batch(2.5), "batch_size"), (lambda: Dataset.range(3).shuffle(0), "buffer_size"),
+    (lambda: Dataset.range(3).shuffle(seed=-1), "seed"), (lambda: Dataset.range(3).map(abs, seed="a"), "seed"),
     (lambda: Dataset.range(3).map(abs, -2), "num_parallel_calls"), (lambda: Dataset.from_arrays([[1, 2], [3]]), "lengths"),
     (lambda: Feed(Dataset.range(3).repeat()), "no end.*steps_per_epoch"),
     (lambda: list(Feed(Dataset.from_arrays((X, Y))).epoch(0)), r"one sample.*dataset.batch\(32\)"),
@@ -163,6 +164,7 @@ def test_lists_are_arrays_and_lists_of_arrays_are_nests():
     assert names == ("a.png", "b.png") and labels == (0, 1)
     (batch,) = Dataset.from_arrays([[1, 2], [3, 4]]).batch(2)
     np.testing.assert_array_equal(batch, [[1, 2], [3, 4]])
+    assert elements(Dataset.from_arrays(list(Y))) == list(Y)  # NumPy's numbers
     (x, y), *_ = Dataset.from_arrays([X, Y])
     assert x.shape == (4,) and y == 0
 

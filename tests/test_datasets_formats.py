@@ -125,6 +125,21 @@ def test_mnists_files_do_not_pass_for_another_sets(put):
             module.load_data()
 
 
+def test_the_advice_leads_to_a_place_where_files_are_found(put, monkeypatch):
+    monkeypatch.setattr(
+        fashion_mnist, "DATASET", fashion_mnist.DATASET._replace(shapes={k: a.shape for k, a in SMALL.items()})
+    )
+    put({})
+    with pytest.raises(
+        OSError, match="get train-images.*put it into a folder fashion_mnist, and set FASTCONV_DATA_DIR"
+    ):
+        fashion_mnist.load_data()
+    put(four("fashion_mnist"))
+    same(fashion_mnist.load_data(), PAIRS)
+    with pytest.raises(OSError, match="get cifar-10-binary.tar.gz from https://.*, and set FASTCONV_DATA_DIR"):
+        cifar10.load_data()
+
+
 # CIFAR
 
 CIFAR_SHAPES = {"x_train": (10, 32, 32, 3), "y_train": (10, 1), "x_test": (2, 32, 32, 3), "y_test": (2, 1)}

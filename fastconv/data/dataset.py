@@ -24,7 +24,7 @@ __all__ = ["Dataset"]
 
 
 class Dataset:
-    """Elements to iterate over, as often as wanted. Made by `from_arrays`, `from_generator`, `range` or `list`.
+    """Elements to iterate over, as often as wanted. Made by `from_arrays`, `from_generator`, `range` or `zip`.
 
     ```python
     train = Dataset.from_arrays((x, y)).shuffle(seed=1).map(augment, seed=2).batch(32).prefetch(2)
@@ -104,7 +104,7 @@ class Dataset:
         of that kind as its last argument; None: it takes none, and the layers' numbers follow `set_random_seed`.
         """
         workers = threads(num_parallel_calls)
-        own = int(rng.generator().integers(1 << 62)) if seed is None else seed
+        own = _seed(seed)
 
         def passes(epoch):
             def call(numbered):
@@ -147,7 +147,7 @@ class Dataset:
         """
         if buffer_size is not None:
             buffer_size = at_least(1, "buffer_size", buffer_size)
-        seed = int(rng.generator().integers(1 << 62)) if seed is None else seed
+        seed = _seed(seed)
 
         def generator(epoch):
             return np.random.default_rng([seed, epoch if reshuffle_each_iteration else 0])
@@ -277,3 +277,8 @@ class Dataset:
     def __repr__(self) -> str:
         known = {None: "unknown length", math.inf: "no end"}.get(self._size, f"{self._size} elements")
         return f"<Dataset of {known}>"
+
+
+def _seed(seed):
+    """A seed as it was given, or one from fastconv's own stream."""
+    return int(rng.generator().integers(1 << 62)) if seed is None else at_least(0, "seed", seed)

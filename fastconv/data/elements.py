@@ -22,11 +22,7 @@ def as_arrays(structure: Any) -> Any:
     """The same structure with arrays: lists of numbers or texts are one, lists of arrays are a nest of them."""
     if isinstance(structure, dict):
         return {key: as_arrays(part) for key, part in structure.items()}
-    if (
-        isinstance(structure, tuple)
-        or isinstance(structure, list)
-        and any(hasattr(part, "__array__") for part in structure)
-    ):
+    if isinstance(structure, tuple) or isinstance(structure, list) and any(map(_is_array, structure)):
         parts = [as_arrays(part) for part in structure]
         return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
     try:
@@ -38,6 +34,10 @@ def as_arrays(structure: Any) -> Any:
     if not array.ndim:
         raise ValueError(f"Dataset.from_arrays needs arrays with rows; got the single value {structure!r}.")
     return kept(array)
+
+
+def _is_array(value):
+    return hasattr(value, "__array__") and getattr(value, "ndim", 1) > 0  # NumPy's numbers have an __array__ too
 
 
 def kept(array: Any) -> Any:
