@@ -69,7 +69,7 @@ def ours(name, task, steps):
                             layers.Dense(128, activation="relu"), layers.Dense(CLASSES, activation="softmax")])  # fmt: skip
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     change = Sequential([
-        layers.RandomFlip("horizontal", dtype="uint8"), layers.RandomCrop(*task.shape[:2], dtype="uint8"),
+        layers.RandomCrop(*task.shape[:2], dtype="uint8"), layers.RandomFlip("horizontal", dtype="uint8"),
         layers.Rescaling(1 / 255),
     ])  # fmt: skip
     dataset = Dataset.from_arrays((images, y)).shuffle().batch(task.batch)

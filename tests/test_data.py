@@ -302,6 +302,8 @@ def test_epochs_of_iterables():
     assert feed.ended
     with pytest.raises(ValueError, match="no batch at all"):
         list(Feed(Dataset.range(0)).epoch(0))
+    ((x, y, weight),) = Feed(Dataset.from_generator(lambda: iter([(X, None)]))).epoch(0)
+    assert x is X and y is weight is None
     with pytest.raises(ValueError, match="batch 1 has 4 parts"):
         list(Feed(iter([(X, Y, Y, Y)])).epoch(0))
 

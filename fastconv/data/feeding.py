@@ -100,10 +100,11 @@ class Feed:
                 "parts."
             )
         arrays = [None if part is None else map_leaves(np.asarray, part) for part in parts]
-        if isinstance(self.data, Dataset) and len(arrays) > 1 and any(not leaf.ndim for leaf in flatten(arrays[1])):
+        targets = flatten(arrays[1]) if arrays[1:] and arrays[1] is not None else []
+        if isinstance(self.data, Dataset) and any(not leaf.ndim for leaf in targets):
             raise ValueError(
-                f"{self.caller}: element {step} of the data is one sample, with the target {flatten(arrays[1])[0]}; training "
-                "takes batches of them: dataset.batch(32)."
+                f"{self.caller}: element {step} of the data is one sample, with the target {targets[0]}; training takes "
+                "batches of them: dataset.batch(32)."
             )
         return (*arrays, None, None)[:3]
 

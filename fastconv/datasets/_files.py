@@ -95,8 +95,9 @@ def load(dataset: Dataset) -> tuple[Pair, ...]:
 def pairs(arrays: Arrays, classes: int, names: list[str]) -> tuple[Pair, ...]:
     """Pairs of the arrays in their order, once their labels are known to lie in [0, classes).
 
-    `names`: of the one file of all arrays, or of one file for each.
+    `names`: of one file for each, or of files that hold several each, of which the first stands for all.
     """
+    names = names if len(names) == len(arrays) else names[:1]
     for (key, array), name in zip(arrays.items(), names * len(arrays)):
         if key.startswith("y_") and array.size and array.max() >= classes:
             raise ValueError(f"{name}: {key} must hold labels from 0 to {classes - 1}; got {array.max()}.")
