@@ -476,7 +476,13 @@ cdef extern from "tiles.h" nogil:
         fc_tile* random_advance
         fc_tile* dropout_forward
         fc_tile* dropout_backward
+        fc_size* conv_forward_size
+        fc_size* conv_scatter_size
+        fc_size* conv_backward_kernel_size
         fc_size* conv_stream_size
+        fc_size* conv_pool_forward_size
+        fc_size* conv_pool_backward_kernel_size
+        fc_size* conv_pool_backward_input_size
         fc_size* winograd_weights_size
         fc_size* winograd_inputs_size
         fc_size* winograd_forward_size

@@ -489,10 +489,12 @@ typedef struct {
  * winograd_transform, and with _gradients and _sums: how many bytes they write. Only the tile's own file knows how it lays
  * them out. Negative: there is no such tile (FC_WINOGRAD in winograd.h). */
 typedef ptrdiff_t fc_size(const void *job);
-#define FC_SIZES(X)     \
-    X(conv_stream)      \
-    X(winograd_weights) \
-    X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_gradients) X(winograd_sums)
+#define FC_SIZES(X)                                                                                                  \
+    X(conv_forward)                                                                                                  \
+    X(conv_scatter)                                                                                                  \
+    X(conv_backward_kernel) X(conv_stream) X(conv_pool_forward) X(conv_pool_backward_kernel)                         \
+        X(conv_pool_backward_input) X(winograd_weights) X(winograd_inputs) X(winograd_forward) X(winograd_transform) \
+            X(winograd_gradients) X(winograd_sums)
 
 /* The tiles of one instruction set and element type. */
 typedef struct {
