@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from fastconv import activations, ops, rng
+from fastconv.kernels import ACTIVATIONS
 from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.base import Layer
 from fastconv.layers.spatial import positive
 from fastconv.nest import flatten
+from fastconv.ops.recurrence import recurrence
 from fastconv.registry import checked_number
 from fastconv.symbolic import NoValues
 from fastconv.tensor import Tensor, wrap
@@ -32,6 +34,11 @@ def constant(value: float, shape: tuple, dtype) -> np.ndarray:
     return array
 
 
+def _kernels_name(function):
+    """The name by which kernels.recurrence knows an activation, or None."""
+    return next((name for name in ACTIVATIONS if getattr(activations, name) is function), None)
+
+
 class RecurrentCell(Layer):
     """Base class: an input product for all steps, and a step that adds the state's.
 
@@ -40,6 +47,7 @@ class RecurrentCell(Layer):
     """
 
     gates = 1
+    kind = None  # of kernels.recurrence, which runs all steps at once
 
     def _set_cell(self, activation, use_bias, dropout, recurrent_dropout, seed, **rules):
         self.activation = activations.get(activation)
@@ -60,6 +68,11 @@ class RecurrentCell(Layer):
     def output_size(self) -> int:
         """The size of the output's last axis."""
         return self.units
+
+    @property
+    def recurrent_bias(self) -> Tensor | None:
+        """What is added to the state's product, if anything is."""
+        return None
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """States of zeros for a batch of this size."""
@@ -113,6 +126,21 @@ class RecurrentCell(Layer):
     def stepper(self, drop: Any) -> Callable[..., Any]:
         raise NotImplementedError
 
+    def at_once(self, x: Any, states: list, mask: Any, training: bool, **options: Any) -> Any:
+        """(output, last states) of all steps of x (batch, steps, features), as `recurrence` gives them for these options;
+        None where only a scan can: with functions or dropout that the kernel does not know, or a step of a subclass."""
+        functions = [
+            _kernels_name(f) for f in (self.activation, getattr(self, "recurrent_activation", self.activation))
+        ]
+        drops = training and 0 < self.recurrent_dropout < 1
+        if self.kind is None or type(self).call is not RecurrentCell.call or None in functions or drops:
+            return None
+        x = self._dropped(self.dropout, (x.shape[0], 1, x.shape[2]), training)(x)
+        return recurrence(
+            self.project(x), self.recurrent_kernel, self.recurrent_bias, mask, (*states, None)[:2], kind=self.kind,
+            activation=functions[0], recurrent=functions[1], **options,
+        )  # fmt: skip
+
     def compute_output_shape(self, input_shape: Any, states_shape: Any = None) -> Any:
         self.check_input(input_shape)
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
@@ -124,6 +152,8 @@ class SimpleRNNCell(RecurrentCell):
 
     Weights: kernel `(features, units)`, recurrent_kernel `(units, units)`, bias `(units,)`. Arguments as in Keras.
     """
+
+    kind = "simple"
 
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh", use_bias: bool = True,
@@ -191,6 +221,8 @@ class LSTMCell(LongShortTerm):
     at 1 for f if `unit_forget_bias`. Arguments as in Keras.
     """
 
+    kind = "lstm"
+
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh",
         recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
@@ -230,6 +262,16 @@ class GRUCell(RecurrentCell):
 
     gates = 3
 
+    @property
+    def kind(self) -> str:
+        """As of kernels.recurrence."""
+        return "gru" if self.reset_after else "gru_before"
+
+    @property
+    def recurrent_bias(self) -> Tensor | None:
+        """That of the state's product, with `reset_after`."""
+        return self.bias[1] if self.use_bias and self.reset_after else None
+
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh",
         recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
@@ -261,8 +303,7 @@ class GRUCell(RecurrentCell):
         return ops.dense(x, self.kernel, bias)
 
     def stepper(self, drop: Any) -> Callable[..., Any]:
-        units, kernel = self.units, self.recurrent_kernel
-        bias = self.bias[1] if self.use_bias and self.reset_after else None
+        units, kernel, bias = self.units, self.recurrent_kernel, self.recurrent_bias
         if not self.reset_after:
             kernel, last = self.recurrent_kernel[:, : 2 * units], self.recurrent_kernel[:, 2 * units :]
 

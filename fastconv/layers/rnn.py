@@ -12,7 +12,14 @@ from typing import Any
 
 from fastconv import ops
 from fastconv.layers.base import Layer, building, is_shape
-from fastconv.layers.cells import StackedRNNCells, check_cell, initial_state, output_size, parts_of
+from fastconv.layers.cells import (
+    RecurrentCell,
+    StackedRNNCells,
+    check_cell,
+    initial_state,
+    output_size,
+    parts_of,
+)
 from fastconv.nest import flatten, pack
 from fastconv.ops.masks import as_floats
 from fastconv.ops.recurrence import assign, scan
@@ -145,21 +152,31 @@ class RNN(Layer):
             raise NoValues("The steps are drawn where their number is known.")
         self._make_states(sequences.shape)
         states = self._states_for(sequences, initial_state)
-        x = ops.swapaxes(sequences, 0, 1)
         if mask is not None:
             mask = self._checked_mask(flatten(mask)[0], sequences.shape)
-        project, step = parts_of(self.cell, x.shape[1:], states, training)
-        outputs, states = scan(step, project(x), states, mask, self.go_backwards, self.zero_output_for_mask)
+        found = None
+        if isinstance(self.cell, RecurrentCell):
+            found = self.cell.at_once(
+                sequences, states, mask, training, sequences=self.return_sequences, backwards=self.go_backwards,
+                zero_masked=self.zero_output_for_mask, last=self.return_state or self.stateful,
+            )  # fmt: skip
+        output, states = found or self._scanned(sequences, states, mask, training)
         if self.stateful:
             for state, value in zip(self.states, states):
                 assign(state, value)
-        output = ops.stack(outputs, axis=1) if self.return_sequences else outputs[-1]
         if not self.return_state:
             return output
         return (output, *pack(self.state_size, states))
 
+    def _scanned(self, sequences, states, mask, training):
+        """(output, last states), one step after another."""
+        x, mask = ops.swapaxes(sequences, 0, 1), None if mask is None else ops.swapaxes(mask, 0, 1)
+        project, step = parts_of(self.cell, x.shape[1:], states, training)
+        outputs, states = scan(step, project(x), states, mask, self.go_backwards, self.zero_output_for_mask)
+        return ops.stack(outputs, axis=1) if self.return_sequences else outputs[-1], states
+
     def _checked_mask(self, mask, shape):
-        """(steps, batch), floats of 0 and 1."""
+        """(batch, steps), floats of 0 and 1."""
         mask = as_floats(mask, self._dtype)
         if mask.shape == (*shape[:2], 1):
             mask = ops.reshape(mask, shape[:2])
@@ -167,7 +184,7 @@ class RNN(Layer):
             raise ValueError(
                 f"{self._title()}: mask must have one entry a step, {tuple(shape[:2])}; got shape {mask.shape}."
             )
-        return ops.swapaxes(mask, 0, 1)
+        return mask
 
 
 def _sized(batch, size):

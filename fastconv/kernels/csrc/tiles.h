@@ -460,6 +460,26 @@ typedef struct {
     int turned;
 } fc_product_sum;
 
+/* A recurrent layer (recurrence.c), whose states are h and, of an LSTM, c. x is the inputs' product with their kernel, bias
+ * and all, (batch, steps, gates, units), the gates in Keras' order; packed is the recurrent kernel as conv_pack lays it, a
+ * group a gate; for backward each gate's matrix is transposed. saved is what backward reads of the gates, (batch, steps,
+ * kept, units); before, h before each step; cells, c after it, or of FC_GRU_BEFORE the r * h that its kernel multiplies. Steps
+ * of x, mask and these are in order of time, those of y and dy in the order in which they run. Tiles: blocks of `rows` of
+ * the batch. */
+enum { FC_SIMPLE, FC_LSTM, FC_GRU, FC_GRU_BEFORE };
+typedef struct {
+    const void *x, *packed, *bias; /* bias: of FC_GRU's recurrent products, or NULL */
+    const void *mask;              /* (batch, steps), 0 where a step is left out; NULL for none */
+    const void *start[2];          /* the states (batch, units) before the first step */
+    void *y, *last[2];             /* y: (batch, steps, units) if `sequences`, else of the last step; last: states or NULL */
+    void *saved, *before, *cells;  /* NULL where there is no gradient */
+    const void *dy, *dlast[2];     /* dlast: NULL for zeros */
+    void *dx, *dproduct, *dstart[2]; /* dproduct: of FC_GRU's recurrent products; dstart may be NULL */
+    ptrdiff_t batch, steps, units, gates, kept, rows;
+    int kind, activation, recurrent; /* functions of maps.h, see map_vectors */
+    int sequences, backwards, zero_masked;
+} fc_recurrence;
+
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 /* clang-format off */
 #define FC_TILES(X)                                                                                                  \
@@ -475,6 +495,7 @@ typedef struct {
     X(softmax_forward) X(softmax_backward) X(log_softmax_forward) X(log_softmax_backward)                            \
     X(label_crossentropy_forward) X(label_crossentropy_backward)                                                     \
     X(crossentropy_forward) X(crossentropy_backward)                                                                 \
+    X(recurrence_forward) X(recurrence_backward)                                                                     \
     X(map) X(combine) X(reduce)                                                                                      \
     X(norm_statistics) X(norm_fold) X(norm_forward) X(norm_gradients) X(norm_backward_fold) X(norm_backward)         \
     X(batch_norm_update) X(batch_norm_fold) X(norm_rows_forward) X(norm_rows_backward)                               \
@@ -491,6 +512,7 @@ typedef struct {
 typedef ptrdiff_t fc_size(const void *job);
 #define FC_SIZES(X)     \
     X(conv_stream)      \
+    X(recurrence_forward) X(recurrence_backward) \
     X(winograd_weights) \
     X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_gradients) X(winograd_sums)
 
