@@ -34,45 +34,53 @@ def recurrence_forward(
     units,), or None, is added to the latter in a "gru". h and, of an "lstm", c are the states (batch, units) at the start.
     """
     options = _options(kind, activation, recurrent, sequences, backwards, zero_masked)
-    x, kernel, bias, mask, h, c = _checked(x, kernel, bias, mask, h, c, kind)
+    x, given = _checked(x, kernel, bias, mask, h, c, kind)
     (batch, steps, _), units = x.shape, h.shape[1]
-    shape = (batch, steps, units) if sequences else (batch, units)
-    parts = [shape, *[h.shape] * (states * (1 if c is None else 2))]
-    y = empty((sum(map(math.prod, parts)),) if states else shape, x.dtype)
-    saved = _room(x, h, kind) if save else None
+    shapes = [(batch, steps, units) if sequences else (batch, units), *[h.shape] * (states * _states(kind))]
+    y = empty((sum(map(math.prod, shapes)),) if states else shapes[0], x.dtype)
+    saved = None
+    if save:
+        widths = {"saved": RECURRENCES[kind][2] * units, "before": units}
+        if kind in ("lstm", "gru_before"):
+            widths["cells"] = units
+        saved = given | {name: empty((batch, steps, width), x.dtype) for name, width in widths.items()}
     if x.size:
-        arrays = {"x": x, "kernel": kernel, "bias": bias, "mask": mask, "h": h, "c": c, **(saved or {})}
-        arrays |= zip(("y", "last_h", "last_c"), _parts(y, parts))
-        _rows.recurrence(kind, arrays, steps, *options)
+        outputs = zip(("y", "last_h", "last_c"), _parts(y, shapes))
+        _rows.recurrence(kind, dict(outputs, x=x, **(saved or given)), steps, *options)
     return y, saved
 
 
 def recurrence_backward(
-    dy, saved, kernel, bias, mask, h, c=None, *, kind, activation, recurrent, sequences=True, states=False,
-    backwards=False, zero_masked=False, needs=(True,) * 6,
+    dy, saved, *, kind, activation, recurrent, sequences=True, states=False, backwards=False, zero_masked=False,
+    needs=(True,) * 6,
 ):  # fmt: skip
-    """(dx, dkernel, dbias, None, dh, dc), of which those of dkernel and dbias are None that are not in `needs`; dy is laid
-    out as y, all else is forward's."""
+    """(dx, dkernel, dbias, None, dh, dc), of which those but for dx are None that are not in `needs`, or have no array;
+    dy is laid out as y, and the options are forward's."""
     options = _options(kind, activation, recurrent, sequences, backwards, zero_masked)
+    h, (batch, steps, units) = saved["h"], saved["before"].shape
     dy = checked("dy", dy, like=h)
-    batch, steps, units = saved["before"].shape
-    shape = (batch, steps, units) if sequences else (batch, units)
-    parts = [shape, *[h.shape] * (states * (1 if c is None else 2))]
-    same_shape("dy", dy, (sum(map(math.prod, parts)),) if states else shape, "y's shape")
-    dx = empty((batch, steps, kernel.shape[1]), dy.dtype)
+    shapes = [(batch, steps, units) if sequences else (batch, units), *[h.shape] * (states * _states(kind))]
+    same_shape("dy", dy, (sum(map(math.prod, shapes)),) if states else shapes[0], "y's shape")
+    dx = empty((batch, steps, saved["kernel"].shape[1]), dy.dtype)
     dproduct = empty(dx.shape, dx.dtype) if kind == "gru" else dx
-    starts = [empty(h.shape, dx.dtype), None if c is None else empty(h.shape, dx.dtype)]
+    dh, dc = (
+        empty(h.shape, dx.dtype) if need and saved[name] is not None else None for need, name in zip(needs[4:], "hc")
+    )
     if dx.size:
-        arrays = {"kernel": kernel, "mask": mask, "h": h, "c": c, "dx": dx, "dproduct": dproduct, **saved}
-        arrays |= zip(("dy", "dlast_h", "dlast_c"), _parts(dy, parts))
-        _rows.recurrence(kind, arrays | {"dh": starts[0], "dc": starts[1]}, steps, *options)
+        arrays = dict(zip(("dy", "dlast_h", "dlast_c"), _parts(dy, shapes)), **saved)
+        _rows.recurrence(kind, dict(arrays, dx=dx, dproduct=dproduct, dh=dh, dc=dc), steps, *options)
     dkernel = dense_backward_kernel(dproduct, saved["before"]) if needs[1] else None
     if needs[1] and kind == "gru_before":  # r * h is what its last gate multiplies
         last = dense_backward_kernel(dproduct, saved["cells"])
         columns = [(slice(None), slice(0, 2 * units)), (slice(None), slice(2 * units, None))]
         dkernel = concatenate_forward([get_item_forward(a, key) for a, key in zip((dkernel, last), columns)], 1)
-    dbias = bias_backward(dproduct) if bias is not None and needs[2] else None
-    return dx, dkernel, dbias, None, *starts
+    dbias = bias_backward(dproduct) if needs[2] and saved["bias"] is not None else None
+    return dx, dkernel, dbias, None, dh, dc
+
+
+def _states(kind):
+    """How many there are."""
+    return 2 if kind == "lstm" else 1
 
 
 def _options(kind, activation, recurrent, *rest):
@@ -88,6 +96,7 @@ def _options(kind, activation, recurrent, *rest):
 
 
 def _checked(x, kernel, bias, mask, h, c, kind):
+    """x, and the other arrays by name, as C can read them."""
     x, h = checked("x", x, 3), checked("h", h, 2, like=x)
     units, width = h.shape[1], RECURRENCES[kind][1] * h.shape[1]
     kernel = checked("kernel", kernel, 2, like=x)
@@ -106,16 +115,7 @@ def _checked(x, kernel, bias, mask, h, c, kind):
     if c is not None:
         c = checked("c", c, 2, like=x)
         same_shape("c", c, h.shape, "h's shape")
-    return x, kernel, bias, mask, h, c
-
-
-def _room(x, h, kind):
-    """New arrays for what backward reads."""
-    batch, steps, units = *x.shape[:2], h.shape[1]
-    widths = {"saved": RECURRENCES[kind][2] * units, "before": units}
-    if kind in ("lstm", "gru_before"):
-        widths["cells"] = units
-    return {name: empty((batch, steps, width), x.dtype) for name, width in widths.items()}
+    return x, {"kernel": kernel, "bias": bias, "mask": mask, "h": h, "c": c}
 
 
 def _parts(vector, shapes):

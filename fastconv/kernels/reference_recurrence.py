@@ -1,7 +1,7 @@
 """The specification of recurrent layers: reference.py's part for recurrence.py.
 
-Contract: as reference.py's. A step goes forward, and its gradients back, row by row of nothing: whole batches, one step
-after another; what is `saved` is the twin's own affair, since only its gradients are asked for.
+Contract: as reference.py's, one step after another; what is `saved` is the twin's own affair, and no part of what is
+compared.
 """
 
 from __future__ import annotations
@@ -86,14 +86,15 @@ def recurrence_forward(
     y = np.stack(outputs, 1) if sequences else output
     if states:
         y = np.concatenate([part.ravel() for part in (y, h, c) if part is not None])
-    return y.astype(dtype), saved if save else None
+    return y.astype(dtype), (saved, kernel, bias, mask, saved[0][1]) if save else None
 
 
 def recurrence_backward(
-    dy, saved, kernel, bias, mask, h, c=None, *, kind, activation, recurrent, sequences=True, states=False,
-    backwards=False, zero_masked=False, needs=(True,) * 6,
+    dy, saved, *, kind, activation, recurrent, sequences=True, states=False, backwards=False, zero_masked=False,
+    needs=(True,) * 6,
 ):  # fmt: skip
     """dy laid out as y -> dx, dkernel, dbias, None, dh, dc."""
+    saved, kernel, bias, mask, h = saved
     dtype, steps, (batch, units) = dy.dtype, len(saved), h.shape
     dy, kernel = _wide(dy, kernel)
     act, rec = (lambda y, f=FUNCTIONS[name][1]: f(y, y) for name in (activation, recurrent))

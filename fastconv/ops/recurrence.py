@@ -74,12 +74,12 @@ class Recurrence(Op):
         return (None if None in sizes else math.prod(output) + (1 if c is None else 2) * math.prod(h),)
 
     def forward(self, x, kernel, bias, mask, h, c, **options):
-        self.given, self.options = (kernel, bias, mask, h, c), options
+        self.options = options
         y, self.saved = kernels.recurrence_forward(x, kernel, bias, mask, h, c, **options, save=any(self.needs))
         return y
 
     def backward(self, dy):
-        return kernels.recurrence_backward(dy, self.saved, *self.given, **self.options, needs=self.needs)
+        return kernels.recurrence_backward(dy, self.saved, **self.options, needs=self.needs)
 
 
 def recurrence(x, kernel, bias, mask, states, *, sequences, last, **options) -> tuple[Tensor, list[Tensor]]:

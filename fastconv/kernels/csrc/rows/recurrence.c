@@ -15,6 +15,7 @@ enum { PLANES = 16 };
 typedef struct {
     const fc_recurrence *job;
     ptrdiff_t first, rows, units, width, size; /* size: elements of a plane */
+    ptrdiff_t ahead;                           /* from a step to the next that is taken, in time */
     real *plane[PLANES];
 } block;
 
@@ -33,9 +34,10 @@ static ptrdiff_t scratch_of(const void *job)
 ptrdiff_t FC_NAME(recurrence_forward_size)(const void *job) { return scratch_of(job); }
 ptrdiff_t FC_NAME(recurrence_backward_size)(const void *job) { return scratch_of(job); }
 
-static block block_of(const fc_recurrence *j, ptrdiff_t index, real *scratch)
+static block block_of(const fc_recurrence *j, ptrdiff_t index, real *scratch, int turned)
 {
     block k = {.job = j, .first = index * j->rows, .units = j->units, .width = width_of(j)};
+    k.ahead = j->backwards != turned ? -1 : 1;
     k.rows = min_(j->rows, j->batch - k.first);
     k.size = k.rows * k.width;
     for (int i = 0; i < PLANES; i++) k.plane[i] = scratch + i * k.size;
@@ -50,7 +52,10 @@ static void lay(const block *k, const void *from, ptrdiff_t steps, ptrdiff_t t, 
         for (ptrdiff_t r = 0; r < k->rows; r++, to += k->width) {
             const real *x = (const real *)from + (((k->first + r) * steps + t) * count + p) * k->units;
             if (!steps) x = (const real *)from + p * k->units;
-            for (ptrdiff_t i = 0; i < k->units; i += LANES) store(to + i, load_part(x + i, min_(k->units - i, LANES)));
+            for (ptrdiff_t i = 0; i < k->units; i += LANES) {
+                __builtin_prefetch(x + k->ahead * count * k->units + i, 0, 2);
+                store(to + i, load_part(x + i, min_(k->units - i, LANES)));
+            }
         }
 }
 
@@ -59,7 +64,10 @@ static void put(const block *k, const real *from, ptrdiff_t steps, ptrdiff_t t, 
     for (ptrdiff_t p = 0; to && p < count; p++)
         for (ptrdiff_t r = 0; r < k->rows; r++, from += k->width) {
             real *y = (real *)to + (((k->first + r) * steps + t) * count + p) * k->units;
-            for (ptrdiff_t i = 0; i < k->units; i += LANES) store_part(y + i, load(from + i), min_(k->units - i, LANES));
+            for (ptrdiff_t i = 0; i < k->units; i += LANES) {
+                __builtin_prefetch(y + k->ahead * count * k->units + i, 1, 2);
+                store_part(y + i, load(from + i), min_(k->units - i, LANES));
+            }
         }
 }
 
@@ -126,7 +134,7 @@ static void put_output(const block *k, const real *h, ptrdiff_t s, ptrdiff_t t)
 void FC_NAME(recurrence_forward)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_recurrence *j = job;
-    const block k = block_of(j, index, scratch);
+    const block k = block_of(j, index, scratch, 0);
     const ptrdiff_t size = k.size, kind = j->kind;
     real *h = k.plane[0], *c = k.plane[1], *old = k.plane[2], *x = k.plane[4], *z = k.plane[8];
     const int activation = j->activation, recurrent = j->recurrent;
@@ -187,7 +195,7 @@ void FC_NAME(recurrence_forward)(const void *job, ptrdiff_t index, void *scratch
 void FC_NAME(recurrence_backward)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_recurrence *j = job;
-    const block k = block_of(j, index, scratch);
+    const block k = block_of(j, index, scratch, 1);
     const ptrdiff_t size = k.size, kind = j->kind;
     /* The gradients of the states, of outputs that repeat an earlier one, and of a step's h; the state before; the gates,
      * and their gradients. */
