@@ -9,8 +9,9 @@ import pytest
 from helpers_ops import check_planned
 
 import fastconv
-from fastconv import Tensor, layers, ops
+from fastconv import Tensor, activations, layers, ops
 from fastconv.models import load_model
+from fastconv.nest import flatten
 from fastconv.ops.recurrence import recurrence
 from fastconv.testing import gradcheck
 from fastconv.utils import set_random_seed
@@ -280,6 +281,24 @@ def test_stacked_cells_are_layers_one_upon_the_other():
         layers.LSTMCell,
         layers.GRUCell,
     ]
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=("all", "masked"))
+@pytest.mark.parametrize("backwards", [False, True], ids=("forwards", "backwards"))
+@pytest.mark.parametrize("sequences", [False, True], ids=("last", "sequences"))
+def test_stacked_cells_go_through_all_steps_one_after_another(mask, backwards, sequences):
+    """As the scan does, in which each step goes through all cells."""
+    runs, x = [], normal(3, 4, 2)
+    for function in (activations.tanh, lambda x: ops.tanh(x)):
+        wide = {"activation": function, "dtype": "float64"}
+        cells = [layers.LSTMCell(3, **wide), layers.StackedRNNCells([layers.GRUCell(4, **wide)], dtype="float64")]
+        layer = layers.RNN(cells, sequences, True, backwards, dtype="float64")
+        layer(x)
+        layer.set_weights([normal(*weight.shape, seed=number) for number, weight in enumerate(layer.weights)])
+        assert layer.cell.runs_at_once(True) == (function is activations.tanh)
+        runs.append(flatten(layer(x, mask=mask)))
+    for ours, scanned in zip(*runs, strict=True):
+        np.testing.assert_allclose(ours, scanned, rtol=1e-11)
 
 
 @pytest.mark.parametrize("make", [layers.SimpleRNN, layers.LSTM, layers.GRU])

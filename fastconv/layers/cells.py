@@ -3,7 +3,7 @@
 Not here: the loop over the steps (rnn.py). Contract: `cell(x, states)` gives (output, list of new states) for x
 (batch, features) and states (batch, units) each; `state_size`, `output_size` and `get_initial_state` are Keras', for
 cells of a user's own too. A cell of this file also says what it can compute for all steps at once: `parts`. Dropout
-draws one mask for all steps and gates of a sequence.
+draws one mask for all steps and gates of a sequence. What kernels.recurrence knows runs all steps `at_once`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,6 @@ def constant(value: float, shape: tuple, dtype) -> np.ndarray:
     return array
 
 
-def _kernels_name(function):
-    """The name by which kernels.recurrence knows an activation, or None."""
-    return next((name for name in ACTIVATIONS if getattr(activations, name) is function), None)
-
-
 class RecurrentCell(Layer):
     """Base class: an input product for all steps, and a step that adds the state's.
 
@@ -47,7 +42,7 @@ class RecurrentCell(Layer):
     """
 
     gates = 1
-    kind = None  # of kernels.recurrence, which runs all steps at once
+    _kind = None  # of kernels.recurrence
 
     def _set_cell(self, activation, use_bias, dropout, recurrent_dropout, seed, **rules):
         self.activation = activations.get(activation)
@@ -68,11 +63,6 @@ class RecurrentCell(Layer):
     def output_size(self) -> int:
         """The size of the output's last axis."""
         return self.units
-
-    @property
-    def recurrent_bias(self) -> Tensor | None:
-        """What is added to the state's product, if anything is."""
-        return None
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """States of zeros for a batch of this size."""
@@ -126,20 +116,31 @@ class RecurrentCell(Layer):
     def stepper(self, drop: Any) -> Callable[..., Any]:
         raise NotImplementedError
 
-    def at_once(self, x: Any, states: list, mask: Any, training: bool, **options: Any) -> Any:
-        """(output, last states) of all steps of x (batch, steps, features), as `recurrence` gives them for these options;
-        None where only a scan can: with functions or dropout that the kernel does not know, or a step of a subclass."""
-        functions = [
-            _kernels_name(f) for f in (self.activation, getattr(self, "recurrent_activation", self.activation))
-        ]
+    def _functions(self, training):
+        """The names of the functions as kernels.recurrence knows them; None where only a scan can run the steps: with
+        another function, dropout of states, or a subclass' own `call`."""
+        given = self.activation, getattr(self, "recurrent_activation", self.activation)
+        names = [next((n for n in ACTIVATIONS if getattr(activations, n) is f), None) for f in given]
         drops = training and 0 < self.recurrent_dropout < 1
-        if self.kind is None or type(self).call is not RecurrentCell.call or None in functions or drops:
-            return None
+        known = self._kind is not None and type(self).call is RecurrentCell.call and None not in names
+        return names if known and not drops else None
+
+    def runs_at_once(self, training: bool) -> bool:
+        """Whether `at_once` can run the steps of a sequence."""
+        return self._functions(training) is not None
+
+    def at_once(self, x: Any, states: list, mask: Any, training: bool, **options: Any) -> tuple[Tensor, list[Tensor]]:
+        """(output, last states) of all steps of x (batch, steps, features); `options` as of ops.recurrence."""
         x = self._dropped(self.dropout, (x.shape[0], 1, x.shape[2]), training)(x)
+        activation, recurrent = self._functions(training)
         return recurrence(
-            self.project(x), self.recurrent_kernel, self.recurrent_bias, mask, (*states, None)[:2], kind=self.kind,
-            activation=functions[0], recurrent=functions[1], **options,
+            self.project(x), self.recurrent_kernel, self._state_bias(), mask, (*states, None)[:2], kind=self._kind,
+            activation=activation, recurrent=recurrent, **options,
         )  # fmt: skip
+
+    def _state_bias(self):
+        """What is added to the state's product, if anything is."""
+        return None
 
     def compute_output_shape(self, input_shape: Any, states_shape: Any = None) -> Any:
         self.check_input(input_shape)
@@ -153,7 +154,7 @@ class SimpleRNNCell(RecurrentCell):
     Weights: kernel `(features, units)`, recurrent_kernel `(units, units)`, bias `(units,)`. Arguments as in Keras.
     """
 
-    kind = "simple"
+    _kind = "simple"
 
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh", use_bias: bool = True,
@@ -221,7 +222,7 @@ class LSTMCell(LongShortTerm):
     at 1 for f if `unit_forget_bias`. Arguments as in Keras.
     """
 
-    kind = "lstm"
+    _kind = "lstm"
 
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh",
@@ -263,13 +264,10 @@ class GRUCell(RecurrentCell):
     gates = 3
 
     @property
-    def kind(self) -> str:
-        """As of kernels.recurrence."""
+    def _kind(self):
         return "gru" if self.reset_after else "gru_before"
 
-    @property
-    def recurrent_bias(self) -> Tensor | None:
-        """That of the state's product, with `reset_after`."""
+    def _state_bias(self):
         return self.bias[1] if self.use_bias and self.reset_after else None
 
     def __init__(
@@ -303,7 +301,7 @@ class GRUCell(RecurrentCell):
         return ops.dense(x, self.kernel, bias)
 
     def stepper(self, drop: Any) -> Callable[..., Any]:
-        units, kernel, bias = self.units, self.recurrent_kernel, self.recurrent_bias
+        units, kernel, bias = self.units, self.recurrent_kernel, self._state_bias()
         if not self.reset_after:
             kernel, last = self.recurrent_kernel[:, : 2 * units], self.recurrent_kernel[:, 2 * units :]
 
@@ -386,6 +384,26 @@ class StackedRNNCells(Layer):
             return x, found
 
         return rows[0][0], step
+
+    def runs_at_once(self, training: bool) -> bool:
+        """Whether `at_once` can run the steps: all cells can."""
+        runs = [getattr(cell, "runs_at_once", None) for cell in self.cells]
+        return type(self).call is StackedRNNCells.call and all(run is not None and run(training) for run in runs)
+
+    def at_once(
+        self, x: Any, states: list, mask: Any, training: bool, *, sequences: bool, backwards: bool, **options: Any
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As RecurrentCell.at_once: each cell goes through all steps before the next one does."""
+        found = []
+        for number, (cell, own) in enumerate(zip(self.cells, self._nested(states)), 1):
+            x, new = cell.at_once(
+                x, own, mask, training, sequences=sequences or number < len(self.cells), backwards=backwards, **options
+            )
+            found += new
+            if backwards and mask is not None and number == 1:  # outputs are in the order of the steps
+                mask = ops.flip(mask, 1)
+            backwards = False
+        return x, found
 
     def _nested(self, states):
         """The list of all states as a list for each cell."""

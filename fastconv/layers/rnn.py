@@ -154,13 +154,13 @@ class RNN(Layer):
         states = self._states_for(sequences, initial_state)
         if mask is not None:
             mask = self._checked_mask(flatten(mask)[0], sequences.shape)
-        found = None
-        if isinstance(self.cell, RecurrentCell):
-            found = self.cell.at_once(
+        if isinstance(self.cell, (RecurrentCell, StackedRNNCells)) and self.cell.runs_at_once(training):
+            output, states = self.cell.at_once(
                 sequences, states, mask, training, sequences=self.return_sequences, backwards=self.go_backwards,
                 zero_masked=self.zero_output_for_mask, last=self.return_state or self.stateful,
             )  # fmt: skip
-        output, states = found or self._scanned(sequences, states, mask, training)
+        else:
+            output, states = self._scanned(sequences, states, mask, training)
         if self.stateful:
             for state, value in zip(self.states, states):
                 assign(state, value)
