@@ -6,7 +6,6 @@ Contract: arguments, weights and their shapes are Keras'; the product runs on th
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from fastconv import activations, ops
 from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.base import Layer
+from fastconv.ops.linear import dense_over
 from fastconv.symbolic import NoValues, is_tracing
 
 _EQUATION = re.compile(r"(?:\.\.\.)?[a-zA-Z]+(?:\.\.\.)?,[a-zA-Z]+->(?:\.\.\.)?[a-zA-Z]+(?:\.\.\.)?")
@@ -29,18 +29,6 @@ def _summed(equation):
     named = inputs.removeprefix("...") + kernel[count:]
     plain = count and inputs[-count:] == kernel[:count] and output == inputs[:-count] + kernel[count:]
     return count if plain and len(set(named)) == len(named) else 0
-
-
-def _dense(x, kernel, bias, summed):
-    """The product over the last `summed` axes of x and the first of the kernel, plus bias of the kernel's other axes."""
-    rows, columns = x.shape[:-summed], kernel.shape[summed:]
-    if summed > 1:
-        x = ops.reshape(x, (*[-1 if size is None else size for size in rows], math.prod(kernel.shape[:summed])))
-    if kernel.ndim > 2:
-        kernel = ops.reshape(kernel, (math.prod(kernel.shape[:summed]), math.prod(columns)))
-        bias = None if bias is None else ops.reshape(bias, -1)
-    y = ops.dense(x, kernel, bias)
-    return y if len(columns) == 1 else ops.reshape(y, (*[-1 if size is None else size for size in rows], *columns))
 
 
 class EinsumDense(Layer):
@@ -149,9 +137,8 @@ class EinsumDense(Layer):
         if inputs.symbolic and not is_tracing() and inputs.shape.count(None) > 1:
             raise NoValues("A product of several open sizes is drawn where they are known.")
         summed = _summed(self.equation)
-        columns = self.kernel.shape[summed:]
-        if summed and (self.bias is None or self.bias.shape == columns):
-            y = _dense(inputs, self.kernel, self.bias, summed)
+        if summed and (self.bias is None or self.bias.shape == self.kernel.shape[summed:]):
+            y = dense_over(inputs, self.kernel, self.bias, summed)
         else:
             y = ops.einsum(self.equation, inputs, self.kernel)
             y = y if self.bias is None else ops.add(y, self.bias)
