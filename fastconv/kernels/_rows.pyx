@@ -156,7 +156,7 @@ def recurrence(str kind, dict arrays, ptrdiff_t steps, int activation, int recur
     return run(tiles.recurrence_backward if backward else tiles.recurrence_forward, &job, sizeof(job),
                (job.batch + job.rows - 1) // job.rows,
                <double>job.batch * steps * job.gates * job.units * (2.0 * job.units + 4 * MEMORY_WORK), True,
-               tiles.recurrence_backward_size(&job))
+               tiles.recurrence_size(&job))
 
 
 cdef int point(void** table, arrays, list parameters, bint writable) except -1:

@@ -502,8 +502,7 @@ cdef extern from "tiles.h" nogil:
         fc_tile* dropout_forward
         fc_tile* dropout_backward
         fc_size* conv_stream_size
-        fc_size* recurrence_forward_size
-        fc_size* recurrence_backward_size
+        fc_size* recurrence_size
         fc_size* winograd_weights_size
         fc_size* winograd_inputs_size
         fc_size* winograd_forward_size

@@ -471,9 +471,9 @@ typedef struct {
     const void *x, *packed, *bias; /* bias: of FC_GRU's recurrent products, or NULL */
     const void *mask;              /* (batch, steps), 0 where a step is left out; NULL for none */
     const void *start[2];          /* the states (batch, units) before the first step */
-    void *y, *last[2];             /* y: (batch, steps, units) if `sequences`, else of the last step; last: states or NULL */
-    void *saved, *before, *cells;  /* NULL where there is no gradient */
-    const void *dy, *dlast[2];     /* dlast: NULL for zeros */
+    void *y, *last[2]; /* y: (batch, steps, units) if `sequences`, else of the last step; last: states or NULL */
+    void *saved, *before, *cells;    /* NULL where there is no gradient */
+    const void *dy, *dlast[2];       /* dlast: NULL for zeros */
     void *dx, *dproduct, *dstart[2]; /* dproduct: of FC_GRU's recurrent products; dstart may be NULL */
     ptrdiff_t batch, steps, units, gates, kept, rows;
     int kind, activation, recurrent; /* functions of maps.h, see map_vectors */
@@ -507,12 +507,12 @@ typedef struct {
 /* clang-format on */
 
 /* How many bytes of scratch the tile of this name needs for a job; of winograd_weights, winograd_inputs and
- * winograd_transform, and with _gradients and _sums: how many bytes they write. Only the tile's own file knows how it lays
- * them out. Negative: there is no such tile (FC_WINOGRAD in winograd.h). */
+ * winograd_transform, and with _gradients and _sums: how many bytes they write; recurrence: both its tiles. Only the tile's
+ * own file knows how it lays them out. Negative: there is no such tile (FC_WINOGRAD in winograd.h). */
 typedef ptrdiff_t fc_size(const void *job);
 #define FC_SIZES(X)     \
     X(conv_stream)      \
-    X(recurrence_forward) X(recurrence_backward) \
+    X(recurrence)       \
     X(winograd_weights) \
     X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_gradients) X(winograd_sums)
 

@@ -4,54 +4,71 @@
  * in its cache. Not here: the product of the inputs and their kernel, and the kernels' gradients, which are products over
  * all steps at once (dense.c). Contract: tiles.h; a row that a mask leaves out keeps its states, whatever is in its input.
  *
- * Scratch is planes: rows of `units` values, filled up with zeros to `width`, whole vectors. What is computed in the rest
- * of a row is never read by another lane.
+ * Scratch is planes: a row of `units` values for each row of the tile, filled up to `width`, whole vectors. What becomes of
+ * the rest of a row is never read for another lane.
  */
 #include "sizes.h"
 #include "vector.h"
 
-enum { PLANES = 16 };
+enum { GATES = 4 };
+/* Planes of forward: the states, the same before a step, the gates, and a GRU's products of h. */
+enum { H, C, OLD, GATE = OLD + 2, PRODUCT = GATE + GATES };
+/* Those of backward, besides the gates: gradients of the states, of outputs that repeat an earlier one, and of a step's h;
+ * of the states before it; a state before it; room; gradients of the gates. */
+enum { DH, DC, PENDING, DY, NEW_DH = PRODUCT, NEW_DC, BEFORE, ROOM, D, PLANES = D + GATES };
+/* Gates: of an LSTM, and of a GRU, with the product of h that RESET acts on. */
+enum { INPUT, FORGET, CELL, OUTPUT };
+enum { UPDATE, RESET, NEW, RECURRENT };
 
 typedef struct {
     const fc_recurrence *job;
     ptrdiff_t first, rows, units, width, size; /* size: elements of a plane */
     ptrdiff_t ahead;                           /* from a step to the next that is taken, in time */
-    real *plane[PLANES];
+    real *planes;
 } block;
 
-/* Rows in powers of two would crowd one set of the cache. */
+#define P(plane) (k->planes + (plane) * k->size)
+#define EACH for (ptrdiff_t i = 0; i < k->size; i += LANES)
+#define AT(plane) load(P(plane) + i)
+#define SET(plane, value) store(P(plane) + i, value)
+
+/* Rows in large powers of two would crowd one set of the cache. */
 static ptrdiff_t width_of(const fc_recurrence *j)
 {
     const ptrdiff_t width = blocks(j->units, LANES) * LANES;
     return width * sizeof(real) % 2048 ? width : width + LANES;
 }
 
-static ptrdiff_t scratch_of(const void *job)
+ptrdiff_t FC_NAME(recurrence_size)(const void *job)
 {
     const fc_recurrence *j = job;
     return FC_PRODUCT(PLANES, j->rows, width_of(j), sizeof(real));
 }
-ptrdiff_t FC_NAME(recurrence_forward_size)(const void *job) { return scratch_of(job); }
-ptrdiff_t FC_NAME(recurrence_backward_size)(const void *job) { return scratch_of(job); }
 
-static block block_of(const fc_recurrence *j, ptrdiff_t index, real *scratch, int turned)
+static void clear(const block *k, int plane, int count) { memset(P(plane), 0, count * k->size * sizeof(real)); }
+static void copy(const block *k, int from, int to, int count)
 {
-    block k = {.job = j, .first = index * j->rows, .units = j->units, .width = width_of(j)};
+    memcpy(P(to), P(from), count * k->size * sizeof(real));
+}
+
+static block block_of(const fc_recurrence *j, ptrdiff_t index, void *scratch, int turned)
+{
+    block k = {.job = j, .first = index * j->rows, .units = j->units, .width = width_of(j), .planes = scratch};
     k.ahead = j->backwards != turned ? -1 : 1;
     k.rows = min_(j->rows, j->batch - k.first);
     k.size = k.rows * k.width;
-    for (int i = 0; i < PLANES; i++) k.plane[i] = scratch + i * k.size;
+    clear(&k, 0, PLANES);
     return k;
 }
 
-/* `count` planes one after another, to and from an array (batch, steps, count, units) at step t; its rows are that of a
- * vector (count, units) where `steps` is 0. */
-static void lay(const block *k, const void *from, ptrdiff_t steps, ptrdiff_t t, ptrdiff_t count, real *to)
+/* `count` planes, to and from an array (batch, steps, count, units) at step t, if there is one. What comes next is asked
+ * for. */
+static void lay(const block *k, const void *from, ptrdiff_t steps, ptrdiff_t t, int count, int plane)
 {
-    for (ptrdiff_t p = 0; p < count; p++)
+    real *to = P(plane);
+    for (int p = 0; from && p < count; p++)
         for (ptrdiff_t r = 0; r < k->rows; r++, to += k->width) {
             const real *x = (const real *)from + (((k->first + r) * steps + t) * count + p) * k->units;
-            if (!steps) x = (const real *)from + p * k->units;
             for (ptrdiff_t i = 0; i < k->units; i += LANES) {
                 __builtin_prefetch(x + k->ahead * count * k->units + i, 0, 2);
                 store(to + i, load_part(x + i, min_(k->units - i, LANES)));
@@ -59,9 +76,10 @@ static void lay(const block *k, const void *from, ptrdiff_t steps, ptrdiff_t t, 
         }
 }
 
-static void put(const block *k, const real *from, ptrdiff_t steps, ptrdiff_t t, ptrdiff_t count, void *to)
+static void put(const block *k, int plane, ptrdiff_t steps, ptrdiff_t t, int count, void *to)
 {
-    for (ptrdiff_t p = 0; to && p < count; p++)
+    const real *from = P(plane);
+    for (int p = 0; to && p < count; p++)
         for (ptrdiff_t r = 0; r < k->rows; r++, from += k->width) {
             real *y = (real *)to + (((k->first + r) * steps + t) * count + p) * k->units;
             for (ptrdiff_t i = 0; i < k->units; i += LANES) {
@@ -71,22 +89,30 @@ static void put(const block *k, const real *from, ptrdiff_t steps, ptrdiff_t t, 
         }
 }
 
-static void clear(real *to, ptrdiff_t count) { memset(to, 0, count * sizeof(real)); }
+/* Planes to a function of themselves, or to the gradient by planes that are its values. */
+static void map(const block *k, int function, int from, int to, int count)
+{
+    FC_NAME(map_vectors)(function, NULL, P(from), P(to), count * k->size);
+}
+static void map_back(const block *k, int function, int plane, int values, int count)
+{
+    FC_NAME(map_vectors)(function, P(plane), P(values), P(plane), count * k->size);
+}
 
-/* The products of planes of a, a_step apart, with the packed matrices of as many gates, added to planes of `out`. */
-static void multiply(const block *k, const real *a, ptrdiff_t a_step, const void *packed, ptrdiff_t gate, ptrdiff_t gates,
-                     real *out, ptrdiff_t out_step)
+/* The products of planes of a, `a_step` apart, with the packed matrices of some gates, added to planes of `out`. */
+static void multiply(const block *k, int a, int a_step, int gate, int gates, int out, int out_step)
 {
     const ptrdiff_t lanes = blocks(k->units, LANES) * LANES, pieces = blocks(k->rows, BLOCK);
-    for (ptrdiff_t g = 0; g < gates; g++)
+    for (int g = 0; g < gates; g++, a += a_step, out += out_step)
         for (ptrdiff_t n = 0; n < lanes; n += PANEL) {
             const ptrdiff_t vectors = min_((lanes - n) / LANES, VECTORS), panel = vectors * LANES;
-            const real *b = (const real *)packed + ((gate + g) * lanes + n) * k->units, *next = b + panel * k->units;
+            const real *b = (const real *)k->job->packed + ((gate + g) * lanes + n) * k->units,
+                       *next = b + panel * k->units;
             const fc_factors f = {k->units, k->width, panel, panel, {next, next + panel - LANES}, 1};
             for (ptrdiff_t i = 0, row = 0, rows; i < pieces; i++, row += rows) {
                 rows = (k->rows - row) / (pieces - i);
-                FC_NAME(product_block)(&f, rows, vectors, a + g * a_step + row * k->width, b,
-                                       out + g * out_step + row * k->width + n, k->width);
+                FC_NAME(product_block)(&f, rows, vectors, P(a) + row * k->width, b, P(out) + row * k->width + n,
+                                       k->width);
             }
         }
 }
@@ -98,29 +124,30 @@ static int left_out(const block *k, ptrdiff_t r, ptrdiff_t t)
     return k->job->mask && ((const real *)k->job->mask)[(k->first + r) * k->job->steps + t] == 0;
 }
 
-/* The rows that step t leaves out: of `old`, or zeros. */
-static void keep(const block *k, ptrdiff_t t, const real *old, real *plane)
+/* The rows that step t leaves out: those of planes from `old` on, or zeros where that is negative. */
+static void keep(const block *k, ptrdiff_t t, int old, int plane, int count)
 {
     for (ptrdiff_t r = 0; r < k->rows; r++)
-        if (left_out(k, r, t)) {
-            if (old)
-                memcpy(plane + r * k->width, old + r * k->width, k->width * sizeof(real));
+        for (int p = 0; left_out(k, r, t) && p < count; p++) {
+            real *row = P(plane + p) + r * k->width;
+            if (old < 0)
+                memset(row, 0, k->width * sizeof(real));
             else
-                clear(plane + r * k->width, k->width);
+                memcpy(row, P(old + p) + r * k->width, k->width * sizeof(real));
         }
 }
 
 /* h as the output of step number s, which reads input t; a step that is left out repeats the output before it. */
-static void put_output(const block *k, const real *h, ptrdiff_t s, ptrdiff_t t)
+static void put_output(const block *k, ptrdiff_t s, ptrdiff_t t)
 {
     const fc_recurrence *j = k->job;
     for (ptrdiff_t r = 0; r < k->rows; r++) {
         real *y = (real *)j->y + (j->sequences ? (k->first + r) * j->steps + s : k->first + r) * k->units;
         if (!left_out(k, r, t))
             for (ptrdiff_t i = 0; i < k->units; i += LANES)
-                store_part(y + i, load(h + r * k->width + i), min_(k->units - i, LANES));
+                store_part(y + i, load(P(H) + r * k->width + i), min_(k->units - i, LANES));
         else if (j->zero_masked || s == 0)
-            clear(y, k->units);
+            memset(y, 0, k->units * sizeof(real));
         else if (j->sequences)
             memcpy(y, y - k->units, k->units * sizeof(real));
     }
@@ -128,159 +155,168 @@ static void put_output(const block *k, const real *h, ptrdiff_t s, ptrdiff_t t)
 
 /* ---- forward ---- */
 
-#define EACH for (ptrdiff_t i = 0; i < size; i += LANES)
-#define AT(plane) load((plane) + i)
+static void lstm(const block *k)
+{
+    const fc_recurrence *j = k->job;
+    multiply(k, H, 0, 0, 4, GATE, 1);
+    map(k, j->recurrent, GATE + INPUT, GATE + INPUT, 2);
+    map(k, j->activation, GATE + CELL, GATE + CELL, 1);
+    map(k, j->recurrent, GATE + OUTPUT, GATE + OUTPUT, 1);
+    EACH SET(C, AT(GATE + FORGET) * AT(C) + AT(GATE + INPUT) * AT(GATE + CELL));
+    map(k, j->activation, C, H, 1);
+    EACH SET(H, AT(H) * AT(GATE + OUTPUT));
+}
+
+static void gru(const block *k)
+{
+    const fc_recurrence *j = k->job;
+    const int after = j->kind == FC_GRU;
+    if (after) {
+        for (ptrdiff_t v = 0; v < 3 * k->rows; v++) /* the rows of three planes */
+            for (ptrdiff_t i = 0; i < k->units; i += LANES) {
+                const real *bias = j->bias ? (const real *)j->bias + v / k->rows * k->units + i : NULL;
+                store(P(PRODUCT) + v * k->width + i, bias ? load_part(bias, min_(k->units - i, LANES)) : (vec){0});
+            }
+        multiply(k, H, 0, 0, 3, PRODUCT, 1);
+        for (ptrdiff_t i = 0; i < 2 * k->size; i += LANES) SET(GATE, AT(GATE) + AT(PRODUCT));
+        copy(k, PRODUCT + NEW, GATE + RECURRENT, 1);
+    } else
+        multiply(k, H, 0, 0, 2, GATE, 1);
+    map(k, j->recurrent, GATE, GATE, 2);
+    if (after)
+        EACH SET(GATE + NEW, AT(GATE + NEW) + AT(GATE + RESET) * AT(GATE + RECURRENT));
+    else {
+        EACH SET(C, AT(GATE + RESET) * AT(H));
+        multiply(k, C, 0, NEW, 1, GATE + NEW, 0);
+    }
+    map(k, j->activation, GATE + NEW, GATE + NEW, 1);
+    EACH SET(H, AT(GATE + NEW) + AT(GATE + UPDATE) * (AT(H) - AT(GATE + NEW)));
+}
 
 void FC_NAME(recurrence_forward)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_recurrence *j = job;
-    const block k = block_of(j, index, scratch, 0);
-    const ptrdiff_t size = k.size, kind = j->kind;
-    real *h = k.plane[0], *c = k.plane[1], *old = k.plane[2], *x = k.plane[4], *z = k.plane[8];
-    const int activation = j->activation, recurrent = j->recurrent;
-
-    clear(scratch, PLANES * size);
-    lay(&k, j->start[0], 1, 0, 1, h);
-    if (j->start[1]) lay(&k, j->start[1], 1, 0, 1, c);
+    const block whole = block_of(j, index, scratch, 0), *k = &whole;
+    lay(k, j->start[0], 1, 0, 1, H);
+    lay(k, j->start[1], 1, 0, 1, C);
     for (ptrdiff_t s = 0; s < j->steps; s++) {
         const ptrdiff_t t = j->backwards ? j->steps - 1 - s : s;
-        put(&k, h, j->steps, t, 1, j->before);
-        if (j->mask) memcpy(old, h, 2 * size * sizeof(real));
-        lay(&k, j->x, j->steps, t, j->gates, x);
-        if (kind == FC_GRU) {
-            if (j->bias)
-                lay(&k, j->bias, 0, 0, 3, z);
-            else
-                clear(z, 3 * size);
-            multiply(&k, h, 0, j->packed, 0, 3, z, size);
-            for (ptrdiff_t i = 0; i < 2 * size; i += LANES) store(x + i, AT(x) + AT(z));
-            memcpy(x + 3 * size, z + 2 * size, size * sizeof(real)); /* saved with the gates */
-        } else
-            multiply(&k, h, 0, j->packed, 0, kind == FC_GRU_BEFORE ? 2 : j->gates, x, size);
-        switch (kind) {
-        case FC_SIMPLE:
-            FC_NAME(map_vectors)(activation, NULL, x, h, size);
-            memcpy(x, h, size * sizeof(real));
-            break;
-        case FC_LSTM:
-            FC_NAME(map_vectors)(recurrent, NULL, x, x, 2 * size);
-            FC_NAME(map_vectors)(activation, NULL, x + 2 * size, x + 2 * size, size);
-            FC_NAME(map_vectors)(recurrent, NULL, x + 3 * size, x + 3 * size, size);
-            EACH store(c + i, AT(x + size) * AT(c) + AT(x) * AT(x + 2 * size));
-            FC_NAME(map_vectors)(activation, NULL, c, h, size);
-            EACH store(h + i, AT(h) * AT(x + 3 * size));
-            break;
-        default:
-            FC_NAME(map_vectors)(recurrent, NULL, x, x, 2 * size);
-            if (kind == FC_GRU)
-                EACH store(x + 2 * size + i, AT(x + 2 * size) + AT(x + size) * AT(x + 3 * size));
-            else {
-                EACH store(c + i, AT(x + size) * AT(h));
-                multiply(&k, c, 0, j->packed, 2, 1, x + 2 * size, 0);
-            }
-            FC_NAME(map_vectors)(activation, NULL, x + 2 * size, x + 2 * size, size);
-            EACH store(h + i, AT(x + 2 * size) + AT(x) * (AT(h) - AT(x + 2 * size)));
+        put(k, H, j->steps, t, 1, j->before);
+        if (j->mask) copy(k, H, OLD, 2);
+        lay(k, j->x, j->steps, t, (int)j->gates, GATE);
+        if (j->kind == FC_LSTM)
+            lstm(k);
+        else if (j->kind != FC_SIMPLE)
+            gru(k);
+        else {
+            multiply(k, H, 0, 0, 1, GATE, 0);
+            map(k, j->activation, GATE, GATE, 1);
+            copy(k, GATE, H, 1);
         }
-        if (j->mask) keep(&k, t, old, h), keep(&k, t, old + size, c);
-        put(&k, x, j->steps, t, j->kept, j->saved);
-        put(&k, c, j->steps, t, 1, j->cells);
-        if (j->sequences || j->mask || s == j->steps - 1) put_output(&k, h, s, t);
+        if (j->mask) keep(k, t, OLD, H, 2);
+        put(k, GATE, j->steps, t, (int)j->kept, j->saved);
+        put(k, C, j->steps, t, 1, j->cells);
+        if (j->sequences || j->mask || s == j->steps - 1) put_output(k, s, t);
     }
-    put(&k, h, 1, 0, 1, j->last[0]);
-    put(&k, c, 1, 0, 1, j->last[1]);
+    put(k, H, 1, 0, 1, j->last[0]);
+    put(k, C, 1, 0, 1, j->last[1]);
 }
 
-/* ---- backward ---- */
+/* ---- backward: from DY and DC to D, NEW_DH but for the products of D, and NEW_DC ---- */
+
+/* ROOM is c after the step, BEFORE that before it. */
+static void lstm_backward(const block *k)
+{
+    const fc_recurrence *j = k->job;
+    map(k, j->activation, ROOM, ROOM, 1);
+    EACH
+    {
+        SET(D + OUTPUT, AT(DY) * AT(ROOM));
+        SET(DY, AT(DY) * AT(GATE + OUTPUT));
+    }
+    map_back(k, j->activation, DY, ROOM, 1);
+    EACH
+    {
+        const vec dc = AT(DC) + AT(DY);
+        SET(D + INPUT, dc * AT(GATE + CELL));
+        SET(D + FORGET, dc * AT(BEFORE));
+        SET(D + CELL, dc * AT(GATE + INPUT));
+        SET(NEW_DC, dc * AT(GATE + FORGET));
+    }
+    map_back(k, j->recurrent, D + INPUT, GATE + INPUT, 2);
+    map_back(k, j->activation, D + CELL, GATE + CELL, 1);
+    map_back(k, j->recurrent, D + OUTPUT, GATE + OUTPUT, 1);
+}
+
+/* BEFORE is h before the step. */
+static void gru_backward(const block *k)
+{
+    const fc_recurrence *j = k->job;
+    EACH
+    {
+        SET(D + UPDATE, AT(DY) * (AT(BEFORE) - AT(GATE + NEW)));
+        SET(D + NEW, AT(DY) * (1 - AT(GATE + UPDATE)));
+        SET(NEW_DH, AT(DY) * AT(GATE + UPDATE));
+    }
+    map_back(k, j->activation, D + NEW, GATE + NEW, 1);
+    if (j->kind == FC_GRU) EACH
+        {
+            SET(D + RESET, AT(D + NEW) * AT(GATE + RECURRENT));
+            SET(D + RECURRENT, AT(D + NEW) * AT(GATE + RESET));
+        }
+    else {
+        clear(k, ROOM, 1);
+        multiply(k, D + NEW, 0, NEW, 1, ROOM, 0);
+        EACH
+        {
+            SET(D + RESET, AT(ROOM) * AT(BEFORE));
+            SET(NEW_DH, AT(NEW_DH) + AT(ROOM) * AT(GATE + RESET));
+        }
+    }
+    map_back(k, j->recurrent, D, GATE, 2);
+}
 
 void FC_NAME(recurrence_backward)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_recurrence *j = job;
-    const block k = block_of(j, index, scratch, 1);
-    const ptrdiff_t size = k.size, kind = j->kind;
-    /* The gradients of the states, of outputs that repeat an earlier one, and of a step's h; the state before; the gates,
-     * and their gradients. */
-    real *dh = k.plane[0], *dc = k.plane[1], *pending = k.plane[2], *w = k.plane[3], *q = k.plane[4], *a = k.plane[5];
-    real *new_h = k.plane[6], *new_c = k.plane[7], *z = k.plane[8], *d = k.plane[12];
-    const int activation = j->activation, recurrent = j->recurrent;
-
-    clear(scratch, PLANES * size);
-    if (j->dlast[0]) lay(&k, j->dlast[0], 1, 0, 1, dh);
-    if (j->dlast[1]) lay(&k, j->dlast[1], 1, 0, 1, dc);
+    const block whole = block_of(j, index, scratch, 1), *k = &whole;
+    const int gates = (int)j->gates;
+    lay(k, j->dlast[0], 1, 0, 1, DH);
+    lay(k, j->dlast[1], 1, 0, 1, DC);
     for (ptrdiff_t s = j->steps - 1; s >= 0; s--) {
-        const ptrdiff_t t = j->backwards ? j->steps - 1 - s : s, t_before = j->backwards ? t + 1 : t - 1;
+        const ptrdiff_t t = j->backwards ? j->steps - 1 - s : s;
         if (j->sequences || s == j->steps - 1) {
-            lay(&k, j->dy, j->sequences ? j->steps : 1, j->sequences ? s : 0, 1, w);
-            EACH store(pending + i, AT(pending) + AT(w));
+            lay(k, j->dy, j->sequences ? j->steps : 1, j->sequences ? s : 0, 1, DY);
+            EACH SET(PENDING, AT(PENDING) + AT(DY));
         }
-        EACH store(w + i, AT(dh) + AT(pending));
-        lay(&k, j->saved, j->steps, t, j->kept, z);
-        if (kind == FC_LSTM) {
-            lay(&k, j->cells, j->steps, t, 1, a);
-            if (s == 0)
-                lay(&k, j->start[1], 1, 0, 1, q);
-            else
-                lay(&k, j->cells, j->steps, t_before, 1, q);
-            FC_NAME(map_vectors)(activation, NULL, a, a, size);
-            EACH {
-                store(d + 3 * size + i, AT(w) * AT(a));
-                store(w + i, AT(w) * AT(z + 3 * size));
-            }
-            FC_NAME(map_vectors)(activation, w, a, w, size);
-            EACH {
-                const vec sum = AT(dc) + AT(w);
-                store(d + i, sum * AT(z + 2 * size));
-                store(d + size + i, sum * AT(q));
-                store(d + 2 * size + i, sum * AT(z));
-                store(new_c + i, sum * AT(z + size));
-            }
-            FC_NAME(map_vectors)(recurrent, d, z, d, 2 * size);
-            FC_NAME(map_vectors)(activation, d + 2 * size, z + 2 * size, d + 2 * size, size);
-            FC_NAME(map_vectors)(recurrent, d + 3 * size, z + 3 * size, d + 3 * size, size);
-            clear(new_h, size);
-        } else if (kind == FC_SIMPLE) {
-            FC_NAME(map_vectors)(activation, w, z, d, size);
-            clear(new_h, size);
+        EACH SET(DY, AT(DH) + AT(PENDING));
+        lay(k, j->saved, j->steps, t, (int)j->kept, GATE);
+        clear(k, NEW_DH, 1);
+        if (j->kind == FC_SIMPLE) {
+            copy(k, DY, D, 1);
+            map_back(k, j->activation, D, GATE, 1);
+        } else if (j->kind == FC_LSTM) {
+            lay(k, j->cells, j->steps, t, 1, ROOM);
+            lay(k, s ? j->cells : j->start[1], s ? j->steps : 1, s ? t + k->ahead : 0, 1, BEFORE);
+            lstm_backward(k);
         } else {
-            lay(&k, j->before, j->steps, t, 1, q);
-            EACH {
-                store(d + i, AT(w) * (AT(q) - AT(z + 2 * size)));
-                store(d + 2 * size + i, AT(w) * (1 - AT(z)));
-                store(new_h + i, AT(w) * AT(z));
-            }
-            FC_NAME(map_vectors)(activation, d + 2 * size, z + 2 * size, d + 2 * size, size);
-            if (kind == FC_GRU)
-                EACH {
-                    store(d + size + i, AT(d + 2 * size) * AT(z + 3 * size));
-                    store(d + 3 * size + i, AT(d + 2 * size) * AT(z + size));
-                }
-            else {
-                clear(a, size);
-                multiply(&k, d + 2 * size, 0, j->packed, 2, 1, a, 0);
-                EACH {
-                    store(d + size + i, AT(a) * AT(q));
-                    store(new_h + i, AT(new_h) + AT(a) * AT(z + size));
-                }
-            }
-            FC_NAME(map_vectors)(recurrent, d, z, d, 2 * size);
+            lay(k, j->before, j->steps, t, 1, BEFORE);
+            gru_backward(k);
         }
-        if (j->mask)
-            for (int g = 0; g < 4; g++) keep(&k, t, NULL, d + g * size);
-        put(&k, d, j->steps, t, j->gates, j->dx);
-        if (kind == FC_GRU) {
-            memcpy(d + 2 * size, d + 3 * size, size * sizeof(real));
-            put(&k, d, j->steps, t, 3, j->dproduct);
+        if (j->mask) keep(k, t, -1, D, GATES);
+        put(k, D, j->steps, t, gates, j->dx);
+        if (j->kind == FC_GRU) {
+            copy(k, D + RECURRENT, D + NEW, 1);
+            put(k, D, j->steps, t, gates, j->dproduct);
         }
-        multiply(&k, d, size, j->packed, 0, kind == FC_GRU_BEFORE ? 2 : j->gates, new_h, 0);
-        if (j->mask) {
-            keep(&k, t, dh, new_h), keep(&k, t, dc, new_c);
-            clear(a, size); /* what is pending stays so where it is not a zero that was repeated */
-            if (!j->zero_masked) keep(&k, t, pending, a);
-            memcpy(pending, a, size * sizeof(real));
-        } else
-            clear(pending, size);
-        memcpy(dh, new_h, size * sizeof(real));
-        memcpy(dc, new_c, size * sizeof(real));
+        multiply(k, D, 1, 0, j->kind == FC_GRU_BEFORE ? 2 : gates, NEW_DH, 0);
+        if (j->mask) keep(k, t, DH, NEW_DH, 2);
+        copy(k, NEW_DH, DH, 2);
+        /* What is pending stays so where a step was left out, unless its output was a zero. */
+        clear(k, ROOM, 1);
+        if (j->mask && !j->zero_masked) keep(k, t, PENDING, ROOM, 1);
+        copy(k, ROOM, PENDING, 1);
     }
-    put(&k, dh, 1, 0, 1, j->dstart[0]);
-    put(&k, dc, 1, 0, 1, j->dstart[1]);
+    put(k, DH, 1, 0, 1, j->dstart[0]);
+    put(k, DC, 1, 0, 1, j->dstart[1]);
 }
