@@ -172,7 +172,7 @@ def test_recurrence_is_planned_in_c(kind, last):
     mask = MASK.astype("float64")
 
     def op(x, kernel, h, *rest):
-        states, bias = (h, rest[0] if kind == "lstm" else None), rest[0] if kind == "gru" else None
+        states, bias = [h, *rest[: kind == "lstm"]], rest[0] if kind == "gru" else None
         output, final = recurrence(
             x, kernel, bias, mask, states, kind=kind, activation="tanh", recurrent="sigmoid", sequences=True,
             backwards=False, zero_masked=False, last=last,
@@ -392,6 +392,7 @@ ERRORS = [
     (lambda: layers.RNN(3), TypeError, "state_size"),
     (lambda: layers.RNN([]), ValueError, "a cell at least"),
     (lambda: layers.LSTMCell(3)(np.zeros((2, 4, 5)), []), ValueError, "one step"),
+    (lambda: layers.LSTM(3)(np.zeros((2, 4, 5)), initial_state=[np.zeros((2, 4))] * 2), ValueError, r"\(2, 3\); got"),
     (lambda: layers.GRU(3)(np.zeros((2, 4, 5)), mask=np.ones((2, 3))), ValueError, r"one entry a step, \(2, 4\)"),
     (lambda: layers.ConvLSTM2D(3, 3)(np.zeros((2, 4, 8, 3))), ValueError, "2 spatial axes"),
     (lambda: layers.ConvLSTM2D(3, 3, padding="causal"), ValueError, "padding"),

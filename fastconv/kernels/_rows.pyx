@@ -102,7 +102,9 @@ def crossentropy_backward(dloss, probabilities, target, dlogits):
 
 
 # kind of a recurrent layer -> (number, gates, how many planes of them backward reads)
-RECURRENCES = {"simple": (FC_SIMPLE, 1, 1), "lstm": (FC_LSTM, 4, 4), "gru": (FC_GRU, 3, 4), "gru_before": (FC_GRU_BEFORE, 3, 3)}
+RECURRENCES = {
+    "simple": (FC_SIMPLE, 1, 1), "lstm": (FC_LSTM, 4, 4), "gru": (FC_GRU, 3, 4), "gru_before": (FC_GRU_BEFORE, 3, 3),
+}
 
 
 cdef Block pack_gates(const fc_tiles* tiles, kernel, ptrdiff_t units, ptrdiff_t gates, bint turned):

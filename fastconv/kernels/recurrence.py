@@ -9,6 +9,7 @@ if `zero_masked`. Raises TypeError for dtypes and ValueError for shapes and name
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from . import _rows
@@ -122,7 +123,5 @@ def _parts(vector, shapes):
     """Views of these shapes, one after another."""
     if len(shapes) == 1:
         return [vector]
-    ends = [0]
-    for shape in shapes:
-        ends.append(ends[-1] + math.prod(shape))
+    ends = [0, *itertools.accumulate(map(math.prod, shapes))]
     return [vector[a:b].reshape(shape) for a, b, shape in zip(ends, ends[1:], shapes)]

@@ -134,7 +134,7 @@ class RecurrentCell(Layer):
         x = self._dropped(self.dropout, (x.shape[0], 1, x.shape[2]), training)(x)
         activation, recurrent = self._functions(training)
         return recurrence(
-            self.project(x), self.recurrent_kernel, self._state_bias(), mask, (*states, None)[:2], kind=self._kind,
+            self.project(x), self.recurrent_kernel, self._state_bias(), mask, states, kind=self._kind,
             activation=activation, recurrent=recurrent, **options,
         )  # fmt: skip
 

@@ -2,8 +2,9 @@
 conv_lstm.py.
 
 Not here: what a step computes (cells.py), and the loop itself (ops/recurrence.py). Contract: sequences are (batch,
-steps, ...); masks are (batch, steps), and a step that does not count leaves the states as they are. What a cell can
-compute for all steps at once, its input's product, is one product.
+steps, ...); masks are (batch, steps), and a step that does not count leaves the states as they are. Cells that a kernel
+can take through all steps go there; of others, what they can compute for all steps at once, their input's product, is
+one product, and the rest a scan.
 """
 
 from __future__ import annotations
@@ -12,14 +13,7 @@ from typing import Any
 
 from fastconv import ops
 from fastconv.layers.base import Layer, building, is_shape
-from fastconv.layers.cells import (
-    RecurrentCell,
-    StackedRNNCells,
-    check_cell,
-    initial_state,
-    output_size,
-    parts_of,
-)
+from fastconv.layers.cells import RecurrentCell, StackedRNNCells, check_cell, initial_state, output_size, parts_of
 from fastconv.nest import flatten, pack
 from fastconv.ops.masks import as_floats
 from fastconv.ops.recurrence import assign, scan

@@ -8,6 +8,7 @@ scanned array are views of it, and their gradients go to one array, so that a sc
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from .. import kernels
@@ -67,7 +68,7 @@ class Recurrence(Op):
 
     @staticmethod
     def shape(x, kernel, bias, mask, h, c=None, *, sequences, states, **options):
-        output = (*(x if sequences else x[:1])[:2], h[1])
+        output = (*x[: 2 if sequences else 1], h[1])
         if not states:
             return output
         sizes = [*output, *h, *(c or ())]
@@ -84,21 +85,20 @@ class Recurrence(Op):
 
 def recurrence(x, kernel, bias, mask, states, *, sequences, last, **options) -> tuple[Tensor, list[Tensor]]:
     """(output, last states) of all steps, where `options` are those of kernels.recurrence_forward, as are x, kernel, bias,
-    mask and the two `states` (the second is None where there is none). The last states are [] unless `last`."""
-    y = Recurrence.apply(x, kernel, bias, mask, *states, sequences=sequences, states=last, **options)
+    mask and the `states`, one or two. The last states are [] unless `last`."""
+    (batch, steps), units = x.shape[:2], kernel.shape[0]
+    for state in states:
+        if state.shape != (batch, units):
+            raise ValueError(f"A state must have the shape (batch, units), {(batch, units)}; got {state.shape}.")
+    y = Recurrence.apply(
+        x, kernel, bias, mask, *states, *[None] * (2 - len(states)), sequences=sequences, states=last, **options
+    )
     if not last:
         return y, []
-    (batch, steps), units = x.shape[:2], kernel.shape[0]
-    shapes = [
-        (batch, steps, units) if sequences else (batch, units),
-        *[(batch, units) for s in states if s is not None],
-    ]
-    parts, start = [], 0
-    for shape in shapes:
-        end = start + math.prod(shape)
-        parts.append(reshape(get_item(y, slice(start, end)), shape))
-        start = end
-    return parts[0], parts[1:]
+    shapes = [(batch, steps, units) if sequences else (batch, units), *[(batch, units)] * len(states)]
+    ends = [0, *itertools.accumulate(map(math.prod, shapes))]
+    output, *found = [reshape(get_item(y, slice(a, b)), shape) for a, b, shape in zip(ends, ends[1:], shapes)]
+    return output, found
 
 
 def cells(x) -> list[Tensor]:
