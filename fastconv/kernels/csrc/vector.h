@@ -191,6 +191,10 @@ typedef struct {
 void FC_NAME(product_block)(const fc_factors *f, ptrdiff_t rows, ptrdiff_t vectors, const real *a, const real *b,
                             real *out, ptrdiff_t out_row);
 
+/* maps.c: y = a function of maps.h of s, or its gradient where there is a dy, over whole vectors; y may be dy or s.
+ * Functions have no parameters here: clipped_relu has no bound. -1 is the identity. */
+void FC_NAME(map_vectors)(int function, const real *dy, const real *s, real *y, ptrdiff_t count);
+
 FC_INLINE ptrdiff_t min_(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 FC_INLINE ptrdiff_t max_(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 FC_INLINE ptrdiff_t blocks(ptrdiff_t count, ptrdiff_t size) { return (count + size - 1) / size; }
