@@ -5,6 +5,7 @@ decode_predictions beside it. Contract: architectures only; `weights` is None or
 downloads nothing.
 """
 
+from fastconv.absent import asker as _asker
 from fastconv.applications import (
     densenet,
     efficientnet,
@@ -44,6 +45,8 @@ __all__ = [
     "UNet3D", "Xception", "densenet", "efficientnet", "imagenet_utils", "inception_v3", "lenet", "mobilenet",
     "mobilenet_v2", "mobilenet_v3", "resnet", "resnet50", "resnet_v2", "series", "unet", "vgg16", "vgg19", "xception",
 ]  # fmt: skip
+
+__getattr__ = _asker(__name__, __all__)
 
 
 def __dir__() -> list[str]:
