@@ -45,7 +45,9 @@ def write_whole(path, content) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, error.strerror, path) from error  # it names the temporary file, or none
+        folder = os.path.dirname(path)
+        reason = error.strerror if os.path.isdir(folder) else f"There is no folder {folder} to write into"
+        raise OSError(error.errno, reason, path) from error  # it names the temporary file, or none
 
 
 def _write(path, content):
