@@ -1,14 +1,15 @@
 """Names that are not in fastconv: what to say instead of a bare AttributeError.
 
-It imports nothing and knows no module; each public module makes its `__getattr__` here, of its `__all__`. Contract: the
+It imports nothing and knows no module; each public module gets its `__getattr__` here, by its `__all__`. Contract: the
 error is an AttributeError, so that hasattr and getattr with a default work; it gives the reason for a name of Keras' that
 is left out, or near names, or says where all names are listed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+import sys
+from collections.abc import Collection
+from typing import NoReturn
 
 _TEXT = (
     "it is for images, sound and series; number texts and categories before, as np.unique(x, return_inverse=True) does"
@@ -42,13 +43,13 @@ REASONS = {
 }  # fmt: skip
 
 
-def asker(module: str, known: Collection[str]) -> Callable[[str], Any]:
-    """The `__getattr__` of a module of these names."""
+def explain(module: str, known: Collection[str]) -> None:
+    """Gives a module of these names its `__getattr__`; type checkers, which would then take any name, do not see it."""
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> NoReturn:
         raise Absent(module, name, known)
 
-    return __getattr__
+    setattr(sys.modules[module], "__getattr__", __getattr__)  # noqa: B010  mypy knows no such attribute
 
 
 class Absent(AttributeError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastconv import custom_objects as own
 from fastconv import ops, registry, serialization
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.ops import (  # noqa: F401 (by name, in TABLE)
     celu,
     elu,
@@ -133,7 +133,7 @@ def name_of(function: Any) -> str | None:
     return next((name for name, entry in TABLE.items() if entry is function), None) or own.name_of(function)
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.config import (
     backend,
     epsilon,
@@ -112,7 +112,7 @@ def clear_session(free_memory: bool = True) -> None:
         empty_cache()
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ import operator
 from dataclasses import dataclass
 from typing import Any
 
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 
 __all__ = [
     "backend", "disable_interactive_logging", "disable_traceback_filtering", "dtype_policy",
@@ -223,7 +223,7 @@ def _limit(name: str, value: int | None) -> int | None:
     return operator.index(value)
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 
 from . import config, kernels, rng
 from .ops import take
@@ -170,7 +170,7 @@ def _float(dtype):
     return dtype
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastconv import losses, metrics, optimizers, schedules  # noqa: F401 (their tables)
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.custom_objects import (
     CustomObjectScope,
     custom_object_scope,
@@ -42,7 +42,7 @@ def deserialize_keras_object(
     return deserialize(config, custom_objects)
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from fastconv import registry
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.registry import Configurable, Registry, checked_number
 
 
@@ -243,7 +243,7 @@ def deserialize(config: Any, custom_objects: Any = None) -> LearningRateSchedule
     return get(config, custom_objects)
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

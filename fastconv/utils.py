@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastconv import nest, rng
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.backend import clear_session, is_keras_tensor, standardize_dtype
 from fastconv.config import (
     disable_interactive_logging,
@@ -245,7 +245,7 @@ def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
     return list(found.values())
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ decode_predictions beside it. Contract: architectures only; `weights` is None or
 downloads nothing.
 """
 
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.applications import (
     densenet,
     efficientnet,
@@ -46,7 +46,7 @@ __all__ = [
     "mobilenet_v2", "mobilenet_v3", "resnet", "resnet50", "resnet_v2", "series", "unet", "vgg16", "vgg19", "xception",
 ]  # fmt: skip
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

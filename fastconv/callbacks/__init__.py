@@ -6,7 +6,7 @@ that write.
 
 from __future__ import annotations
 
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 
 from .actions import (
     LambdaCallback,
@@ -26,7 +26,7 @@ __all__ = [
     "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

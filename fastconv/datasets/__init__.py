@@ -5,12 +5,12 @@ Not augmentation, not batching. Contract, as Keras': `load_data()` returns
 `mnist_mini` ships with fastconv; `mnist` is read from FASTCONV_DATA_DIR or the user's cache, or downloaded.
 """
 
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.datasets import mnist, mnist_mini
 
 __all__ = ["mnist", "mnist_mini"]
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

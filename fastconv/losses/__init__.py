@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastconv import registry, serialization
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.registry import Registry
 
 from .base import FunctionLoss as _FunctionLoss
@@ -107,7 +107,7 @@ def deserialize(name: Any, custom_objects: Any = None) -> Loss:
     return get(name, custom_objects)
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastconv import registry
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -136,7 +136,7 @@ def deserialize(config: Any, custom_objects: Any = None) -> Metric:
     return get(config, custom_objects)
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastconv import modelfile
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.custom_objects import custom_object_scope
 from fastconv.layers import REGISTRY, Layer
 from fastconv.modelfile import save_model
@@ -56,7 +56,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     return configs.from_json(json_string, custom_objects)
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

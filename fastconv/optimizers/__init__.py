@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from fastconv import registry, schedules
-from fastconv.absent import asker as _asker
+from fastconv.absent import explain as _explain
 from fastconv.registry import Registry
 
 from .base import Optimizer
@@ -48,7 +48,7 @@ def deserialize(config: Any, custom_objects: Any = None) -> Optimizer:
     return get(config, custom_objects)
 
 
-__getattr__ = _asker(__name__, __all__)
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:
