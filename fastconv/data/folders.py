@@ -109,18 +109,18 @@ def image_dataset_from_directory(
 def _files(root, labels, class_names, follow_links):
     """(paths in their order, a label for each, names of the classes)."""
     if labels == "inferred":
-        folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        folders = class_folders(root)
         if not folders:
             raise ValueError(f"{root} must hold a folder for each class; it holds none. labels=None takes its images.")
         if class_names is not None:
             if set(class_names) != set(folders):
                 raise ValueError(f"class_names must be the folders of {root}: {folders}; got {list(class_names)}.")
             folders = list(class_names)
-        paths = [(path, i) for i, name in enumerate(folders) for path in _images(root / name, follow_links)]
+        paths = [(path, i) for i, name in enumerate(folders) for path in images_of(root / name, follow_links)]
         if not paths:
             raise ValueError(f"{root} has folders but no images; known endings are {', '.join(ENDINGS)}.")
         return [path for path, _ in paths], np.array([label for _, label in paths]), folders
-    paths = _images(root, follow_links)
+    paths = images_of(root, follow_links)
     if not paths:
         raise ValueError(f"{root} holds no images; known endings are {', '.join(ENDINGS)}.")
     if labels is None:
@@ -132,7 +132,13 @@ def _files(root, labels, class_names, follow_links):
     return paths, labels, names
 
 
-def _images(folder, follow_links):
+def class_folders(root: Path) -> list[str]:
+    """The names of the folders in a folder, in their order, but for hidden ones."""
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def images_of(folder: Path, follow_links: bool = False) -> list[Path]:
+    """The paths of the files below a folder whose names end like images, in their order."""
     found = []
     for place, folders, names in os.walk(folder, followlinks=follow_links):
         folders.sort()

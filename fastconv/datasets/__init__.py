@@ -1,4 +1,4 @@
-"""Image data sets as NumPy arrays, each behind one function: `load_data()`.
+"""Image data sets as NumPy arrays, each behind one function: `load_data()`; `load(name)` for all of them, and folders.
 
 Not augmentation, not batching. Contract, as Keras': `load_data()` returns
 `(x_train, y_train), (x_test, y_test)`, uint8, images without a channel axis when they are grey.
@@ -7,8 +7,9 @@ Not augmentation, not batching. Contract, as Keras': `load_data()` returns
 
 from fastconv.absent import explain as _explain
 from fastconv.datasets import mnist, mnist_mini
+from fastconv.datasets.loading import load, names
 
-__all__ = ["mnist", "mnist_mini"]
+__all__ = ["load", "mnist", "mnist_mini", "names"]
 
 _explain(__name__, __all__)
 
