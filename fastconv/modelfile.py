@@ -38,6 +38,8 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
         kerasfile.save_model(model, filepath)
         return
     tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
+    if model.class_names is not None:
+        facts["class_names"] = json.dumps(list(model.class_names))
     if model.optimizer is not None:
         try:
             facts["compile"] = json.dumps(_compile_config(model))
@@ -80,10 +82,20 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
                 arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors)
             except Exception as error:
                 raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
+        model.class_names = class_names(saved.facts.get("class_names"))
         saved.read(arrays)
         for weight in weights.values():
             weight.version += 1
     return model
+
+
+def class_names(text: str | None) -> list[str] | None:
+    """The names that a file's JSON text lists; None where there are none, or the text is no such list."""
+    try:
+        names = json.loads(text or "null")
+    except ValueError:
+        return None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
 def save_weights(model: Any, filepath: Path, overwrite: bool = True, max_shard_size: float | None = None) -> None:

@@ -41,6 +41,7 @@ class Model(Steps, Layer):
     not reached from the inputs.
     """
 
+    class_names: list[str] | None = None  # what the outputs stand for, where that is known; saved with the model
     _graph = None
 
     def __init__(
