@@ -234,3 +234,12 @@ def test_augmented_images_keep_their_form():
     first, second = (augmented(images, np.random.default_rng(seed), True) for seed in (1, 1))
     assert first.shape == images.shape and first.dtype == "float32" and (first == second).all()
     assert 0 <= first.min() and first.max() <= 1 and (first != images).any()
+
+
+@pytest.mark.filterwarnings("default")  # as outside of the tests
+def test_a_warning_is_one_line_without_source(capsys, colours, tmp_path):
+    model = saved(tmp_path / "m.safetensors", Sequential([Input((14, 12, 3)), layers.Flatten(), layers.Dense(2)]))
+    _, errors = lines(capsys, "train", colours, "--model", model, "--epochs", "1")
+    assert re.fullmatch(
+        r"fastconv: sparse_categorical_crossentropy expects probabilities, .*from_logits=True.*\n", errors
+    )

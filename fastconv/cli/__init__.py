@@ -9,6 +9,7 @@ none), and no traceback. What is heavy loads inside `main`, so that this holds f
 import contextlib
 import os
 import sys
+import warnings
 
 __all__ = ["main"]
 
@@ -28,7 +29,7 @@ def main(argv: "list[str] | None" = None) -> "int | str | None":
     if code:
         _discard_output()
     if problem:
-        print(f"fastconv: {' '.join(str(problem).split())}", file=sys.stderr)
+        _one_line(problem)
     return code
 
 
@@ -44,9 +45,15 @@ def _run(argv):
             from fastconv import kernels  # noqa: F401  the first to need NumPy and what was compiled
         except (ImportError, ValueError) as error:  # it is not there, or FASTCONV_ISA is none
             return fail(arguments, error)
-        return arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _one_line  # Python's own shows a line of this source
+            return arguments.run(arguments)
     except SystemExit as stop:  # how argparse ends for --help, --version and a bad argument
         return stop.code
+
+
+def _one_line(message, *_, **__):
+    print(f"fastconv: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _discard_output():
