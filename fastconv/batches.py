@@ -74,7 +74,7 @@ def pair(validation_data):
 
 def split(data, share):
     """(data, held-out data or None) of (x, y, weights): the last `share` of the samples is held out."""
-    if not 0 <= share < 1:
+    if isinstance(share, (str, bool)) or not 0 <= share < 1:
         raise ValueError(f"validation_split must be at least 0 and below 1; got {share!r}.")
     if not share:
         return data, None

@@ -194,7 +194,8 @@ def _check_names(found, several):
 
 def _lists_for_outputs(given, names, what):
     """A list of metrics for each output."""
-    lists = _for_outputs(given, names, what) if len(names) > 1 and given else [given]
+    each = given and (len(names) > 1 or isinstance(given, dict))
+    lists = _for_outputs(given, names, what) if each else [given]
     lists = [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in lists]
     return lists + [[]] * (len(names) - len(lists))
 

@@ -210,6 +210,8 @@ class Trainer:
 
     def objective_losses(self, y, output, shares=None):
         """As `losses`, of what compile was given and what the model's layers and regularizers add to the whole."""
+        if output is None:
+            raise TypeError(f"{type(self.model).__name__}.call returned nothing: end it with `return`.")
         *parts, total = self.objective.losses(y, output, self.model.output_names, shares) or [None]
         for loss in self.model.losses:
             loss = ops.sum(loss) if loss.shape else loss

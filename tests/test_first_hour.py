@@ -40,7 +40,21 @@ def used_up():
     return model.fit(batches, verbose=0)
 
 
-# (program, error, what it says)
+def forgetful():
+    class Forgetful(fastconv.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(10)
+
+        def call(self, inputs):
+            self.dense(inputs)
+
+    model = Forgetful()
+    model.compile("sgd", "mse")
+    return model
+
+
+# (program, what it says)
 SHAPES = [
     (lambda: net(flatten=False).fit(X, Y), r"The output has 4 axes.*layers\.Flatten\(\)"),
     (lambda: net(flatten=False, loss="sparse_categorical_crossentropy").fit(X, LABELS), "The output has 4 axes.*Flatten"),
@@ -78,6 +92,11 @@ SHAPES = [
     (used_up, "An iterator gives its batches once: make a new one"),
     (lambda: net(loss="sparse_categorical_crossentropy").fit(X, np.full(20, np.nan)), "targets hold NaN"),
     (lambda: net(loss="catgorical_crossentropy"), "Did you mean 'categorical_crossentropy'"),
+    (lambda: Sequential([Input((8, 8, 1)), layers.Flatten(), layers.Conv2D(3, 3)]), "Flatten goes behind the last layer"),
+    (lambda: Sequential([Input((8,)), layers.TimeDistributed(layers.Dense(3))]), r"takes \(batch, steps, \.\.\.\)"),
+    (lambda: net(1, "binary_crossentropy", activation="sigmoid").fit(X, Y[:, :2]), r"2 units.*y = y\[:, 1\]"),
+    (lambda: net(metrics={"out": "accuracy"}).fit(X, Y), "Unknown output in metrics 'out'.*dense"),
+    (lambda: net().fit(X, Y, validation_split="0.2"), "validation_split must be at least 0 and below 1; got '0.2'"),
     (lambda: net().fit(X, Y, batch_size=0), "batch_size must be a whole number of at least 1; got 0"),
 ]  # fmt: skip
 TYPES = [
@@ -92,6 +111,9 @@ TYPES = [
     (lambda: net().fit(X, np.array(["cat", "dog"] * 10)), r"classes, y = np\.unique\(y, return_inverse=True\)"),
     (lambda: net().predict("digit.png"), r"fastconv\.utils\.load_img\(path\)"),
     (lambda: net().fit(np.array([X[0], None], dtype=object), Y[:2]), r"first entry is a ndarray.*np\.stack\(x\)"),
+    (lambda: Sequential().add([layers.Dense(3)]), "one by one"),
+    (lambda: Sequential().add("relu"), r"layers\.Activation\('relu'\)"),
+    (lambda: forgetful().fit(X[..., 0, 0], Y), "Forgetful.call returned nothing: end it with `return`"),
     (lambda: Input(784), r"Write \(784,\)"),
 ]  # fmt: skip
 NAMES = [

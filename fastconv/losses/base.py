@@ -178,6 +178,11 @@ def remedy(target: tuple, output: tuple) -> str:
         )
     if target[:-1] == output:
         return " These targets were made one-hot twice, or have an axis too many."
+    if target[:-1] == output[:-1] == output[:1] and output[-1] == 1:
+        return (
+            f" The model gives one value a sample: a last layer of {target[-1]} units fits these targets; for two "
+            "classes, one column does too: y = y[:, 1]."
+        )
     if target[:-1] == output[:-1] and len(output) > 1 and len(target) == len(output):
         return (
             f" The model's last layer gives {output[-1]} values, and the targets have {target[-1]}: make it "

@@ -100,7 +100,10 @@ class Sequential(Model):
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"add() needs a layer, not its class: write {layer.__name__}(...).")
         if not isinstance(layer, Layer):
-            raise TypeError(f"add() needs a layer; got {layer!r}.")
+            hint = " Add layers one by one, or give Sequential the list." if isinstance(layer, (list, tuple)) else ""
+            if isinstance(layer, str):
+                hint = f" An activation is layers.Activation({layer!r}), or an argument of the layer before."
+            raise TypeError(f"add() needs a layer; got {layer!r}.{hint}")
         if id(layer) in held:
             raise ValueError(f"Layer {layer.name!r} is in {self.name!r} already; a Sequential takes each layer once.")
         if layer.name in names:
