@@ -116,6 +116,14 @@ def weights(y, names, sample_weight, class_weight, caller, classes=None):
     return found
 
 
+def check_some(shares):
+    """Raises ValueError where weights are given and all of them are 0."""
+    if shares is not None and not any(weight.any() for weight in shares):
+        raise ValueError(
+            "fit: the weights of all samples are 0, so that there is nothing to learn: look at sample_weight or class_weight."
+        )
+
+
 def _by_class(target, class_weight, caller, classes):
     """The weight of each target's class, of one-hot targets or integer labels; 1 for classes without a weight."""
     if not isinstance(class_weight, dict):
@@ -130,6 +138,9 @@ def _by_class(target, class_weight, caller, classes):
         if not whole or not 0 <= key < (math.inf if classes is None else classes):
             known = "from 0 on" if classes is None else f"from 0 to {classes - 1}"
             raise ValueError(f"{caller}: class_weight has a weight for {key!r}; classes are numbers {known}.")
+        weight = class_weight[key]
+        if not isinstance(weight, (int, float, np.number)) or not math.isfinite(weight):
+            raise ValueError(f"{caller}: the weight of class {key} must be a finite number; got {weight!r}.")
     labels = labels.astype(np.int64)
     table = np.ones(max([int(labels.max(initial=0)), *class_weight]) + 1, np.float32)
     for key, weight in class_weight.items():

@@ -35,7 +35,8 @@ def cache_dir() -> Path:
 
 
 def write_whole(path, content) -> None:
-    """Puts the bytes `content` at `path`, through a symbolic link to its target; a file that is there keeps its mode.
+    """Puts the bytes `content`, or its parts, at `path`, through a symbolic link to its target; a file that is there keeps
+    its mode.
 
     ValueError where something other than a regular file is; OSError, naming `path`, where it cannot be written.
     """
@@ -55,7 +56,7 @@ def _write(path, content):
     _remove_left(folder)
     with _new(folder, 0o666 if mode is None else 0o600) as file:
         try:
-            file.write(content)
+            file.writelines((content,) if isinstance(content, (bytes, bytearray, memoryview)) else content)
             file.flush()
             # Some file systems have one mode for all files, and refuse to change even to it.
             if mode is not None and stat.S_IMODE(os.fstat(file.fileno()).st_mode) != mode:

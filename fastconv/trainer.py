@@ -68,6 +68,8 @@ class Trainer:
                 source = self._stream(x, steps_per_epoch, "steps_per_epoch", "fit", class_weight)
             else:
                 data = self._data(x, y, "fit", sample_weight, class_weight)
+                if not self.model.has_own("train_step", "compute_loss"):
+                    batches.check_some(data[2])
                 if validation_data is None:
                     data, held_out = batches.split(data, validation_split)
                 source = Arrays(data, batch_size, steps_per_epoch, "steps_per_epoch")

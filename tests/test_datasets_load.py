@@ -24,7 +24,7 @@ def test_an_unknown_name_is_answered_with_near_ones(name, message):
 
 
 def test_sizes_are_for_folders():
-    with pytest.raises(ValueError, match="a size of its own"):
+    with pytest.raises(ValueError, match="are for folders of images"):
         datasets.load("mnist-mini", image_size=(8, 8))
 
 
