@@ -179,6 +179,15 @@ def image_size(text):
 # Refusals
 
 
+def unknown(value, known, more) -> str:
+    """What is said of a name that is none of the known ones, `more` is what else it may be: near ones, or all."""
+    near = difflib.get_close_matches(value.lower(), [name.lower() for name in known], 3)
+    if near:
+        meant = [name for name in known if name.lower() in near]
+        return f"{value!r} is unknown. Did you mean {' or '.join(meant)}? Or give {more}."
+    return f"{value!r} is unknown. It must be one of {', '.join(known)}, or {more}."
+
+
 def or_error(arguments, option, function, *values):
     """`function(*values)`, its ValueError or TypeError turned into a bad argument."""
     try:

@@ -5,9 +5,10 @@ do not rescale them themselves, in every command alike; what does not fit is a V
 """
 
 import os
+import re
 from typing import Any, NamedTuple
 
-from fastconv.cli.arguments import bad
+from fastconv.cli.arguments import bad, unknown
 
 
 class Data(NamedTuple):
@@ -48,7 +49,6 @@ def written(classes) -> bool:
 def load(arguments, input_shape=None) -> Data:
     """DATA, a folder's images as a model of `input_shape` takes them; ends with the code 2 for an unknown name."""
     from fastconv import datasets
-    from fastconv.datasets.loading import unknown
 
     name, options = arguments.data, {}
     if os.path.isdir(name):
@@ -56,10 +56,13 @@ def load(arguments, input_shape=None) -> Data:
             options = {"image_size": input_shape[1:3], "color_mode": {1: "grayscale", 3: "rgb"}.get(input_shape[3])}
         given = {"image_size": arguments.image_size, "color_mode": arguments.color_mode}
         options |= {key: value for key, value in given.items() if value is not None}
-    elif name.replace("_", "-").lower() not in datasets.names():
+    elif name.replace("_", "-").lower() not in datasets.names() and not name.startswith("ucr/"):
         if os.sep in name or name == "":
             bad(arguments, "DATA", f"there is no folder {name!r}")
-        bad(arguments, "DATA", unknown("", name, datasets.names(), "or the path of a folder of images"))
+        known = [
+            entry for entry in datasets.names() if not re.search(r"-\d+$", entry)
+        ]  # others are larger forms of these
+        bad(arguments, "DATA", unknown(name, known, "ucr/NAME (time series), or the path of a folder of images"))
     elif arguments.image_size or arguments.color_mode:
         bad(arguments, "--image-size, --color-mode", "are for folders of images, which have no size of their own")
     try:

@@ -5,7 +5,7 @@ Contract: what comes back takes samples of the data's shape and gives one probab
 
 import os
 
-from fastconv.cli.arguments import bad
+from fastconv.cli.arguments import bad, unknown
 from fastconv.cli.data import check_fit, model_of
 
 ENDINGS = (".safetensors", ".keras")
@@ -27,13 +27,12 @@ def network(arguments, recipe, data):
 
 def _application(arguments, name, data):
     from fastconv import applications
-    from fastconv.datasets.loading import unknown
 
     known = {entry.lower(): entry for entry in dir(applications) if entry[0].isupper() and not entry.startswith("UNet")}
     found = known.get(name.lower())
     if found is None:
-        near = unknown("", name, known.values(), f"or a model file, which ends in {' or '.join(ENDINGS)}")
-        bad(arguments, "--model", near)
+        ending = f"a model file, which ends in {' or '.join(ENDINGS)}"
+        bad(arguments, "--model", unknown(name, list(known.values()), ending))
     return getattr(applications, found)(input_shape=data.shape, classes=len(data.classes))
 
 
