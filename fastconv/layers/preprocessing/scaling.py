@@ -13,6 +13,7 @@ import numpy as np
 from fastconv import ops
 from fastconv.layers.base import Layer
 from fastconv.layers.shapes import numbers
+from fastconv.ops.elementwise import Linear
 from fastconv.tensor import Tensor
 
 _ROWS = 1 << 10  # samples that adapt reads at once, as float64
@@ -47,7 +48,10 @@ class Rescaling(Preprocessing):
         self.scale, self.offset = self._given("scale", scale), self._given("offset", offset)
 
     def call(self, inputs):
-        return ops.add(ops.multiply(self._floats(inputs), self.scale), self.offset)
+        x = self._floats(inputs)
+        if isinstance(self.scale, list) or isinstance(self.offset, list):
+            return ops.add(ops.multiply(x, self.scale), self.offset)
+        return Linear.apply(x, scale=self.scale, offset=self.offset)
 
 
 class Normalization(Preprocessing):
