@@ -75,8 +75,10 @@ def near_names(name: str, known: Collection[str]) -> list[str]:
     """Up to three of the known names that may have been meant, the nearest first; case and underscores do not matter."""
     import difflib
 
-    likest = sorted(known, key=lambda entry: entry[:1].isupper() == name[:1].isupper())  # a class for a class: it stays
-    spelled = {_fold(entry): entry for entry in likest}
+    ordered = sorted(
+        known, key=lambda entry: entry[:1].isupper() == name[:1].isupper()
+    )  # a class for a class: last, it stays
+    spelled = {_fold(entry): entry for entry in ordered}
     return [spelled[match] for match in difflib.get_close_matches(_fold(name), spelled, n=3, cutoff=0.6)]
 
 

@@ -203,7 +203,7 @@ def test_python_m():
         ("train --epocs=3", "unrecognized arguments: --epocs=3 - did you mean --epochs"),
         ("train --epoch 1", "unrecognized arguments: --epoch - did you mean --epochs"),
         ("train --model ResNet5", "argument --model: 'ResNet5' is unknown. Did you mean .*ResNet50.*a model file"),
-        ("train --image-size 32", "are for folders of images"),
+        ("train --color-mode rgb", "--color-mode: is for folders of images; mnist-mini has its own"),
         ("train --image-size 0", "must be a number of pixels such as 64, or 64x48; got '0'"),
         ("train --validation-split 1", "--validation-split: must be a number between 0 and 1; got '1'"),
         ("train --early-stopping 0", "--early-stopping: must be at least 1"),
@@ -389,3 +389,22 @@ def test_a_run_that_goes_on_ends_as_one_that_never_stopped(few_digits, press_at,
     assert all((a == b).all() for a, b in zip(whole.get_weights(), part.get_weights()))
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["best.safetensors"]
     assert train("new", *checkpoint, "--resume") == 0 and "holds no stopped run" in capsys.readouterr().out
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_results(few_digits, capsys, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(fastconv.callbacks.BackupAndRestore, "_save", full)
+    model, folder = tmp_path / "digits.safetensors", tmp_path / "run"
+    assert main(["train", "--epochs", "2", "--save", str(model), "--checkpoint", str(folder)]) == 1
+    output, errors = capsys.readouterr()
+    assert errors == "fastconv: [Errno 28] No space left on device\n"
+    assert "holds the weights after 7 steps" in output and fastconv.models.load_model(model).optimizer.iterations == 7
+
+
+def test_a_set_goes_before_a_folder_of_its_name(few_digits, monkeypatch, capsys, tmp_path):
+    (tmp_path / "mnist_mini").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "mnist_mini", "--epochs", "1"]) == 0
+    assert main(["train", "./mnist_mini"]) == 1 and "must hold a folder" in capsys.readouterr().err

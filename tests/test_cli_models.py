@@ -206,6 +206,7 @@ def test_a_file_to_go_on_from_keeps_its_weights_and_optimizer(capsys, colours, t
 @pytest.mark.parametrize("arguments, match", [
     ("--model LeNet5 --image-size 16 --color-mode grayscale --epochs 1", None),
     ("--model resnet18 --image-size 8", "pictures must be at least"),
+    ("--model LeNet5 --image-size 13x12 --epochs 1", None),
     ("--model TCN", r"input_shape must be \(steps, channels\)"),
 ])  # fmt: skip
 def test_networks_by_name(capsys, colours, arguments, match):

@@ -150,6 +150,10 @@ WARNINGS = [
         lambda: net(activation=None, loss="sparse_categorical_crossentropy").fit(X, LABELS, verbose=0),
         r"SparseCategoricalCrossentropy\(from_logits=True",
     ),
+    (
+        lambda: net(loss=losses.CategoricalCrossentropy(from_logits=True)).fit(X, Y, verbose=0),
+        "has from_logits=True, and the model gives probabilities",
+    ),
     (lambda: net(loss="binary_crossentropy").fit(X, Y + 1, verbose=0), "targets from 0 to 1, and got 1 to 2"),
     (
         lambda: net().fit(X, Y, verbose=0, callbacks=[callbacks.EarlyStopping("val_loss")]),
@@ -175,6 +179,7 @@ def test_right_programs_get_no_warning():
         net(activation=None, loss=losses.CategoricalCrossentropy(from_logits=True)).fit(X, Y, verbose=0)
         net(activation="sigmoid", loss="binary_crossentropy").fit(X, Y + 0.05, verbose=0)  # noise on labels
         Sequential([layers.Rescaling(1 / 255), net()]).predict(X * 255)
+        assert losses.CategoricalCrossentropy()(np.ones((3, 1)), np.ones((3, 1))).item() < 1e-6  # one class
 
 
 def test_warnings_show_the_users_line():

@@ -115,7 +115,7 @@ def _train_arguments(command):
 
 def _common_arguments(command):
     add = command.add_argument
-    add("--image-size", type=image_size, metavar="N", help="resize a folder's images to N x N, or RxC: rows x columns")
+    add("--image-size", type=image_size, metavar="N", help="resize the images to N x N, or RxC: rows x columns")
     add("--color-mode", choices=["grayscale", "rgb"], help="make a folder's images grey, or coloured")
     add("--threads", type=at_least(1), metavar="N", help="default: what OMP_NUM_THREADS or the system gives")
 

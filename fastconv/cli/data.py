@@ -50,21 +50,7 @@ def load(arguments, input_shape=None) -> Data:
     """DATA, a folder's images as a model of `input_shape` takes them; ends with the code 2 for an unknown name."""
     from fastconv import datasets
 
-    name, options = arguments.data, {}
-    if os.path.isdir(name):
-        if input_shape is not None and len(input_shape) == 4 and None not in input_shape[1:]:
-            options = {"image_size": input_shape[1:3], "color_mode": {1: "grayscale", 3: "rgb"}.get(input_shape[3])}
-        given = {"image_size": arguments.image_size, "color_mode": arguments.color_mode}
-        options |= {key: value for key, value in given.items() if value is not None}
-    elif name.replace("_", "-").lower() not in datasets.names() and not name.startswith("ucr/"):
-        if os.sep in name or name == "":
-            bad(arguments, "DATA", f"there is no folder {name!r}")
-        known = [
-            entry for entry in datasets.names() if not re.search(r"-\d+$", entry)
-        ]  # others are larger forms of these
-        bad(arguments, "DATA", unknown(name, known, "ucr/NAME (time series), or the path of a folder of images"))
-    elif arguments.image_size or arguments.color_mode:
-        bad(arguments, "--image-size, --color-mode", "are for folders of images, which have no size of their own")
+    name, options = arguments.data, _options(arguments, input_shape)
     try:
         train, test, classes = datasets.load(name, **options)
     except ValueError as error:  # in the words of a program: say it in those of the command line
@@ -72,7 +58,48 @@ def load(arguments, input_shape=None) -> Data:
         raise ValueError(text) from None
     if train[1].ndim > 1:
         raise ValueError(f"{name}: its samples belong to several classes at once, which this command cannot train.")
+    if arguments.image_size and train[0].ndim == 4:
+        train, test = ((_resized(x, arguments.image_size), y) for x, y in (train, test))
     return Data(os.path.basename(os.path.normpath(name)).replace("_", "-").lower(), train, test, list(classes))
+
+
+def _options(arguments, input_shape):
+    """What datasets.load is told beside the name, which must be one that there is."""
+    from fastconv import datasets
+
+    name = arguments.data
+    named = name.replace("_", "-").lower() in datasets.names() or name.startswith("ucr/")
+    if named and arguments.color_mode:
+        bad(arguments, "--color-mode", f"is for folders of images; {name} has its own")
+    if named:
+        return {}
+    if not os.path.isdir(name):
+        if os.sep in name or name == "":
+            bad(arguments, "DATA", f"there is no folder {name!r}")
+        small = [
+            entry for entry in datasets.names() if not re.search(r"-\d+$", entry)
+        ]  # the rest are their larger forms
+        bad(arguments, "DATA", unknown(name, small, "ucr/NAME (time series), or the path of a folder of images"))
+    size, mode = arguments.image_size, arguments.color_mode
+    if input_shape is not None and len(input_shape) == 4:
+        size = size or (None if None in input_shape[1:3] else input_shape[1:3])
+        mode = mode or {1: "grayscale", 3: "rgb"}.get(input_shape[3])
+    return {"image_size": size, "color_mode": mode}
+
+
+def _resized(x, size):
+    """uint8 images of this size, (rows, columns)."""
+    import numpy as np
+
+    from fastconv import ops
+
+    if x.shape[1:3] == size:
+        return x
+    found = np.empty((len(x), *size, x.shape[3]), "uint8")
+    for start in range(0, len(x), 256):
+        part = slice(start, start + 256)
+        found[part] = np.rint(ops.image.resize(x[part].astype("float32"), size).numpy())
+    return found
 
 
 def model_of(path):

@@ -43,12 +43,14 @@ def run(arguments) -> int:
     stopped = None
     try:
         accuracy = _train_and_test(arguments, model, recipe, data)
-    except (KeyboardInterrupt, UserWarning) as error:
+    except (KeyboardInterrupt, UserWarning, OSError) as error:
         stopped = error
     except ValueError as error:  # such as a backup of another model in --checkpoint
         return fail(arguments, error)
     try:
         _write_results(arguments, model, stopped)
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError, ImportError) as error:
         return fail(arguments, error)
     if isinstance(stopped, UserWarning):
@@ -220,6 +222,8 @@ def _write_results(arguments, model, stopped):
     history, steps, notes = model.history, model.optimizer.iterations, []
     if arguments.save:
         if not stopped or (steps and not isinstance(stopped, UserWarning)):
+            if arguments.save.endswith(".keras"):  # Keras has no OneCycle, which is over in any case
+                model.optimizer.learning_rate = float(model.optimizer.learning_rate)
             model.save(arguments.save)
             notes.append(f"{arguments.save} holds the weights after {steps} steps.")
         else:

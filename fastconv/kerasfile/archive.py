@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from fastconv import losses, metrics, optimizers, registry
+from fastconv import losses, metrics, optimizers, registry, serialization
 from fastconv.files import write_whole
 from fastconv.kerasfile import Path, configs, is_archive, weights
 from fastconv.layers.holder import uninitialized_weights
@@ -39,7 +39,7 @@ def load_model(path: Path, compile: bool = True) -> Any:
         with archive.open("model.weights.h5") as part, _h5(part, "r") as file:
             _assign(model, file)
         names = json.loads(_limited(archive, PARTS[0])).get("class_names")
-        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        if (names := serialization.texts(names)) is not None:
             model.class_names = names
     settings = config.get("compile_config")
     if compile and settings:
@@ -59,7 +59,8 @@ def save_model(model: Any, path: Path) -> None:
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        facts = {} if model.class_names is None else {"class_names": list(model.class_names)}  # Keras passes over it
+        names = serialization.texts(model.class_names)
+        facts = {} if names is None else {"class_names": names}  # Keras passes over it
         archive.writestr(PARTS[0], json.dumps({"keras_version": VERSION, "date_saved": date, **facts}))
         archive.writestr(PARTS[1], json.dumps(entry))
         archive.writestr(PARTS[2], _weights_bytes(model))

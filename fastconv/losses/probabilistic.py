@@ -33,16 +33,17 @@ def categorical_crossentropy(
 
 
 def _check_one_hot(name, y_true, y_pred, axis):
-    labels = y_pred.shape[:-1] if axis in (-1, y_pred.ndim - 1) else None
-    if y_true.shape in (labels, (*(labels or ()), 1)) != y_pred.shape:
+    if y_true.shape == y_pred.shape:
+        return
+    before, after = y_pred.shape[: axis % y_pred.ndim], y_pred.shape[axis % y_pred.ndim + 1 :]
+    if y_true.shape in ((*before, *after), (*before, 1, *after)):
         raise ValueError(
             f"{name} expects one-hot targets of shape {y_pred.shape}; got {y_true.shape}. For "
             "integer labels use loss='sparse_categorical_crossentropy', or make them one-hot: "
             f"y = fastconv.utils.to_categorical(y, {y_pred.shape[axis]})."
         )
-    if y_true.shape != y_pred.shape:
-        hint = remedy(y_true.shape, y_pred.shape)
-        raise ValueError(f"{name} expects targets of the output's shape {y_pred.shape}; got {y_true.shape}.{hint}")
+    hint = remedy(y_true.shape, y_pred.shape)
+    raise ValueError(f"{name} expects targets of the output's shape {y_pred.shape}; got {y_true.shape}.{hint}")
 
 
 def sparse_categorical_crossentropy(
@@ -193,12 +194,24 @@ class _OfProbabilities(FormulaLoss):
                 f"{output.max():.4g}. Give its last layer activation={self.activation!r}, or compile it with "
                 f"loss=fastconv.losses.{name}(from_logits=True)."
             )
+        if self.from_logits and self.activation == "softmax" and _are_distributions(output, self.axis):
+            return (
+                f"{self.name} has from_logits=True, and the model gives probabilities: leave out from_logits, or the last "
+                "layer's activation."
+            )
         if self.largest and target.size and (target.min() < 0 or target.max() > self.largest):
             return (
                 f"{self.name} expects targets from 0 to 1, and got {target.min():.4g} to {target.max():.4g}. Classes "
                 "are numbered 0 and 1, or made one-hot; images are scaled: y = y / 255."
             )
         return None
+
+
+def _are_distributions(output, axis):
+    """Whether the values along an axis of several are at least 0 and sum to 1."""
+    if output.shape[axis] < 2 or not output.size or output.min() < 0:
+        return False
+    return bool((np.abs(output.sum(axis=axis) - 1) < 1e-3).all())
 
 
 class CategoricalCrossentropy(_OfProbabilities):
