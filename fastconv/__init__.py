@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # not typing's: it takes the command's first milliseconds, in which Ctrl-C shows a traceback
 if TYPE_CHECKING:  # what type checkers see of _MODULES and _NAMES, the same; tests/test_types.py compares
     # isort: off
+    from typing import Any
+
     from . import (
         activations as activations, applications as applications, backend as backend, callbacks as callbacks,
         config as config, constraints as constraints, data as data, datasets as datasets, dtype_policies as dtype_policies,

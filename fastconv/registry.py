@@ -29,7 +29,7 @@ def unknown_name(kind: str, name: Any, known: Collection[str]) -> ValueError:
     """The error for a name that is not in a table: near matches first, then all that there is, unless
     that is much and some are near."""
     if "_" in str(name) and str(name).islower():  # answered as it was asked
-        known = {entry if entry.islower() else snake_case(entry) for entry in known}
+        known = {entry if entry.islower() or ">" in entry else snake_case(entry) for entry in known}
     near = near_names(str(name), known)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     if not near or len(known) <= _LISTED:

@@ -159,6 +159,13 @@ def test_class_names_stay_with_the_file(capsys, tmp_path, ending):
     )
 
 
+def test_a_summary_fits_the_terminal_and_keeps_words_whole(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    network = fastconv.applications.ResNet18(input_shape=(32, 32, 3), classes=10)
+    found, _ = lines(capsys, "summary", saved(tmp_path / "m.safetensors", network))
+    assert max(map(len, found)) <= 80 and "(BatchNormalization)" in found and found[-1].endswith("output: (None, 10)")
+
+
 def test_evaluate_gives_the_accuracy_of_the_run(capsys, reader):
     found, _ = lines(capsys, "evaluate", reader, "mnist_mini")
     assert re.fullmatch(r"Tested on 1,000 digits: loss 0\.\d{4}", found[0])

@@ -6,7 +6,6 @@ bad argument; 130: interrupted; 141: nobody reads the output any more. Everythin
 none), and no traceback. What is heavy loads inside `main`, so that this holds from its first line on.
 """
 
-import contextlib
 import os
 import sys
 import warnings
@@ -14,7 +13,7 @@ import warnings
 __all__ = ["main"]
 
 
-def main(argv: "list[str] | None" = None) -> "int | str | None":
+def main(argv: list[str] | None = None) -> int | str | None:
     """Run the command line `argv` (a list of str, without the program's name; default: sys.argv's)."""
     try:
         code, problem = _run(argv), None
@@ -58,6 +57,8 @@ def _one_line(message, *_, **__):
 
 def _discard_output():
     """Python flushes stdout once more when it exits, and would complain once more; what can be written is written."""
+    import contextlib
+
     try:
         sys.stdout.flush()
     except AttributeError:

@@ -8,6 +8,8 @@ import argparse
 import difflib
 import math
 import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from fastconv.cli.recipes import PRESETS, presets_text, recipes_text
 
@@ -15,10 +17,10 @@ from fastconv.cli.recipes import PRESETS, presets_text, recipes_text
 class Parser(argparse.ArgumentParser):
     """argparse, but a bad argument is one line: the usage is what --help is for."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             command = getattr(found, "parser", self)
@@ -123,14 +125,14 @@ def _common_arguments(command):
 # Texts
 
 
-def whole_number(text):
+def whole_number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number; got {text!r}") from None
 
 
-def at_least(minimum):
+def at_least(minimum: int) -> Callable[[str], int]:
     def convert(text):
         value = whole_number(text)
         if value < minimum:
@@ -140,7 +142,7 @@ def at_least(minimum):
     return convert
 
 
-def seed(text):
+def seed(text: str) -> int:
     value = whole_number(text)
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"must be from 0 to {2**32 - 1}; got {value}")
@@ -154,21 +156,21 @@ def _number(text):
         return math.nan
 
 
-def learning_rate(text):
+def learning_rate(text: str) -> float:
     value = _number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number above 0; got {text!r}")
     return value
 
 
-def share(text):
+def share(text: str) -> float:
     value = _number(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"must be a number between 0 and 1; got {text!r}")
     return value
 
 
-def image_size(text):
+def image_size(text: str) -> tuple[int, int]:
     """(rows, columns) of "64" or "64x48"."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdigit() and 0 < int(part) <= 16384 for part in parts):
@@ -179,7 +181,7 @@ def image_size(text):
 # Refusals
 
 
-def unknown(value, known, more) -> str:
+def unknown(value: str, known: list[str], more: str) -> str:
     """What is said of a name that is none of the known ones, `more` is what else it may be: near ones, or all."""
     near = difflib.get_close_matches(value.lower(), [name.lower() for name in known], 3)
     if near:
@@ -188,7 +190,7 @@ def unknown(value, known, more) -> str:
     return f"{value!r} is unknown. It must be one of {', '.join(known)}, or {more}."
 
 
-def or_error(arguments, option, function, *values):
+def or_error(arguments: argparse.Namespace, option: str, function: Callable[..., Any], *values: Any) -> Any:
     """`function(*values)`, its ValueError or TypeError turned into a bad argument."""
     try:
         return function(*values)
@@ -196,16 +198,16 @@ def or_error(arguments, option, function, *values):
         bad(arguments, option, error)
 
 
-def bad(arguments, option, problem):
+def bad(arguments: argparse.Namespace, option: str, problem: Any) -> NoReturn:
     """Ends with the code 2 and one line about an option."""
     arguments.parser.error(f"argument {option}: {one_line(problem)}")
 
 
-def fail(arguments, error) -> int:
+def fail(arguments: argparse.Namespace, error: Any) -> int:
     """One line about what could not be done; the code 1."""
     print(f"{arguments.parser.prog}: {one_line(error)}", file=sys.stderr)
     return 1
 
 
-def one_line(text) -> str:
+def one_line(text: Any) -> str:
     return " ".join(str(text).split())

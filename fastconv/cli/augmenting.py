@@ -9,7 +9,7 @@ import numpy as np
 SHIFT, TURN, STRETCH = 0.08, 0.15, 0.1  # of the side, in radians, of the size: at most
 
 
-def augmented(images, generator, mirror):
+def augmented(images: np.ndarray, generator: np.random.Generator, mirror: bool) -> np.ndarray:
     """The images, each moved by a map that `generator` draws; `mirror`: half of them left to right."""
     from fastconv import ops
 
@@ -19,7 +19,7 @@ def augmented(images, generator, mirror):
     ).numpy()
 
 
-def maps(count, rows, columns, generator, mirror):
+def maps(count: int, rows: int, columns: int, generator: np.random.Generator, mirror: bool) -> np.ndarray:
     """(count, 8): where the pixel (x, y) of each result comes from, as ops.image.affine_transform takes it."""
     turn = generator.uniform(-TURN, TURN, count)
     stretch_x, stretch_y = 1 + generator.uniform(-STRETCH, STRETCH, (2, count))

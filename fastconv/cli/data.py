@@ -6,6 +6,7 @@ do not rescale them themselves, in every command alike; what does not fit is a V
 
 import os
 import re
+from argparse import Namespace
 from typing import Any, NamedTuple
 
 from fastconv.cli.arguments import bad, unknown
@@ -17,7 +18,7 @@ class Data(NamedTuple):
     name: str
     train: Any
     test: Any
-    classes: list
+    classes: list[str]
 
     @property
     def shape(self) -> tuple:
@@ -36,17 +37,17 @@ class Data(NamedTuple):
         """Whether a mirrored image would be another sign."""
         return written(self.classes) or self.name.startswith(("kmnist", "emnist"))
 
-    def prepared(self, x, model):
+    def prepared(self, x: Any, model: Any) -> Any:
         """Samples as the model takes them."""
         return x if model.rescales or x.dtype.kind == "f" else x.astype("float32") / 255
 
 
-def written(classes) -> bool:
+def written(classes: list[str] | None) -> bool:
     """Whether classes are single signs: digits or letters."""
     return bool(classes) and all(len(name) == 1 for name in classes)
 
 
-def load(arguments, input_shape=None) -> Data:
+def load(arguments: Namespace, input_shape: Any = None) -> Data:
     """DATA, a folder's images as a model of `input_shape` takes them; ends with the code 2 for an unknown name."""
     from fastconv import datasets
 
@@ -102,7 +103,7 @@ def _resized(x, size):
     return found
 
 
-def model_of(path):
+def model_of(path: str) -> Any:
     """The model in a file; ValueError, OSError or ImportError where there is none."""
     from fastconv import models
 
@@ -111,7 +112,7 @@ def model_of(path):
     return models.load_model(path)
 
 
-def check_fit(model, data, title):
+def check_fit(model: Any, data: Data, title: str) -> None:
     """Raises ValueError unless the model takes such samples and gives one value a class."""
     wanted, shape = model.input_shape, data.shape
     fits = isinstance(wanted, tuple) and len(wanted) == len(shape) + 1
@@ -125,7 +126,7 @@ def check_fit(model, data, title):
         )
 
 
-def check_classes(model, data, title):
+def check_classes(model: Any, data: Data, title: str) -> None:
     """Raises ValueError where the model was trained for classes of other names."""
     if model.class_names and list(model.class_names) != data.classes:
         raise ValueError(
@@ -134,7 +135,7 @@ def check_classes(model, data, title):
         )
 
 
-def ready(model, data, optimizer=None):
+def ready(model: Any, data: Data, optimizer: Any = None) -> None:
     """Compiles the model for class numbers, with this optimizer or the one it has; gives it the names of its classes."""
     from fastconv.losses import SparseCategoricalCrossentropy
 
@@ -143,7 +144,7 @@ def ready(model, data, optimizer=None):
     model.class_names = data.classes
 
 
-def writable(arguments, option, path):
+def writable(arguments: Namespace, option: str, path: str) -> None:
     """Ends with the code 2 unless a file can be written there: asked before hours of training, not after."""
     folder = os.path.dirname(path) or "."
     if not path or os.path.isdir(path):

@@ -4,6 +4,8 @@ Not a detector: one sign, darker or brighter than an even ground. Contract: as M
 black, its longer side is 20 pixels, and its centre of mass is the middle of 28 x 28.
 """
 
+from typing import Any
+
 import numpy as np
 
 from fastconv.data.images import pillow
@@ -13,7 +15,7 @@ ENOUGH = 160  # pixels a side: what is larger is made smaller first, which evens
 FAINT = 0.25  # of the way from the ground to the strongest ink: what is weaker is shade and noise
 
 
-def centred(image):
+def centred(image: Any) -> np.ndarray:
     """A grey PIL Image as uint8 (28, 28, 1); ValueError where it shows nothing."""
     if max(image.size) > ENOUGH:
         share = ENOUGH / max(image.size)

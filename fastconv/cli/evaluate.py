@@ -1,10 +1,12 @@
 """`fastconv evaluate MODEL DATA`: the loss and accuracy of a model file on a data set's test part."""
 
+from argparse import Namespace
+
 from fastconv.cli.arguments import fail, or_error
 from fastconv.cli.data import check_classes, check_fit, load, model_of, ready
 
 
-def run(arguments) -> int:
+def run(arguments: Namespace) -> int:
     import fastconv
 
     if arguments.threads is not None:

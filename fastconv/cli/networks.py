@@ -4,15 +4,18 @@ Contract: what comes back takes samples of the data's shape and gives one probab
 """
 
 import os
+from argparse import Namespace
+from typing import Any
 
 from fastconv.cli.arguments import bad, unknown
-from fastconv.cli.data import check_fit, model_of
+from fastconv.cli.data import Data, check_fit, model_of
+from fastconv.cli.recipes import Recipe
 
 ENDINGS = (".safetensors", ".keras")
 SMALL = 16  # pixels a side, below which convolutions without padding leave nothing
 
 
-def network(arguments, recipe, data):
+def network(arguments: Namespace, recipe: Recipe, data: Data) -> Any:
     """The model that the arguments ask for; ends with the code 2 for an unknown name, ValueError where it does not fit."""
     name = arguments.model
     if name is None:

@@ -4,6 +4,8 @@ How a photo of a digit becomes one like MNIST's is digits.py's. Contract: one li
 cannot be read is one line on stderr, the others are shown, and the exit code is 1.
 """
 
+from argparse import Namespace
+
 from fastconv.cli.arguments import fail
 from fastconv.cli.data import model_of, written
 from fastconv.cli.digits import centred
@@ -12,7 +14,7 @@ SHOWN = 3
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def run(arguments) -> int:
+def run(arguments: Namespace) -> int:
     from fastconv.data.images import pillow
 
     try:

@@ -3,6 +3,7 @@
 Nothing is trained or loaded here. Contract: a data set without a recipe of its own takes OTHER.
 """
 
+from argparse import Namespace
 from typing import NamedTuple
 
 
@@ -33,7 +34,7 @@ PRESETS = {
 }
 
 
-def recipe(arguments) -> Recipe:
+def recipe(arguments: Namespace) -> Recipe:
     """The preset's or the data set's recipe, overridden by what was given explicitly."""
     name = arguments.data.replace("_", "-").lower()
     chosen = PRESETS[arguments.preset] if arguments.preset else DEFAULTS.get(name, OTHER)

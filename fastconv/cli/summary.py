@@ -2,12 +2,13 @@
 
 import shutil
 import textwrap
+from argparse import Namespace
 
 from fastconv.cli.arguments import fail
 from fastconv.cli.data import model_of
 
 
-def run(arguments) -> int:
+def run(arguments: Namespace) -> int:
     try:
         model = model_of(arguments.model)
     except (OSError, ValueError, ImportError) as error:

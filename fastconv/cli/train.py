@@ -10,6 +10,7 @@ import math
 import os
 import time
 import warnings
+from argparse import Namespace
 
 from fastconv.cli.arguments import bad, fail, or_error
 from fastconv.cli.augmenting import augmented
@@ -20,7 +21,7 @@ from fastconv.cli.recipes import recipe as chosen_recipe
 BACKUP, BEST = "latest.safetensors", "best.safetensors"
 
 
-def run(arguments) -> int:
+def run(arguments: Namespace) -> int:
     import fastconv
 
     recipe = chosen_recipe(arguments)
