@@ -1,9 +1,8 @@
 """What a person at the terminal sees of a run, and Ctrl-C.
 
 It prints, and knows nothing of models. Contract: one line an epoch with all its results, or nothing; on a terminal a bar
-goes before it, which begins with the results and takes the columns that they leave. Results are formatted at most ten
-times a second. Under `Interrupts` a Ctrl-C waits until the computation looks for it;
-a second one does not.
+goes before it, in the columns that the count of steps and the results leave. Results are formatted at most ten times a
+second. Under `Interrupts` a Ctrl-C waits until the computation looks for it; a second one does not.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Trainer:
         batch_size = positive("batch_size", 32 if batch_size is None else batch_size)
         epochs = positive("epochs", epochs)
         epochs = min(epochs, config.max_epochs() or epochs)
-        given = _as_list(callbacks)
+        given, self._looked = _as_list(callbacks), False
         progress = Progress(0 if any(isinstance(callback, ProgbarLogger) for callback in given) else verbose)
         with Interrupts() as interrupts:
             held_out = None
@@ -86,7 +86,7 @@ class Trainer:
             self.history = history = History()
             history.set_params(params)
             history.set_model(self.model)
-            self.stop_training = self._warned_loss = self._looked = False
+            self.stop_training = self._warned_loss = False
             self.resume = None
             try:
                 run.callbacks.call("on_train_begin", {})
@@ -311,9 +311,13 @@ class Trainer:
             return
         for leaf in leaves:
             integers = leaf.dtype.kind in "iu" and leaf.size > 0
-            # One sample's answer does not wait for this; and what is no image may well be large.
+            # What is no image may well be large. Neither one sample's answer nor each step of fit waits for this.
             images = leaf.dtype.kind == "f" and leaf.ndim > 3 and len(leaf) > 1 and leaf.size > 0
-            if not (integers or images):
+            if (
+                not (integers or images)
+                or images
+                and (caller.endswith("_on_batch") or caller == "fit" and self._looked)
+            ):
                 continue
             part = leaf[: 1024 if integers else 64]
             largest = part.max()
