@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 
 import numpy as np
 
@@ -19,16 +18,16 @@ from fastconv.callbacks import CallbackList, History, Logs, ProgbarLogger
 from fastconv.compiled import Objective
 from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves, pack
-from fastconv.progress import Interrupts, Progress
+from fastconv.progress import Interrupts, Progress, warn_user
 from fastconv.results import Results, diagnose
 from fastconv.sources import Arrays, Stream, checked_stream, is_stream, positive
 from fastconv.tensor import no_grad
 
-_LEVELS = {"predict": 5, "train_on_batch": 6, "test_on_batch": 6}  # calls between a check of inputs and the user's line
-
 
 class Trainer:
     """What `model.compile`, `fit`, `evaluate` and `predict` do."""
+
+    _looked = False  # at the first batch of this fit, for what cannot be meant
 
     def __init__(self, model):
         self.model = model
@@ -36,7 +35,7 @@ class Trainer:
         self.stop_training = self.run_eagerly = False
         self.resume = None  # (epoch, steps done in it, random state) that a callback goes on from
         self.drawn = None  # the random state from which the running epoch's order was drawn
-        self._warned_range = self._warned_loss = self._looked = False
+        self._warned_range = self._warned_loss = False
 
     def compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution):
         if optimizer is None:
@@ -181,15 +180,19 @@ class Trainer:
         values, outputs, gradients = self._gradients(x, y, shares, weights)
         if not math.isfinite(values[-1]) and not self._warned_loss:
             self._warned_loss = True
-            warnings.warn(diagnose(self, x, y), stacklevel=6)
-        if not self._looked:  # once a fit: what is silly is so from the first batch on
-            self._looked = True
-            for doubt in self.objective.doubts(y, outputs):
-                warnings.warn(doubt, stacklevel=6)
+            warn_user(diagnose(self, x, y))
+        self._doubt(y, outputs)
         self.optimizer.apply(gradients, weights)
         for weight in weights:
             weight.grad = None
         results.add(y, outputs, values, shares)
+
+    def _doubt(self, y, outputs):
+        """Warns, once a fit, of targets and outputs that cannot be meant: they are so from the first batch on."""
+        if not self._looked:
+            self._looked = True
+            for doubt in self.objective.doubts(y, outputs):
+                warn_user(doubt)
 
     def _gradients(self, x, y, shares, weights):
         """([a loss for each output, the loss], outputs, one gradient or None for each weight) of a batch."""
@@ -324,9 +327,8 @@ class Trainer:
             if (largest > 1 if integers else 64 < largest <= 255 and part.min() >= 0) and not self.model.rescales:
                 self._warned_range = True
                 kind = f"integers ({leaf.dtype})" if integers else "numbers"
-                warnings.warn(
-                    f"x holds {kind} up to {largest:g}; networks learn badly from large inputs. Scale them: x = x / 255.",
-                    stacklevel=_LEVELS.get(caller, 7),
+                warn_user(
+                    f"x holds {kind} up to {largest:g}; networks learn badly from large inputs. Scale them: x = x / 255."
                 )
                 return
 
