@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from fastconv import kernels
-from fastconv.layers.shapes import cast, numbers
+from fastconv.layers.shapes import array_of, cast, numbers
 from fastconv.nest import flatten, map_leaves
 
 
@@ -54,20 +54,27 @@ def as_nest(values, names, what):
         return list(values)
     if isinstance(values, (list, tuple)) and len(values) == 1 and isinstance(values[0], np.ndarray):
         return values[0]
-    return np.asarray(values) if isinstance(values, (list, tuple)) else values
+    return array_of(values, what) if isinstance(values, (list, tuple)) else values
 
 
 def pair(validation_data):
     """(x, y, "validation", weights or None) of `(x, y)` or `(x, y, sample_weight)`."""
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-        raise ValueError("validation_data must be a pair (x, y), or (x, y, sample_weight), or an iterable of batches.")
+        shape = getattr(validation_data, "shape", None)
+        kind = f"a {type(validation_data).__name__} of shape {shape}" if shape is not None else "other data"
+        if isinstance(validation_data, (tuple, list)):
+            kind = f"{len(validation_data)} of them"
+        raise ValueError(
+            f"validation_data must be a pair (x, y), or (x, y, sample_weight), or an iterable of batches; got {kind}. "
+            "For a share of the training data, leave it out and give validation_split=0.2."
+        )
     x, y, *weight = validation_data
     return x, y, "validation", weight[0] if weight else None
 
 
 def split(data, share):
     """(data, held-out data or None) of (x, y, weights): the last `share` of the samples is held out."""
-    if not 0 <= share < 1:
+    if isinstance(share, (str, bool)) or not 0 <= share < 1:
         raise ValueError(f"validation_split must be at least 0 and below 1; got {share!r}.")
     if not share:
         return data, None

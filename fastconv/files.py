@@ -8,6 +8,7 @@ A file that a killed writer left behind goes with the next write into its folder
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -46,7 +47,10 @@ def write_whole(path, content) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, error.strerror, path) from error  # it names the temporary file, or none
+        folder = os.path.dirname(path)
+        missing = error.errno == errno.ENOENT and not os.path.isdir(folder)
+        reason = f"There is no folder {folder} to write into" if missing else error.strerror
+        raise OSError(error.errno, reason, path) from error  # it names the temporary file, or none
 
 
 def _write(path, content):

@@ -38,7 +38,7 @@ class Feed:
     """The batches of `data`, `steps` of them an epoch, or as many as there are."""
 
     def __init__(self, data: Any, steps: int | None = None, caller: str = "fit"):
-        self.data, self.caller, self.ended = data, caller, False
+        self.data, self.caller, self.ended, self._gave = data, caller, False, False
         self.known = steps if steps is not None else _length(data)
         if self.known == math.inf:
             raise ValueError(
@@ -65,6 +65,10 @@ class Feed:
             yield self._parts(batch, done)
         if isinstance(self.data, PyDataset):
             self.data.on_epoch_end()
+        if not done and not self._gave:
+            once = " An iterator gives its batches once: make a new one for each call." * (self._running is not None)
+            raise ValueError(f"{self.caller}: the data gave no batch at all.{once}")
+        self._gave = True
         if self._steps is not None and done < self._steps or (done == 0 and self._running is not None):
             self.ended = True
             wanted = "at least one batch" if self._steps is None else f"{self._steps} batches an epoch"
@@ -73,8 +77,6 @@ class Feed:
                 "ends here. Let the generator run without end, or pass a Dataset.",
                 stacklevel=2,
             )
-        if not done and self._running is None:
-            raise ValueError(f"{self.caller}: the data gave no batch at all.")
 
     def _batches(self, number):
         if self._steps is None and self._running is None:

@@ -5,12 +5,15 @@ images without a channel axis when they are grey. `mnist_mini` ships with fastco
 FASTCONV_DATA_DIR or the user's cache, or downloaded and checked; `ucr` is read only.
 """
 
+from fastconv.absent import explain as _explain
 from fastconv.datasets import cifar10, cifar100, emnist, fashion_mnist, kmnist, medmnist, mnist, mnist_mini, ucr
 from fastconv.datasets.loading import load, names
 
 __all__ = [
     "cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "load", "medmnist", "mnist", "mnist_mini", "names", "ucr",
 ]  # fmt: skip
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -57,7 +57,8 @@ def load(
 ) -> tuple[Pair, Pair, list[str]]:
     """`(x_train, y_train), (x_test, y_test), class_names` of a data set.
 
-    name_or_folder: one of `names()` ("-" and "_" are the same); "ucr/" and the name of a set of time series; or a folder.
+    name_or_folder: one of `names()` ("-" and "_" are the same); "ucr/" and the name of a set of time series; or a folder, as
+    "./mnist" where it is called like a set.
     In a folder are images, one folder a class, or these in the folders `train` and `test`; without a `test`, every fifth
     image of each class is one of it. Or it holds time series, `NAME_TRAIN.ts` and `NAME_TEST.ts` (`.tsv`). image_size
     (rows, columns) and color_mode ("grayscale", "rgb", "rgba") are for folders of images; None takes the first image's,
@@ -69,7 +70,8 @@ def load(
     Raises ValueError for an unknown name and for files that are wrong, OSError for a set that is not to be had.
     """
     name = os.fspath(name_or_folder)
-    if os.path.isdir(name):
+    entry = TABLE.get(name.replace("_", "-").lower())
+    if entry is None and os.path.isdir(name):
         series = {path.name.rpartition("_")[0] for path in Path(name).glob("*_TRAIN.ts*")}
         if len(series) == 1:
             return _series(*ucr.load(series.pop(), folder=Path(name)))
@@ -80,7 +82,6 @@ def load(
         raise ValueError(f"image_size and color_mode are for folders of images; {name!r} is none.")
     if name.startswith("ucr/"):
         return _series(*ucr.load(name[4:]))
-    entry = TABLE.get(name.replace("_", "-").lower())
     if entry is None:
         raise ValueError(
             f"name_or_folder {name!r} is neither a folder nor a data set. {_files.near(name.lower(), names())}There are mnist-mini, "
