@@ -121,8 +121,8 @@ class Registry:
     def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The class of this name; ValueError with near matches if there is none."""
         cls = own.find(name, custom_objects)
-        if cls is None:
-            cls = self._folded.get(_fold(name))
+        if cls is None:  # "Accuracy" is a class, "accuracy" stands for more
+            cls = self._names.get(name) or self._folded.get(_fold(name))
         if cls is None:
             error = unknown_name(self.kind, name, [*self._names, *own.names(custom_objects)])
             raise ValueError(

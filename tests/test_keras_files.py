@@ -10,7 +10,7 @@ import pytest
 
 h5py = pytest.importorskip("h5py")
 
-from fastconv import Input, Model, Sequential, layers, ops  # noqa: E402
+from fastconv import Input, Model, Sequential, layers, metrics, ops, optimizers, schedules  # noqa: E402
 from fastconv.models import load_model  # noqa: E402
 
 X = np.random.default_rng(0).standard_normal((3, 10, 10, 2)).astype("float32")
@@ -63,6 +63,59 @@ def test_compile_settings_there_and_back(tmp_path):
     assert load_model(tmp_path / "m.keras", compile=False).optimizer is None
 
 
+def test_an_optimizer_goes_on_with_its_state(tmp_path):
+    model, y = stacked(), np.zeros((3, 2), "float32")
+    model.compile(optimizers.Adam(schedules.CosineDecay(0.1, 9), use_ema=True), "mse", metrics=["accuracy"])
+    model.fit(X, y, epochs=2, verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = load_model(tmp_path / "m.keras")
+    assert again.optimizer.iterations == 2
+    for each in (model, again):
+        each.fit(X, y, epochs=2, shuffle=False, verbose=0)
+    for one, other in zip(model.get_weights(), again.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_model_within_two_models_stays_one(tmp_path):
+    inner = Sequential([Input((4,)), layers.Dense(4)], name="inner")
+    inputs, twice = Input((4,)), Input((4,))
+    outer = Model(inputs, layers.Dense(4)(inner(inputs)), name="outer")
+    model = Model(twice, inner(outer(twice)))
+    model.save(tmp_path / "m.keras")
+    again = load_model(tmp_path / "m.keras")
+    assert again.get_layer("outer").get_layer("inner") is again.get_layer("inner")
+    assert len(again.weights) == len(model.weights)
+    np.testing.assert_array_equal(model.predict(X[:, 0, :2, :].reshape(3, 4)), again.predict(X[:, 0, :2].reshape(3, 4)))
+
+
+def test_settings_that_keras_does_not_have_stay_out(tmp_path):
+    model = stacked()
+    model.compile("sgd", "mse", metrics=[metrics.ConfusionMatrix(2)])
+    with pytest.warns(UserWarning, match="no compile settings: ConfusionMatrix"):
+        model.save(tmp_path / "m.keras")
+    assert load_model(tmp_path / "m.keras").optimizer is None
+
+
+def steps(file, value):
+    del file["optimizer/vars/0"]
+    file["optimizer/vars"]["0"] = np.asarray(value)
+
+
+STATES = [  # how a file is changed, what is said
+    (lambda file: steps(file, -1), "iterations must be"), (lambda file: steps(file, [1, 2]), r"needs \(\)"),
+    (lambda file: steps(file, np.bytes_(b"7")), "numbers of at most"), (lambda file: file.pop("optimizer/vars/3"), "holds 7"),
+    (lambda file: file.move("optimizer/vars", "spare") or file["optimizer"].update(vars=h5py.SoftLink("/spare")), "no group"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change, message", STATES, ids=range(len(STATES)))
+def test_a_state_that_does_not_fit_is_left_out(tmp_path, change, message):
+    model = changed(tmp_path / "m.keras", weights=lambda file: change(file), optimizer="adam")
+    with pytest.warns(UserWarning, match=f"its optimizer starts anew: .*{message}"):
+        again = load_model(tmp_path / "m.keras")
+    assert again.optimizer.iterations == 0 and model.optimizer.iterations == 1
+
+
 @pytest.mark.parametrize("name", ["m.weights.h5", "m.keras"])
 def test_weights_alone(tmp_path, name):
     model, twin = branched(), branched()
@@ -90,15 +143,25 @@ def test_what_a_file_of_keras_cannot_hold(tmp_path):
     model(X)
     with pytest.raises(ValueError, match="written in Python"):
         model.save(tmp_path / "m.keras")
+    for layer, message in (
+        (layers.Conv2D(2, 3, padding=((1, 0), (0, 1))), "ZeroPadding"),
+        (layers.DepthwiseConv3D(2), "not of Keras"),
+    ):
+        shape = (10, 10, 2) if isinstance(layer, layers.Conv2D) else (5, 5, 5, 2)
+        with pytest.raises(ValueError, match=message):
+            Sequential([Input(shape), layer]).save(tmp_path / "m.keras")
     assert not list(tmp_path.iterdir())
 
 
 # Files that are wrong
 
 
-def changed(path, config=None, weights=None, names=None, extra=None):
+def changed(path, config=None, weights=None, extra=None, optimizer=None):
     """A good archive with something else in it."""
     model = stacked()
+    if optimizer is not None:
+        model.compile(optimizer, "mse")
+        model.fit(X, np.zeros((3, 2)), verbose=0)
     model.save(path)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -179,11 +242,15 @@ def lacking(file):
     del file["layers/dense"]
 
 
+def beyond(file):
+    file["layers/dense_1/vars/0"] = np.zeros(3)
+
+
 @pytest.mark.parametrize("how, message", [
     ({"config": code}, "lambda"), ({"config": foreign}, "Unknown layer"), ({"config": bomb}, "larger than what is stored"),
     ({"config": half}, "mixed_float16"), ({"config": strange}, "renorm=True"), ({"weights": external}, "no array of this file|holds 2"),
     ({"weights": soft}, "holds 2|no array"), ({"weights": outside}, "outside"), ({"weights": hollow}, "holds none"),
-    ({"weights": other_shape}, r"shape \(3, 3, 2, 4\)"), ({"weights": letters}, "numbers"), ({"weights": lacking}, "no group"),
+    ({"weights": other_shape}, r"shape \(3, 3, 2, 4\)"), ({"weights": letters}, "numbers"), ({"weights": lacking}, "no group"), ({"weights": beyond}, "1 layers beyond"),
     ({"extra": {"../x": b""}}, "must hold"), ({"extra": {"config.json": b"[" * 100000}}, "Recursion|expecting|Expecting|duplicate|must hold"),
 ])  # fmt: skip
 @pytest.mark.filterwarnings("ignore:Duplicate name")

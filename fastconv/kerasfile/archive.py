@@ -14,20 +14,18 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from fastconv import losses, metrics, optimizers, registry
 from fastconv.files import write_whole
-from fastconv.kerasfile import Path, configs, is_archive, weights
+from fastconv.kerasfile import Path, configs, is_archive, training, weights
 from fastconv.layers.holder import uninitialized_weights
 
 VERSION = "3.0.0"  # of Keras, whose form is written
 CONFIG_LIMIT = 64 << 20  # bytes of JSON
-ROOMS = ("optimizers", "losses", "metrics")
-COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 PARTS = ("metadata.json", "config.json", "model.weights.h5")
 
 
 def load_model(path: Path, compile: bool = True) -> Any:
-    """The model of a `.keras` file, compiled as it was; its optimizer starts anew."""
+    """The model of a `.keras` file, compiled as it was, with its optimizer's state."""
+    problem = None
     with _reported(path), _opened(path) as archive:
         config = json.loads(_limited(archive, "config.json"))
         size = archive.getinfo("model.weights.h5").compress_size
@@ -38,27 +36,35 @@ def load_model(path: Path, compile: bool = True) -> Any:
             raise ValueError("the model in it has no input shape")
         with archive.open("model.weights.h5") as part, _h5(part, "r") as file:
             _assign(model, file)
-    settings = config.get("compile_config")
-    if compile and settings:
-        try:
-            _compile(model, settings)
-        except (ValueError, TypeError, KeyError) as error:
-            warnings.warn(f"{path}: its compile settings were left out: {error} Compile the model again.", stacklevel=3)
+            if compile and config.get("compile_config"):
+                try:
+                    training.restore(model, config["compile_config"], file)
+                except (ValueError, TypeError, KeyError) as error:
+                    problem = error
+    if problem is not None:
+        what = "its compile settings were left out" if model.optimizer is None else "its optimizer starts anew"
+        warnings.warn(f"{path}: {what}: {problem} Compile the model again.", stacklevel=5)
     return model
 
 
 def save_model(model: Any, path: Path) -> None:
     """Writes a built Sequential or Model(inputs, outputs) as a `.keras` file, which Keras 3 loads."""
     with _reported(path):
-        entry = configs.write_model(model)
-        if model.optimizer is not None:
-            entry["compile_config"] = _compile_config(model)
+        entry, compiled = configs.write_model(model), model.optimizer is not None
+        if compiled:
+            try:
+                entry["compile_config"] = training.config_of(model)
+            except ValueError as error:
+                compiled = False
+                warnings.warn(
+                    f"{path} holds no compile settings: {error} Compile the model again after load_model.", stacklevel=5
+                )
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(PARTS[0], json.dumps({"keras_version": VERSION, "date_saved": date}))
         archive.writestr(PARTS[1], json.dumps(entry))
-        archive.writestr(PARTS[2], _weights_bytes(model))
+        archive.writestr(PARTS[2], _weights_bytes(model, compiled))
     write_whole(path, out.getvalue())
 
 
@@ -79,18 +85,28 @@ def load_weights(model: Any, path: Path) -> None:
 
 
 def _assign(model, file):
-    found = [(weight, array) for group, layer, own in weights.places(model)
-             for weight, array in zip(own, weights.read(file, group, layer, own))]  # fmt: skip
+    known = {path.split("/")[1] for path, *_ in weights.places(model) if path.startswith("layers/")}
+    beyond = sorted(set(weights.child(file, "layers", missing=True) or ()) - known) if known else []
+    if beyond:
+        raise ValueError(f"it holds {len(beyond)} layers beyond the model's: {', '.join(beyond[:5])}")
+    found, read = [], set()
+    for group, layer, own in weights.places(model):
+        # A layer that models share is in the file once.
+        if not (layer in read and weights.child(file, group, missing=True) is None):
+            found += zip(own, weights.read(file, group, layer, own))
+            read.add(layer)
     if {id(weight) for weight, _ in found} != {id(weight) for weight in model.weights}:
         raise ValueError("the model holds weights at places that Keras' files have no name for")
     for weight, array in found:
         weight.assign(array)
 
 
-def _weights_bytes(model):
+def _weights_bytes(model, compiled=False):
     content = io.BytesIO()
     with _h5(content, "w") as file:
         weights.write(file, model)
+        if compiled:
+            training.write(file, model)
     return content.getvalue()
 
 
@@ -133,42 +149,3 @@ def _reported(path):
     except Exception as error:  # a file may hold anything, and lead to any error
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise ValueError(f"{path}: {reason.rstrip('.')}.") from error
-
-
-# Compile settings
-
-
-def _compile(model, settings):
-    made = {name: configs.clean(settings.get(name)) for name in ("optimizer", *COMPILED)}
-    tables = {"loss": losses.get, "metrics": metrics.get, "weighted_metrics": metrics.get}
-    model.compile(
-        optimizer=optimizers.get(made["optimizer"]), loss_weights=made["loss_weights"],
-        **{name: _objects(made[name], get) for name, get in tables.items()},
-    )  # fmt: skip
-
-
-def _objects(value, get):
-    """A nest of names and configs with an object for each config."""
-    if registry.is_entry(value):
-        return get(value)
-    if isinstance(value, dict):
-        return {key: _objects(part, get) for key, part in value.items()}
-    return [_objects(part, get) for part in value] if isinstance(value, list) else value
-
-
-def _compile_config(model):
-    settings = {"optimizer": registry.serialize(model.optimizer), **model._trainer.objective.get_config()}
-    return {key: _with_rooms(value) for key, value in settings.items()}
-
-
-def _with_rooms(value):
-    """Entries with the module that Keras looks their class up in."""
-    if isinstance(value, (list, tuple)):
-        return [_with_rooms(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    entry = {key: _with_rooms(part) for key, part in value.items()}
-    if not registry.is_entry(value):
-        return entry
-    room = next((room for room in ROOMS if registry.TABLES[f"fastconv.{room}"].knows(value["class_name"])), None)
-    return entry if room is None else {**entry, "module": f"keras.{room}", "registered_name": None}

@@ -11,14 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import activations, ops, registry
+from fastconv import custom_objects as own_classes
+from fastconv import ops, registry
 from fastconv.graph import Node
 from fastconv.layers import REGISTRY, InputLayer, Layer
 from fastconv.layers import configs as layer_configs
 from fastconv.layers.base import snake_case
+from fastconv.layers.shapes import map_shapes
 from fastconv.nest import flatten
 
+SHARED = (
+    "shared_by_models"  # our mark on a layer that an earlier entry describes; Keras, which knows none, makes another
+)
 MODELS = ("Functional", "Model", "Sequential")
+OURS = ("DepthwiseConv3D", "SeparableConv3D", "ConfusionMatrix", "OneCycle")  # classes that Keras does not have
+NOT_TAKEN = dict.fromkeys(  # arguments of every layer that some of Keras' do not take
+    ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Discretization"), ("trainable",)
+)
 IDLE = {  # arguments of Keras that we do not have, and the values which change nothing
     "sparse": (False,), "ragged": (False,), "optional": (False,), "synchronized": (False,), "renorm": (False,),
     "renorm_clipping": (None,), "renorm_momentum": (0.99,), "quantization_config": (None,), "lora_rank": (None,),
@@ -26,46 +35,67 @@ IDLE = {  # arguments of Keras that we do not have, and the values which change 
     "loss_scale_factor": (None,), "autocast": (True,), "rms_scaling": (False,), "activity_regularizer": (None,),
 }  # fmt: skip
 ROOMS = {  # our rooms, as Keras names them in a config
-    f"fastconv.{room}": f"keras.{room}" for room in ("initializers", "regularizers", "constraints", "layers")
-}
+    f"fastconv.{room}": f"keras.{room}"
+    for room in ("initializers", "regularizers", "constraints", "layers", "losses", "metrics", "optimizers")
+} | {"fastconv.schedules": "keras.optimizers.schedules"}
 
 
-def read_model(entry: dict) -> Any:
-    """The model of a Keras config."""
+def read_model(entry: dict, made: dict | None = None) -> Any:
+    """The model of a Keras config; `made` are the layers so far, by class and name."""
+    made = {} if made is None else made
     kind, config = entry["class_name"], entry["config"]
     if kind == "Sequential":
-        layers = [read_layer(part) for part in config["layers"]]
+        layers = [read_layer(part, made) for part in config["layers"]]
         model = REGISTRY.find("Sequential")(layers, name=config.get("name"))
         if not model.built and config.get("build_input_shape"):
             model.build(tuple(config["build_input_shape"]))
     elif kind in MODELS and "input_layers" in config:
-        model = _read_graph(config)
+        model = _read_graph(config, made)
     else:
-        raise ValueError(f"a {kind} is no Sequential and no Model(inputs, outputs): build it, then call load_weights.")
+        model = _read_own(entry)
     model._trainable = bool(config.get("trainable", True))
     return model
 
 
-def read_layer(entry: dict) -> Any:
-    """The layer, or inner model, of an entry of a Keras config."""
-    if entry["class_name"] in MODELS and not entry.get("registered_name"):
-        return read_model(entry)
-    value = clean(entry)
-    return REGISTRY.build(value)
+def _read_own(entry):
+    """The model of a class that the program registered or offers, built as it was."""
+    kind, name = entry["class_name"], entry.get("registered_name") or entry["class_name"]
+    if own_classes.find(name) is None:
+        raise ValueError(
+            f"a {kind} is no Sequential and no Model(inputs, outputs): pass its class in custom_objects={{{name!r}: ...}}, "
+            "or build it, then call load_weights."
+        )
+    model = REGISTRY.build(clean(entry))
+    shape = (entry.get("build_config") or {}).get("input_shape")
+    if not model.built and shape:
+        model.build(map_shapes(tuple, shape))
+    return model
 
 
-def _read_graph(config):
+def read_layer(entry: dict, made: dict) -> Any:
+    """The layer, or inner model, of an entry of a Keras config; the same one where models share it."""
+    kind, registered = entry["class_name"], entry.get("registered_name")
+    key = kind, (entry.get("config") or {}).get("name")
+    if key in made and (entry.get("shared_object_id") or entry.get(SHARED)):
+        return made[key]
+    own_model = "build_config" in entry and kind not in MODELS and not REGISTRY.knows(kind)
+    inner = own_model or (kind in MODELS and registered in (None, kind))
+    made[key] = layer = read_model(entry, made) if inner else REGISTRY.build(clean(entry))
+    return layer
+
+
+def _read_graph(config, layers):
     made: dict[tuple, list] = {}  # (layer's name, number of its call) -> the tensors that it gave
     waiting = []
     for entry in config["layers"]:
         name = entry["name"]
         if entry["class_name"] == "InputLayer":
-            made[name, 0] = [read_layer(entry).output]
+            made[name, 0] = [read_layer(entry, layers).output]
             continue
         if str(entry.get("module", "")).startswith("keras.src.ops."):
             call = _op(entry)
         else:
-            call = read_layer(entry)
+            call = read_layer(entry, layers)
         waiting += [(name, number, call, node) for number, node in enumerate(entry["inbound_nodes"])]
 
     def tensor(history):
@@ -149,7 +179,9 @@ def clean(value: Any) -> Any:
     if kind == "function":
         return config if value.get("registered_name") in (None, "function") else value["registered_name"]
     registered = value.get("registered_name")
-    entry = {"class_name": kind, "config": _fitting(kind, {key: clean(part) for key, part in (config or {}).items()})}
+    config = {key: clean(part) for key, part in (config or {}).items()}
+    own = registered not in (None, kind) or own_classes.find(kind) is not None
+    entry = {"class_name": kind, "config": config if own else _fitting(kind, config)}
     if REGISTRY.knows(kind):
         entry["module"] = "fastconv.layers"  # by which a wrapper's config makes it a layer
     return entry if registered in (None, kind) else {**entry, "registered_name": registered}
@@ -162,7 +194,7 @@ def _fitting(kind, config):
     if kind == "InputLayer" and "batch_shape" in config:
         size, *shape = config.pop("batch_shape")
         config |= {"shape": tuple(shape), "batch_size": size}
-    known = layer_configs.arguments(REGISTRY.find(kind))
+    known = layer_configs.signature(REGISTRY.find(kind)).parameters
     kept = {}
     for key, value in config.items():
         if key in known or key in ("build_input_shape",):
@@ -175,62 +207,96 @@ def _fitting(kind, config):
 # Writing
 
 
-def write_model(model: Any) -> dict:
-    """The Keras config of a Sequential or a Model(inputs, outputs)."""
+def write_model(model: Any, written: set[int] | None = None) -> dict:
+    """The Keras config of a Sequential or a Model(inputs, outputs); `written` are the ids of the layers so far."""
+    written = set() if written is None else written
     shape = list(model._build_shape) if isinstance(model._build_shape, (tuple, list)) else None
     common = {"name": model.name, "trainable": model.trainable, "dtype": model._dtype.name}
     if hasattr(model, "_stack"):
         stack = [model._input, *model._stack] if model._input else model._stack
-        config = {**common, "layers": [write_layer(layer) for layer in stack], "build_input_shape": shape}
+        config = {**common, "layers": [write_layer(layer, written) for layer in stack], "build_input_shape": shape}
         return {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
     if getattr(model, "graph", None) is None:
-        raise ValueError(
-            f"{model.name!r} is written in Python, which a .keras file cannot hold; save_weights('x.weights.h5') can, or "
-            "save it as *.safetensors."
-        )
+        return _write_own(model, shape)
     return {
         "module": "keras.src.models.functional", "class_name": "Functional", "registered_name": "Functional",
-        "config": {**common, **_write_graph(model)},
+        "config": {**common, **_write_graph(model, written)},
     }  # fmt: skip
 
 
-def write_layer(layer: Layer) -> dict:
+def _write_own(model, shape):
+    """The entry of a model that is written in Python, in a class that is registered or in a scope."""
+    entry = registry.serialize(model)
+    if own_classes.find(entry.get("registered_name") or entry["class_name"]) is None:
+        raise ValueError(
+            f"{model.name!r} is written in Python, which a .keras file holds by the name of its class alone: register "
+            f"{entry['class_name']} with @fastconv.saving.register_keras_serializable(). save_weights('x.weights.h5') needs "
+            "no name, or save it as *.safetensors"
+        )
+    return {**write(entry), "build_config": {"input_shape": shape}}
+
+
+def write_layer(layer: Layer, written: set[int]) -> dict:
     """The entry of a layer, or inner model, in a Keras config."""
-    if hasattr(layer, "layers"):
-        return write_model(layer)
-    config = layer.get_config()
-    if config.get("groups") == 1 and type(layer).__name__.endswith("Transpose"):
-        del config["groups"]  # ours alone
     if isinstance(layer, InputLayer):
         config = {"batch_shape": [layer.batch_size, *layer.shape], "dtype": layer._dtype.name, "name": layer.name}
+        entry = {"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": None}
+    else:
+        entry = write_model(layer, written) if hasattr(layer, "layers") else write(registry.serialize(layer))
+    mark = {SHARED: True} if id(layer) in written else {}
+    written.add(id(layer))
+    return {**entry, **mark}
+
+
+def write(value: Any) -> Any:
+    """Our config's values as Keras writes them: entries with the module that Keras looks their class up in."""
+    if isinstance(value, (list, tuple)):
+        return [write(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if not registry.is_entry(value):
+        return {key: write(part) for key, part in value.items()}
+    kind, registered, config = value["class_name"], value.get("registered_name"), value.get("config")
+    if kind == "__tuple__":
+        return {"class_name": kind, "items": write(config)}
+    if kind.startswith("__"):
+        return value
+    if kind == "function":
+        own = own_classes.find(config) is not None
+        return {**value, "module": "builtins", "registered_name": config} if own else config
+    if kind == "AutoAccuracy":  # the name "accuracy", which Keras too resolves by the shapes
+        return config["name"] if config["name"] in ("acc", "accuracy") else "accuracy"
+    if registered is not None or own_classes.find(kind) is not None:
+        return {"module": None, "class_name": kind, "config": write(config), "registered_name": registered or kind}
+    room = value.get(
+        "module", next((r for r in ROOMS if r in registry.TABLES and registry.TABLES[r].knows(kind)), None)
+    )
+    if kind in OURS or room not in ROOMS:
+        raise ValueError(f"{kind} is not of Keras' classes, and not registered as one of your own")
     return {
-        "module": "keras.layers",
-        "class_name": type(layer).__name__,
-        "config": _named(config),
+        "module": ROOMS[room],
+        "class_name": kind,
+        "config": _for_keras(kind, write(config)),
         "registered_name": None,
     }
 
 
-def _named(value):
-    """Our config's values as Keras writes them: entries with their modules."""
-    if isinstance(value, tuple):
-        return [_named(part) for part in value]
-    if isinstance(value, list):
-        return [_named(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    if not registry.is_entry(value):
-        return {key: _named(part) for key, part in value.items()}
-    for room, module in ROOMS.items():
-        table = registry.TABLES.get(room)
-        if table is not None and table.knows(value["class_name"]):
-            return {**value, "module": module, "config": _named(value["config"]), "registered_name": None}
-    if value["class_name"] == "function" and value.get("module") == activations.__name__:
-        return value["config"]
-    raise ValueError(f"{value['class_name']} is not of Keras' layers, initializers, regularizers or constraints")
+def _for_keras(kind, config):
+    """The arguments that Keras' class of this name takes; ours alone must be without effect."""
+    if kind.endswith("Transpose") and config.pop("groups", 1) != 1:
+        raise ValueError(f"{kind} has groups, which Keras' does not take: save the model as *.safetensors")
+    if isinstance(config.get("padding"), list) and ("Conv" in kind or "Pool" in kind):
+        raise ValueError(
+            f"{kind} has padding={config['padding']}, and Keras knows 'same', 'valid' and 'causal' only: put a ZeroPadding "
+            "layer before it, or save the model as *.safetensors"
+        )
+    for key, value in config.items():
+        if key.endswith("activation") and isinstance(value, str) and own_classes.find(value) is not None:
+            config[key] = write({"class_name": "function", "config": value})
+    return {key: value for key, value in config.items() if key not in NOT_TAKEN.get(kind, ())}
 
 
-def _write_graph(model):
+def _write_graph(model, written):
     graph = model.graph
     calls: dict[int, list] = {}  # a layer -> its calls in their order
     starts = [tensor.source for tensor in flatten(graph.inputs)]
@@ -260,7 +326,7 @@ def _write_graph(model):
 
     layers = []
     for layer in graph.layers:
-        entry = write_layer(layer)
+        entry = write_layer(layer, written)
         nodes = [] if isinstance(layer, InputLayer) else calls[id(layer)]
         inbound = [{"args": value(list(node.args)), "kwargs": value(dict(node.kwargs))} for node in nodes]
         layers.append({**entry, "name": layer.name, "inbound_nodes": inbound})
