@@ -24,6 +24,7 @@ from fastconv.layers.holder import uninitialized_weights
 from fastconv.registry import snake_case
 
 Path = str | os.PathLike[str]
+KEPT = "kept/"  # how the names of arrays begin that a backup holds for callbacks and metrics
 
 
 def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool | None = None) -> None:
@@ -45,7 +46,7 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
             warnings.warn(f"{filepath} holds no compile settings: {error} Compile the model again after load_model.",
                           stacklevel=3)  # fmt: skip
         else:
-            tensors |= _optimizer_tensors(model)
+            tensors |= optimizer_tensors(model, model.optimizer)
     _write(filepath, tensors, facts)
 
 
@@ -72,12 +73,12 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
                 raise ValueError("it has no input shape")
         except Exception as error:  # a config may hold anything, and lead to any error
             raise ValueError(f"{path}: the model in it cannot be rebuilt: {_reason(error)}") from error
-        _check_fit(model, saved)
+        check_fit(model, saved)
         weights = weight_names(model)
         arrays = {name: weight.array for name, weight in weights.items()}
         if compile and "compile" in saved.facts:
             try:
-                arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors)
+                arrays |= _compile(model, json.loads(saved.facts["compile"]), saved)
             except Exception as error:
                 raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
         saved.read(arrays)
@@ -117,7 +118,7 @@ def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> Non
         if skip_mismatch:
             weights = _fitting(weights, saved)
         else:
-            _check_fit(model, saved)
+            check_fit(model, saved)
         arrays = {name: np.empty_like(weight.data) for name, weight in weights.items()}
         saved.read(arrays)
     for name, weight in weights.items():
@@ -142,38 +143,6 @@ def _check_target(model, path, overwrite):
         raise _unbuilt(model)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path} is there already, and overwrite=False keeps it.")
-
-
-# A run that goes on
-
-
-def save_training(model, path, facts) -> None:
-    """Writes weights, the optimizer's state, and `facts`, JSON values, to one file."""
-    optimizer = model.optimizer
-    facts = facts | {"iterations": optimizer.calls, "rate": float(optimizer.learning_rate)}
-    tensors = _tensors(model) | _optimizer_tensors(model)
-    tensorfile.write(path, tensors, {"training": json.dumps(facts)})
-
-
-def load_training(model, path) -> dict:
-    """Puts what `save_training` wrote into the compiled model, and gives the facts; all of it, or a ValueError."""
-    with tensorfile.opened(path) as saved:
-        if "training" not in saved.facts:
-            raise ValueError(f"{path} is no backup of a run.")
-        _check_fit(model, saved)
-        facts = json.loads(saved.facts["training"])
-        weights = weight_names(model)
-        arrays = {name: weight.array for name, weight in weights.items()} | _state_arrays(model, saved.tensors)
-        found = {name: np.empty_like(array) for name, array in arrays.items()}
-        saved.read(found)
-    for name, array in arrays.items():
-        np.copyto(array, found[name])
-    for weight in weights.values():
-        weight.version += 1
-    model.optimizer.calls = facts["iterations"]
-    if model.optimizer.learning_rate != facts["rate"]:
-        model.optimizer.learning_rate = facts["rate"]
-    return facts
 
 
 # Names
@@ -224,32 +193,38 @@ def _compile_config(model) -> dict:
 
 
 def _compile(model, config, saved) -> dict:
-    """Compiles the model; the optimizer's state arrays for which there is a tensor in `saved`, by its name."""
+    """Compiles the model; the optimizer's state arrays for which the file has a tensor, by its name."""
     optimizer = optimizers.get(config["optimizer"])
     model._trainer.restore(optimizer, Objective.from_config(config))
     optimizer.calls = config["iterations"]
-    return _state_arrays(model, saved)
+    return state_arrays(model, saved, optimizer)
 
 
-def _state_arrays(model, saved) -> dict:
-    """The optimizer's state arrays for which there is a tensor in `saved`, by its name."""
-    optimizer, arrays = model.optimizer, {}
+def state_arrays(model: Any, saved: tensorfile.Opened, optimizer: Any, owner: str = "") -> dict[str, np.ndarray]:
+    """An optimizer's state arrays for which there is a tensor in a file, by its name; `owner` as in
+    optimizer_tensors."""
+    arrays = {}
     for name, weight in weight_names(model).items():
-        for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
-            stored = f"optimizer.{slot}/{name}"
-            if stored in saved:
-                _check(stored, saved[stored], array)
-                arrays[stored] = array
+        stored = [_slot_name(owner, slot, name) for slot in optimizer.all_slots]
+        if any(entry in saved.tensors for entry in stored):
+            for entry, array in zip(stored, optimizer.slot_arrays(weight)):
+                _check(entry, saved.tensors.get(entry), array)
+                arrays[entry] = array
     return arrays
 
 
-def _optimizer_tensors(model) -> dict:
-    optimizer, tensors = model.optimizer, {}
-    for name, weight in weight_names(model).items():
-        if weight in optimizer._state:
-            for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
-                tensors[f"optimizer.{slot}/{name}"] = array
-    return tensors
+def optimizer_tensors(model: Any, optimizer: Any, owner: str = "") -> dict[str, np.ndarray]:
+    """An optimizer's state by the names that a file has for it; `owner` is the model's attribute that holds it, "" for
+    that of compile."""
+    return {
+        _slot_name(owner, slot, name): array
+        for name, weight in weight_names(model).items() if weight in optimizer._state
+        for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight))
+    }  # fmt: skip
+
+
+def _slot_name(owner, slot, name):
+    return f"optimizer{':' if owner else ''}{owner}.{slot}/{name}"
 
 
 # Files
@@ -268,11 +243,12 @@ def _write(path, tensors, facts):
     tensorfile.write(path, tensors, facts)
 
 
-def _check_fit(model, saved):
+def check_fit(model: Any, saved: tensorfile.Opened) -> None:
     """Raises ValueError unless the file holds the model's weights and, for some of them, an optimizer's state."""
     weights, found = weight_names(model), saved.tensors.keys()
     missing = sorted(weights.keys() - found)
-    extra = sorted(name for name in found - weights.keys() if _state_of(name) not in weights)
+    beyond = [name for name in found - weights.keys() if _state_of(name) not in weights]
+    extra = sorted(name for name in beyond if not name.startswith(KEPT))
     if missing or extra:
         raise ValueError(
             f"{saved.path} does not fit the model {model.name!r}: it lacks {_listed(missing)}, and has "
@@ -292,7 +268,7 @@ def _listed(names) -> str:
 
 def _state_of(name) -> str:
     """The weight that "optimizer.velocity/conv2d/kernel" is a state of; empty for other names."""
-    return name.partition("/")[2] if name.startswith("optimizer.") else ""
+    return name.partition("/")[2] if name.startswith(("optimizer.", "optimizer:")) else ""
 
 
 def _matches(saved, wanted):
@@ -300,6 +276,8 @@ def _matches(saved, wanted):
 
 
 def _check(name, saved, wanted):
+    if saved is None:
+        raise ValueError(f"{name} is not there, and other parts of the optimizer's state are.")
     if not _matches(saved, wanted):
         raise ValueError(
             f"{name} has shape {saved.shape} and dtype {saved.dtype}; {wanted.shape} and {wanted.dtype} are needed."
