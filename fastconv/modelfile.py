@@ -13,12 +13,12 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from fastconv import kerasfile, optimizers, registry, tensorfile
+from fastconv import foreign, kerasfile, optimizers, registry, tensorfile
 from fastconv.compiled import Objective
 from fastconv.layers.holder import uninitialized_weights
 from fastconv.registry import snake_case
@@ -58,6 +58,10 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
     """
     if kerasfile.is_archive(path):
         return kerasfile.load_model(path, compile)
+    if kerasfile.is_weights(path) or kerasfile.is_legacy(path) or foreign.is_torch(path):
+        raise ValueError(
+            f"{path} is read for its weights alone: build the model, then call model.load_weights({str(path)!r})."
+        )
     with tensorfile.opened(path) as saved:
         if "model" not in saved.facts:
             raise ValueError(
@@ -101,17 +105,21 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True, max_shard_s
     _write(filepath, _tensors(model), {})
 
 
-def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> None:
-    """Puts the weights of a file (of `save` or `save_weights`) into a built model; all of them, or none.
-
-    `skip_mismatch=True` takes those whose names and shapes fit, leaves the model's others as they are, and warns which.
-    """
+def load_weights(
+    model: Any, filepath: Path, skip_mismatch: bool = False,
+    name_map: Mapping[str, Any] | Callable[[str], Any] | None = None,
+) -> None:  # fmt: skip
+    """Puts the weights of a file into a built model; all of them, or none. See Model.load_weights."""
     if not model.built:
         raise _unbuilt(model)
-    if kerasfile.is_weights(filepath) or kerasfile.is_archive(filepath):
-        if skip_mismatch:
-            raise ValueError(f"skip_mismatch is for fastconv's own files; {filepath} must fit the model.")
+    if kerasfile.is_weights(filepath) or kerasfile.is_archive(filepath) or kerasfile.is_legacy(filepath):
+        for name, value in (("skip_mismatch", skip_mismatch), ("name_map", name_map)):
+            if value:
+                raise ValueError(f"{name} is not for files of Keras; {filepath} must fit the model.")
         kerasfile.load_weights(model, filepath)
+        return
+    if name_map is not None or foreign.is_foreign(filepath):
+        foreign.load_weights(model, weight_names(model), filepath, name_map, skip_mismatch)
         return
     with tensorfile.opened(filepath) as saved:
         weights = weight_names(model)

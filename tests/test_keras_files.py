@@ -3,6 +3,7 @@ holds them against Keras itself."""
 
 import io
 import json
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -265,6 +266,108 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, how, message):
             model.load_weights(path)
     for one, other in zip(before, model.get_weights()):
         np.testing.assert_array_equal(one, other)
+
+
+def entry(module, name, config, registered=None):
+    return {"module": module, "class_name": name, "config": config, "registered_name": registered}
+
+
+LAMBDA = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None, "closure": None}}
+ATTACKS = {  # an entry in the place of a layer, or of an activation
+    "CVE-2024-3660": ({"layer": entry("keras.layers", "Lambda", {"name": "l", "function": LAMBDA})}, "lambda"),
+    "CVE-2024-3660, older form": (
+        {"layer": entry("keras.layers", "Lambda", {"name": "l", "function": ["4wEAAAA=", None, None], "function_type": "lambda"})},
+        "function",
+    ),
+    "CVE-2025-1550": ({"layer": entry("subprocess", "Popen", {"args": ["true"]}, "subprocess>Popen")}, "Unknown layer"),
+    "CVE-2025-1550, inbound": ({"activation": entry("os", "function", "system", "system")}, "system"),
+    "CVE-2025-8747": (
+        {"activation": entry("keras.utils", "function", "get_file", "get_file")}, "get_file",
+    ),
+    "CVE-2025-8747, as a layer": (
+        {"layer": entry("keras.layers", "Lambda", {"name": "l", "function": entry("keras.utils", "function", "get_file")})},
+        "get_file",
+    ),
+    "CVE-2025-9906": (
+        {"activation": entry("keras.config", "function", "enable_unsafe_deserialization")}, "enable_unsafe",
+    ),
+    "CVE-2025-9906, as a class": (
+        {"layer": entry("keras.src.backend.common.global_state", "set_global_attribute", {})}, "Unknown layer",
+    ),
+    "CVE-2025-12058": (
+        {"layer": entry("keras.layers", "StringLookup", {"name": "s", "vocabulary": "/etc/passwd"})}, "Unknown layer",
+    ),
+    "CVE-2025-12058, by network": (
+        {"layer": entry("keras.layers", "IndexLookup", {"vocabulary": "http://localhost/x"})}, "Unknown layer",
+    ),
+    "CVE-2026-1462": ({"layer": entry("keras.layers", "TFSMLayer", {"filepath": "/tmp/x"})}, "Unknown layer"),
+    "CVE-2026-1462, as torch": ({"layer": entry("keras.layers", "TorchModuleWrapper", {"module": "x"})}, "Unknown layer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_on_record(tmp_path, name):
+    change, message = ATTACKS[name]
+
+    def put(found):
+        if "layer" in change:
+            found["config"]["layers"][1] = change["layer"]
+        else:
+            layer_of(found, 1)["config"]["activation"] = change["activation"]
+
+    changed(tmp_path / "m.keras", config=put)
+    with pytest.raises(ValueError, match=rf"m\.keras: .*{message}"):
+        load_model(tmp_path / "m.keras", safe_mode=False)
+
+
+def test_shape_bombs_take_no_memory(tmp_path):
+    """CVE-2026-0897: 256 GB that a file of some KB declares, in the config, in the weights, or by compression."""
+
+    def declared(file):
+        del file["layers/conv2d/vars/0"]
+        file["layers/conv2d/vars"].create_dataset("0", (1 << 18, 1 << 18), "float32", chunks=(1 << 10, 1 << 10))
+
+    def both(entry):
+        layer_of(entry, 1)["config"].update(filters=1 << 30)
+
+    cases = [{"weights": declared}, {"config": both}, {"extra": {"config.json": b" " * (80 << 20)}, "replace": True}]
+    for case in cases:
+        replace = case.pop("replace", False)
+        changed(tmp_path / "m.keras", **({} if replace else case))
+        if replace:
+            with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+                parts = {name: archive.read(name) for name in archive.namelist()} | case["extra"]
+            with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, content in parts.items():
+                    archive.writestr(name, content)
+            del parts, case
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=r"m\.keras: "):
+            load_model(tmp_path / "m.keras")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 150 << 20
+
+
+def test_a_hostile_compile_config_is_left_out(tmp_path):
+    def put(found):
+        found["compile_config"] = {"optimizer": entry("os", "system", {"command": "true"}), "loss": "mse"}
+
+    changed(tmp_path / "m.keras", config=put)
+    with pytest.warns(UserWarning, match=r"compile settings were left out: Unknown optimizer 'system'"):
+        assert load_model(tmp_path / "m.keras").optimizer is None
+
+
+@pytest.mark.parametrize("version", ["4.0.0", "2.15", None, 5])
+def test_files_of_another_keras(tmp_path, version):
+    changed(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for name, content in (parts | {"metadata.json": json.dumps({"keras_version": version})}).items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match=rf"m\.keras: it was written by Keras {version}"):
+        load_model(tmp_path / "m.keras")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 1000])

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from fastconv.files import write_whole
-from fastconv.kerasfile import Path, configs, is_archive, training, weights
+from fastconv.files import check_regular, write_whole
+from fastconv.kerasfile import Path, configs, is_archive, is_legacy, legacy, training, weights
 from fastconv.layers.holder import uninitialized_weights
 
 VERSION = "3.0.0"  # of Keras, whose form is written
@@ -27,6 +27,7 @@ def load_model(path: Path, compile: bool = True) -> Any:
     """The model of a `.keras` file, compiled as it was, with its optimizer's state."""
     problem = None
     with _reported(path), _opened(path) as archive:
+        _check_version(archive)
         config = json.loads(_limited(archive, "config.json"))
         size = archive.getinfo("model.weights.h5").compress_size
         # How well its arrays are compressed is not known, but what can be is: about 1000 to 1.
@@ -74,14 +75,16 @@ def save_weights(model: Any, path: Path) -> None:
 
 
 def load_weights(model: Any, path: Path) -> None:
-    """Puts the weights of a `.weights.h5` or `.keras` file into a built model; all of them, or none."""
+    """Puts the weights of a `.weights.h5` or `.keras` file, or of Keras 2's `.h5`, into a built model; all, or none."""
     with _reported(path):
         if is_archive(path):
             with _opened(path) as archive, archive.open("model.weights.h5") as part, _h5(part, "r") as file:
                 _assign(model, file)
         else:
+            check_regular(path, "file of weights")
             with open(path, "rb") as part, _h5(part, "r") as file:
-                _assign(model, file)
+                old = is_legacy(path) or ("layer_names" in file.attrs and "layers" not in file)
+                _assign_all(model, legacy.read(file, model)) if old else _assign(model, file)
 
 
 def _assign(model, file):
@@ -95,6 +98,10 @@ def _assign(model, file):
         if not (layer in read and weights.child(file, group, missing=True) is None):
             found += zip(own, weights.read(file, group, layer, own))
             read.add(layer)
+    _assign_all(model, found)
+
+
+def _assign_all(model, found):
     if {id(weight) for weight, _ in found} != {id(weight) for weight in model.weights}:
         raise ValueError("the model holds weights at places that Keras' files have no name for")
     for weight, array in found:
@@ -125,6 +132,12 @@ def _opened(path):
         if sorted(names) != sorted(PARTS):
             raise ValueError(f"it must hold {', '.join(PARTS)}; it holds {', '.join(names[:5]) or 'nothing'}")
         yield archive
+
+
+def _check_version(archive):
+    version = json.loads(_limited(archive, "metadata.json")).get("keras_version")
+    if not str(version).startswith("3."):
+        raise ValueError(f"it was written by Keras {version}; fastconv reads the files of Keras 3")
 
 
 def _limited(archive, name):
