@@ -15,6 +15,7 @@ import numpy as np
 from fastconv import modelfile, rng, tensorfile
 from fastconv.layers.shapes import map_shapes
 from fastconv.optimizers import Optimizer
+from fastconv.tensor import Tensor
 
 VERSION = 1
 
@@ -114,6 +115,12 @@ def _packed(value, arrays):
         name = f"{modelfile.KEPT}{len(arrays)}"
         arrays[name] = np.array(value, np.float32 if value.dtype == np.float32 else np.float64)
         return {modelfile.KEPT: name}
+    if isinstance(value, (np.generic, Tensor)):
+        return _packed(value.item() if value.size == 1 else value.data, arrays)
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise ValueError(
+            f"A backup holds numbers, texts and arrays of the logs and of callbacks' get_state(); got {value!r:.80}."
+        )
     return value
 
 

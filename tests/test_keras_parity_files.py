@@ -74,6 +74,18 @@ def prepared(k):
     ])  # fmt: skip
 
 
+def drawn(k):
+    """Ops outside of layers."""
+    inputs = k.Input((6, 4))
+    z = 1 - 2.0 * k.layers.Dense(4)(inputs) / 3 + inputs
+    z = k.ops.relu6(z)[:, 1:3] * k.ops.sigmoid(-z[:, 2:4, ...]) + np.array([1, 2, 3, 4], "float32")
+    z = k.ops.concatenate([k.ops.mean(z, axis=1, keepdims=True), k.ops.max(z, axis=1, keepdims=True)], axis=-1)
+    z = k.ops.expand_dims(k.ops.squeeze(z, 1), -1)
+    z = k.ops.reshape(k.ops.transpose(z, (0, 2, 1)), (-1, 8))
+    z = k.ops.gelu(k.ops.leaky_relu(k.ops.clip(z, -1, 1) ** 2)) + k.ops.sqrt(k.ops.abs(z))
+    return k.Model(inputs, k.ops.softmax(k.ops.maximum(z, 0.1)))
+
+
 def inputs_of(model):
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((2, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
@@ -90,7 +102,7 @@ def same(one, other):
         np.testing.assert_allclose(results[0][key], results[1][key], atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [residual, several, upward, recurrent, attentive, shared, prepared])
+@pytest.mark.parametrize("make", [residual, several, upward, recurrent, attentive, shared, prepared, drawn])
 @pytest.mark.parametrize("way", ["theirs to ours", "ours to theirs"])
 def test_a_model_moves(tmp_path, make, way):
     source, target = LIBRARIES[::-1] if way.startswith("theirs") else LIBRARIES

@@ -302,6 +302,30 @@ def test_a_damaged_backup_is_named_and_the_one_before_serves(tmp_path):
         run()
 
 
+def test_what_callbacks_put_into_the_logs_comes_back(tmp_path):
+    class Odd(Callback):
+        value = np.float32(0.5)
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["odd"], logs["rows"] = self.value, np.arange(3.0)
+
+        def get_state(self):
+            return {"seen": [np.ones(2, "float32"), {"text": "x", "none": None}]}
+
+        def set_state(self, state):
+            self.seen = state["seen"]
+
+    with pytest.raises(MemoryError):
+        trained("arrays", tmp_path, BackupAndRestore(tmp_path / "backup"), Odd(), Fall(7, fall))
+    odd = Odd()
+    history = trained("arrays", tmp_path, odd, BackupAndRestore(tmp_path / "backup")).history.history
+    assert history["odd"] == [0.5] * 4 and [rows.tolist() for rows in history["rows"]] == [[0, 1, 2]] * 4
+    assert odd.seen[0].tolist() == [1, 1] and odd.seen[1] == {"text": "x", "none": None}
+    odd.value = object()
+    with pytest.raises(ValueError, match="A backup holds numbers, texts and arrays.*object"):
+        trained("arrays", tmp_path, odd, BackupAndRestore(tmp_path / "backup"))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="users and modes")
 def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path):
     (tmp_path / "file").write_bytes(b"")

@@ -1,7 +1,7 @@
 """Keras 3's own files: the archive of `model.save("m.keras")`, and `.weights.h5`; extra `[keras]` (h5py).
 
-archive.py opens, checks and writes the files, weights.py says where which weight lies in them, configs.py translates
-architectures, training.py what compile was given and the optimizer's state, legacy.py reads weights of Keras 2. Contract: nothing that stands in a file is run, no memory is taken before the file's sizes are known to
+archive.py opens, checks and writes the files, weights.py says where which weight lies in them, configs.py reads and
+writing.py writes architectures, training.py what compile was given and the optimizer's state, legacy.py reads weights of Keras 2. Contract: nothing that stands in a file is run, no memory is taken before the file's sizes are known to
 fit the model, and a file that does not fit leaves the model as it was.
 """
 

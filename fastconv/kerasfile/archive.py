@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from fastconv.files import check_regular, write_whole
-from fastconv.kerasfile import Path, configs, is_archive, is_legacy, legacy, training, weights
+from fastconv.kerasfile import Path, configs, is_archive, is_legacy, legacy, training, weights, writing
 from fastconv.layers.holder import uninitialized_weights
 
 VERSION = "3.0.0"  # of Keras, whose form is written
@@ -51,7 +51,7 @@ def load_model(path: Path, compile: bool = True) -> Any:
 def save_model(model: Any, path: Path) -> None:
     """Writes a built Sequential or Model(inputs, outputs) as a `.keras` file, which Keras 3 loads."""
     with _reported(path):
-        entry, compiled = configs.write_model(model), model.optimizer is not None
+        entry, compiled = writing.write_model(model), model.optimizer is not None
         if compiled:
             try:
                 entry["compile_config"] = training.config_of(model)

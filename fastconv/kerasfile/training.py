@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import losses, metrics, optimizers, registry
-from fastconv.kerasfile import configs, weights
+from fastconv.kerasfile import configs, weights, writing
 from fastconv.optimizers import Muon, Nadam, Optimizer, RMSprop
 from fastconv.tensor import Parameter
 
@@ -26,8 +26,8 @@ def config_of(model: Any) -> dict[str, Any]:
     """The compile config of a compiled model; ValueError for what Keras does not have or a file cannot hold."""
     settings = model._trainer.objective.get_config()
     rooms = {"loss": "fastconv.losses", "metrics": "fastconv.metrics", "weighted_metrics": "fastconv.metrics"}
-    written = {key: configs.write(_placed(value, rooms.get(key))) for key, value in settings.items()}
-    return {"optimizer": configs.write(registry.serialize(model.optimizer)), **written}
+    written = {key: writing.write(_placed(value, rooms.get(key))) for key, value in settings.items()}
+    return {"optimizer": writing.write(registry.serialize(model.optimizer)), **written}
 
 
 def _placed(value, room):

@@ -41,7 +41,9 @@ def trained(folder, *callbacks):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        killed = subprocess.run([sys.executable, __file__, folder], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        killed = subprocess.run(
+            [sys.executable, __file__, folder], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
         assert killed.returncode == -signal.SIGKILL and os.listdir(folder) == ["latest.safetensors"]
         resumed = trained(folder)
         assert not os.listdir(folder)
