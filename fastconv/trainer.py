@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections import deque
 
 import numpy as np
 
@@ -398,8 +399,7 @@ class _Run:
             # A stream knows its end itself, and is asked for it: a PyDataset has work to do there.
             last = self.steps if isinstance(self.source, Arrays) else None
             found = self.source.batches(self.number)
-            for _ in itertools.islice(found, first):
-                """What was taken before, and may have drawn random numbers."""
+            deque(itertools.islice(found, first), maxlen=0)  # taken before; it may draw random numbers
             self._set_streams(taken)
             yield from itertools.islice(found, None if last is None else last - first)
             return

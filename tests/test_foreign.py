@@ -182,15 +182,21 @@ def test_views_of_a_storage_are_cut_out(tmp_path):
     np.testing.assert_array_equal(dense.get_weights()[1], [2, 7])
 
 
-def functional():
+FLAT = {
+    "Flatten": layers.Flatten, "Reshape": lambda: layers.Reshape((-1,)), "an op": lambda: lambda x: ops.reshape(x, (-1, 48)),
+}  # fmt: skip
+
+
+def functional(flat):
     inputs = Input((6, 6, 2))
-    z = layers.BatchNormalization()(layers.Flatten()(layers.Conv2D(3, 3)(inputs)))
-    return Model(inputs, layers.Dense(2)(layers.ReLU()(z)))
+    z = layers.BatchNormalization()(FLAT[flat]()(layers.Conv2D(3, 3)(inputs)))
+    return Model(inputs, layers.Dense(2)(layers.ReLU()(ops.tanh(z))))
 
 
-def test_features_behind_a_flatten_are_reordered_up_to_the_next_dense(path):
+@pytest.mark.parametrize("flat", FLAT)
+def test_features_behind_a_flatten_are_reordered_up_to_the_next_dense(path, flat):
     """In a graph, through a normalization of single features."""
-    model, twin = drawn(functional()), drawn(functional(), 1)
+    model, twin = drawn(functional(flat)), drawn(functional(flat), 1)
     arrays = state_dict(model, ("0", "2", "4"), (4, 4, 3))
     for part in ("weight", "bias", "running_mean", "running_var"):
         arrays[f"2.{part}"] = np.ascontiguousarray(arrays[f"2.{part}"].reshape(4, 4, 3).transpose(2, 0, 1)).reshape(-1)

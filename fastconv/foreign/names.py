@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastconv import registry
-from fastconv.graph import Node
-from fastconv.layers import Dense, Embedding, Flatten, Layer
-from fastconv.nest import flatten
+from fastconv.graph import Node, sources
+from fastconv.layers import Dense, Embedding, Flatten, InputLayer, Reshape
 from fastconv.tensor import Parameter
 
 MEANS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "alpha": "weight", "beta": "bias",
@@ -88,10 +87,8 @@ def _in_order(arrays, targets):
 
 def _by_module(arrays, targets):
     """As `_in_order`, by what each module holds; None unless modules that hold the same differ in numbers alone."""
-    theirs, ours = (
-        _modules({name: tuple(array.shape) for name, array in arrays.items()}, {}),
-        _modules({name: target.shape for name, target in targets.items()}, MEANS),
-    )
+    theirs = _modules({name: tuple(array.shape) for name, array in arrays.items()}, {})
+    ours = _modules({name: target.shape for name, target in targets.items()}, MEANS)
     if {held: len(found) for held, found in theirs.items()} != {held: len(found) for held, found in ours.items()}:
         return None
     pairs = {}
@@ -220,29 +217,28 @@ def _flattened(model):
 
 
 def _map_before(node):
-    """What was flattened before a call, through layers that keep the features in their order."""
-    shape = None
-    while isinstance(node, Node):
-        tensors = [leaf for leaf in flatten([*node.args, *node.kwargs.values()]) if hasattr(leaf, "source")]
+    """What was flattened before a call, by layers or ops that keep the features in their order since then."""
+    while True:
+        tensors = sources(node)
         if len(tensors) != 1:
             return None
         (tensor,) = tensors
-        if isinstance(node.layer, Flatten):
-            shape = tuple(tensor.shape[1:])
-            return shape if len(shape) > 1 and None not in shape else None
-        if shape is None and node.layer is not None and not isinstance(tensor.source, Node):
-            return None
-        if not isinstance(tensor.source, Node) or (
-            isinstance(tensor.source.layer, Layer) and _mixes(tensor.source.layer)
-        ):
-            return None
+        if _flattens(node) and tensor.ndim > 2:
+            return None if None in tensor.shape[1:] else tuple(tensor.shape[1:])
         node = tensor.source
-    return None
+        if node is None or tensor.ndim != 2 or (isinstance(node, Node) and _mixes(node.layer)):
+            return None
+
+
+def _flattens(node):
+    if isinstance(node, Node):
+        return isinstance(node.layer, (Flatten, Reshape)) and node.outputs.ndim == 2
+    return node.op.__name__ == "Reshape" and len(node.attributes["shape"]) == 2
 
 
 def _mixes(layer):
     """Whether a layer's outputs are other features than its inputs."""
-    return isinstance(layer, Dense) or hasattr(layer, "layers")
+    return isinstance(layer, (Dense, InputLayer)) or hasattr(layer, "layers")
 
 
 def _follow_order(layers, found):

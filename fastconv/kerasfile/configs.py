@@ -19,9 +19,7 @@ from fastconv.layers.base import snake_case
 from fastconv.layers.shapes import map_shapes
 from fastconv.nest import flatten
 
-SHARED = (
-    "shared_by_models"  # our mark on a layer that an earlier entry describes; Keras, which knows none, makes another
-)
+SHARED = "shared_by_models"  # our mark on a layer that an earlier entry describes; Keras makes another one
 MODELS = ("Functional", "Model", "Sequential")
 IDLE = {  # arguments of Keras that we do not have, and the values which change nothing
     "sparse": (False,), "ragged": (False,), "optional": (False,), "synchronized": (False,), "renorm": (False,),
