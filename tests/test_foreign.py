@@ -293,8 +293,8 @@ def test_a_part_of_a_file(path):
 
 
 MAPS = [
-    ({}, "name_map says nothing of"), ({"0": "conv"}, "Unknown weight for '0.(weight|bias)' in name_map 'conv'"),
-    (dict.fromkeys(MODULES, "dense"), "two arrays|Unknown weight"), ([], "must be a dict or a function"),
+    ({}, "name_map says nothing of"), ({"0": "conv"}, "Unknown weight or layer for '0.(weight|bias)' in name_map 'conv'"),
+    (dict.fromkeys(MODULES, "dense"), "two arrays|Unknown weight or layer"), ([], "must be a dict or a function"),
 ]  # fmt: skip
 
 

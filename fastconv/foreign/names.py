@@ -131,7 +131,7 @@ def _mapped(arrays, targets, name_map, skip_mismatch, path):
         elif given is not None:
             ours = _in_layer(given, part, targets) if given in layers else given
             if ours not in targets:
-                raise registry.unknown_name(f"weight for {name!r} in name_map", ours, list(targets))
+                raise registry.unknown_name(f"weight or layer for {name!r} in name_map", ours, [*targets, *layers])
             if ours in pairs:
                 raise ValueError(f"name_map gives {ours} two arrays: {pairs[ours]} and {name}.")
             pairs[ours] = name
