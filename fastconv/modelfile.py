@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +20,9 @@ import numpy as np
 from fastconv import foreign, kerasfile, optimizers, registry, tensorfile
 from fastconv.compiled import Objective
 from fastconv.layers.holder import uninitialized_weights
+from fastconv.progress import warn_user
 from fastconv.registry import snake_case
+from fastconv.serialization import texts
 
 Path = str | os.PathLike[str]
 KEPT = "kept/"  # how the names of arrays begin that a backup holds for callbacks and metrics
@@ -39,12 +40,13 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
         kerasfile.save_model(model, filepath)
         return
     tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
+    if (names := texts(model.class_names)) is not None:
+        facts["class_names"] = json.dumps(names)
     if model.optimizer is not None:
         try:
             facts["compile"] = json.dumps(_compile_config(model))
         except ValueError as error:
-            warnings.warn(f"{filepath} holds no compile settings: {error} Compile the model again after load_model.",
-                          stacklevel=3)  # fmt: skip
+            warn_user(f"{filepath} holds no compile settings: {error} Compile the model again after load_model.")  # fmt: skip
         else:
             tensors |= optimizer_tensors(model, model.optimizer)
     _write(filepath, tensors, facts)
@@ -85,10 +87,20 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
                 arrays |= _compile(model, json.loads(saved.facts["compile"]), saved)
             except Exception as error:
                 raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
+        if (names := _class_names(saved)) is not None:
+            model.class_names = names
         saved.read(arrays)
         for weight in weights.values():
             weight.version += 1
     return model
+
+
+def _class_names(saved):
+    """The names in a file; None where there are none, or the text is no list of names."""
+    try:
+        return texts(json.loads(saved.facts.get("class_names", "null")))
+    except ValueError:
+        return None
 
 
 def save_weights(model: Any, filepath: Path, overwrite: bool = True, max_shard_size: float | None = None) -> None:
@@ -142,7 +154,7 @@ def _fitting(weights, saved) -> dict:
     }  # fmt: skip
     left = [name for name in weights if name not in fit]
     if left:
-        warnings.warn(f"{saved.path} does not fit {_listed(left)}: these weights stay as they are.", stacklevel=4)
+        warn_user(f"{saved.path} does not fit {_listed(left)}: these weights stay as they are.")
     return fit
 
 

@@ -11,11 +11,11 @@ import os
 import signal
 import tempfile
 import threading
-import warnings
 from contextlib import suppress
 from typing import Any
 
 from fastconv import backups, modelfile
+from fastconv.progress import warn_user
 
 from .base import Callback
 from .monitors import checked_frequency
@@ -114,7 +114,7 @@ class BackupAndRestore(Callback):
             except ValueError as error:
                 if path == self._before or not os.path.exists(self._before):
                     raise
-                warnings.warn(f"{error} The run goes on from the backup before it.", stacklevel=2)
+                warn_user(f"{error} The run goes on from the backup before it.")
 
     def _check_folder(self):
         """Tells before the run, not after its first epoch, that nothing can be written."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ import numpy as np
 from fastconv import registry
 from fastconv.graph import Node, sources
 from fastconv.layers import Dense, Embedding, Flatten, InputLayer, Reshape
+from fastconv.progress import warn_user
 from fastconv.tensor import Parameter
 
 MEANS = {"kernel": "weight", "gamma": "weight", "embeddings": "weight", "alpha": "weight", "beta": "bias",
@@ -66,7 +66,7 @@ def matched(
             )
         )
     if left:
-        warnings.warn(f"{path} does not fit {', '.join(left[:5])}: these weights stay as they are.", stacklevel=5)
+        warn_user(f"{path} does not fit {', '.join(left[:5])}: these weights stay as they are.")
     return [(targets[ours].weight, targets[ours].turned(arrays[theirs].read())) for ours, theirs in fit.items()]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 import zipfile
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -17,6 +16,8 @@ from typing import Any
 from fastconv.files import check_regular, write_whole
 from fastconv.kerasfile import Path, configs, is_archive, is_legacy, legacy, training, weights, writing
 from fastconv.layers.holder import uninitialized_weights
+from fastconv.progress import warn_user
+from fastconv.serialization import texts
 
 VERSION = "3.0.0"  # of Keras, whose form is written
 CONFIG_LIMIT = 64 << 20  # bytes of JSON
@@ -35,6 +36,8 @@ def load_model(path: Path, compile: bool = True) -> Any:
             model = configs.read_model(config)
         if not model.built:
             raise ValueError("the model in it has no input shape")
+        if (names := texts(json.loads(_limited(archive, PARTS[0])).get("class_names"))) is not None:
+            model.class_names = names
         with archive.open("model.weights.h5") as part, _h5(part, "r") as file:
             _assign(model, file)
             if compile and config.get("compile_config"):
@@ -44,7 +47,7 @@ def load_model(path: Path, compile: bool = True) -> Any:
                     problem = error
     if problem is not None:
         what = "its compile settings were left out" if model.optimizer is None else "its optimizer starts anew"
-        warnings.warn(f"{path}: {what}: {problem} Compile the model again.", stacklevel=5)
+        warn_user(f"{path}: {what}: {problem} Compile the model again.")
     return model
 
 
@@ -57,13 +60,13 @@ def save_model(model: Any, path: Path) -> None:
                 entry["compile_config"] = training.config_of(model)
             except ValueError as error:
                 compiled = False
-                warnings.warn(
-                    f"{path} holds no compile settings: {error} Compile the model again after load_model.", stacklevel=5
-                )
+                warn_user(f"{path} holds no compile settings: {error} Compile the model again after load_model.")
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(PARTS[0], json.dumps({"keras_version": VERSION, "date_saved": date}))
+        names = texts(model.class_names)
+        facts = {} if names is None else {"class_names": names}  # Keras passes over it
+        archive.writestr(PARTS[0], json.dumps({"keras_version": VERSION, "date_saved": date, **facts}))
         archive.writestr(PARTS[1], json.dumps(entry))
         archive.writestr(PARTS[2], _weights_bytes(model, compiled))
     write_whole(path, out.getvalue())

@@ -130,6 +130,12 @@ class Layer(Specified):
     supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Names what the constructor needs and was not given."""
+        if args or kwargs:  # a copy is made of nothing
+            registry.require_arguments(cls, len(args), kwargs)
+        return super().__new__(cls)
+
     def __init__(
         self, *, activity_regularizer: RegularizerLike | None = None, trainable: bool = True,
         dtype: DTypeLike | None = None, autocast: bool = True, name: str | None = None,
@@ -220,7 +226,8 @@ class Layer(Specified):
 
     def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """As `__call__`, for what `prepare` gave."""
-        if not is_tracing() and symbolic_leaves((x, args, kwargs)):
+        alone = isinstance(x, Tensor) and not args and not kwargs
+        if not is_tracing() and (x.symbolic if alone else symbolic_leaves((x, args, kwargs))):
             if state.inside:
                 return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)
