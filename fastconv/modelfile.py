@@ -46,7 +46,7 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
         try:
             facts["compile"] = json.dumps(_compile_config(model))
         except ValueError as error:
-            warn_user(f"{filepath} holds no compile settings: {error} Compile the model again after load_model.")  # fmt: skip
+            warn_user(f"{filepath} holds no compile settings: {error} Compile the model again after load_model.")
         else:
             tensors |= optimizer_tensors(model, model.optimizer)
     _write(filepath, tensors, facts)

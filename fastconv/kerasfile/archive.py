@@ -28,7 +28,7 @@ def load_model(path: Path, compile: bool = True) -> Any:
     """The model of a `.keras` file, compiled as it was, with its optimizer's state."""
     problem = None
     with _reported(path), _opened(path) as archive:
-        _check_version(archive)
+        facts = _facts(archive)
         config = json.loads(_limited(archive, "config.json"))
         size = archive.getinfo("model.weights.h5").compress_size
         # How well its arrays are compressed is not known, but what can be is: about 1000 to 1.
@@ -36,7 +36,7 @@ def load_model(path: Path, compile: bool = True) -> Any:
             model = configs.read_model(config)
         if not model.built:
             raise ValueError("the model in it has no input shape")
-        if (names := texts(json.loads(_limited(archive, PARTS[0])).get("class_names"))) is not None:
+        if (names := texts(facts.get("class_names"))) is not None:
             model.class_names = names
         with archive.open("model.weights.h5") as part, _h5(part, "r") as file:
             _assign(model, file)
@@ -137,10 +137,12 @@ def _opened(path):
         yield archive
 
 
-def _check_version(archive):
-    version = json.loads(_limited(archive, "metadata.json")).get("keras_version")
-    if not str(version).startswith("3."):
-        raise ValueError(f"it was written by Keras {version}; fastconv reads the files of Keras 3")
+def _facts(archive):
+    """What metadata.json says; ValueError where it names another Keras."""
+    facts = json.loads(_limited(archive, "metadata.json"))
+    if not str(facts.get("keras_version")).startswith("3."):
+        raise ValueError(f"it was written by Keras {facts.get('keras_version')}; fastconv reads the files of Keras 3")
+    return facts
 
 
 def _limited(archive, name):
