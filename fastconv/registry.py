@@ -143,8 +143,8 @@ class Registry:
     ) -> Any:  # fmt: skip
         """The class of this name, which a program wrote, or a config; ValueError with near matches if there is none."""
         cls = own.find(name, custom_objects)
-        if cls is None:
-            cls = self._folded.get(_fold(name))
+        if cls is None:  # "Accuracy" is a class, "accuracy" stands for more
+            cls = self._names.get(name) or self._folded.get(_fold(name))
         if cls is None:
             known = [*self._names, *own.names(custom_objects)]
             error = unknown_name(self.kind, name, known)

@@ -17,9 +17,24 @@ class Results:
     """What one epoch, or one evaluation, adds up."""
 
     def __init__(self, model, objective):
-        self._objective = objective
+        self._objective, self._metrics = objective, model.metrics
         model.reset_metrics()
         self._totals, self._samples, self._own = None, 0, None
+
+    def get_state(self) -> dict:
+        """All sums so far: JSON values, and a list of arrays a metric."""
+        own = self._own and {name: float(value) for name, value in self._own.items()}
+        sums = {"totals": self._totals, "samples": self._samples, "own": own}
+        return sums | {str(i): [v.numpy() for v in metric.variables] for i, metric in enumerate(self._metrics)}
+
+    def set_state(self, state: dict) -> None:
+        """Goes on from `get_state`'s sums; a metric that makes its variables by its first batch begins anew."""
+        self._totals, self._samples, self._own = state["totals"], state["samples"], state["own"]
+        for i, metric in enumerate(self._metrics):
+            arrays = state.get(str(i)) or []
+            if len(arrays) == len(metric.variables):
+                for variable, array in zip(metric.variables, arrays):
+                    variable.assign(array)
 
     def add(self, y, output, losses, weights):
         """A batch: its targets, outputs, losses as floats, and weights of samples or None."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import deque
 
 import numpy as np
 
@@ -34,8 +35,10 @@ class Trainer:
         self.model = model
         self.optimizer = self.objective = self.history = None
         self.stop_training = self.run_eagerly = False
-        self.resume = None  # (epoch, steps done in it, random state) that a callback goes on from
-        self.drawn = None  # the random state from which the running epoch's order was drawn
+        self.run = None  # the running call of fit
+        self.resume = None  # the facts of a backup (backups.py) that a callback goes on from
+        self.began = self.drawn = None  # the random streams as fit began, and its running epoch
+        self.interrupted = False
         self._warned_range = self._warned_loss = False
 
     def compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution):
@@ -82,12 +85,10 @@ class Trainer:
             run = _Run(self, source, shuffle, progress, interrupts)
             run.validate(held_out, validation_freq)
             params = {"epochs": epochs, "steps": run.steps, "verbose": verbose}
-            run.callbacks = CallbackList(given, model=self.model, **params)
             self.history = history = History()
-            history.set_params(params)
-            history.set_model(self.model)
-            self.stop_training = self._warned_loss = False
-            self.resume = None
+            run.callbacks = CallbackList([*given, history], model=self.model, **params)
+            self.stop_training = self._warned_loss = self.interrupted = False
+            self.run, self.resume, self.began = run, None, rng.get_state()
             try:
                 run.callbacks.call("on_train_begin", {})
                 first = run.go_on(self.resume, initial_epoch)
@@ -97,7 +98,8 @@ class Trainer:
                         break
                 self.optimizer.finalize_variable_values(run.weights)
             except KeyboardInterrupt:
-                self.stop_training = interrupts.pending = True  # it is raised again when all is in order
+                self.stop_training = self.interrupted = True
+                interrupts.pending = True  # it is raised again when all is in order
                 progress.close()
                 print(
                     f"Interrupted in epoch {run.number + 1} of {epochs}, after {run.done} of {run.steps or '?'} steps. The "
@@ -106,6 +108,7 @@ class Trainer:
                 )  # fmt: skip
             finally:
                 progress.close()
+                self.run = None
             run.callbacks.call("on_train_end", dict(run.logs))
         return history
 
@@ -344,7 +347,7 @@ class _Run:
         self.steps = source.steps if limit is None else min(source.steps or limit, limit)
         self.model.drop_plans()  # their memory, and the first step makes them stale
         self.number, self.done, self.logs = 0, 0, Logs()
-        self.skipped, self.state = 0, None  # steps of the next epoch that were taken before, and what was drawn then
+        self.skipped, self.taken = 0, None  # steps of the next epoch that were taken before; the backup that says so
 
     @property
     def weights(self):
@@ -360,18 +363,37 @@ class _Run:
             raise ValueError(f"validation_freq must be a whole number of at least 1, or epochs; got {frequency!r}.")
 
     def go_on(self, resume, initial_epoch):
-        """The first epoch: after `resume`, (epoch, steps, states of rng), what a callback found."""
+        """The first epoch: that of `resume`, the facts of a backup that a callback found, whose state all takes."""
         if resume is None:
             return initial_epoch
-        epoch, self.skipped, self.state = resume
-        return epoch
+        self.trainer.began = resume["began"]
+        rng.set_state(resume["began"])  # from which the epochs before drew
+        self.source.go_to(resume["epoch"])
+        if self.held_out is not None:
+            self.held_out.go_to(sum(map(self._looks_after, range(resume["epoch"]))))
+        left = list(self.callbacks.callbacks)
+        for kind, state in resume["kept"]["callbacks"]:
+            callback = next((callback for callback in left if type(callback).__name__ == kind), None)
+            if callback is not None:
+                left.remove(callback)
+                callback.set_state(state)
+        self.skipped, self.taken = resume["step"], resume if resume["step"] else None
+        rng.set_state(resume["drawn" if resume["step"] else "random"])
+        return resume["epoch"]
 
     def epoch(self, epoch, epochs):
-        trainer, callbacks, results = self.trainer, self.callbacks, Results(self.model, self.trainer.objective)
+        trainer, callbacks = self.trainer, self.callbacks
+        self.results = results = Results(self.model, trainer.objective)
+        self.sums = None
         begins, ends = callbacks.wants("on_train_batch_begin"), callbacks.wants("on_train_batch_end")
         self.number, self.done = epoch, 0
         trainer.drawn = rng.get_state()  # what the order of this epoch comes from
         callbacks.call("on_epoch_begin", epoch, {})
+        if self.taken is not None:
+            results.set_state(self.taken["kept"]["results"])
+            rate = self.taken["optimizers"][""][1]
+            if trainer.optimizer.learning_rate != rate:  # on_epoch_begin has set it once more
+                trainer.optimizer.learning_rate = rate
         self.progress.begin(f"Epoch {epoch + 1}/{epochs}", self.steps)
         weights = None
         for x, y, shares in self._batches():
@@ -392,11 +414,11 @@ class _Run:
                 break
         self.logs = results.logs()
         if self.held_out is not None and self._looks_after(epoch):
+            self.sums = results.get_state()  # the validation counts with the same metrics
             tested = trainer.test(self.held_out, self.interrupts, callbacks).logs()
             self.logs.update({f"val_{name}": value for name, value in tested.items()})
         self.progress.end(self.logs)
         callbacks.call("on_epoch_end", epoch, self.logs)
-        trainer.history.on_epoch_end(epoch, self.logs)
         self.interrupts.check()  # a complete epoch counts, also the last one
 
     def _looks_after(self, epoch):
@@ -407,14 +429,16 @@ class _Run:
     def _batches(self):
         first, self.done = self.skipped, self.skipped
         order = self._order()
-        if self.state is not None:
-            rng.set_state(self.state)  # as it was after the steps that were taken before
-        self.skipped, self.state = 0, None
+        taken, self.skipped, self.taken = self.taken, 0, None
         if order is None:
             # A stream knows its end itself, and is asked for it: a PyDataset has work to do there.
             last = self.steps if isinstance(self.source, Arrays) else None
-            yield from itertools.islice(self.source.batches(self.number), first, last)
+            found = self.source.batches(self.number)
+            deque(itertools.islice(found, first), maxlen=0)  # taken before; it may draw random numbers
+            self._set_streams(taken)
+            yield from itertools.islice(found, None if last is None else last - first)
             return
+        self._set_streams(taken)
         x, y, shares = self.source.data
         dtype, size = self.model._dtype, self.source.batch_size
         for start in range(first * size, min(len(order), self.steps * size), size):
@@ -423,6 +447,10 @@ class _Run:
                 batches.gather(x, chosen, dtype, everything=True), batches.gather(y, chosen, dtype),
                 batches.gather(shares, chosen, dtype),
             )  # fmt: skip
+
+    def _set_streams(self, taken):
+        if taken is not None:
+            rng.set_state(taken["random"])  # as it was after the steps that were taken before
 
     def _order(self):
         """The samples' numbers in this epoch's order; None where that is the source's own."""

@@ -18,6 +18,8 @@ from .base import Callback, Logs, NoLog
 class _Monitor(Callback):
     """What these callbacks share: which value to follow, and which way is better."""
 
+    kept: tuple[str, ...] = ()  # the attributes that a run which goes on needs
+
     def __init__(self, monitor, mode):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"{type(self).__name__}: mode must be 'auto', 'min' or 'max'; got {mode!r}.")
@@ -25,6 +27,12 @@ class _Monitor(Callback):
         self.mode = mode
         self._sign = 1.0 if mode == "max" or (mode == "auto" and ("acc" in monitor or "auc" in monitor)) else -1.0
         self._warned = False
+
+    def get_state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.kept}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        vars(self).update({name: state[name] for name in self.kept})
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)
@@ -52,6 +60,8 @@ class EarlyStopping(_Monitor):
     epoch's weights come back at the end of the run. `start_from_epoch`: epochs to wait before watching. `verbose=1`
     prints one line when it stops.
     """
+
+    kept = ("wait", "stopped_epoch", "best_epoch", "best_weights", "_best")
 
     def __init__(
         self, monitor: str = "val_loss", min_delta: float = 0, patience: int = 0, verbose: int = 0, mode: str = "auto",
@@ -110,6 +120,8 @@ class ModelCheckpoint(_Monitor):
     `initial_value_threshold`: a value to beat from the start.
     """
 
+    kept = ("_best", "_batches")
+
     def __init__(
         self, filepath: str | os.PathLike, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
         save_weights_only: bool = False, mode: str = "auto", save_freq: str | int = "epoch",
@@ -167,6 +179,8 @@ class ReduceLROnPlateau(_Monitor):
     `mode` as in EarlyStopping; `baseline`: a value to beat from the start; `verbose=1` prints a line. The rate of each
     epoch is in the logs, as "learning_rate". An optimizer with a schedule has a plain rate afterwards.
     """
+
+    kept = ("wait", "cooldown_counter", "_best")
 
     def __init__(
         self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0, mode: str = "auto",

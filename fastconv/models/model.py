@@ -467,11 +467,18 @@ class Model(Steps, Layer):
         """Not for fastconv, which writes no other framework's formats: raises NotImplementedError."""
         raise NotImplementedError(f"export: fastconv writes no {format!r}. Keep the model with model.save(filepath).")
 
-    def load_weights(self, filepath: modelfile.Path, skip_mismatch: bool = False) -> None:
+    def load_weights(
+        self, filepath: modelfile.Path, skip_mismatch: bool = False,
+        name_map: Mapping[str, Any] | Callable[[str], Any] | None = None,
+    ) -> None:  # fmt: skip
         """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing.
 
-        `skip_mismatch=True` takes those that fit, leaves the others as they are, and warns which."""
-        modelfile.load_weights(self, filepath, skip_mismatch)
+        Files: of `save` and `save_weights`; Keras' `.keras` and `.weights.h5`, and Keras 2's `.h5`; PyTorch's state dicts
+        (`.pt`, `.pth`, or in safetensors), whose kernels are turned, also those behind a Flatten; other safetensors files.
+        `skip_mismatch=True` takes those that fit, leaves the others as they are, and warns which. `name_map` says for a
+        foreign file's names, or those of its modules, which weight ("conv2d/kernel") or layer ("conv2d") they are: a dict,
+        or a function; None leaves an array out. Without it names, order and shapes tell, or an error shows both lists."""
+        modelfile.load_weights(self, filepath, skip_mismatch, name_map)
 
     def __copy__(self):
         other = type(self).__new__(type(self))
