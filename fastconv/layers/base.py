@@ -59,10 +59,19 @@ def _takes_training(cls) -> bool:
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
+@functools.cache
+def _has_nothing_to_build(cls) -> bool:
+    """Whether it computes as a layer of this package does that has no weights: not one of the user's, straight on Layer."""
+    ours = next(c for c in cls.__mro__ if c.__module__.startswith(__package__ + "."))
+    return ours is not Layer and cls.build is Layer.build
+
+
 def _build_once(build):
     @functools.wraps(build)
     def wrapper(self, input_shape=None, *others, **named):  # those of further inputs of `call`
         if self.built:
+            if self._build_shape is None and not others and not named:  # it has nothing to build
+                self._build_shape = _shape_of(input_shape)
             return
         with building:
             if self._half_built:  # the build of a base class, called by a subclass's own
@@ -154,6 +163,8 @@ class Layer(Specified):
             self.autocast = False
         self._weights = []  # those that follow self.trainable
         self._fixed_weights = []  # those added with trainable=False
+        if _has_nothing_to_build(cls):
+            self.built = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
