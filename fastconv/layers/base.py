@@ -35,6 +35,7 @@ from fastconv.symbolic import KerasTensor, NoValues, is_tracing
 from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _MISSING: Any = object()  # inputs that a call gives by name, if at all
+_PACKAGE = __package__.partition(".")[0] + "."
 _REFUSED = {
     "lora_rank": "it trains whole weights; freeze layers with trainable=False instead",
     "lora_alpha": "it trains whole weights; freeze layers with trainable=False instead",
@@ -138,6 +139,12 @@ class Layer(Specified):
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
     supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        layer = super().__new__(cls)
+        if not cls.__module__.startswith(_PACKAGE):  # for its config, where the class keeps no attributes
+            object.__setattr__(layer, "_given", {**dict(zip(parameters_of(cls.__init__), args)), **kwargs})
+        return layer
 
     def __init__(
         self, *, activity_regularizer: RegularizerLike | None = None, trainable: bool = True,

@@ -381,6 +381,15 @@ class Model(Steps, Layer):
         """Whether calls run layer by layer."""
         return self._trainer.run_eagerly
 
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._trainer.run_eagerly = bool(value)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compile was called."""
+        return self._trainer.objective is not None
+
     @property
     def loss(self) -> Any:
         """The loss that compile was given, or None."""
