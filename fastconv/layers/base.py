@@ -138,6 +138,7 @@ class Layer(Specified):
     _node = None  # its first call in a graph
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
     supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
+    kept_as: dict[str, str] = {}  # argument -> the attribute that has it, where that is of another name
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:

@@ -48,8 +48,9 @@ def get_config(layer) -> dict:
     for name, parameter in arguments(type(layer)).items():
         if name == "input_shape":
             continue
-        if hasattr(layer, name):
-            value = getattr(layer, name)
+        name_kept = layer.kept_as.get(name, name)
+        if hasattr(layer, name_kept):
+            value = getattr(layer, name_kept)
         elif "_given" in vars(layer) and (name in layer._given or parameter.default is not parameter.empty):
             value = layer._given.get(name, parameter.default)
         else:
@@ -87,7 +88,7 @@ def describe(layer) -> str:
     """`Conv2D(32, (5, 5), activation='relu')`: the arguments that differ from their defaults."""
     shown = []
     for name, parameter in arguments(type(layer)).items():
-        value = getattr(layer, name, None)
+        value = getattr(layer, layer.kept_as.get(name, name), None)
         if name in _COMMON or _is_default(value, layer.implied.get(name, parameter.default)):
             continue
         if callable(value) and not isinstance(value, registry.Configurable):
