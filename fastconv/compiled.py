@@ -27,7 +27,9 @@ class Objective:
                 )
         self._metrics, self._weighted = _map_metrics(metrics), _map_metrics(weighted_metrics)
         self.names, self._row = (), None
-        plain, weighted = ([one for one in flatten(part) if one is not None] for part in (self._metrics, self._weighted))
+        plain, weighted = (
+            [one for one in flatten(part) if one is not None] for part in (self._metrics, self._weighted)
+        )
         self._all = [*plain, *weighted]
         several = isinstance(loss, (list, tuple, dict))
         _check_names(plain, several)

@@ -62,7 +62,7 @@ def _takes_training(cls) -> bool:
 
 @functools.cache
 def _has_nothing_to_build(cls) -> bool:
-    """Whether it computes as a layer of this package does that has no weights: not one of the user's, straight on Layer."""
+    """Whether it is, or builds on, a layer of this package that has no weights: not one of the user's on Layer itself."""
     ours = next(c for c in cls.__mro__ if c.__module__.startswith(__package__ + "."))
     return ours is not Layer and cls.build is Layer.build
 

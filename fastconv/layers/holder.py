@@ -22,7 +22,8 @@ from fastconv.layers.shapes import cast, float_dtype, numbers
 from fastconv.nest import flatten
 from fastconv.tensor import Parameter, Tensor
 
-_NO_LAYERS = ("_holders", "_build_shape", "_build_shapes", "_checked_shape", "_given")  # notes of a layer's own, which hold none
+# notes of a layer's own, which hold none
+_NO_LAYERS = ("_holders", "_build_shape", "_build_shapes", "_checked_shape", "_given")
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 

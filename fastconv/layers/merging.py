@@ -63,7 +63,9 @@ class Merge(Layer):
     def _check_masks(self, inputs, mask):
         listed = isinstance(inputs, (list, tuple)) and isinstance(mask, (list, tuple))
         if mask is not None and not (listed and len(inputs) == len(mask)):
-            raise ValueError(f"{self._title()}: inputs and mask must be lists of one length; got {inputs!r} and {mask!r}.")
+            raise ValueError(
+                f"{self._title()}: mask must be a list, with one entry for each of the inputs; got {mask!r}."
+            )
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         return functools.reduce(type(self)._op, self._aligned(inputs))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import FLOAT32, DTypeLike, Op, Tensor, TensorLike, wrap
-from .casting import cast, check_dtype, convert_to_tensor, promoted
+from .casting import cast, check_dtype, convert_to_tensor, indexing, promoted
 from .common import Shape, normalize_axis
 from .comparisons import where
 from .copying import pad
@@ -254,7 +254,7 @@ def kaiser(x: int, beta: float) -> Tensor:
 
 
 def _labels(name, x):
-    x = convert_to_tensor(x)
+    x = indexing(x)
     if x.dtype.kind not in "iu":
         if x.size != 0:
             raise TypeError(f"{name} must hold integer class numbers; got {x.dtype}. Use {name}.astype('int64').")

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import kernels
 from ..tensor import Op, Tensor, TensorLike
-from .casting import cast, convert_to_tensor
+from .casting import cast, convert_to_tensor, indexing
 from .common import normalize_axes, normalize_axis
 from .functions import floor_divide, mod
 from .reductions import sum
@@ -273,6 +273,7 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
 
 def _whole(indices):
     """A Tensor of integers; TypeError for another."""
+    indices = indexing(indices)
     if indices.dtype.kind in "iu":
         return indices
     if indices.size == 0:

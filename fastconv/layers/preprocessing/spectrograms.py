@@ -139,7 +139,7 @@ class STFTSpectrogram(Layer):
 
     def _transformed(self, x, kernel, channels):
         """(batch, frames, channels, bins) of x (batch * channels, time, 1)."""
-        y = ops.conv(x, kernel, strides=self._step, padding=self.padding)
+        y = ops.conv(x, kernel, strides=self._step, padding=self.padding, data_format="channels_last")
         y = ops.reshape(y, (-1, channels, *(-1 if n is None else n for n in y.shape[1:])))
         return ops.transpose(y, (0, 2, 1, 3))
 
