@@ -17,7 +17,7 @@ class Results:
     """What one epoch, or one evaluation, adds up."""
 
     def __init__(self, model, objective):
-        self._objective = objective
+        self._model, self._objective = model, objective
         model.reset_metrics()
         self._totals, self._samples, self._own = None, 0, None
 
@@ -38,8 +38,19 @@ class Results:
         """The values so far, by name."""
         if self._own is not None:
             return Logs({name: float(value) for name, value in self._own.items()})
+        return self.computed()
+
+    def computed(self) -> Logs:
+        """The values of losses and metrics so far: those of compile, then those that the model's attributes are."""
         means = [total / max(self._samples, 1) for total in self._totals or [0.0]]
-        return Logs(loss=means[-1], **self._objective.logs(means[:-1]))
+        logs = Logs(loss=means[-1], **self._objective.logs(means[:-1]))
+        reported = {id(metric) for metric in self._objective.metrics}
+        for metric in self._model.metrics:
+            if id(metric) not in reported:
+                value = metric.result()
+                for name, part in value.items() if isinstance(value, dict) else [(metric.name, value)]:
+                    logs[name] = np.asarray(part) if np.ndim(part) else float(part)
+        return logs
 
     def report(self, return_dict):
         """The values as a dict, or as a list or the lone loss."""

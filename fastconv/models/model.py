@@ -137,7 +137,13 @@ class Model(Steps, Layer):
         """The names by which losses, metrics and targets are given: those of the layers that make the outputs."""
         known = vars(self).get("_output_names")
         if known is None:
-            known = _names(self.graph.outputs, "output") if self.graph else ["output"]
+            if self.graph:
+                known = _names(self.graph.outputs, "output")
+            elif not self.built or self._build_shape is None:
+                return ["output"]  # nobody knows better yet
+            else:
+                symbols = map_shapes(lambda shape: KerasTensor(shape, self._dtype), self._build_shape)
+                known = _names_of(self.draw_inside(symbols))
             vars(self)["_output_names"] = known
         return known
 
@@ -338,15 +344,14 @@ class Model(Steps, Layer):
         return self.predict(x, batch_size=max(len(flatten(x)[0]), 1))
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One step on the batch `data = (x, y)`, or `(x, y, sample_weight)`; logs by name. Override it for training of your own: call the model
-        with `training=True`, `backward()` the loss, and give the gradients to `self.optimizer.apply`."""
-        x, y, weight = _parts(data)
-        return self._trainer.train_on_batch(x, y, weight, None, True)
+        """One step on the batch `data = (x, y)`, or `(x, y, sample_weight)`; logs by name, of the epoch so far. Override
+        it for training of your own: call the model with `training=True`, `backward()` the loss, and give the gradients
+        to `self.optimizer.apply`."""
+        return self._trainer.train_step(*_parts(data))
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The results of the batch `data = (x, y)`, by name; override it for an evaluation of your own."""
-        x, y, weight = _parts(data)
-        return self.test_on_batch(x, y, weight, return_dict=True)
+        return self._trainer.test_step(*_parts(data))
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -515,6 +520,14 @@ def _names(structure, kind) -> list[str]:
             name = f"{stem}_{count}"
         names.append(name)
     return names
+
+
+def _names_of(outputs):
+    """The names of what a `call` written in Python gives: a dict's keys, else numbers, one output's is "output"."""
+    if isinstance(outputs, dict) and len(outputs) == len(flatten(outputs)):
+        return list(outputs)
+    count = len(flatten(outputs))
+    return [f"output_{number + 1}" for number in range(count)] if count > 1 else ["output"]
 
 
 def _parts(data):
