@@ -129,7 +129,7 @@ class Objective:
             return {metric.name: metric.result() for metric in self._all}
         several = len(self._row) > 1
         with_loss = [name for name, (loss, *_) in zip(self.names, self._row) if loss is not None]
-        logs = {f"{name}_loss": value for name, value in zip(with_loss, parts)} if several else {}
+        logs = {f"{name}_loss": value for name, value in zip(with_loss, parts)} if len(with_loss) > 1 else {}
         for place, mark in ((2, ""), (3, "weighted_")):
             for name, entry in zip(self.names, self._row):
                 stem = f"{name}_" if several else ""

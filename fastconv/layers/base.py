@@ -135,6 +135,7 @@ class Layer(Specified):
     _checked_shape = None
     activity_regularizer = None
     autocast = True
+    keeps_integers = False  # whether `call` is given integers as such, as one of the user's own is; else as floats
     _node = None  # its first call in a graph
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
     supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
@@ -178,6 +179,9 @@ class Layer(Specified):
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+        if "call" in vars(cls) and "keeps_integers" not in vars(cls):
+            built_on = [base.__name__ for base in cls.__mro__[1:] if "call" in vars(base)]
+            cls.keeps_integers = not cls.__module__.startswith(_PACKAGE) and built_on == ["Layer"]
         if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
             cls.supports_masking = True
         cls.__signature__ = configs.signature(cls)
@@ -281,7 +285,11 @@ class Layer(Specified):
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
         calls.begin(self)
-        outputs = self.draw_inside(x, *args, training=training, **kwargs)
+        if type(self).compute_output_spec is not Specified.compute_output_spec:  # the user's own says it
+            mode = {} if training is None else {"training": training}
+            outputs = self.compute_output_spec(x, *args, **mode, **kwargs)
+        else:
+            outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
         outputs = map_leaves(lambda leaf: masks.placeholder(leaf, KerasTensor(leaf.shape, leaf.dtype)), outputs)
         node = Node(self, (x, *args), kwargs if training is None else {**kwargs, "training": training}, outputs)
@@ -355,10 +363,12 @@ class Layer(Specified):
                 f"x = fastconv.Input(shape); x = {inputs.name}(x)."
             )
         if isinstance(inputs, Tensor):
-            if inputs.dtype == self._dtype or not self.autocast or inputs.symbolic and inputs.dtype.kind != "f":
+            whole = inputs.dtype.kind != "f" and (inputs.symbolic or self.keeps_integers)
+            if inputs.dtype == self._dtype or not self.autocast or whole:
                 return inputs
             return masks.carry(inputs, ops.cast(inputs, self._dtype))
-        return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
+        array = numbers(inputs, "inputs")
+        return Tensor(array if self.keeps_integers and array.dtype.kind != "f" else cast(array, self._dtype))
 
     def _convert_further(self, leaf):
         """An argument after the inputs, where it is an array of floats of another dtype, in the layer's."""
@@ -374,6 +384,9 @@ class Layer(Specified):
     def ensure_built(self, shape: Any) -> None:
         """Checks an input's shape, or a nest of shapes, and builds the layer for it."""
         if is_shape(shape):
+            if not shape and self.keeps_integers:  # the user's own layer, which may take a number
+                self.build(shape)
+                return
             if not shape:
                 raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
             self._check(shape)

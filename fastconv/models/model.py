@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv import modelfile, registry
-from fastconv.graph import Graph, Node
+from fastconv import modelfile, ops, registry
+from fastconv.graph import Call, Graph, Node, sources
 from fastconv.layers import Layer, calls, masks
 from fastconv.layers.shapes import flatten_shapes, map_shapes
 from fastconv.models.steps import Steps
@@ -174,7 +174,7 @@ class Model(Steps, Layer):
             inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
             leaves = flatten(inputs)
             return pack(wanted, leaves) if len(leaves) == len(flatten(wanted)) else self._misfit(inputs)
-        return one_input(inputs)
+        return ranked(one_input(inputs), wanted)
 
     def _misfit(self, inputs):
         raise ValueError(
@@ -186,6 +186,8 @@ class Model(Steps, Layer):
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         if not (type(inputs) in _ARRAYS and self.takes_one):
             inputs = self.arrange(inputs)
+        elif self._graph is not None and inputs.ndim != len(self._graph.inputs.shape):
+            inputs = ranked(inputs, self._graph.inputs)
         inputs = self.prepare(inputs)
         if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
@@ -200,7 +202,19 @@ class Model(Steps, Layer):
             raise NotImplementedError(
                 f"{type(self).__name__} must define call(self, inputs), or be made as Model(inputs, outputs)."
             )
-        return self._graph.run(inputs)
+        return self._graph.run(self._typed(inputs))
+
+    def _typed(self, inputs):
+        """Inputs that were declared to be integers as such, where ops or layers of the user's own take them; layers of
+        fastconv's take them as floats."""
+        graph, dtypes = vars(self).get("_declared", (None, ()))
+        if graph is not self._graph:
+            graph, dtypes = self._graph, _whole_inputs(self._graph)
+            object.__setattr__(self, "_declared", (graph, dtypes))
+        if not any(dtypes):
+            return inputs
+        leaves = zip(flatten(inputs), dtypes)
+        return pack(inputs, [leaf if dtype is None else ops.cast(leaf, dtype) for leaf, dtype in leaves])
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The masks of the outputs, or a nest of them, None where there is none; `inputs` have the masks
@@ -520,6 +534,36 @@ def _names(structure, kind) -> list[str]:
             name = f"{stem}_{count}"
         names.append(name)
     return names
+
+
+def ranked(given, declared):
+    """An array with the last axis of 1 that its Input declares put there or, where it declares none, taken away, as Keras
+    does; one that does not fit then is what it was."""
+    shape, wanted = getattr(given, "shape", ()), declared.shape
+    if len(shape) == len(wanted) - 1 and wanted[-1] == 1 and _fits(shape, wanted[:-1]):
+        return given[..., None]
+    if len(shape) == len(wanted) + 1 and shape[-1] == 1 and _fits(shape[:-1], wanted):
+        return given[..., 0]
+    return given
+
+
+def _fits(shape, wanted):
+    return len(shape) > 1 and all(None in (size, known) or size == known for size, known in zip(shape[1:], wanted[1:]))
+
+
+def _whole_inputs(graph):
+    """For each input of a graph its dtype, where that is of integers and no layer of fastconv's takes it; else None."""
+    takers: dict[int, list[Any]] = {}
+    for node in graph.nodes:
+        for leaf in sources(node):
+            takers.setdefault(id(leaf), []).append(node)
+    return [
+        tensor.dtype
+        if tensor.dtype.kind != "f"
+        and all(isinstance(n, Call) or getattr(n.layer, "keeps_integers", False) for n in takers.get(id(tensor), ()))
+        else None
+        for tensor in flatten(graph.inputs)
+    ]
 
 
 def _names_of(outputs):

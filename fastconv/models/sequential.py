@@ -16,7 +16,7 @@ from fastconv.graph import Graph, Node
 from fastconv.layers import InputLayer, Layer
 from fastconv.layers.base import building, building_within
 from fastconv.models import configs
-from fastconv.models.model import Model, one_input
+from fastconv.models.model import Model, one_input, ranked
 from fastconv.symbolic import KerasTensor
 
 
@@ -140,7 +140,8 @@ class Sequential(Model):
             shape = layer.compute_output_shape(shape)
 
     def call(self, inputs: Any) -> Any:
-        x = inputs
+        whole = self._input is not None and self._input._dtype.kind != "f" and self.graph is not None
+        x = self._typed(inputs) if whole else inputs
         for layer in self._stack:
             x = layer(x)
         return x
@@ -148,7 +149,7 @@ class Sequential(Model):
     def arrange(self, inputs: Any) -> Any:
         if isinstance(inputs, dict) and len(inputs) == 1:
             return next(iter(inputs.values()))
-        return one_input(inputs)
+        return ranked(one_input(inputs), self.graph.inputs) if self.graph else one_input(inputs)
 
     @property
     def output_names(self) -> list[str]:
