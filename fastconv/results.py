@@ -29,9 +29,8 @@ class Results:
         self._totals = [total + loss * count for total, loss in zip(totals, losses)]
         self._objective.update_metrics(y, output, weights)
 
-    def add_logs(self, logs, count):
+    def add_logs(self, logs):
         """What a step of the user's own reports."""
-        self._samples += count
         self._own = dict(logs)
 
     def logs(self) -> Logs:

@@ -174,7 +174,7 @@ class Trainer:
         if model.has_own("train_step"):
             self.results = results
             try:
-                results.add_logs(model.train_step(_as_data(x, y, shares)), samples(x))
+                results.add_logs(model.train_step(_as_data(x, y, shares)))
             finally:
                 self.results = None
             return
@@ -264,7 +264,7 @@ class Trainer:
                 if model.has_own("test_step"):
                     self.results = results
                     try:
-                        results.add_logs(model.test_step(_as_data(x, y, shares)), samples(x))
+                        results.add_logs(model.test_step(_as_data(x, y, shares)))
                     finally:
                         self.results = None
                 else:

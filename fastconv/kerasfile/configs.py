@@ -198,7 +198,7 @@ def write_layer(layer: Layer) -> dict:
     """The entry of a layer, or inner model, in a Keras config."""
     if hasattr(layer, "layers"):
         return write_model(layer)
-    config = layer.get_config()
+    config = registry.serialize(layer)["config"]
     if config.get("groups") == 1 and type(layer).__name__.endswith("Transpose"):
         del config["groups"]  # ours alone
     if isinstance(layer, InputLayer):

@@ -186,8 +186,8 @@ class Model(Steps, Layer):
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         if not (type(inputs) in _ARRAYS and self.takes_one):
             inputs = self.arrange(inputs)
-        elif self._graph is not None and inputs.ndim != len(self._graph.inputs.shape):
-            inputs = ranked(inputs, self._graph.inputs)
+        elif self.graph is not None and inputs.ndim != len(self.graph.inputs.shape):
+            inputs = ranked(inputs, self.graph.inputs)
         inputs = self.prepare(inputs)
         if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
