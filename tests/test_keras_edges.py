@@ -238,6 +238,25 @@ def test_integers_reach_own_layers_and_ops_as_such(take):
     assert Table()(x).shape == (2, 4, 3) and Table()(x[0, 0]).shape == (3,)
 
 
+class Counted(layers.Layer):
+    def build(self, input_shape):
+        self.calls = self.add_weight(dtype="int32", trainable=False, name="calls")
+        self.flag = self.add_weight((2,), "ones", "bool", False)
+
+    def call(self, inputs):
+        self.calls.assign_add(1)
+        return inputs
+
+
+def test_weights_of_integers():
+    layer = Counted()
+    layer(X), layer(X)
+    assert [weight.dtype for weight in layer.weights] == ["int32", "bool"] and not layer.trainable_weights
+    assert int(layer.calls) == 2 and layer.flag.numpy().all()
+    with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64'"):
+        layer.add_weight((), dtype="int32")
+
+
 class Says(layers.Layer):
     def call(self, inputs, training=False):
         assert training
