@@ -502,3 +502,50 @@ OPEN = fastconv.KerasTensor((None, 3))  # float32, as all that nobody gave a dty
 ])  # fmt: skip
 def test_shapes_of_open_indices(call, shape):
     assert call().shape == shape
+
+
+def open_tensor(*shape):
+    return fastconv.KerasTensor(shape)
+
+
+SIZES = [  # a function of tensors, their open shapes, the results' open shapes, sizes for what is open
+    (ops.tril, [(None, 3, None)], [(None, 3, None)], 4), (lambda x: ops.triu(x, 1), [(None, None)], [(None, None)], 5),
+    (ops.diag, [(None,)], [(None, None)], 3), (ops.diag, [(None, 3)], [(None,)], 2),
+    (lambda x: ops.diagonal(x, axis1=1, axis2=2), [(None, 3, None)], [(None, None)], 2),
+    (lambda x: ops.trace(x, axis1=0, axis2=2), [(None, 3, None)], [(3,)], 4),
+    (lambda x: ops.split(x, 2), [(None, 3)], [(None, 3)] * 2, 6),
+    (lambda x: ops.split(x, [1, 2], axis=1), [(None, 3)], [(None, 1)] * 3, 6),
+    (lambda x: ops.array_split(x, 3, 1), [(2, None)], [(2, None)] * 3, 7),
+    (lambda x: ops.roll(x, 2), [(None, 3)], [(None, 3)], 4), (ops.diagflat, [(None, 2)], [(None, None)], 2),
+    (ops.kron, [(None, 2), (3, 2)], [(None, 4)], 2), (ops.dot, [(None, 2, 3), (None, 3, 2)], [(None, 2, None, 2)], 4),
+    (ops.vander, [(None,)], [(None, None)], 3), (lambda x: ops.einsum("ii", x), [(None, 3)], [()], 3),
+    (lambda x, y: ops.concatenate([x, y], None), [(None, 2), (3, None)], [(None,)], 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function, shapes, results, size", SIZES)
+def test_open_sizes(function, shapes, results, size):
+    """The shapes, and a model drawn on them: its values and gradients are those of the function itself."""
+    found = function(*[open_tensor(*shape) for shape in shapes])
+    found = found if isinstance(found, list) else [found]
+    assert [tensor.shape for tensor in found] == results
+    inputs = [layers.Input(batch_shape=shape) for shape in shapes]
+    outputs = function(*inputs)
+    model = models.model_from_json(fastconv.Model(inputs, outputs).to_json())
+    values = [normal([size if n is None else n for n in shape], "float32", k) for k, shape in enumerate(shapes)]
+    given, plain = ([Tensor(x, requires_grad=True) for x in values] for _ in range(2))
+    drawn, direct = fastconv.tree.flatten(model(given)), fastconv.tree.flatten(function(*plain))
+    for one, other in zip(drawn, direct, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    for tensors in (drawn, direct):
+        sum(ops.sum(tensor * (k + 1)) for k, tensor in enumerate(tensors)).backward()
+    for one, other in zip(given, plain):
+        np.testing.assert_allclose(one.grad, other.grad, rtol=1e-6)
+
+
+@pytest.mark.parametrize("function, given, result", [
+    (ops.cumsum, "int8", "int8"), (ops.cumprod, "uint16", "uint16"), (ops.cumsum, "bool", "int32"),
+    (ops.diag, "bool", "bool"), (ops.diagflat, "bool", "bool"), (ops.tril, "bool", "bool"), (ops.sum, "int8", "int32"),
+])  # fmt: skip
+def test_dtypes_of_narrow_integers(function, given, result):
+    assert function(np.ones((2, 2), given)).dtype == function(fastconv.KerasTensor((2, 2), given)).dtype == result

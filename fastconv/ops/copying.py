@@ -18,6 +18,7 @@ from .casting import convert_to_tensor
 from .common import Axes, normalize_axes, normalize_axis
 from .indexing import get_item, take
 from .joining import concatenate
+from .open_sizes import open_sizes
 from .shaping import either_layout, expand_dims, reshape, sizes, swapaxes
 
 __all__ = ["flip", "fliplr", "flipud", "pad", "repeat", "roll", "rot90", "tile", "upsample"]
@@ -149,6 +150,7 @@ def flipud(x: TensorLike) -> Tensor:
     return flip(x, 0)
 
 
+@open_sizes()
 def roll(x: TensorLike, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
     """x with its cells moved on by `shift` along an axis, or each by its own along several; what leaves at the end
     comes in at the start. Without an axis x is a vector meanwhile."""
