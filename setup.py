@@ -24,7 +24,6 @@ KERNELS = "fastconv/kernels"
 CSRC = f"{KERNELS}/csrc"
 # A folder holds one family of tiles; what stands beside the folders is shared.
 TILES = sorted(os.path.relpath(path, CSRC) for path in glob.glob(f"{CSRC}/*/*.c")) + ["table.c"]
-HEADERS = sorted(glob.glob(f"{CSRC}/**/*.h", recursive=True))
 # Loops over single elements, which -O2 leaves as they are; the others are written in vectors, and -O2 gives their code.
 LOOPS = {"rows/rows.c", "rows/norm.c", "elements/update.c", "winograd/winograd_kernel.c", "elements/random.c"}
 LOOP_FLAGS = {"-O2": ["-O3"], "-Os": ["-Os", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic"]}
@@ -34,6 +33,7 @@ PRODUCTS = {"conv/products.c", "conv/conv_forward.c", "conv/conv_backward_kernel
 UNFUSED = {"elements/random.c"}
 FLAGS = [
     "-g0",
+    "-MMD",  # beside each object, what it includes: see out_of_date
     "-std=gnu11",
     "-fno-math-errno",
     "-fno-trapping-math",
@@ -126,13 +126,11 @@ class BuildKernels(build_ext):
         folder = os.path.join(self.build_temp, "tiles", folder)
         for name in names:  # not by several threads at once
             os.makedirs(os.path.join(folder, CSRC, os.path.dirname(name)), exist_ok=True)
-        headers = max(os.path.getmtime(path) for path in (*HEADERS, __file__))
 
         def compiled(name):
             source = f"{CSRC}/{name}"
             (target,) = self.compiler.object_filenames([source], output_dir=folder)
-            newest = max(os.path.getmtime(source), headers)
-            if always or self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
+            if always or self.force or out_of_date(target, source):
                 self.compiler.compile(
                     [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC],
                     extra_postargs=[
@@ -142,6 +140,16 @@ class BuildKernels(build_ext):
             return target
 
         return [self.pool.submit(compiled, name) for name in names]
+
+
+def out_of_date(target: str, source: str) -> bool:
+    """Whether an object is older than its source, the headers that it includes, or this file."""
+    try:
+        with open(os.path.splitext(target)[0] + ".d") as file:
+            made_of = file.read().replace("\\\n", " ").split(":", 1)[1].split()
+        return os.path.getmtime(target) < max(map(os.path.getmtime, (*made_of, source, __file__)))
+    except (OSError, IndexError):
+        return True
 
 
 def build_jobs() -> int:

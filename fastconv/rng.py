@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import operator
 import random
+import threading
 
 import numpy as np
 
 _generator = None
 _common = None
+_WORD = 2**64 - 1
 
 
 class SeedGenerator:
@@ -73,6 +75,38 @@ def drawn(source: SeedGenerator) -> np.random.Generator:
     return np.random.default_rng([seed, stream, counter])
 
 
+class apart:
+    """`with apart(*numbers)`: what this thread draws from SeedGenerators follows from their seeds and these numbers alone,
+    whatever was drawn before, and moves no stream. For work on threads, whose order is nobody's."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def __enter__(self) -> None:
+        self.before = _here.apart
+        _here.apart = (self.numbers, {})
+
+    def __exit__(self, *_: object) -> None:
+        _here.apart = self.before
+
+
+def state_of(source: SeedGenerator | FixedSeed) -> np.ndarray:
+    """The state that draws from a source move here and now: its own, or within `apart` one that goes with the numbers."""
+    if _here.apart is None or isinstance(source, FixedSeed):
+        return source.state
+    numbers, states = _here.apart
+    if id(source) not in states:
+        states[id(source)] = new_state(_mixed(*map(int, source.state[:2]), *numbers))
+    return states[id(source)]
+
+
+class _Here(threading.local):
+    apart: tuple | None = None
+
+
+_here = _Here()
+
+
 def set_random_seed(seed: int) -> None:
     """Seeds Python's `random`, NumPy's global stream, fastconv's own and the common SeedGenerator.
 
@@ -121,6 +155,17 @@ def source(seed: int | SeedGenerator | None) -> SeedGenerator | FixedSeed:
     if seed is None:
         return seed_generator()
     return seed if isinstance(seed, SeedGenerator) else FixedSeed(seed)
+
+
+def _mixed(*numbers: int) -> int:
+    """64 bits that follow from all of the numbers and their order (splitmix64's steps: NumPy's SeedSequence takes longer)."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed ^ number) + 0x9E3779B97F4A7C15 & _WORD
+        mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & _WORD
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _WORD
+        mixed ^= mixed >> 31
+    return mixed
 
 
 def _entropy() -> int:

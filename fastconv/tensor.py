@@ -491,7 +491,7 @@ def _walk(root, gradient):
         leaf._grad = total if leaf._grad is None else np.asarray(leaf._grad + total)
 
 
-def _step(op, pending, owned):
+def _step(op, pending, owned, shares=False):
     dy = pending.pop(op)
     if op.adds_into and op.sources[0] in owned:
         return op.add_into(dy, pending[op.sources[0]])
@@ -506,7 +506,7 @@ def _step(op, pending, owned):
             lent = [dy, *_arrays([value for name, value in vars(op).items() if name not in _TAPE])]
         array = np.asarray(array)
         alone = op.adds_into and source not in pending
-        _collect(pending, owned, source, array, lent)
+        _collect(pending, owned, source, array, lent, shares)
         if alone:
             owned.add(source)
         lent.append(array)
@@ -530,16 +530,19 @@ def _newest_first(root):
     return sorted(found, key=lambda op: -op.order)
 
 
-def _collect(pending, owned, source, array, lent):
+def _collect(pending, owned, source, array, lent, shares=False):
     """Add `array` to what is pending for `source`: in place only where the buffer is the tape's alone.
 
-    A leaf keeps its array, so it gets one that shares no memory with those in `lent`.
+    A leaf keeps its array, so it gets one that shares no memory with those in `lent`; or, with `shares`, one that
+    cannot be written to.
     """
     total = pending.get(source)
     if total is None:
         if isinstance(source, Tensor):
-            array = _own(source, array, lent)
-            owned.add(source)
+            own = _own(source, array, lent, shares)
+            if not shares or own is array:
+                owned.add(source)
+            array = own
         pending[source] = array
     elif source in owned:
         kernels.add_into(total, array)
@@ -548,7 +551,7 @@ def _collect(pending, owned, source, array, lent):
         owned.add(source)
 
 
-def _own(leaf, array, lent):
+def _own(leaf, array, lent, shares):
     if array.shape != leaf.data.shape or array.dtype != leaf.data.dtype:
         raise RuntimeError(
             f"An Op's backward returned a gradient of shape {array.shape}, {array.dtype} for an input of shape "
@@ -556,6 +559,10 @@ def _own(leaf, array, lent):
         )
     flags = array.flags
     alone = flags.c_contiguous and flags.writeable and not any([np.may_share_memory(array, other) for other in lent])
+    if shares and not alone:
+        array = array.view()
+        array.flags.writeable = False
+        return array
     return array if alone else array.copy(order="C")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-import warnings
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from fastconv.callbacks import CallbackList, History, Logs, ProgbarLogger
 from fastconv.compiled import Objective
 from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves, pack
-from fastconv.progress import Interrupts, Progress
+from fastconv.progress import Interrupts, Progress, warn_user
 from fastconv.results import Results, diagnose
 from fastconv.sources import Arrays, Stream, checked_stream, is_stream, positive
 from fastconv.tensor import no_grad
@@ -28,6 +27,8 @@ from fastconv.tensor import no_grad
 
 class Trainer:
     """What `model.compile`, `fit`, `evaluate` and `predict` do."""
+
+    _looked = False  # at the first batch of this fit, for what cannot be meant
 
     def __init__(self, model):
         self.model = model
@@ -59,7 +60,7 @@ class Trainer:
         batch_size = positive("batch_size", 32 if batch_size is None else batch_size)
         epochs = positive("epochs", epochs)
         epochs = min(epochs, config.max_epochs() or epochs)
-        given = _as_list(callbacks)
+        given, self._looked = _as_list(callbacks), False
         progress = Progress(0 if any(isinstance(callback, ProgbarLogger) for callback in given) else verbose)
         with Interrupts() as interrupts:
             held_out = None
@@ -68,6 +69,8 @@ class Trainer:
                 source = self._stream(x, steps_per_epoch, "steps_per_epoch", "fit", class_weight)
             else:
                 data = self._data(x, y, "fit", sample_weight, class_weight)
+                if not self.model.has_own("train_step", "compute_loss"):
+                    batches.check_some(data[2])
                 if validation_data is None:
                     data, held_out = batches.split(data, validation_split)
                 source = Arrays(data, batch_size, steps_per_epoch, "steps_per_epoch")
@@ -208,11 +211,19 @@ class Trainer:
         values, outputs, gradients = self._gradients(x, y, shares, weights)
         if not math.isfinite(values[-1]) and not self._warned_loss:
             self._warned_loss = True
-            warnings.warn(diagnose(self, x, y), stacklevel=6)
+            warn_user(diagnose(self, x, y))
+        self._doubt(y, outputs)
         self.optimizer.apply(gradients, weights)
         for weight in weights:
             weight.grad = None
         results.add(y, outputs, values, shares)
+
+    def _doubt(self, y, outputs):
+        """Warns, once a fit, of targets and outputs that cannot be meant: they are so from the first batch on."""
+        if not self._looked:
+            self._looked = True
+            for doubt in self.objective.doubts(y, outputs):
+                warn_user(doubt)
 
     def _gradients(self, x, y, shares, weights):
         """([a loss for each output, the loss], outputs, one gradient or None for each weight) of a batch."""
@@ -237,6 +248,8 @@ class Trainer:
 
     def objective_losses(self, y, output, shares=None):
         """As `losses`, of what compile was given and what the model's layers and regularizers add to the whole."""
+        if output is None:
+            raise TypeError(f"{type(self.model).__name__}.call returned nothing: end it with `return`.")
         *parts, total = self.objective.losses(y, output, self.model.output_names, shares) or [None]
         for loss in self.model.losses:
             loss = ops.sum(loss) if loss.shape else loss
@@ -293,7 +306,7 @@ class Trainer:
         model = self.model
         if y is None:
             if self.objective.has_loss and not model.has_own("train_step", "compute_loss"):
-                raise ValueError(f"{caller}: targets y are missing.")
+                raise ValueError(f"{caller}: targets y are missing.{_where_targets_are(x, caller)}")
             return self._inputs(x, caller), [], None
         x = self._inputs(x, caller)
         y = map_leaves(lambda leaf: numbers(leaf, "y"), batches.as_nest(y, model.output_names, "y"))
@@ -314,6 +327,7 @@ class Trainer:
     def _inputs(self, x, caller):
         model = self.model
         if type(x) is np.ndarray and x.dtype.kind == "f" and model.built and x.shape[1:] == model._checked_shape:
+            self._check_range([x], caller)
             return x  # the usual case: such inputs were here before
         x = map_leaves(lambda leaf: numbers(leaf, "x"), self.model.arrange(x))
         leaves = flatten(x)
@@ -326,16 +340,32 @@ class Trainer:
                 )
         if not (caller in ("fit", "train_on_batch") and not model.built and model.has_own("train_step")):
             model.ensure_built(map_leaves(lambda leaf: leaf.shape, x))  # else the step calls what it likes
-        largest = max((leaf[:1024].max() for leaf in leaves if leaf.dtype.kind in "iu" and leaf.size), default=0)
-        if largest > 1 and not self._warned_range and not self.model.rescales:
-            self._warned_range = True
-            kind = next(leaf.dtype for leaf in leaves if leaf.dtype.kind in "iu")
-            warnings.warn(
-                f"x holds integers ({kind}) up to {largest}; networks learn badly from large inputs. Scale them: "
-                "x = x / 255.",
-                stacklevel=4 if caller == "predict" else 5,
-            )
+        self._check_range(leaves, caller)
         return x
+
+    def _check_range(self, leaves, caller):
+        """Warns, once a model, of inputs as large as the bytes of images."""
+        if self._warned_range:
+            return
+        for leaf in leaves:
+            integers = leaf.dtype.kind in "iu" and leaf.size > 0
+            # What is no image may well be large. Neither one sample's answer nor each step of fit waits for this.
+            images = leaf.dtype.kind == "f" and leaf.ndim > 3 and len(leaf) > 1 and leaf.size > 0
+            if (
+                not (integers or images)
+                or images
+                and (caller.endswith("_on_batch") or caller == "fit" and self._looked)
+            ):
+                continue
+            part = leaf[: 1024 if integers else 64]
+            largest = part.max()
+            if (largest > 1 if integers else 64 < largest <= 255 and part.min() >= 0) and not self.model.rescales:
+                self._warned_range = True
+                kind = f"integers ({leaf.dtype})" if integers else "numbers"
+                warn_user(
+                    f"x holds {kind} up to {largest:g}; networks learn badly from large inputs. Scale them: x = x / 255."
+                )
+                return
 
 
 class _Run:
@@ -438,6 +468,15 @@ def _as_data(x, y, shares):
     if shares is None:
         return x, y
     return x, y, shares[0] if len(shares) == 1 else shares
+
+
+def _where_targets_are(x, caller):
+    """What may have become of the targets that are missing."""
+    if isinstance(x, (list, tuple)) and len(x) in (2, 3):
+        return f" x is a {type(x).__name__} of {len(x)}: give its parts one by one, {caller}(x, y)."
+    if callable(x):
+        return f" x is a function: call it and give what it returns, {caller}({getattr(x, '__name__', 'x')}())."
+    return ""
 
 
 def _own(array, inputs):

@@ -21,7 +21,7 @@ COUNTS = {
     "VGG16": 138_357_544, "VGG19": 143_667_240, "ResNet50": 25_636_712, "ResNet50V2": 25_613_800,
     "MobileNet": 4_253_864, "MobileNetV2": 3_538_984, "MobileNetV3Small": 2_554_968, "MobileNetV3Large": 5_507_432,
     "DenseNet121": 8_062_504,
-    "EfficientNetB0": 5_330_571, "InceptionV3": 23_851_784, "Xception": 22_910_480,
+    "EfficientNetB0": 5_330_571, "EfficientNetV2B0": 7_200_312, "InceptionV3": 23_851_784, "Xception": 22_910_480,
     "ResNet18": 11_689_512 + 9_600, "ResNet34": 21_797_672 + 17_024,
 }  # fmt: skip
 PICTURES = {name: {"InceptionV3": 75, "Xception": 71}.get(name, 32) for name in COUNTS}
@@ -101,6 +101,7 @@ def test_tcn_sees_no_later_step():
 @pytest.mark.parametrize("name, options", [
     ("MobileNetV3Small", {"input_shape": (32, 32, 3), "classes": 3, "alpha": 0.5}),
     ("EfficientNetB0", {"input_shape": (32, 32, 3), "classes": 3}),
+    ("EfficientNetV2B0", {"input_shape": (32, 32, 3), "classes": 3}),
     ("UNet2D", {"input_shape": (16, 16, 3), "classes": 3, "filters": 4, "depth": 2}),
     ("TCN", {"input_shape": (32, 3), "classes": 3, "filters": 8}),
 ])  # fmt: skip
@@ -167,7 +168,7 @@ def test_preprocess_input(mode, expected):
 def test_each_family_preprocesses_as_keras():
     modes = dict.fromkeys(("vgg16", "vgg19", "resnet", "resnet50"), "caffe") | {"densenet": "torch"}
     modes |= dict.fromkeys(("resnet_v2", "mobilenet", "mobilenet_v2", "inception_v3", "xception"), "tf")
-    modes |= dict.fromkeys(("mobilenet_v3", "efficientnet"))
+    modes |= dict.fromkeys(("mobilenet_v3", "efficientnet", "efficientnet_v2"))
     for name, mode in modes.items():
         expected = PIXELS if mode is None else imagenet_utils.preprocess_input(PIXELS, mode=mode)
         np.testing.assert_array_equal(getattr(applications, name).preprocess_input(PIXELS), expected)

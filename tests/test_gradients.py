@@ -153,3 +153,15 @@ def test_float16_inputs_are_taken_by_layers_alone():
     model.fit(half, np.zeros((3, 1), "float16"), verbose=0)
     with pytest.raises(TypeError, match="float16"):
         ops.exp(half)
+
+
+def test_shared_gradients_are_not_copied_and_cannot_be_written_to():
+    a, b = (fastconv.Tensor(np.full((2, 3), value, "f4"), requires_grad=True) for value in (1, 2))
+    dy = np.arange(6, dtype="f4").reshape(2, 3)
+    da, db = fastconv.gradients(ops.reshape(a + b, (6,)), [a, b], dy.reshape(6))
+    assert np.shares_memory(da, dy) and np.shares_memory(db, dy)
+    assert not da.flags.writeable and not db.flags.writeable and dy.flags.writeable
+    (da,) = fastconv.gradients(a + b + a * b, [a], dy)
+    np.testing.assert_array_equal(da, 3 * dy)
+    np.testing.assert_array_equal(dy, np.arange(6).reshape(2, 3))
+    assert da.flags.writeable

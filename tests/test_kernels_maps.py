@@ -13,7 +13,7 @@ from fastconv.kernels import maps, reference, reference_maps
 
 DTYPES = [np.float32, np.float64]
 PARAMETERS = {"clip": (-0.7, 1.3), "elu": (0.6,), "leaky_relu": (0.2,), "clipped_relu": (2.0,),
-              "threshold": (0.4, -2.0), "hard_shrink": (0.5,)}  # fmt: skip
+              "threshold": (0.4, -2.0), "linear": (1.5, -0.25), "hard_shrink": (0.5,)}  # fmt: skip
 POSITIVE = {"sqrt", "rsqrt", "log", "log1p"}
 SIZES = [1, 2, 3, 15, 16, 17, 64, 1000, 20_001]
 each_map = pytest.mark.parametrize("name", maps.MAPS)
@@ -142,6 +142,7 @@ def test_nan_stays_nan_in_its_place(name, dtype, isa):
         "leaky_relu",
         "threshold",
         "hard_shrink",
+        "linear",
     ):  # slopes of pieces
         saved = {"input": x, "output": y}[maps.MAPS[name][1]]
         dx = kernels.map_backward(name, np.ones_like(x), saved, *parameters)

@@ -64,6 +64,62 @@ def test_the_lists_never_hold_more_than_their_limit():
     assert 0 < kernels.cached_bytes() <= 3 * 10**6
 
 
+MIB = 1 << 20
+
+
+def test_arrays_of_any_sizes_share_memory():
+    """What two small arrays leave side by side serves one large array; the rest of a large one serves small ones."""
+    a, b, c = (kernels.empty((MIB,), np.uint8) for _ in range(3))
+    at, before = address(a), kernels.cached_bytes()
+    del a, b
+    large = kernels.empty((2 * MIB,), np.uint8)
+    assert address(large) == at and kernels.cached_bytes() <= before + 64
+    del large
+    assert [address(kernels.empty((size,), np.uint8)) for size in (MIB // 2, MIB)] == [at, at]
+    assert len(c) == MIB
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_no_two_arrays_overlap(pooled):
+    rng, held, pool = np.random.default_rng(0), [], _memory.Pool()
+    assert not pooled or pool.enter()
+    try:
+        for turn in range(3000):
+            array = kernels.empty((int(2 ** rng.uniform(0, 21)),), np.uint8)
+            array[[0, -1]] = turn % 251
+            held.append((turn % 251, array))
+            if len(held) > 30:
+                mark, array = held.pop(int(rng.integers(30)))
+                assert array[0] == array[-1] == mark
+                del array
+    finally:
+        pool.leave()
+    assert all(array[0] == array[-1] == mark for mark, array in held)
+
+
+def test_a_pool_takes_what_is_alive_at_once_and_gives_it_back():
+    pool = _memory.Pool()
+    pool.enter()
+    for size in (1, 3, 2, 5, 4):  # MiB; each is dead before the next one
+        kernels.empty((size * MIB,), np.uint8)
+    pool.leave()
+    assert 5 * MIB <= pool.bytes <= 5 * MIB + 1000
+    before = kernels.cached_bytes()
+    del pool
+    assert kernels.cached_bytes() - before >= 5 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
+def test_limited_address_spaces_are_served_from_lists():
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)); from fastconv import kernels;"
+        "x = kernels.empty((1 << 20,), 'f4'); x.fill(1); at = x.ctypes.data; del x;"
+        "assert kernels.cached_bytes() >= 4 << 20 and kernels.empty((1 << 20,), 'f4').ctypes.data == at"
+    )
+    done = python("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
 def test_impossible_sizes_raise():
     with pytest.raises(ValueError, match="too large"):
         kernels.empty((2**40, 2**30), np.float32)

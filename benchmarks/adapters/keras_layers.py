@@ -28,16 +28,9 @@ def of_fastconv(fastconv, row, weights, ring):
         x, dy = ring[i % len(ring)]
         if row.differentiable:
             x = fastconv.Tensor(x, requires_grad=True) if alone else [fastconv.Tensor(p, requires_grad=True) for p in x]
-        for weight in layer.trainable_weights:
-            weight.grad = None
         y = layer(x, training=True)
-        y.backward(dy)
-        inputs = [x] if alone else x
-        return (
-            y.numpy(),
-            *(part.grad for part in inputs if row.differentiable),
-            *(w.grad for w in layer.trainable_weights),
-        )
+        inputs = ([x] if alone else x) if row.differentiable else []
+        return (y.numpy(), *fastconv.gradients(y, [*inputs, *layer.trainable_weights], dy))
 
     def arrays(result):
         return tuple(np.asarray(part) for part in result)

@@ -5,9 +5,11 @@ decode_predictions beside it. Contract: architectures only; `weights` is None or
 downloads nothing.
 """
 
+from fastconv.absent import explain as _explain
 from fastconv.applications import (
     densenet,
     efficientnet,
+    efficientnet_v2,
     imagenet_utils,
     inception_v3,
     lenet,
@@ -25,6 +27,7 @@ from fastconv.applications import (
 )
 from fastconv.applications.densenet import DenseNet121
 from fastconv.applications.efficientnet import EfficientNetB0
+from fastconv.applications.efficientnet_v2 import EfficientNetV2B0
 from fastconv.applications.inception_v3 import InceptionV3
 from fastconv.applications.lenet import LeNet5
 from fastconv.applications.mobilenet import MobileNet
@@ -39,11 +42,14 @@ from fastconv.applications.vgg19 import VGG19
 from fastconv.applications.xception import Xception
 
 __all__ = [
-    "TCN", "VGG16", "VGG19", "DenseNet121", "EfficientNetB0", "InceptionV3", "LeNet5", "MobileNet", "MobileNetV2",
-    "MobileNetV3Large", "MobileNetV3Small", "ResNet18", "ResNet1D", "ResNet34", "ResNet50", "ResNet50V2", "UNet2D",
-    "UNet3D", "Xception", "densenet", "efficientnet", "imagenet_utils", "inception_v3", "lenet", "mobilenet",
-    "mobilenet_v2", "mobilenet_v3", "resnet", "resnet50", "resnet_v2", "series", "unet", "vgg16", "vgg19", "xception",
+    "TCN", "VGG16", "VGG19", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "InceptionV3", "LeNet5", "MobileNet",
+    "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small", "ResNet18", "ResNet1D", "ResNet34", "ResNet50",
+    "ResNet50V2", "UNet2D", "UNet3D", "Xception", "densenet", "efficientnet", "efficientnet_v2", "imagenet_utils",
+    "inception_v3", "lenet", "mobilenet", "mobilenet_v2", "mobilenet_v3", "resnet", "resnet50", "resnet_v2", "series",
+    "unet", "vgg16", "vgg19", "xception",
 ]  # fmt: skip
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

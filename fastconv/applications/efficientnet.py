@@ -40,25 +40,30 @@ STACKS = (
 )  # fmt: skip
 
 
-def _kernels():
+def filters_initializer():
     return VarianceScaling(2.0, "fan_out", "truncated_normal")
 
 
-def _conv(x, filters, size, name, **options):
-    return Conv2D(filters, size, use_bias=False, kernel_initializer=_kernels(), name=name, **options)(x)
+def conv(x, filters, size, name, **options):
+    return Conv2D(filters, size, use_bias=False, kernel_initializer=filters_initializer(), name=name, **options)(x)
 
 
 def _activated(x, bn, activation):
     return Activation("swish", name=activation)(BatchNormalization(name=bn)(x))
 
 
-def _gate(x, filters, prefix):
+def gate(x, filters, prefix):
     """Squeeze and excitation, to a quarter of the block's input channels."""
     z = GlobalAveragePooling2D(name=f"{prefix}se_squeeze")(x)
     z = Reshape((1, 1, x.shape[-1]), name=f"{prefix}se_reshape")(z)
     for channels, activation, name in ((filters, "swish", "se_reduce"), (x.shape[-1], "sigmoid", "se_expand")):
         z = Conv2D(
-            channels, 1, padding="same", activation=activation, kernel_initializer=_kernels(), name=prefix + name
+            channels,
+            1,
+            padding="same",
+            activation=activation,
+            kernel_initializer=filters_initializer(),
+            name=prefix + name,
         )(z)
     return Multiply(name=f"{prefix}se_excite")([x, z])
 
@@ -66,16 +71,16 @@ def _gate(x, filters, prefix):
 def _block(x, filters, size, strides, expansion, drop_rate, prefix):
     start, channels = x, x.shape[-1]
     if expansion != 1:
-        x = _conv(x, channels * expansion, 1, f"{prefix}expand_conv", padding="same")
+        x = conv(x, channels * expansion, 1, f"{prefix}expand_conv", padding="same")
         x = _activated(x, f"{prefix}expand_bn", f"{prefix}expand_activation")
     if strides == 2:
         x = ZeroPadding2D(strided_padding(x, size), name=f"{prefix}dwconv_pad")(x)
     x = DepthwiseConv2D(
         size, strides=strides, padding="same" if strides == 1 else "valid", use_bias=False,
-        depthwise_initializer=_kernels(), name=f"{prefix}dwconv",
+        depthwise_initializer=filters_initializer(), name=f"{prefix}dwconv",
     )(x)  # fmt: skip
-    x = _gate(_activated(x, f"{prefix}bn", f"{prefix}activation"), max(1, channels // 4), prefix)
-    x = BatchNormalization(name=f"{prefix}project_bn")(_conv(x, filters, 1, f"{prefix}project_conv", padding="same"))
+    x = gate(_activated(x, f"{prefix}bn", f"{prefix}activation"), max(1, channels // 4), prefix)
+    x = BatchNormalization(name=f"{prefix}project_bn")(conv(x, filters, 1, f"{prefix}project_conv", padding="same"))
     if strides == 1 and channels == filters:
         if drop_rate > 0:  # of whole blocks, sample by sample
             x = Dropout(drop_rate, noise_shape=(None, 1, 1, 1), name=f"{prefix}drop")(x)
@@ -86,17 +91,17 @@ def _block(x, filters, size, strides, expansion, drop_rate, prefix):
 def _features(x):
     x = Normalization(axis=3)(Rescaling(1.0 / 255.0)(x))
     x = ZeroPadding2D(strided_padding(x, 3), name="stem_conv_pad")(x)
-    x = _activated(_conv(x, 32, 3, "stem_conv", strides=2), "stem_bn", "stem_activation")
+    x = _activated(conv(x, 32, 3, "stem_conv", strides=2), "stem_bn", "stem_activation")
     number, total = 0, sum(count for *_, count in STACKS)
     for stack, (filters, size, strides, expansion, count) in enumerate(STACKS, 1):
         for place in range(count):
             prefix = f"block{stack}{chr(ord('a') + place)}_"
             x = _block(x, filters, size, strides if place == 0 else 1, expansion, 0.2 * number / total, prefix)
             number += 1
-    return _activated(_conv(x, 1280, 1, "top_conv", padding="same"), "top_bn", "top_activation")
+    return _activated(conv(x, 1280, 1, "top_conv", padding="same"), "top_bn", "top_activation")
 
 
-def _top(x, classes, activation):
+def top(x, classes, activation):
     x = Dropout(0.2, name="top_dropout")(GlobalAveragePooling2D(name="avg_pool")(x))
     kernels = VarianceScaling(1 / 3, "fan_out", "uniform")
     return Dense(classes, activation=activation, kernel_initializer=kernels, name="predictions")(x)
@@ -110,5 +115,5 @@ def EfficientNetB0(
     """The smallest EfficientNet; arguments as Keras', `weights` None or a file's path. 5,330,571 weights."""
     return network(
         _features, name, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation,
-        top=_top,
+        top=top,
     )  # fmt: skip

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from typing import Any
 
-from .base import Callback, Logs
+from fastconv.progress import warn_user
+
+from .base import Callback, Logs, NoLog
 
 
 class _Monitor(Callback):
@@ -48,11 +49,8 @@ class _Monitor(Callback):
         if self.monitor in logs:
             return self._sign * logs[self.monitor]
         if not self._warned:
-            hint = " Give fit validation_data or validation_split." if self.monitor.startswith("val_") else ""
-            warnings.warn(
-                f"{type(self).__name__} follows {self.monitor!r}, which is not there, so it does nothing.{hint} "
-                f"There are: {', '.join(logs)}.",
-                stacklevel=2,
+            warn_user(
+                f"{type(self).__name__} follows {self.monitor!r}, so it does nothing: {NoLog(self.monitor, list(logs))}"
             )
             self._warned = True
         return None

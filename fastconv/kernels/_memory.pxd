@@ -16,8 +16,22 @@ cdef struct Header:
     size_t size
 
 
+# Addresses that no array uses; memory stands behind the first `touched` bytes at most.
+cdef struct Region:
+    char* at
+    size_t size
+    size_t touched
+
+
+# By address; no two of them touch.
+cdef struct Regions:
+    Region* of
+    int count, room
+
+
 cdef class Pool:
     cdef Header** lists
+    cdef Regions free
     cdef readonly size_t bytes
 
 

@@ -16,6 +16,7 @@ from . import _pool
 from .arrays import checked, empty, readable, same_shape
 from .conv import RANKS, _shape
 from .geometry import Window, cached, per_axis
+from .maps import combine, reduce
 
 
 def max_pool_forward(x, pool_size, *, strides=None, padding="valid"):
@@ -25,6 +26,12 @@ def max_pool_forward(x, pool_size, *, strides=None, padding="valid"):
     """
     x = checked("x", x, RANKS)
     return _max_forward(x, pool_geometry(x.shape, pool_size, strides, padding))
+
+
+def max_pool(x, pool_size, *, strides=None, padding="valid"):
+    """y of max_pool_forward alone, for which no gradient is asked."""
+    x = checked("x", x, RANKS)
+    return _max_alone(x, pool_geometry(x.shape, pool_size, strides, padding))
 
 
 def max_pool_backward(dy, index, input_shape, pool_size, *, strides=None, padding="valid"):
@@ -55,6 +62,12 @@ def global_max_pool_forward(x):
     return _flat(y), _flat(index)
 
 
+def global_max_pool(x):
+    """y (N, C) of global_max_pool_forward alone, for which no gradient is asked."""
+    x, axes, _ = _whole(x)
+    return _flat(reduce("max", x, axes))
+
+
 def global_max_pool_backward(dy, index, input_shape):
     """dx, of input_shape, from dy and index of shape (N, C)."""
     dy, spread, shape = _spread(dy, input_shape)
@@ -65,14 +78,15 @@ def global_max_pool_backward(dy, index, input_shape):
 
 def global_average_pool_forward(x):
     """y (N, C): the means over all spatial axes."""
-    x = checked("x", x, RANKS)
-    return _flat(average_pool_forward(x, x.shape[1:-1]))
+    x, axes, cells = _whole(x)
+    return _flat(reduce("sum", x, axes, cells))
 
 
 def global_average_pool_backward(dy, input_shape):
     """dx, of input_shape, from dy of shape (N, C)."""
     _, spread, shape = _spread(dy, input_shape)
-    return average_pool_backward(spread, shape, shape[1:-1])
+    pool_geometry(shape, shape[1:-1], None, "valid")
+    return combine("multiply", spread, 1 / math.prod(shape[1:-1]), shape)
 
 
 def adaptive_max_pool_forward(x, output_size):
@@ -123,6 +137,13 @@ def _max_forward(x, window):
     if y.size:
         _pool.max_pool_forward(x, y, index, window)
     return y, index
+
+
+def _max_alone(x, window):
+    y = empty((x.shape[0], *window.output, x.shape[-1]), x.dtype)
+    if y.size:
+        _pool.max_pool_forward(x, y, None, window)
+    return y
 
 
 def _max_backward(dy, index, input_shape, window):
@@ -176,6 +197,13 @@ def _check_cells(name, sizes):
 
 def _flat(array):
     return array.reshape(array.shape[0], array.shape[-1])
+
+
+def _whole(x):
+    """x, the spatial axes and the number of their cells, of which there is one at least."""
+    x = checked("x", x, RANKS)
+    pool_geometry(x.shape, x.shape[1:-1], None, "valid")
+    return x, tuple(range(1, x.ndim - 1)), math.prod(x.shape[1:-1])
 
 
 def _spread(dy, input_shape):

@@ -90,6 +90,7 @@ MAPS = {
         lambda x, low, value: np.where(x <= low, value, x),
         lambda x, y, low, value: np.where(x <= low, 0.0, 1.0),
     ),
+    "linear": (lambda x, scale, offset: x * scale + offset, lambda x, y, scale, offset: scale),
     "hard_shrink": (
         lambda x, most: np.where(np.abs(x) <= most, 0, x),
         lambda x, y, most: np.where(np.abs(x) <= most, 0.0, 1.0),
@@ -114,6 +115,8 @@ COMBINES = {
     "minimum_share": lambda a, b: _extremum_share(a, b, np.less),
     "gate": lambda a, b: np.where(b == 0, 0, a * b),
     "gate_rest": lambda a, b: np.where(b == 1, 0, a * (1 - b)),
+    "prelu": lambda a, b: np.where(a > 0, a, a * b),
+    "prelu_slope": lambda a, b: np.where(a > 0, 1, np.where(a < 0, b, a)),
     "winner": lambda a, b: np.where((a == b) | np.isnan(a), 1, 0),
 }
 REDUCTIONS = {"sum": np.sum, "max": np.max, "min": np.min}

@@ -15,6 +15,7 @@ import numpy as np
 from fastconv import activations, ops
 from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike, Shape
 from fastconv.layers.base import Layer
+from fastconv.ops.activations import prelu
 from fastconv.ops.masks import as_floats, select
 from fastconv.registry import checked_number
 from fastconv.tensor import Tensor, TensorLike
@@ -118,7 +119,7 @@ class PReLU(SameShape):
         return tuple(1 if axis in (self.shared_axes or ()) else size for axis, size in enumerate(shape) if axis)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return ops.subtract(ops.relu(inputs), ops.multiply(ops.relu(ops.negative(inputs)), self.alpha))
+        return prelu(inputs, self.alpha)
 
 
 class ELU(SameShape):

@@ -15,12 +15,13 @@ from fastconv.rng import SeedGenerator
 from fastconv.tensor import Tensor
 
 __all__ = [
-    "ActivationLike", "ConstraintLike", "DTypeLike", "InitializerLike", "Padding", "RegularizerLike", "Seed", "Shape",
+    "ActivationLike", "ConstraintLike", "DTypeLike", "Factor", "InitializerLike", "Padding", "RegularizerLike", "Seed", "Shape",
     "Sizes",
 ]  # fmt: skip
 
 Shape = tuple[int | None, ...]  # the batch in front
 Sizes = int | Sequence[int]  # one for all spatial axes, or one each
+Factor = float | Sequence[float]  # how strong, or the least and the most
 Padding = str | int | Sequence[Sequence[int]]
 DTypeLike = str | type | np.dtype[Any]
 Seed = int | SeedGenerator

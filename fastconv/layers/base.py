@@ -142,7 +142,10 @@ class Layer(Specified):
     kept_as: dict[str, str] = {}  # argument -> the attribute that has it, where that is of another name
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Names what the constructor needs and was not given."""
+        if args or kwargs:  # a copy is made of nothing
+            registry.require_arguments(cls, len(args), kwargs)
         layer = super().__new__(cls)
         if not cls.__module__.startswith(_PACKAGE):  # for its config, where the class keeps no attributes
             object.__setattr__(layer, "_given", {**dict(zip(parameters_of(cls.__init__), args)), **kwargs})
@@ -243,7 +246,8 @@ class Layer(Specified):
 
     def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """As `__call__`, for what `prepare` gave."""
-        if not is_tracing() and symbolic_leaves((x, args, kwargs)):
+        alone = isinstance(x, Tensor) and not args and not kwargs
+        if not is_tracing() and (x.symbolic if alone else symbolic_leaves((x, args, kwargs))):
             if state.inside:
                 return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)

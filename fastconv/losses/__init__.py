@@ -10,6 +10,7 @@ from typing import Any
 
 from fastconv import custom_objects as own
 from fastconv import registry, serialization
+from fastconv.absent import explain as _explain
 from fastconv.registry import Registry
 
 from .base import FunctionLoss as _FunctionLoss
@@ -119,6 +120,9 @@ def serialize(loss: Loss) -> dict:
 def deserialize(name: Any, custom_objects: Any = None) -> Any:
     """The Loss of what `serialize` gave, or what `get` finds by a name."""
     return get(name, custom_objects)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

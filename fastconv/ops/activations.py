@@ -14,8 +14,8 @@ import numpy as np
 from .. import kernels
 from ..tensor import Op, Tensor, TensorLike
 from .casting import convert_to_tensor, floating
-from .common import normalize_axes, normalize_axis
-from .elementwise import Map, add, clip, maximum, minimum, multiply, negative, subtract
+from .common import normalize_axes, normalize_axis, unbroadcast
+from .elementwise import Binary, Map, add, clip, maximum, minimum, multiply, negative, subtract
 from .shaping import reshape, transpose
 
 __all__ = [
@@ -114,6 +114,24 @@ class Mish(Map):
     function = "mish"
 
 
+class PRelu(Binary):
+    """x above 0, elsewhere x times its slope."""
+
+    function = "prelu"
+    exact = None
+
+    def save(self, a, b, y):
+        self.a, self.b = a, b
+
+    def backward(self, dy):
+        da = db = None
+        if self.needs[0]:
+            da = unbroadcast(dy, self.shapes[0], kernels.combine("prelu_slope", self.a, self.b))
+        if self.needs[1]:
+            db = unbroadcast(dy, self.shapes[1], kernels.combine("minimum", self.a, 0.0))
+        return da, db
+
+
 class Softmax(Op):
     kernels = True
 
@@ -162,6 +180,11 @@ def clipped_relu(x: TensorLike, max_value: float) -> Tensor:
 def relu6(x: TensorLike) -> Tensor:
     """x limited to 0 <= x <= 6."""
     return clipped_relu(x, 6)
+
+
+def prelu(x: TensorLike, slope: TensorLike) -> Tensor:
+    """x above 0, slope * x below, for a slope that broadcasts to x."""
+    return PRelu.apply(x, slope)
 
 
 def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:

@@ -151,6 +151,10 @@ class Power(Binary):
         return da, db
 
 
+class Linear(Map):
+    function = "linear"
+
+
 class Negative(Map):
     function = "negative"
     exact = staticmethod(np.negative)

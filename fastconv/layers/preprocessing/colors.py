@@ -6,11 +6,15 @@ Contract: bytes go through a table or a matrix a sample, floats through a scale 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
-from fastconv.layers.preprocessing.images import ImageLayer, as_table, limits
+from fastconv.layers.annotations import Factor, Seed, Shape
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, as_table, limits
 from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.ops.image.colors import GREY
 
@@ -60,17 +64,19 @@ def greyed(shares):
 class RandomBrightness(ImageLayer):
     """Adds a number to each image: `factor` of `value_range`'s width; a number f is -f to f, of -1 to 1."""
 
-    def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
+    def __init__(
+        self, factor: Factor, value_range: Sequence[float] = (0, 255), seed: Seed | None = None, **kwargs: Any
+    ) -> None:
         self.factor = None
         super().__init__(**kwargs)
         self.factor, self.value_range = limits(self, "factor", factor, -1, 1), range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         low, high = self.value_range
         return random.uniform((shape[0], 1), *self.factor) * (high - low)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         return scaled(x, np.ones_like(how), how, *self.value_range)
 
 
@@ -78,16 +84,18 @@ class RandomContrast(ImageLayer):
     """Multiplies each image's distance from its channels' means by 1 - low to 1 + high of `factor`, two numbers of 0 to 1;
     a number f is 0 and f, as in Keras."""
 
-    def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
+    def __init__(
+        self, factor: Factor, value_range: Sequence[float] = (0, 255), seed: Seed | None = None, **kwargs: Any
+    ) -> None:
         self.factor = None
         super().__init__(**kwargs)
         self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return random.uniform((shape[0], 1), 1 - self.factor[0], 1 + self.factor[1])
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         if x.dtype == BYTE:
             means = (kernels.color_histogram(x) * np.arange(256)).sum(-1) / max(x.shape[1] * x.shape[2], 1)
             return scaled(x, how, means * (1 - how), *self.value_range)
@@ -105,32 +113,41 @@ class RandomInvert(ImageLayer):
     """The upper end of `value_range` minus the image. `factor`: the probability of it, drawn between two numbers of 0 to
     1; a number f is 0 to f."""
 
-    def __init__(self, factor=1.0, value_range=(0, 255), seed=None, data_format=None, **kwargs):
+    def __init__(
+        self,
+        factor: Factor = 1.0,
+        value_range: Sequence[float] = (0, 255),
+        seed: Seed | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return random.chosen(shape[0], self.factor)[:, None]
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         return scaled(x, np.where(how, -1.0, 1.0), np.where(how, self.value_range[1], 0.0), -_MOST, _MOST)
 
 
 class RandomGrayscale(ImageLayer):
     """Images in grey, of three equal channels, each with the probability `factor`."""
 
-    def __init__(self, factor=0.5, data_format=None, seed=None, **kwargs):
+    def __init__(
+        self, factor: Factor = 0.5, data_format: str | None = None, seed: Seed | None = None, **kwargs: Any
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor = limits(self, "factor", factor, 0, 1)[1]
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return random.uniform(shape[0]) < self.factor
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         if x.shape[3] == 1:
             return x, lambda dy: dy
         _needs_colors(self, x.shape)
@@ -140,16 +157,23 @@ class RandomGrayscale(ImageLayer):
 class RandomColorDegeneration(ImageLayer):
     """Brings colours nearer to their grey, by a share between two numbers of -1 to 1; a number f is -f to f."""
 
-    def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.value_range = limits(self, "factor", factor, -1, 1), range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return random.uniform(shape[0], *self.factor)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         if x.shape[3] == 1:
             return x, lambda dy: dy
         _needs_colors(self, x.shape)
@@ -159,13 +183,20 @@ class RandomColorDegeneration(ImageLayer):
 class _Turned(ImageLayer):
     """Base class: `draw` gives (N, 2), what is added to the hue and what the saturation is multiplied by."""
 
-    def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.value_range = self._limits(factor), range_of(self, value_range)
         self._set_seed(seed)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         _needs_colors(self, x.shape)
         return kernels.color_turn(x, how.astype(np.float32 if x.dtype == BYTE else x.dtype), *self.value_range)
 
@@ -176,7 +207,7 @@ class RandomHue(_Turned):
     def _limits(self, factor):
         return limits(self, "factor", factor, 0, 1)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         sign = np.where(random.uniform(shape[0]) > 0.5, -1, 1)
         turn = sign * random.uniform(shape[0], *self.factor) * 0.5
         return np.stack(
@@ -191,6 +222,6 @@ class RandomSaturation(_Turned):
     def _limits(self, factor):
         return limits(self, "factor", factor, -1, 1)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         factor = random.uniform(shape[0], *self.factor)
         return np.stack([np.zeros(shape[0]), factor / (1 - factor + 1e-7)], 1)

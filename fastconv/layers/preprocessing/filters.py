@@ -5,11 +5,15 @@ Contract: images are filtered as floats, some at a time; results lie within `val
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
-from fastconv.layers.preprocessing.images import ImageLayer, by_parts, column, limits
+from fastconv.layers.annotations import Factor, Seed, Shape, Sizes
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, by_parts, column, limits
 from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.ops.image.taps import filter_taps, gaussian
 
@@ -30,8 +34,15 @@ class RandomGaussianBlur(ImageLayer):
     """
 
     def __init__(
-        self, factor=1.0, kernel_size=3, sigma=1.0, value_range=(0, 255), data_format=None, seed=None, **kwargs
-    ):
+        self,
+        factor: Factor = 1.0,
+        kernel_size: Sizes = 3,
+        sigma: Factor = 1.0,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.sigma = limits(self, "factor", factor, 0, 1), limits(self, "sigma", sigma, 0, 1)
@@ -41,10 +52,10 @@ class RandomGaussianBlur(ImageLayer):
         self.kernel_size, self.value_range = sizes, range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return random.chosen(shape[0], self.factor), random.uniform(2, *self.sigma) + 1e-6
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         chosen, sigma = how
         columns, rows = (gaussian(size, deviation) for size, deviation in zip(self.kernel_size, sigma))
         low, high = self.value_range
@@ -61,16 +72,23 @@ class RandomSharpness(ImageLayer):
     """Sharpens or softens images: 0.5 of `factor` changes nothing, 0 blurs, 1 sharpens; a number f is 0 to f, two numbers
     lie in 0 to 1."""
 
-    def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return 2 * random.uniform(shape[0], *self.factor)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         low, high = self.value_range
         box = (1.0, 1.0, 1.0)
 
@@ -94,14 +112,14 @@ class RandomErasing(ImageLayer):
 
     def __init__(
         self,
-        factor=1.0,
-        scale=(0.02, 0.33),
-        fill_value=None,
-        value_range=(0, 255),
-        seed=None,
-        data_format=None,
-        **kwargs,
-    ):
+        factor: Factor = 1.0,
+        scale: Factor = (0.02, 0.33),
+        fill_value: float | None = None,
+        value_range: Sequence[float] = (0, 255),
+        seed: Seed | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.scale = limits(self, "factor", factor, 0, 1), limits(self, "scale", scale, 0, 1)
@@ -110,7 +128,7 @@ class RandomErasing(ImageLayer):
         self.fill_value, self.value_range = fill_value, range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, height, width, channels = shape
         across, down = np.sqrt(random.uniform((2, count), *self.scale))
         boxes = [*interval(random, count, width, across), *interval(random, count, height, down)]
@@ -121,7 +139,7 @@ class RandomErasing(ImageLayer):
                      for n in range(count)]  # fmt: skip
         return chosen, boxes, noise
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         chosen, (left, right, top, bottom), noise = how
         y = x.copy()
         for n in np.flatnonzero(chosen):

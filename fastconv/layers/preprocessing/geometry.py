@@ -6,11 +6,15 @@ or bytes, and brings gradients back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import MODES
-from fastconv.layers.preprocessing.images import ImageLayer, limits
+from fastconv.layers.annotations import Factor, Seed, Shape
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, limits
 from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.ops.image.batches import one_of
 from fastconv.ops.image.filters import filtered
@@ -22,7 +26,10 @@ FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 
 def maps_of(count: int, *numbers) -> np.ndarray:
     """(count, 8) of eight numbers, each one for all samples or one a sample."""
-    return np.stack([np.broadcast_to(np.asarray(number, np.float64), (count,)) for number in numbers], 1)
+    maps = np.empty((count, len(numbers)))
+    for column, number in enumerate(numbers):
+        maps[:, column] = number
+    return maps
 
 
 def warped(x, maps, mode="constant", nearest=False, fill=0.0, size=None):
@@ -47,7 +54,7 @@ class Geometric(ImageLayer):
         self.fill_mode = one_of(f"{type(self).__name__}: fill_mode", fill_mode, modes)
         self.fill_value = float(fill_value)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         return warped(x, how, self.fill_mode, self.interpolation == "nearest", self.fill_value)
 
 
@@ -55,19 +62,25 @@ class RandomFlip(ImageLayer):
     """Turns half of the images around: "horizontal" (left and right), "vertical" (up and down), or both at once,
     "horizontal_and_vertical"."""
 
-    def __init__(self, mode="horizontal_and_vertical", seed=None, data_format=None, **kwargs):
+    def __init__(
+        self,
+        mode: str = "horizontal_and_vertical",
+        seed: Seed | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.mode = one_of("RandomFlip: mode", mode, ("horizontal", "vertical", "horizontal_and_vertical"))
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, height, width, _ = shape
         flips = random.uniform(count) <= 0.5
         across, down = flips & (self.mode != "vertical"), flips & (self.mode != "horizontal")
         sign_x, sign_y = np.where(across, -1, 1), np.where(down, -1, 1)
         return maps_of(count, sign_x, 0, across * (width - 1), 0, sign_y, down * (height - 1), 0, 0)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         return warped(x, how)
 
 
@@ -80,21 +93,21 @@ class RandomRotation(Geometric):
 
     def __init__(
         self,
-        factor,
-        fill_mode="reflect",
-        interpolation="bilinear",
-        seed=None,
-        fill_value=0.0,
-        data_format=None,
-        **kwargs,
-    ):
+        factor: Factor,
+        fill_mode: str = "reflect",
+        interpolation: str = "bilinear",
+        seed: Seed | None = None,
+        fill_value: float = 0.0,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor = limits(self, "factor", factor, -1, 1)
         self._set_filling(interpolation, fill_mode, fill_value)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, height, width, _ = shape
         angle = 2 * np.pi * random.uniform(count, *self.factor)
         cosine, sine, x, y = np.cos(angle), np.sin(angle), (width - 1) / 2, (height - 1) / 2
@@ -108,9 +121,9 @@ class RandomZoom(Geometric):
     """
 
     def __init__(
-        self, height_factor, width_factor=None, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0,
-        data_format=None, **kwargs,
-    ):  # fmt: skip
+        self, height_factor: Factor, width_factor: Factor | None = None, fill_mode: str = "reflect", interpolation: str = "bilinear", seed: Seed | None = None, fill_value: float = 0.0,
+        data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(data_format=data_format, **kwargs)
         self.height_factor, self.width_factor = as_pair(height_factor), as_pair(width_factor)
         self._height = limits(self, "height_factor", height_factor, -1, 1, open_low=True)
@@ -118,7 +131,7 @@ class RandomZoom(Geometric):
         self._set_filling(interpolation, fill_mode, fill_value)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, height, width, _ = shape
         down = 1 + random.uniform(count, *self._height)
         across = down if self._width is None else 1 + random.uniform(count, *self._width)
@@ -131,9 +144,9 @@ class RandomTranslation(Geometric):
     is -f to f, of -1 to 1. The filling is RandomRotation's."""
 
     def __init__(
-        self, height_factor, width_factor, fill_mode="reflect", interpolation="bilinear", seed=None, fill_value=0.0,
-        data_format=None, **kwargs,
-    ):  # fmt: skip
+        self, height_factor: Factor, width_factor: Factor | None, fill_mode: str = "reflect", interpolation: str = "bilinear", seed: Seed | None = None, fill_value: float = 0.0,
+        data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(data_format=data_format, **kwargs)
         self.height_factor, self.width_factor = as_pair(height_factor), as_pair(width_factor)
         self._height = limits(self, "height_factor", height_factor, -1, 1)
@@ -141,7 +154,7 @@ class RandomTranslation(Geometric):
         self._set_filling(interpolation, fill_mode, fill_value)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, height, width, _ = shape
         down, across = height * random.uniform(count, *self._height), width * random.uniform(count, *self._width)
         return maps_of(count, 1, 0, -across, 0, 1, -down, 0, 0)
@@ -152,9 +165,9 @@ class RandomShear(Geometric):
     f, two numbers lie in 0 to 1, and half of the images go the other way. The filling is RandomRotation's."""
 
     def __init__(
-        self, x_factor=0.0, y_factor=0.0, interpolation="bilinear", fill_mode="reflect", fill_value=0.0, data_format=None,
-        seed=None, **kwargs,
-    ):  # fmt: skip
+        self, x_factor: Factor = 0.0, y_factor: Factor = 0.0, interpolation: str = "bilinear", fill_mode: str = "reflect", fill_value: float = 0.0, data_format: str | None = None,
+        seed: Seed | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(data_format=data_format, **kwargs)
         self.x_factor, self.y_factor = (
             limits(self, "x_factor", x_factor, 0, 1),
@@ -163,7 +176,7 @@ class RandomShear(Geometric):
         self._set_filling(interpolation, fill_mode, fill_value)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         sign = np.where(random.uniform(shape[0]) > 0.5, -1, 1)
         across, down = sign * random.uniform(shape[0], *self.x_factor), sign * random.uniform(shape[0], *self.y_factor)
         return maps_of(shape[0], 1, across, 0, down, 1, 0, 0, 0)
@@ -176,8 +189,15 @@ class RandomPerspective(ImageLayer):
     """
 
     def __init__(
-        self, factor=1.0, scale=1.0, interpolation="bilinear", fill_value=0.0, seed=None, data_format=None, **kwargs
-    ):
+        self,
+        factor: Factor = 1.0,
+        scale: Factor = 1.0,
+        interpolation: str = "bilinear",
+        fill_value: float = 0.0,
+        seed: Seed | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor = limits(self, "factor", factor, 0, 1)
@@ -186,7 +206,7 @@ class RandomPerspective(ImageLayer):
         self.fill_value = float(fill_value)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, height, width, _ = shape
         chosen = random.chosen(count, self.factor)
         moved = 1 + random.uniform((count, 4, 2), -0.5 * self.scale, 0.5 * self.scale)
@@ -196,7 +216,7 @@ class RandomPerspective(ImageLayer):
             maps[chosen] = homographies(np.broadcast_to(corners, moved.shape)[chosen], (corners * moved)[chosen])
         return maps
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         return warped(x, how, nearest=self.interpolation == "nearest", fill=self.fill_value)
 
 
@@ -207,9 +227,9 @@ class RandomElasticTransform(Geometric):
     """
 
     def __init__(
-        self, factor=1.0, scale=1.0, interpolation="bilinear", fill_mode="reflect", fill_value=0.0, value_range=(0, 255),
-        seed=None, data_format=None, **kwargs,
-    ):  # fmt: skip
+        self, factor: Factor = 1.0, scale: Factor = 1.0, interpolation: str = "bilinear", fill_mode: str = "reflect", fill_value: float = 0.0, value_range: Sequence[float] = (0, 255),
+        seed: Seed | None = None, data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor, self.scale = limits(self, "factor", factor, 0, 1), limits(self, "scale", scale, 0, 1)
@@ -217,7 +237,7 @@ class RandomElasticTransform(Geometric):
         self._set_filling(interpolation, fill_mode, fill_value, MODES)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, height, width, _ = shape
         chosen, strength = random.chosen(count, self.factor), float(random.uniform(1, *self.scale)[0])
         places = np.empty((count, height, width, 2))
@@ -229,7 +249,7 @@ class RandomElasticTransform(Geometric):
             places[chosen] += fields * (deviation * 0.1 * strength * max(height, width))
         return places
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         options = {"places": how, "mode": self.fill_mode, "nearest": self.interpolation == "nearest"}
         y = kernels.warp_forward(x, fill=self.fill_value, **options)
         low, high = self.value_range

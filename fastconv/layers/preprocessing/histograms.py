@@ -6,13 +6,16 @@ Contract: bytes go through tables, one a channel of a sample; floats through Num
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
+from fastconv.layers.annotations import Factor, Seed, Shape
 from fastconv.layers.preprocessing.colors import scaled
-from fastconv.layers.preprocessing.images import ImageLayer, as_table, by_parts, column, limits
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, as_table, by_parts, column, limits
 from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.layers.spatial import positive
 
@@ -45,11 +48,11 @@ class AutoContrast(Pointwise):
 
     random = False
 
-    def __init__(self, value_range=(0, 255), **kwargs):
+    def __init__(self, value_range: Sequence[float] = (0, 255), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.value_range = range_of(self, value_range)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         if not x.size:
             return x
         if x.dtype == BYTE:
@@ -67,11 +70,13 @@ class AutoContrast(Pointwise):
 class Equalization(Pointwise):
     """Spreads each channel's values evenly over `value_range`, by its histogram of `bins` over the whole batch."""
 
-    def __init__(self, value_range=(0, 255), bins=256, data_format=None, **kwargs):
+    def __init__(
+        self, value_range: Sequence[float] = (0, 255), bins: int = 256, data_format: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.value_range, self.bins = range_of(self, value_range), positive(bins, "bins", self)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         if not x.size:
             return x
         if x.dtype == BYTE:
@@ -107,19 +112,26 @@ class RandomPosterization(Pointwise):
     """Keeps a few bits of each value of 0 to 255: a number of them from the first of `factor` to below the second, two
     numbers of 1 to 8; a number f is 1 to f, which alone is sure with (f, f)."""
 
-    def __init__(self, factor, value_range=(0, 255), data_format=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor = tuple(map(operator.index, limits(self, "factor", factor, 1, 8)))
         self.value_range = range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         low, high = self.factor
         bits = low + np.floor(random.uniform(shape[0]) * (high - low))
         return 2.0 ** (8 - bits)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         return self._mapped(x, lambda v, step: np.floor(np.clip(np.trunc(v), 0, 255) / step) * step, how)
 
 
@@ -130,20 +142,27 @@ class Solarization(Pointwise):
     and `threshold_factor`; a number f is 0 and f.
     """
 
-    def __init__(self, addition_factor=0.0, threshold_factor=0.0, value_range=(0, 255), seed=None, **kwargs):
+    def __init__(
+        self,
+        addition_factor: Factor = 0.0,
+        threshold_factor: Factor = 0.0,
+        value_range: Sequence[float] = (0, 255),
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.addition_factor = limits(self, "addition_factor", addition_factor, 0, 1)
         self.threshold_factor = limits(self, "threshold_factor", threshold_factor, 0, 1)
         self.value_range = range_of(self, value_range)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return [
             random.uniform(shape[0], low, max(high * 255, low))
             for low, high in (self.addition_factor, self.threshold_factor)
         ]
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         def solarized(v, more, threshold):
             v = np.clip(v + more, 0, 255)
             return np.where(v < threshold, v, 255 - v)
@@ -157,12 +176,19 @@ class ContrastLimitedAdaptiveHistogramEqualization(Pointwise):
 
     random = False
 
-    def __init__(self, value_range=(0, 255), clip_limit=4.0, tile_grid_size=(8, 8), data_format=None, **kwargs):
+    def __init__(
+        self,
+        value_range: Sequence[float] = (0, 255),
+        clip_limit: float = 4.0,
+        tile_grid_size: Sequence[int] = (8, 8),
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.value_range, self.clip_limit = range_of(self, value_range), float(clip_limit)
         self.tile_grid_size = tuple(positive(size, "tile_grid_size", self) for size in tile_grid_size)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         if not x.size:
             return x
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastconv import kernels, ops, rng
 from fastconv.kernels.image import BYTE
+from fastconv.layers.annotations import DTypeLike, Factor, Shape
 from fastconv.layers.calls import state
 from fastconv.layers.preprocessing.scaling import Preprocessing
 from fastconv.ops.dropout import key_of
@@ -87,7 +88,14 @@ class ImageLayer(Preprocessing):
 
     random = True  # whether it changes images in training only
 
-    def __init__(self, factor=None, bounding_box_format=None, data_format=None, dtype=None, **kwargs):
+    def __init__(
+        self,
+        factor: Factor = None,
+        bounding_box_format: str | None = None,
+        data_format: str | None = None,
+        dtype: DTypeLike | None = None,
+        **kwargs: Any,
+    ) -> None:
         as_bytes = dtype is not None and getattr(dtype, "__name__", str(dtype)) == "uint8"
         super().__init__(dtype=None if as_bytes else dtype, **kwargs)
         if as_bytes:
@@ -114,7 +122,7 @@ class ImageLayer(Preprocessing):
 
     # Inputs
 
-    def prepare(self, inputs):
+    def prepare(self, inputs: Any) -> Any:
         if not isinstance(inputs, dict):
             return super().prepare(inputs)
         unknown = inputs.keys() - {"images", "labels"}
@@ -135,18 +143,18 @@ class ImageLayer(Preprocessing):
             )
         return wrap(array)
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         if isinstance(shape, tuple) and len(shape) not in (3, 4):
             raise ValueError(
                 f"{self._title()} expects images (batch, height, width, channels), or one without a batch; got {shape}."
             )
 
-    def run(self, x, training=None, *args, **kwargs):
+    def run(self, x: np.ndarray, training: bool | None = None, *args: Any, **kwargs: Any) -> Any:
         if training is None and not state.running:
             training = True
         return super().run(x, training, *args, **kwargs)
 
-    def call(self, inputs, training=True):
+    def call(self, inputs: Any, training: bool | None = True) -> Tensor:
         if not isinstance(inputs, dict):
             return self._on_batch(inputs, training)
         images = inputs["images"]
@@ -181,7 +189,7 @@ class ImageLayer(Preprocessing):
         """A batch's shape with the channels last."""
         return (shape[0], *shape[2:], shape[1]) if is_channels_first(self.data_format) else tuple(shape)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         if isinstance(input_shape, dict):
             return {**input_shape, "images": self.compute_output_shape(input_shape["images"])}
         self.check_input(tuple(input_shape))

@@ -6,18 +6,20 @@ Contract: labels are numbers that can be mixed, such as one-hot vectors, floats 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from fastconv.layers.annotations import Factor, Seed, Shape
 from fastconv.layers.preprocessing.filters import interval
-from fastconv.layers.preprocessing.images import ImageLayer, by_parts, column, limits
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, by_parts, column, limits
 from fastconv.tensor import Tensor
 
 
 class Mixing(ImageLayer):
     """Base class: `draw` gives (what each image is mixed with, its own share, ...)."""
 
-    def changed_labels(self, labels, how, single):
+    def changed_labels(self, labels: np.ndarray, how: Any, single: bool) -> Any:
         if single or how is None:
             return labels
         order, share = how[:2]
@@ -34,18 +36,20 @@ class Mixing(ImageLayer):
 class MixUp(Mixing):
     """A weighted sum of each image and another one of the batch; the weights are of the distribution Beta(alpha, alpha)."""
 
-    def __init__(self, alpha=0.2, data_format=None, seed=None, **kwargs):
+    def __init__(
+        self, alpha: Factor = 0.2, data_format: str | None = None, seed: Seed | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < math.inf:
             raise ValueError(f"MixUp: alpha must be a positive number; got {alpha!r}.")
         self.alpha = alpha
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         order = np.argsort(random.uniform(shape[0]), kind="stable")
         return order, random.generator().beta(self.alpha, self.alpha, shape[0])
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         order, share = how
 
         def mixed(n, samples):
@@ -69,13 +73,15 @@ class CutMix(Mixing):
     is 0 to f.
     """
 
-    def __init__(self, factor=1.0, seed=None, data_format=None, **kwargs):
+    def __init__(
+        self, factor: Factor = 1.0, seed: Seed | None = None, data_format: str | None = None, **kwargs: Any
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.factor = limits(self, "factor", factor, 0, 1)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, height, width, _ = shape
         if count == 1:
             return None
@@ -87,7 +93,7 @@ class CutMix(Mixing):
         own = 1 - (right - left) * (bottom - top) / max(height * width, 1)
         return order, own, (left, right, top, bottom)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         if how is None:
             return x, lambda dy: dy
         order, _, boxes = how

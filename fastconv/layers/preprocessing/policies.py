@@ -5,9 +5,13 @@ Contract: each sample goes its own way; the parts draw from the seed of the whol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from fastconv import registry
+from fastconv.layers.annotations import Factor, Seed, Shape
 from fastconv.layers.base import Layer
 from fastconv.layers.calls import state
 from fastconv.layers.preprocessing import colors, filters, geometry, histograms
@@ -16,6 +20,7 @@ from fastconv.layers.preprocessing.images import Draws, ImageLayer, by_parts, co
 from fastconv.layers.preprocessing.images import value_range as range_of
 from fastconv.layers.spatial import positive
 from fastconv.rng import FixedSeed
+from fastconv.tensor import Tensor
 
 
 def _array(changed):
@@ -26,9 +31,9 @@ class RandomColorJitter(ImageLayer):
     """RandomBrightness, RandomContrast, RandomSaturation and RandomHue in a row, those whose factor is given."""
 
     def __init__(
-        self, value_range=(0, 255), brightness_factor=None, contrast_factor=None, saturation_factor=None, hue_factor=None,
-        seed=None, data_format=None, **kwargs,
-    ):  # fmt: skip
+        self, value_range: Sequence[float] = (0, 255), brightness_factor: Factor | None = None, contrast_factor: Factor | None = None, saturation_factor: Factor | None = None, hue_factor: Factor | None = None,
+        seed: Seed | None = None, data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(data_format=data_format, **kwargs)
         self.value_range = range_of(self, value_range)
         self.brightness_factor, self.contrast_factor = as_pair(brightness_factor), as_pair(contrast_factor)
@@ -40,10 +45,10 @@ class RandomColorJitter(ImageLayer):
         self._parts = tuple(part(factor, self.value_range) for part, factor in parts if factor is not None)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return [part.draw(shape, random) for part in self._parts]
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         gradients = []
         for part, drawn in zip(self._parts, how):
             y = part.changed(x, drawn)
@@ -98,24 +103,24 @@ class RandAugment(Policy):
 
     def __init__(
         self,
-        value_range=(0, 255),
-        num_ops=2,
-        factor=0.5,
-        interpolation="bilinear",
-        seed=None,
-        data_format=None,
-        **kwargs,
-    ):
+        value_range: Sequence[float] = (0, 255),
+        num_ops: int = 2,
+        factor: Factor = 0.5,
+        interpolation: str = "bilinear",
+        seed: Seed | None = None,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.num_ops = positive(num_ops, "num_ops", self)
         self._set_choices(factor, value_range, interpolation, True)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         return np.floor(random.uniform((self.num_ops, shape[0])) * len(self._choices)), random.uniform(2)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         chosen, words = how
         random = _own_draws(words)
         for step in chosen:
@@ -131,9 +136,9 @@ class AugMix(Policy):
     """
 
     def __init__(
-        self, value_range=(0, 255), num_chains=3, chain_depth=3, factor=0.3, alpha=1.0, all_ops=True,
-        interpolation="bilinear", seed=None, data_format=None, **kwargs,
-    ):  # fmt: skip
+        self, value_range: Sequence[float] = (0, 255), num_chains: int = 3, chain_depth: int = 3, factor: Factor = 0.3, alpha: Factor = 1.0, all_ops: bool = True,
+        interpolation: str = "bilinear", seed: Seed | None = None, data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         self.factor = None
         super().__init__(data_format=data_format, **kwargs)
         self.num_chains, self.chain_depth = (
@@ -145,14 +150,14 @@ class AugMix(Policy):
         self._set_choices(factor, value_range, interpolation, self.all_ops)
         self._set_seed(seed)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, steps = shape[0], (self.num_chains, self.chain_depth, shape[0])
         chosen = np.floor(random.uniform(steps) * (len(self._choices) + 1))
         other = random.generator()
         weights = other.dirichlet((self.alpha,) * self.num_chains, count)
         return chosen, weights, other.beta(self.alpha, self.alpha, count), random.uniform(2)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         chosen, weights, own, words = how
         random = _own_draws(words)
         chains = []
@@ -183,7 +188,7 @@ class Pipeline(Layer):
 
     rescales = True
 
-    def __init__(self, layers, name=None):
+    def __init__(self, layers: Sequence[Layer], name: str | None = None) -> None:
         super().__init__(name=name)
         if not isinstance(layers, (list, tuple)) or not all(isinstance(layer, Layer) for layer in layers):
             raise TypeError(f"Pipeline: layers must be a list of layers; got {layers!r}.")
@@ -193,29 +198,29 @@ class Pipeline(Layer):
     def layers(self) -> list[Layer]:
         return self._pipeline_layers
 
-    def prepare(self, inputs):
+    def prepare(self, inputs: Any) -> Any:
         if not self.built:
             self.build(None)
         return inputs  # the first layer's task
 
-    def run(self, x, training=None, *args, **kwargs):
+    def run(self, x: np.ndarray, training: bool | None = None, *args: Any, **kwargs: Any) -> Any:
         return super().run(x, _alone(training), *args, **kwargs)
 
-    def call(self, inputs, training=True):
+    def call(self, inputs: Any, training: bool | None = True) -> Tensor:
         for layer in self._pipeline_layers:
             inputs = layer(inputs, training=training)
         return inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         for layer in self._pipeline_layers:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "layers": [registry.serialize(layer) for layer in self._pipeline_layers]}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         from fastconv.layers import find
 
         parts = [find(part["class_name"], custom_objects).from_config(part["config"]) for part in config["layers"]]

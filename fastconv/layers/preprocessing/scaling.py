@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from fastconv import ops
+from fastconv.layers.annotations import Shape
 from fastconv.layers.base import Layer
 from fastconv.layers.shapes import numbers
+from fastconv.ops.elementwise import Linear
 from fastconv.tensor import Tensor
 
 _ROWS = 1 << 10  # samples that adapt reads at once, as float64
@@ -43,12 +47,15 @@ class Rescaling(Preprocessing):
 
     supports_masking = True
 
-    def __init__(self, scale, offset=0.0, **kwargs):
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale, self.offset = self._number_or_list("scale", scale), self._number_or_list("offset", offset)
 
-    def call(self, inputs):
-        return ops.add(ops.multiply(self._floats(inputs), self.scale), self.offset)
+    def call(self, inputs: Any) -> Tensor:
+        x = self._floats(inputs)
+        if isinstance(self.scale, list) or isinstance(self.offset, list):
+            return ops.add(ops.multiply(x, self.scale), self.offset)
+        return Linear.apply(x, scale=self.scale, offset=self.offset)
 
 
 class Normalization(Preprocessing):
@@ -62,7 +69,14 @@ class Normalization(Preprocessing):
     supports_masking = True
     kept_as = {"mean": "input_mean", "variance": "input_variance"}
 
-    def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
+    def __init__(
+        self,
+        axis: int | Sequence[int] | None = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if (mean is None) != (variance is None):
             raise ValueError("Normalization takes mean and variance together, or neither and adapt(data).")
@@ -112,12 +126,12 @@ class Normalization(Preprocessing):
         axes = self._axes(shape)
         return [size if axis in axes else 1 for axis, size in enumerate(shape)]
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         kept = self._kept(shape)
         if self.built and kept[1:] != self._kept(self._build_shape)[-len(kept) + 1 :]:
             raise ValueError(f"{self._title()} was built for the input shape {self._build_shape}; got {tuple(shape)}.")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         sizes = tuple(input_shape[axis] for axis in self._axes(input_shape))
         if self.input_mean is not None:
             for name, value in (("mean", self.input_mean), ("variance", self.input_variance)):
@@ -133,7 +147,7 @@ class Normalization(Preprocessing):
         self.adapt_variance = self.add_weight(sizes, "ones", trainable=False, name="variance")
         self.count = self.add_weight((), "zeros", trainable=False, name="count")
 
-    def adapt(self, data, batch_size=None, steps=None) -> None:
+    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
         """Takes mean and variance from `data`: an array of samples, or batches of them, in a list, a data set or any
         iterable, of which those that are tuples have the samples first. `steps`: the number of batches to read, all by
         default; `batch_size` changes nothing."""
@@ -156,7 +170,7 @@ class Normalization(Preprocessing):
         for weight, value in ((self.adapt_mean, mean), (self.adapt_variance, squares / count), (self.count, count)):
             weight.assign(np.reshape(value, weight.shape).astype(weight.dtype))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         x, kept = self._floats(inputs), self._kept(inputs.shape)
         if self.input_mean is not None:
             mean, variance = (self._placed(v, inputs.shape) for v in (self.input_mean, self.input_variance))

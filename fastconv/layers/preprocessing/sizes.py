@@ -5,11 +5,14 @@ Contract: but for RandomCrop's place they do the same in training and outside; r
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastconv import ops
+from fastconv.layers.annotations import Seed, Shape
 from fastconv.layers.preprocessing.geometry import maps_of, warped
-from fastconv.layers.preprocessing.images import ImageLayer
+from fastconv.layers.preprocessing.images import Draws, ImageLayer
 from fastconv.layers.spatial import positive
 from fastconv.ops.image.batches import one_of
 from fastconv.ops.image.taps import FUNCTIONS
@@ -24,7 +27,7 @@ class Sized(ImageLayer):
     def _set_size(self, height, width):
         self.height, self.width = positive(height, "height", self), positive(width, "width", self)
 
-    def changed_shape(self, shape):
+    def changed_shape(self, shape: Shape) -> Shape:
         return (shape[0], self.height, self.width, shape[3])
 
     def _fitted(self, images):
@@ -41,9 +44,9 @@ class Resizing(Sized):
     """Images of (height, width): `ops.image.resize` as a layer, with its arguments. Integers come back as such."""
 
     def __init__(
-        self, height, width, interpolation="bilinear", crop_to_aspect_ratio=False, pad_to_aspect_ratio=False,
-        fill_mode="constant", fill_value=0.0, antialias=False, data_format=None, **kwargs,
-    ):  # fmt: skip
+        self, height: int, width: int, interpolation: str = "bilinear", crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False,
+        fill_mode: str = "constant", fill_value: float = 0.0, antialias: bool = False, data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(data_format=data_format, **kwargs)
         self._set_size(height, width)
         self.interpolation = one_of("Resizing: interpolation", interpolation, ("nearest", *FUNCTIONS))
@@ -67,7 +70,7 @@ class Resizing(Sized):
 class CenterCrop(Sized):
     """The (height, width) in the middle of images; of smaller ones the largest part of this ratio, resized."""
 
-    def __init__(self, height, width, data_format=None, **kwargs):
+    def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self._set_size(height, width)
 
@@ -87,7 +90,15 @@ class RandomCrop(Sized):
     Outside training, and where images are not larger, it is the largest part of this ratio from their middle, resized.
     """
 
-    def __init__(self, height, width, seed=None, data_format=None, name=None, **kwargs):
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        seed: Seed | None = None,
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, data_format=data_format, **kwargs)
         self._set_size(height, width)
         self._set_seed(seed)
@@ -99,11 +110,11 @@ class RandomCrop(Sized):
             return super()._on_batch(images, True, how)
         return self._fitted(images)
 
-    def draw(self, shape, random):
+    def draw(self, shape: Shape, random: Draws) -> Any:
         count, rows, columns, _ = shape
         top = np.floor(random.uniform(count) * (rows - self.height + 1))
         left = np.floor(random.uniform(count) * (columns - self.width + 1))
         return maps_of(count, 1, 0, left, 0, 1, top, 0, 0)
 
-    def changed(self, x, how):
+    def changed(self, x: np.ndarray, how: Any) -> Any:
         return warped(x, how, size=(self.height, self.width))

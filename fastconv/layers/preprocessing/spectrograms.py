@@ -7,15 +7,18 @@ weights that can be trained.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from fastconv import initializers, ops
+from fastconv.layers.annotations import Shape
 from fastconv.layers.base import Layer
 from fastconv.layers.preprocessing.scaling import Preprocessing
 from fastconv.layers.spatial import positive
 from fastconv.ops.image.batches import is_channels_first, one_of
 from fastconv.symbolic import NoValues
+from fastconv.tensor import Tensor
 
 _EPSILON = 1e-7
 
@@ -30,10 +33,10 @@ class MelSpectrogram(Preprocessing):
     """
 
     def __init__(
-        self, fft_length=2048, sequence_stride=512, sequence_length=None, window="hann", sampling_rate=16000,
-        num_mel_bins=128, min_freq=20.0, max_freq=None, power_to_db=True, top_db=80.0, mag_exp=2.0, min_power=1e-10,
-        ref_power=1.0, **kwargs,
-    ):  # fmt: skip
+        self, fft_length: int = 2048, sequence_stride: int = 512, sequence_length: int | None = None, window: str | np.ndarray | None = "hann", sampling_rate: int = 16000,
+        num_mel_bins: int = 128, min_freq: float = 20.0, max_freq: float | None = None, power_to_db: bool = True, top_db: float = 80.0, mag_exp: float = 2.0, min_power: float = 1e-10,
+        ref_power: float = 1.0, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.fft_length, self.sequence_stride = (
             positive(n, name, self) for n, name in ((fft_length, "fft_length"), (sequence_stride, "sequence_stride"))
@@ -49,7 +52,7 @@ class MelSpectrogram(Preprocessing):
         self.power_to_db, self.top_db, self.mag_exp = bool(power_to_db), top_db, mag_exp
         self.min_power, self.ref_power = min_power, ref_power
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         x = self._floats(inputs)
         if x.shape[-1] is None:
             raise NoValues("The number of frames follows from a length that is open.")
@@ -72,7 +75,7 @@ class MelSpectrogram(Preprocessing):
         y = ops.subtract(y, 10 * math.log10(max(abs(self.ref_power), self.min_power)))
         return ops.maximum(y, ops.subtract(ops.max(y), self.top_db))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         *rest, time = input_shape
         frames = (
             None if time is None else (time + 2 * (self.fft_length // 2) - self.fft_length) // self.sequence_stride + 1
@@ -106,9 +109,9 @@ class STFTSpectrogram(Layer):
     rescales = True
 
     def __init__(
-        self, mode="log", frame_length=256, frame_step=None, fft_length=None, window="hann", periodic=False,
-        scaling="density", padding="valid", expand_dims=False, data_format=None, **kwargs,
-    ):  # fmt: skip
+        self, mode: str = "log", frame_length: int = 256, frame_step: int | None = None, fft_length: int | None = None, window: str | np.ndarray | None = "hann", periodic: bool = False,
+        scaling: str | None = "density", padding: str = "valid", expand_dims: bool = False, data_format: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         modes = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
         self.mode = one_of("STFTSpectrogram: mode", mode, modes)
@@ -129,11 +132,11 @@ class STFTSpectrogram(Layer):
     def _kernel(self, side):
         return initializers.STFT(side, self.window, self.scaling, self.periodic)
 
-    def check_input(self, shape):
+    def check_input(self, shape: Shape) -> None:
         if len(shape) != 3:
             raise ValueError(f"{self._title()} expects (batch, time, channels); got {shape}.")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         shape = (self.frame_length, 1, self._bins)
         if self.mode != "imag":
             self.real_kernel = self.add_weight(shape, self._kernel("real"), name="real_kernel")
@@ -146,7 +149,7 @@ class STFTSpectrogram(Layer):
         y = ops.reshape(y, (-1, channels, *(-1 if n is None else n for n in y.shape[1:])))
         return ops.transpose(y, (0, 2, 1, 3))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         x = inputs if is_channels_first(self.data_format) else ops.swapaxes(inputs, 1, 2)
         channels, time = x.shape[1:]
         if None in (channels, time):
@@ -156,7 +159,7 @@ class STFTSpectrogram(Layer):
         imaginary = None if self.mode == "real" else self._transformed(x, self.imag_kernel, channels)
         return self._laid_out(self._measured(real, imaginary))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(tuple(input_shape))
         first = is_channels_first(self.data_format)
         batch, (channels, time) = input_shape[0], input_shape[1:] if first else input_shape[:0:-1]

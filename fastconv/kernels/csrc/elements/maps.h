@@ -41,11 +41,12 @@ enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
     X(log1p, FC_INPUT, 0, log1p_forward(x), dy / (1 + x))                                                            \
     X(expm1, FC_OUTPUT, 0, select(x > 60, exp_vec(x), expm1_vec(at_most(x, 60))), dy * (y + 1))                      \
     X(threshold, FC_INPUT, 2, select(x <= a, splat(b), x), select(x <= a, splat(0), dy))                             \
+    X(linear, FC_NOTHING, 2, x * a + b, dy * a)                                                                      \
     X(hard_shrink, FC_INPUT, 1, select(abs_vec(x) <= a, splat(0), x), select(abs_vec(x) <= a, splat(0), dy))
 /* clang-format on */
 
 /* `share` is the part of the gradient of a maximum or minimum that goes to a; `gate` passes a gradient's share on, and
- * `gate_rest` what is left of it, without touching one by 0. `winner` is 1 where a is the extremum b, or NaN, else 0. */
+ * `gate_rest` what is left of it, without touching one by 0. `prelu_slope` is 0 at 0, as ReLU's. `winner` is 1 where a is the extremum b, or NaN, else 0. */
 /* clang-format off */
 #define FC_COMBINES(X)                                                                                               \
     X(add, a + b)                                                                                                    \
@@ -60,6 +61,8 @@ enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
     X(minimum_share, select((a < b) | (a != a), splat(1), select(a == b, splat((real)0.5), splat(0))))               \
     X(gate, select(b == 0, splat(0), a * b))                                                                         \
     X(gate_rest, select(b == 1, splat(0), a * (1 - b)))                                                              \
+    X(prelu, select(a > 0, a, a * b))                                                                                \
+    X(prelu_slope, select(a > 0, splat(1), select(a < 0, b, a)))                                                     \
     X(winner, select((a == b) | (a != a), splat(1), splat(0)))
 /* clang-format on */
 
