@@ -176,7 +176,10 @@ class Model(Steps, Layer):
             inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
             leaves = flatten(inputs)
             return pack(wanted, leaves) if len(leaves) == len(flatten(wanted)) else self._misfit(inputs)
-        return ranked(one_input(inputs), wanted)
+        return self._ranked(one_input(inputs))
+
+    def _ranked(self, inputs):
+        return inputs if self._graph is None else ranked(inputs, self._graph.inputs.shape)
 
     def _misfit(self, inputs):
         raise ValueError(
@@ -188,8 +191,8 @@ class Model(Steps, Layer):
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         if not (type(inputs) in _ARRAYS and self.takes_one):
             inputs = self.arrange(inputs)
-        elif self.graph is not None and inputs.ndim != len(self.graph.inputs.shape):
-            inputs = ranked(inputs, self.graph.inputs)
+        else:
+            inputs = self._ranked(inputs)
         inputs = self.prepare(inputs)
         if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
@@ -541,10 +544,10 @@ def _names(structure, kind) -> list[str]:
     return names
 
 
-def ranked(given, declared):
+def ranked(given, wanted):
     """An array with the last axis of 1 that its Input declares put there or, where it declares none, taken away, as Keras
     does; one that does not fit then is what it was."""
-    shape, wanted = getattr(given, "shape", ()), declared.shape
+    shape = getattr(given, "shape", ())
     if len(shape) == len(wanted) - 1 and wanted[-1] == 1 and _fits(shape, wanted[:-1]):
         return given[..., None]
     if len(shape) == len(wanted) + 1 and shape[-1] == 1 and _fits(shape[:-1], wanted):

@@ -154,7 +154,11 @@ class Sequential(Model):
     def arrange(self, inputs: Any) -> Any:
         if isinstance(inputs, dict) and len(inputs) == 1:
             return next(iter(inputs.values()))
-        return ranked(one_input(inputs), self.graph.inputs) if self.graph else one_input(inputs)
+        return self._ranked(one_input(inputs))
+
+    def _ranked(self, inputs):
+        known = (None, *self._input.shape) if self._input else self._build_shape
+        return inputs if known is None else ranked(inputs, known)
 
     @property
     def output_names(self) -> list[str]:
