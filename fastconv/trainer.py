@@ -17,6 +17,7 @@ from fastconv import batches, config, kernels, ops, optimizers, rng
 from fastconv.batches import samples
 from fastconv.callbacks import CallbackList, History, Logs, ProgbarLogger
 from fastconv.compiled import Objective
+from fastconv.data.elements import note
 from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.progress import Interrupts, Progress, warn_user
@@ -413,7 +414,11 @@ class _Run:
             weights = self.weights if weights is None else weights
             if begins:
                 callbacks.call("on_train_batch_begin", self.done, {})
-            trainer.step(x, y, shares, weights, results)
+            try:
+                trainer.step(x, y, shares, weights, results)
+            except (ValueError, TypeError) as error:
+                note(error, f"In batch {self.done + 1} of epoch {epoch + 1}.")
+                raise
             self.done += 1
             if ends:
                 callbacks.call("on_train_batch_end", self.done - 1, results.logs())

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastconv import layers
+from fastconv import Sequential, layers
 from fastconv.data import Dataset, PyDataset
 from fastconv.data.ahead import ahead
 from fastconv.data.feeding import Feed, is_stream
@@ -232,6 +232,11 @@ def test_errors_in_a_pipeline_say_where():
     with pytest.raises(KeyError) as caught:
         list(Feed(stream()).epoch(0))
     assert caught.value.__notes__ == ["fit: the data raised this for batch 2 of epoch 1."]
+    model = Sequential([layers.Dense(10, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="the label 10") as caught:
+        model.fit(iter([(X / 1.0, Y), (X / 1.0, Y + 2)]), verbose=0)
+    assert caught.value.__notes__ == ["In batch 2 of epoch 1."]
 
 
 def test_a_generator_instead_of_its_function_is_refused():

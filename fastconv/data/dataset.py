@@ -17,7 +17,7 @@ import numpy as np
 
 from fastconv import rng
 from fastconv.data.ahead import ahead
-from fastconv.data.elements import as_arrays, at_least, drawn, kept, mapped, rows_of, stack, threads
+from fastconv.data.elements import as_arrays, at_least, drawn, kept, mapped, note, rows_of, stack, threads
 from fastconv.nest import flatten, map_leaves
 
 __all__ = ["Dataset"]
@@ -115,13 +115,10 @@ class Dataset:
                     with rng.apart(own, epoch, i):
                         return function(*arguments, *more)
                 except Exception as error:
-                    if hasattr(error, "add_note"):  # Python 3.11
-                        error.add_note(
-                            f"In Dataset.map, at element {i} of epoch {epoch + 1}, which is "
-                            f"{len(arguments) + len(more)} arguments."
-                        )
-                        if "read-only" in str(error):
-                            error.add_note("The rows of your arrays cannot be written to: copy what is to be changed.")
+                    count = len(arguments) + len(more)
+                    note(error, f"In Dataset.map, at element {i} of epoch {epoch + 1}, which is {count} arguments.")
+                    if "read-only" in str(error):
+                        note(error, "The rows of your arrays cannot be written to: copy what is to be changed.")
                     raise
 
             elements = enumerate(self._passes(epoch))

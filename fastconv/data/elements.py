@@ -111,6 +111,12 @@ def drawn(elements: Iterable, buffer_size: int | None, generator: np.random.Gene
         yield buffer[i]
 
 
+def note(error: Exception, text: str) -> None:
+    """Adds where an error came from, which Python 3.10 cannot show."""
+    if hasattr(error, "add_note"):
+        error.add_note(text)
+
+
 def at_least(least: int, name: str, value: Any) -> int:
     """A whole number of at least `least`; ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:

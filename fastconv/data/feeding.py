@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.data.dataset import Dataset
+from fastconv.data.elements import note
 from fastconv.data.pydataset import PyDataset
 from fastconv.nest import flatten, map_leaves
 
@@ -56,8 +57,7 @@ class Feed:
             try:
                 batch = next(batches, _END)
             except Exception as error:
-                if hasattr(error, "add_note"):  # Python 3.11
-                    error.add_note(f"{self.caller}: the data raised this for batch {done + 1} of epoch {number + 1}.")
+                note(error, f"{self.caller}: the data raised this for batch {done + 1} of epoch {number + 1}.")
                 raise
             if batch is _END:
                 break
