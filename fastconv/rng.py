@@ -30,6 +30,19 @@ class SeedGenerator:
         self.seed, self.name = None if seed is None else _checked(seed), name
         self.state = new_state(_entropy() if seed is None else self.seed)
 
+    def next(self, ordered: bool = True) -> np.ndarray:
+        """Two uint32, another pair at every call: a seed for a source of one's own. `ordered` is of no use here."""
+        return drawn(self).integers(0, 2**32, 2, dtype=np.uint32)
+
+    def get_config(self) -> dict[str, int | None]:
+        """The seed."""
+        return {"seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, int | None]) -> SeedGenerator:
+        """A generator of that seed, from its start."""
+        return cls(**config)
+
     def __repr__(self) -> str:
         return f"SeedGenerator(seed={self.seed}, counter={self.state[2]})"
 

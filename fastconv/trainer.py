@@ -7,6 +7,7 @@ Ctrl-C waits for its end; what a seed decides is drawn in one fixed order, so th
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections import deque
@@ -39,6 +40,7 @@ class Trainer:
         self.resume = None  # the facts of a backup (backups.py) that a callback goes on from
         self.began = self.drawn = None  # the random streams as fit began, and its running epoch
         self.interrupted = False
+        self.results = None  # of the epoch, or the evaluation, that runs
         self._warned_range = self._warned_loss = False
 
     def compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution):
@@ -177,8 +179,37 @@ class Trainer:
         """One step of training on a batch, in which samples have these shares, which adds to the results."""
         model = self.model
         if model.has_own("train_step"):
-            results.add_logs(model.train_step(_as_data(x, y, shares)), samples(x))
+            self.results = results
+            try:
+                results.add_logs(model.train_step(_as_data(x, y, shares)))
+            finally:
+                self.results = None
             return
+        self._move(x, y, shares, weights, results)
+
+    def train_step(self, x, y, sample_weight):
+        """What `Model.train_step` does, also where an override calls it: logs of all batches so far."""
+        self._check_compiled("train_step")
+        x, y, shares = self._data(x, y, "train_on_batch", sample_weight)
+        results = self.results or Results(self.model, self.objective)
+        self._move(x, y, shares, self.model.trainable_weights, results)
+        return results.computed()
+
+    def test_step(self, x, y, sample_weight):
+        """As train_step, without training."""
+        self._check_compiled("test_step")
+        x, y, shares = self._data(x, y, "evaluate", sample_weight)
+        results = self.results or Results(self.model, self.objective)
+        with no_grad():
+            self._look(x, y, shares, results)
+        return results.computed()
+
+    def _look(self, x, y, shares, results):
+        output = self.model(x, training=False)
+        losses = [loss.item() for loss in self.losses(x, y, output, shares, training=False)]
+        results.add(y, map_leaves(lambda leaf: leaf.data, output), losses, shares)
+
+    def _move(self, x, y, shares, weights, results):
         for weight in weights:
             weight.grad = None
         values, outputs, gradients = self._gradients(x, y, shares, weights)
@@ -210,11 +241,13 @@ class Trainer:
         gradients = [weight.grad for weight in weights]
         return [loss.item() for loss in losses], map_leaves(lambda leaf: leaf.data, output), gradients
 
-    def losses(self, x, y, output, shares=None):
+    def losses(self, x, y, output, shares=None, training=True):
         """The loss of each output, where there are several, and the whole loss last; scalar Tensors."""
         if self.model.has_own("compute_loss"):
-            weighted = {} if shares is None else {"sample_weight": shares[0] if len(shares) == 1 else shares}
-            return [self.model.compute_loss(x=x, y=y, y_pred=output, **weighted)]
+            further = {} if shares is None else {"sample_weight": shares[0] if len(shares) == 1 else shares}
+            if "training" in inspect.signature(self.model.compute_loss).parameters:
+                further["training"] = training
+            return [self.model.compute_loss(x=x, y=y, y_pred=output, **further)]
         return self.objective_losses(y, output, shares)
 
     def objective_losses(self, y, output, shares=None):
@@ -246,11 +279,13 @@ class Trainer:
                 if begins:
                     callbacks.call("on_test_batch_begin", step, {})
                 if model.has_own("test_step"):
-                    results.add_logs(model.test_step(_as_data(x, y, shares)), samples(x))
+                    self.results = results
+                    try:
+                        results.add_logs(model.test_step(_as_data(x, y, shares)))
+                    finally:
+                        self.results = None
                 else:
-                    output = model(x, training=False)
-                    losses = [loss.item() for loss in self.losses(x, y, output, shares)]
-                    results.add(y, map_leaves(lambda leaf: leaf.data, output), losses, shares)
+                    self._look(x, y, shares, results)
                 if ends:
                     callbacks.call("on_test_batch_end", step, results.logs())
                 if progress is not None:

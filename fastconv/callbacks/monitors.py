@@ -19,6 +19,7 @@ class _Monitor(Callback):
     """What these callbacks share: which value to follow, and which way is better."""
 
     kept: tuple[str, ...] = ()  # the attributes that a run which goes on needs
+    _best = -math.inf  # larger is better
 
     def __init__(self, monitor, mode):
         if mode not in ("auto", "min", "max"):
@@ -40,6 +41,15 @@ class _Monitor(Callback):
         for metric in getattr(model, "metrics", ()) if self.mode == "auto" else ():
             if metric.direction and (name == metric.name or name.endswith(f"_{metric.name}")):
                 self._sign = 1.0 if metric.direction == "up" else -1.0
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far, None before the first."""
+        return None if math.isinf(self._best) else self._sign * self._best
+
+    @best.setter
+    def best(self, value: float | None) -> None:
+        self._best = -math.inf if value is None else self._sign * value
 
     def _score(self, logs):
         """The monitored value, turned so that larger is better; None, with one warning, if it is not there."""
@@ -79,11 +89,6 @@ class EarlyStopping(_Monitor):
         self.wait, self.stopped_epoch, self.best_epoch, self.best_weights = 0, 0, 0, None
         self._best = -math.inf  # larger is better
         self._goal = -math.inf if self.baseline is None else self._sign * self.baseline
-
-    @property
-    def best(self) -> float:
-        """The best value so far."""
-        return self._sign * self._best
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         score = self._score(logs or {})
