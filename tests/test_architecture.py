@@ -30,6 +30,7 @@ CHAIN = [
     {"planning"},
     {"modelfile", "kerasfile", "foreign", "backups", "callbacks", "progress", "batches"},
     {"results", "sources"},
+    {"fitting"},
     {"trainer"},
     {"models"},
     {"saving"},
