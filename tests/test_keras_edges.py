@@ -202,19 +202,28 @@ class Around(layers.Layer):
         return {**super().get_config(), "inner": self.inner, "start": self.start}
 
 
-@pytest.mark.parametrize("make", [
+OWN = {"Units": Units, "Around": Around}
+each_own_layer = pytest.mark.parametrize("make", [
     lambda: Units(3, 4.0), lambda: Units(3), lambda: Units(units=2, name="u"),
     lambda: Around(layers.Dense(2), fastconv.initializers.Constant(3.0)),
 ])  # fmt: skip
-def test_configs_of_own_layers(make, tmp_path):
+
+
+@each_own_layer
+def test_configs_of_own_layers(make):
     model = fastconv.Sequential([layers.Input((4,)), make()])
-    own = {"Units": Units, "Around": Around}
-    twin = models.model_from_json(model.to_json(), own)
+    twin = models.model_from_json(model.to_json(), OWN)
     assert twin.to_json() == model.to_json()
     twin.set_weights(model.get_weights())
     np.testing.assert_array_equal(twin.predict(X), model.predict(X))
+
+
+@each_own_layer
+def test_files_of_own_layers(make, tmp_path):
+    pytest.importorskip("h5py")
+    model = fastconv.Sequential([layers.Input((4,)), make()])
     model.save(tmp_path / "own.keras")
-    np.testing.assert_array_equal(models.load_model(tmp_path / "own.keras", own).predict(X), model.predict(X))
+    np.testing.assert_array_equal(models.load_model(tmp_path / "own.keras", OWN).predict(X), model.predict(X))
 
 
 class Table(layers.Layer):
