@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # not typing's: it takes the command's first milliseconds, in which Ctrl-C shows a traceback
 if TYPE_CHECKING:  # what type checkers see of _MODULES and _NAMES, the same; tests/test_types.py compares
     # isort: off
+    from typing import Any
+
     from . import (
         activations as activations, applications as applications, backend as backend, callbacks as callbacks,
         config as config, constraints as constraints, data as data, datasets as datasets, dtype_policies as dtype_policies,
@@ -59,18 +61,6 @@ _NAMES = {
     "get_num_threads": "kernels", "empty_cache": "kernels", "set_precision": "kernels", "get_precision": "kernels",
 }  # fmt: skip
 
-_REFUSED = {
-    "StatelessScope": "layers keep their weights, and gradients come from the tape: see fastconv.value_and_grad",
-    "SymbolicScope": "shapes come from compute_output_shape, or a layer called on fastconv.Input",
-    "RematScope": "nothing is computed twice to save memory; programs share memory by lifetime",
-    "remat": "nothing is computed twice to save memory; programs share memory by lifetime",
-    "device": "there is one device, the CPU; leave the block out, or see fastconv.set_num_threads",
-    "distribution": "it computes on one machine",
-    "mixed_precision": "it computes in float32 and float64, which CPUs do fastest; inputs of float16 are taken",
-    "quantizers": "it computes in float32 and float64",
-    "Quantizer": "it computes in float32 and float64",
-}  # names of Keras' that are not here, and why
-
 __all__ = ["__version__", "version", *_MODULES, *_NAMES]
 
 
@@ -87,8 +77,9 @@ if not TYPE_CHECKING:  # which would take any name
         if name in _NAMES:
             value = globals()[name] = getattr(_load(_NAMES[name]), name)
             return value
-        reason = f": {_REFUSED[name]}." if name in _REFUSED else ""
-        raise AttributeError(f"module 'fastconv' has no attribute {name!r}{reason}")
+        from fastconv.absent import Absent
+
+        raise Absent("fastconv", name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from fastconv import custom_objects as own
 from fastconv import ops, registry, serialization
+from fastconv.absent import explain as _explain
 from fastconv.ops import (  # noqa: F401 (by name, in TABLE)
     celu,
     elu,
@@ -130,6 +131,9 @@ def name_of(function: Any) -> str | None:
     None. `ops.relu` is relu, as its name says."""
     function = relu if function is ops.relu else function
     return next((name for name, entry in TABLE.items() if entry is function), None) or own.name_of(function)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

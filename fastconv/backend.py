@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.absent import explain as _explain
 from fastconv.config import (
     backend,
     epsilon,
@@ -109,6 +110,9 @@ def clear_session(free_memory: bool = True) -> None:
     _uids.clear()
     if free_memory:
         empty_cache()
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

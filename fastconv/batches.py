@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from fastconv import kernels
-from fastconv.layers.shapes import cast, numbers
+from fastconv.layers.shapes import array_of, cast, numbers
 from fastconv.nest import flatten, map_leaves
 
 
@@ -54,20 +54,27 @@ def as_nest(values, names, what):
         return list(values)
     if isinstance(values, (list, tuple)) and len(values) == 1 and isinstance(values[0], np.ndarray):
         return values[0]
-    return np.asarray(values) if isinstance(values, (list, tuple)) else values
+    return array_of(values, what) if isinstance(values, (list, tuple)) else values
 
 
 def pair(validation_data):
     """(x, y, "validation", weights or None) of `(x, y)` or `(x, y, sample_weight)`."""
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-        raise ValueError("validation_data must be a pair (x, y), or (x, y, sample_weight), or an iterable of batches.")
+        shape = getattr(validation_data, "shape", None)
+        kind = f"a {type(validation_data).__name__} of shape {shape}" if shape is not None else "other data"
+        if isinstance(validation_data, (tuple, list)):
+            kind = f"{len(validation_data)} of them"
+        raise ValueError(
+            f"validation_data must be a pair (x, y), or (x, y, sample_weight), or an iterable of batches; got {kind}. "
+            "For a share of the training data, leave it out and give validation_split=0.2."
+        )
     x, y, *weight = validation_data
     return x, y, "validation", weight[0] if weight else None
 
 
 def split(data, share):
     """(data, held-out data or None) of (x, y, weights): the last `share` of the samples is held out."""
-    if not 0 <= share < 1:
+    if isinstance(share, (str, bool)) or not 0 <= share < 1:
         raise ValueError(f"validation_split must be at least 0 and below 1; got {share!r}.")
     if not share:
         return data, None
@@ -109,6 +116,14 @@ def weights(y, names, sample_weight, class_weight, caller, classes=None):
     return found
 
 
+def check_some(shares):
+    """Raises ValueError where weights are given and all of them are 0."""
+    if shares is not None and not any(weight.any() for weight in shares):
+        raise ValueError(
+            "fit: the weights of all samples are 0, so that there is nothing to learn: look at sample_weight or class_weight."
+        )
+
+
 def _by_class(target, class_weight, caller, classes):
     """The weight of each target's class, of one-hot targets or integer labels; 1 for classes without a weight."""
     if not isinstance(class_weight, dict):
@@ -123,6 +138,9 @@ def _by_class(target, class_weight, caller, classes):
         if not whole or not 0 <= key < (math.inf if classes is None else classes):
             known = "from 0 on" if classes is None else f"from 0 to {classes - 1}"
             raise ValueError(f"{caller}: class_weight has a weight for {key!r}; classes are numbers {known}.")
+        weight = class_weight[key]
+        if not isinstance(weight, (int, float, np.number)) or not math.isfinite(weight):
+            raise ValueError(f"{caller}: the weight of class {key} must be a finite number; got {weight!r}.")
     labels = labels.astype(np.int64)
     table = np.ones(max([int(labels.max(initial=0)), *class_weight]) + 1, np.float32)
     for key, weight in class_weight.items():

@@ -95,6 +95,15 @@ class Objective:
             if loss is not None:
                 loss.check_values(target, shape)
 
+    def doubts(self, y, output):
+        """Sentences on why the losses say little of such targets and outputs, arrays of a batch."""
+        row = self._row or ()
+        found = [
+            loss.doubt(np.asarray(target), np.asarray(leaf))
+            for (loss, *_), target, leaf in zip(row, self._each(y) if row else (), flatten(output)) if loss is not None
+        ]  # fmt: skip
+        return [doubt for doubt in found if doubt]
+
     def _each(self, y):
         return flatten(y) if len(self._row) > 1 or isinstance(y, (list, tuple, dict)) else [y]
 
@@ -185,7 +194,8 @@ def _check_names(found, several):
 
 def _lists_for_outputs(given, names, what):
     """A list of metrics for each output."""
-    lists = _for_outputs(given, names, what) if len(names) > 1 and given else [given]
+    each = given and (len(names) > 1 or isinstance(given, dict))
+    lists = _for_outputs(given, names, what) if each else [given]
     lists = [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in lists]
     return lists + [[]] * (len(names) - len(lists))
 

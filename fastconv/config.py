@@ -12,6 +12,8 @@ import operator
 from dataclasses import dataclass
 from typing import Any
 
+from fastconv.absent import explain as _explain
+
 __all__ = [
     "backend", "disable_interactive_logging", "disable_traceback_filtering", "dtype_policy",
     "enable_interactive_logging", "enable_traceback_filtering", "epsilon", "floatx", "image_data_format",
@@ -219,6 +221,9 @@ def _limit(name: str, value: int | None) -> int | None:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, or None for no limit; got {value}.")
     return operator.index(value)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

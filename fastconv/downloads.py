@@ -2,7 +2,8 @@
 
 Not the data sets that fastconv knows, which datasets/_files.py checks against hashes of its own. Contract: a file is in
 the cache whole or not at all; one whose hash is given and differs is never returned; nothing is unpacked outside its
-folder, and nothing that was unpacked is run. FASTCONV_OFFLINE=1 forbids downloads.
+folder, and nothing that was unpacked is run; nothing takes more room than the disk has. FASTCONV_OFFLINE=1 forbids
+downloads.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import hashlib
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
-from fastconv.datasets._files import STALL_TIMEOUT
-from fastconv.datasets._files import cache_dir as default_cache
+from fastconv.files import cache_dir as default_cache
+from fastconv.files import write_whole
 
 __all__ = ["get_file"]
 
@@ -73,40 +73,40 @@ def _digest(path: pathlib.Path, algorithm: str) -> str:
 
 def _download(origin: str, path: pathlib.Path, wanted: str | None, algorithm: str) -> None:
     """Puts what `origin` gives at `path`, whole and with the wanted hash."""
-    import http.client  # here, since the import takes longer than all of fastconv.utils
-    from urllib.request import Request, urlopen
+    from fastconv.datasets._files import offline
+    from fastconv.datasets._network import TooLong, Unreachable, download
 
-    if os.environ.get("FASTCONV_OFFLINE", "") not in ("", "0"):
+    if offline():
         raise OSError(f"{path.name} is not in {path.parent}, and FASTCONV_OFFLINE forbids to download {origin}.")
-    print(f"fastconv: downloading {origin}", file=sys.stderr)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            try:
-                with urlopen(Request(origin, headers={"User-Agent": "fastconv"}), timeout=STALL_TIMEOUT) as response:
-                    shutil.copyfileobj(response, file, 1 << 20)
-                    promised = response.headers.get("Content-Length", "")
-            except (OSError, http.client.HTTPException) as error:
-                raise OSError(f"{origin} cannot be downloaded: {getattr(error, 'reason', None) or error}.") from error
-            received = file.tell()
-        if promised.isdigit() and received != int(promised):
-            raise OSError(f"The download of {origin} ended after {received:,} of {promised} bytes; try again.")
-        found = _digest(pathlib.Path(temporary), algorithm) if wanted else None
-        if found != wanted:
+
+    def hashed(parts: Iterator[bytes]) -> Iterator[bytes]:
+        digest = hashlib.new(algorithm)
+        for part in parts:
+            digest.update(part)
+            yield part
+        if wanted and digest.hexdigest() != wanted:
             raise ValueError(
-                f"{origin} gave a file whose {algorithm} is {found}, not {wanted}: it is damaged, or another."
+                f"{origin} gave a file whose {algorithm} is {digest.hexdigest()}, not {wanted}: it is damaged, or another."
             )
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+
+    try:
+        download(origin, _free(path.parent), lambda parts: write_whole(path, parts), hashed)
+    except Unreachable as error:
+        raise OSError(f"{origin} cannot be downloaded: {error}.") from error
+    except TooLong as error:
+        raise ValueError(f"{origin} {error}, which is all that {path.parent} has room for.") from error
+
+
+def _free(folder: pathlib.Path) -> int:
+    """Bytes that the disk of a folder has room for: the limit of what is downloaded or unpacked there."""
+    return shutil.disk_usage(folder).free
 
 
 def _unpacked(path: pathlib.Path, archive_format: str | Sequence[str] | None, again: bool) -> str:
     """The folder with what is in the archive at `path`."""
     import tarfile
     import zipfile
+    import zlib
 
     formats = [archive_format] if isinstance(archive_format, str) or archive_format is None else list(archive_format)
     if unknown := [one for one in formats if one not in ("auto", "tar", "zip", None)]:
@@ -118,12 +118,10 @@ def _unpacked(path: pathlib.Path, archive_format: str | Sequence[str] | None, ag
     folder = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         if "tar" in allowed and tarfile.is_tarfile(path):
-            with tarfile.open(path) as archive:
-                if not hasattr(tarfile, "data_filter"):
-                    raise ValueError(f"This Python is too old to unpack {path} safely: unpack it yourself.")
-                archive.extractall(folder, filter="data")  # nothing outside, no devices
+            _untar(path, folder)
         elif "zip" in allowed and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as zipped:
+                _check_room(path, folder, sum(entry.file_size for entry in zipped.infolist()))
                 zipped.extractall(folder)
         else:
             raise ValueError(f"{path} is no archive of {' or '.join(sorted(map(str, allowed)))}.")
@@ -131,8 +129,27 @@ def _unpacked(path: pathlib.Path, archive_format: str | Sequence[str] | None, ag
             shutil.rmtree(target)
         os.chmod(folder, 0o755)
         os.replace(folder, target)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError) as error:
         raise ValueError(f"{path} cannot be unpacked: {error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return str(target)
+
+
+def _untar(path: pathlib.Path, folder: str) -> None:
+    import tarfile
+
+    if not hasattr(tarfile, "data_filter"):
+        raise ValueError(f"This Python is too old to unpack {path} safely: unpack it yourself.")
+    with tarfile.open(path) as archive:
+        room, needed = _free(path.parent), 0
+        for member in archive:
+            needed += member.size
+            _check_room(path, folder, needed, room)
+            archive.extract(member, folder, filter="data")  # nothing outside, no devices
+
+
+def _check_room(path: pathlib.Path, folder: str, needed: int, room: int | None = None) -> None:
+    room = _free(pathlib.Path(folder)) if room is None else room
+    if needed > room:
+        raise ValueError(f"{path} unpacks to {needed:,} bytes or more, and the disk has room for {room:,}.")

@@ -8,6 +8,7 @@ A file that a killed writer left behind goes with the next write into its folder
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -35,7 +36,8 @@ def cache_dir() -> Path:
 
 
 def write_whole(path, content) -> None:
-    """Puts the bytes `content` at `path`, through a symbolic link to its target; a file that is there keeps its mode.
+    """Puts the bytes `content`, or its parts, at `path`, through a symbolic link to its target; a file that is there keeps
+    its mode.
 
     ValueError where something other than a regular file is; OSError, naming `path`, where it cannot be written.
     """
@@ -45,7 +47,10 @@ def write_whole(path, content) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, error.strerror, path) from error  # it names the temporary file, or none
+        folder = os.path.dirname(path)
+        missing = error.errno == errno.ENOENT and not os.path.isdir(folder)
+        reason = f"There is no folder {folder} to write into" if missing else error.strerror
+        raise OSError(error.errno, reason, path) from error  # it names the temporary file, or none
 
 
 def _write(path, content):
@@ -53,7 +58,7 @@ def _write(path, content):
     _remove_left(folder)
     with _new(folder, 0o666 if mode is None else 0o600) as file:
         try:
-            file.write(content)
+            file.writelines((content,) if isinstance(content, (bytes, bytearray, memoryview)) else content)
             file.flush()
             # Some file systems have one mode for all files, and refuse to change even to it.
             if mode is not None and stat.S_IMODE(os.fstat(file.fileno()).st_mode) != mode:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import kerasfile, optimizers, registry, tensorfile
+from fastconv import kerasfile, optimizers, registry, serialization, tensorfile
 from fastconv.compiled import Objective
 from fastconv.layers.holder import uninitialized_weights
 from fastconv.registry import snake_case
@@ -38,6 +38,8 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
         kerasfile.save_model(model, filepath)
         return
     tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
+    if (names := serialization.texts(model.class_names)) is not None:
+        facts["class_names"] = json.dumps(names)
     if model.optimizer is not None:
         try:
             facts["compile"] = json.dumps(_compile_config(model))
@@ -80,10 +82,20 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
                 arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors)
             except Exception as error:
                 raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
+        if (names := _class_names(saved)) is not None:
+            model.class_names = names
         saved.read(arrays)
         for weight in weights.values():
             weight.version += 1
     return model
+
+
+def _class_names(saved):
+    """The names in a file; None where there are none, or the text is no list of names."""
+    try:
+        return serialization.texts(json.loads(saved.facts.get("class_names", "null")))
+    except ValueError:
+        return None
 
 
 def save_weights(model: Any, filepath: Path, overwrite: bool = True, max_shard_size: float | None = None) -> None:

@@ -1,7 +1,8 @@
 """What a person at the terminal sees of a run, and Ctrl-C.
 
-It prints, and knows nothing of models. Contract: a bar only on a terminal, else one line an epoch, or nothing;
-results are formatted at most ten times a second. Under `Interrupts` a Ctrl-C waits until the computation looks for it;
+It prints, and knows nothing of models. Contract: one line an epoch with all its results, or nothing; on a terminal a bar
+goes before it, which begins with the results and takes the columns that they leave. Results are formatted at most ten
+times a second. Under `Interrupts` a Ctrl-C waits until the computation looks for it;
 a second one does not.
 """
 
@@ -40,25 +41,25 @@ class Progress:
         if self._bars:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stdout, dynamic_ncols=True)
+            rest = "/{total_fmt}{desc} |{bar}| {elapsed}<{remaining}" if steps else " steps{desc} - {elapsed}"
+            self._bar = tqdm(
+                total=steps, file=sys.stdout, dynamic_ncols=True, leave=False, bar_format=f"{title} - {{n_fmt}}{rest}"
+            )
 
     def step(self, done: int, results) -> None:
         """After step number `done`; `results()` gives the running means."""
         if self._bar is None or (now := time.perf_counter()) - self._last < 0.1:
             return
         self._last = now
-        self._bar.set_postfix_str(_text(results()), refresh=False)
+        self._bar.set_description_str(f" - {text}" if (text := _text(results())) else "", refresh=False)
         self._bar.update(done - self._bar.n)
 
     def end(self, results: dict) -> None:
-        """The stage is complete: fills the bar, or prints the line."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(_text(results), refresh=False)
-            self._bar.update((self._bar.total or self._bar.n) - self._bar.n)
-            self.close()
-        elif self._lines:
+        """The stage is complete: prints its line, in the bar's place."""
+        self.close()
+        if self.shows:
             seconds = time.perf_counter() - self._start
-            print(f"{self._title} - {seconds:.1f}s{' - ' if results else ''}{_text(results)}", flush=True)
+            print(_joined(self._title, f"{seconds:.1f}s", _text(results)), flush=True)
 
     def close(self) -> None:
         """Leaves the terminal in order, whatever happened."""
@@ -69,6 +70,10 @@ class Progress:
 
 def _on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _joined(*parts: str) -> str:
+    return " - ".join(part for part in parts if part)
 
 
 def _text(results: dict) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastconv.absent import explain as _explain
+
 from . import config, kernels, rng
 from .ops import take
 from .ops.dropout import RandomNormal, RandomUniform, dropout, key_of
@@ -166,6 +168,9 @@ def _float(dtype):
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"dtype must be 'float32' or 'float64'; got {dtype}.")
     return dtype
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

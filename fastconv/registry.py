@@ -8,25 +8,33 @@ from a file can build only those classes; an unknown name is an error with near 
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 import math
 import numbers
 import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
 
 from fastconv import custom_objects as own
+from fastconv.absent import near_names
 from fastconv.custom_objects import custom_object_scope
 
+_LISTED = 20  # names, up to which all are told beside the near ones
 _WRAPPERS: set[type] = set()  # the classes whose objects stand for a function
 TABLES: dict[str, Registry] = {}  # "fastconv.losses" -> the Registry of the classes that stand there
 
 
 def unknown_name(kind: str, name: Any, known: Collection[str]) -> ValueError:
-    """The error for a name that is not in a table: near matches first, then all that there is."""
-    spelled = {_fold(entry): entry for entry in known}
-    near = [spelled[match] for match in difflib.get_close_matches(_fold(str(name)), spelled, n=3, cutoff=0.6)]
+    """The error for a name that is not in a table: near matches first, then all that there is, unless
+    that is much and some are near."""
+    if "_" in str(name) and str(name).islower():  # answered as it was asked
+        known = {entry if entry.islower() or ">" in entry else snake_case(entry) for entry in known}
+    near = near_names(str(name), known)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(sorted(known))}.")
+    if not near or len(known) <= _LISTED:
+        hint += f" Known: {', '.join(sorted(known))}."
+    return ValueError(f"Unknown {kind} {name!r}.{hint}")
 
 
 def reject_arguments(
@@ -42,6 +50,18 @@ def reject_arguments(
         near = "learning_rate" if name == "lr" else next(iter(difflib.get_close_matches(name, accepted)), None)
         hint = f" Did you mean {near!r}?" if near in accepted else ""
         raise TypeError(f"{owner} has no argument {name!r}.{hint} It takes: {', '.join(accepted)}.")
+
+
+def require_arguments(cls: type, count: int, given: Collection[str]) -> None:
+    """Raises TypeError where the constructor of `cls` needs arguments beyond the first `count` that are not `given`."""
+    code = getattr(cls.__init__, "__code__", None)
+    if code is None:
+        return
+    end = code.co_argcount - len(cls.__init__.__defaults__ or ())
+    missing = [name for name in code.co_varnames[1 + count : end] if name not in given]
+    if missing:
+        needed = ", ".join(code.co_varnames[1:end])
+        raise TypeError(f"{cls.__name__} needs {' and '.join(missing)} too: {cls.__name__}({needed}, ...).")
 
 
 def checked_number(owner: Any, argument: str, value: Any, most: float = math.inf) -> float:
@@ -124,7 +144,10 @@ class Registry:
         if cls is None:
             cls = self._folded.get(_fold(name))
         if cls is None:
-            error = unknown_name(self.kind, name, [*self._names, *own.names(custom_objects)])
+            known = [*self._names, *own.names(custom_objects)]
+            error = unknown_name(self.kind, name, known)
+            if near_names(name, known):
+                raise error
             raise ValueError(
                 f"{error} One of your own: pass it in custom_objects={{{name!r}: ...}}, or register it with "
                 "@fastconv.saving.register_keras_serializable()."
@@ -219,3 +242,20 @@ class Configurable:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def keywords_checked(method: _F) -> _F:
+    """The method, which says of a keyword that it does not take what is near it."""
+    names = inspect.signature(method).parameters
+
+    @functools.wraps(method)
+    def wrapper(self, *args, **kwargs):
+        if not kwargs.keys() <= names.keys():
+            unknown = [name for name in kwargs if name not in names]
+            reject_arguments(f"{type(self).__name__}.{method.__name__}", unknown, [*names][1:])
+        return method(self, *args, **kwargs)
+
+    return wrapper  # type: ignore[return-value]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import random
+import threading
 
 import numpy as np
 
@@ -58,6 +59,39 @@ def drawn(source: SeedGenerator) -> np.random.Generator:
     seed, stream, counter = map(int, source.state[:3])
     source.state[2] += np.uint64(1)
     return np.random.default_rng([seed, stream, counter])
+
+
+class apart:
+    """`with apart(*numbers)`: what this thread draws from SeedGenerators follows from their seeds and these numbers alone,
+    whatever was drawn before, and moves no stream. For work on threads, whose order is nobody's."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+
+    def __enter__(self) -> None:
+        self.before = _here.apart
+        _here.apart = (self.numbers, {})
+
+    def __exit__(self, *_: object) -> None:
+        _here.apart = self.before
+
+
+def state_of(source: SeedGenerator | FixedSeed) -> np.ndarray:
+    """The state that draws from a source move here and now: its own, or within `apart` one that goes with the numbers."""
+    if _here.apart is None or isinstance(source, FixedSeed):
+        return source.state
+    numbers, states = _here.apart
+    if id(source) not in states:
+        seeds = np.random.SeedSequence([*map(int, source.state[:2]), *numbers])
+        states[id(source)] = new_state(int(seeds.generate_state(1, np.uint64)[0]))
+    return states[id(source)]
+
+
+class _Here(threading.local):
+    apart: tuple | None = None
+
+
+_here = _Here()
 
 
 def set_random_seed(seed: int) -> None:

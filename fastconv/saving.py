@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastconv import losses, metrics, optimizers, schedules  # noqa: F401 (their tables)
+from fastconv.absent import explain as _explain
 from fastconv.custom_objects import (
     CustomObjectScope,
     custom_object_scope,
@@ -39,6 +40,9 @@ def deserialize_keras_object(
     unknown name. `safe_mode` changes nothing: a config never holds code.
     """
     return deserialize(config, custom_objects)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

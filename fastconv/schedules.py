@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from fastconv import registry
+from fastconv.absent import explain as _explain
 from fastconv.registry import Configurable, Registry, checked_number
 
 
@@ -240,6 +241,9 @@ def serialize(learning_rate_schedule: LearningRateSchedule) -> dict:
 def deserialize(config: Any, custom_objects: Any = None) -> LearningRateSchedule:
     """The schedule that `serialize` described."""
     return get(config, custom_objects)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

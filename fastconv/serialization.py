@@ -128,3 +128,10 @@ _VALUES: dict[str, Callable[[Any], Any]] = {
     "__dtype__": np.dtype,
     "__numpy__": lambda value: np.array(value["value"], value["dtype"]),
 }
+
+
+def texts(value: Any) -> list[str] | None:
+    """A list or tuple of texts as a list; None for anything else."""
+    if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
+        return list(value)
+    return None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from typing import Any
 
 from fastconv import config
 from fastconv.batches import cut, samples
 from fastconv.data.feeding import Feed, is_stream
-from fastconv.kernels.geometry import per_axis
 
 __all__ = ["Arrays", "Stream", "checked_stream", "is_stream", "positive"]
 
@@ -71,4 +71,8 @@ def checked_stream(caller: str, **given: Any) -> None:
 
 def positive(name: str, value: Any) -> int:
     """A whole number of at least 1."""
-    return per_axis(name, value, 1)[0]
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < 1:
+        kind = ValueError if whole else TypeError
+        raise kind(f"{name} must be a whole number of at least 1; got {value!r}.")
+    return int(value)

@@ -126,6 +126,8 @@ def _header(file) -> dict:
     """The JSON object before the tensors; the file stands behind it."""
     size, length = os.fstat(file.fileno()).st_size, int.from_bytes(file.read(8), "little")
     if not 2 <= length <= min(size - 8, _HEADER):
+        if length > _HEADER:
+            raise ValueError("it does not begin with the length of a header")
         raise ValueError(f"a header of {length:,} bytes is not in its {size:,} bytes")
     header = json.loads(file.read(length).decode(), object_pairs_hook=_unique)
     if not isinstance(header, dict):

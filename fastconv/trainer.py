@@ -24,6 +24,8 @@ from fastconv.results import Results, diagnose
 from fastconv.sources import Arrays, Stream, checked_stream, is_stream, positive
 from fastconv.tensor import no_grad
 
+_LEVELS = {"predict": 5, "train_on_batch": 6, "test_on_batch": 6}  # calls between a check of inputs and the user's line
+
 
 class Trainer:
     """What `model.compile`, `fit`, `evaluate` and `predict` do."""
@@ -34,7 +36,7 @@ class Trainer:
         self.stop_training = self.run_eagerly = False
         self.resume = None  # (epoch, steps done in it, random state) that a callback goes on from
         self.drawn = None  # the random state from which the running epoch's order was drawn
-        self._warned_range = self._warned_loss = False
+        self._warned_range = self._warned_loss = self._looked = False
 
     def compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution):
         if optimizer is None:
@@ -66,6 +68,8 @@ class Trainer:
                 source = self._stream(x, steps_per_epoch, "steps_per_epoch", "fit", class_weight)
             else:
                 data = self._data(x, y, "fit", sample_weight, class_weight)
+                if not self.model.has_own("train_step", "compute_loss"):
+                    batches.check_some(data[2])
                 if validation_data is None:
                     data, held_out = batches.split(data, validation_split)
                 source = Arrays(data, batch_size, steps_per_epoch, "steps_per_epoch")
@@ -82,7 +86,7 @@ class Trainer:
             self.history = history = History()
             history.set_params(params)
             history.set_model(self.model)
-            self.stop_training = self._warned_loss = False
+            self.stop_training = self._warned_loss = self._looked = False
             self.resume = None
             try:
                 run.callbacks.call("on_train_begin", {})
@@ -177,7 +181,11 @@ class Trainer:
         values, outputs, gradients = self._gradients(x, y, shares, weights)
         if not math.isfinite(values[-1]) and not self._warned_loss:
             self._warned_loss = True
-            warnings.warn(diagnose(self, x, y), stacklevel=5)
+            warnings.warn(diagnose(self, x, y), stacklevel=6)
+        if not self._looked:  # once a fit: what is silly is so from the first batch on
+            self._looked = True
+            for doubt in self.objective.doubts(y, outputs):
+                warnings.warn(doubt, stacklevel=6)
         self.optimizer.apply(gradients, weights)
         for weight in weights:
             weight.grad = None
@@ -204,6 +212,8 @@ class Trainer:
 
     def objective_losses(self, y, output, shares=None):
         """As `losses`, of what compile was given and what the model's layers and regularizers add to the whole."""
+        if output is None:
+            raise TypeError(f"{type(self.model).__name__}.call returned nothing: end it with `return`.")
         *parts, total = self.objective.losses(y, output, self.model.output_names, shares) or [None]
         for loss in self.model.losses:
             loss = ops.sum(loss) if loss.shape else loss
@@ -258,7 +268,7 @@ class Trainer:
         model = self.model
         if y is None:
             if self.objective.has_loss and not model.has_own("train_step", "compute_loss"):
-                raise ValueError(f"{caller}: targets y are missing.")
+                raise ValueError(f"{caller}: targets y are missing.{_where_targets_are(x, caller)}")
             return self._inputs(x, caller), [], None
         x = self._inputs(x, caller)
         y = map_leaves(lambda leaf: numbers(leaf, "y"), batches.as_nest(y, model.output_names, "y"))
@@ -279,6 +289,7 @@ class Trainer:
     def _inputs(self, x, caller):
         model = self.model
         if type(x) is np.ndarray and x.dtype.kind == "f" and model.built and x.shape[1:] == model._checked_shape:
+            self._check_range([x], caller)
             return x  # the usual case: such inputs were here before
         x = map_leaves(lambda leaf: numbers(leaf, "x"), self.model.arrange(x))
         leaves = flatten(x)
@@ -291,16 +302,29 @@ class Trainer:
                 )
         if not (caller in ("fit", "train_on_batch") and not model.built and model.has_own("train_step")):
             model.ensure_built(map_leaves(lambda leaf: leaf.shape, x))  # else the step calls what it likes
-        largest = max((leaf[:1024].max() for leaf in leaves if leaf.dtype.kind in "iu" and leaf.size), default=0)
-        if largest > 1 and not self._warned_range and not self.model.rescales:
-            self._warned_range = True
-            kind = next(leaf.dtype for leaf in leaves if leaf.dtype.kind in "iu")
-            warnings.warn(
-                f"x holds integers ({kind}) up to {largest}; networks learn badly from large inputs. Scale them: "
-                "x = x / 255.",
-                stacklevel=4 if caller == "predict" else 5,
-            )
+        self._check_range(leaves, caller)
         return x
+
+    def _check_range(self, leaves, caller):
+        """Warns, once a model, of inputs as large as the bytes of images."""
+        if self._warned_range:
+            return
+        for leaf in leaves:
+            integers = leaf.dtype.kind in "iu" and leaf.size > 0
+            # One sample's answer does not wait for this; and what is no image may well be large.
+            images = leaf.dtype.kind == "f" and leaf.ndim > 3 and len(leaf) > 1 and leaf.size > 0
+            if not (integers or images):
+                continue
+            part = leaf[: 1024 if integers else 64]
+            largest = part.max()
+            if (largest > 1 if integers else 64 < largest <= 255 and part.min() >= 0) and not self.model.rescales:
+                self._warned_range = True
+                kind = f"integers ({leaf.dtype})" if integers else "numbers"
+                warnings.warn(
+                    f"x holds {kind} up to {largest:g}; networks learn badly from large inputs. Scale them: x = x / 255.",
+                    stacklevel=_LEVELS.get(caller, 7),
+                )
+                return
 
 
 class _Run:
@@ -403,6 +427,15 @@ def _as_data(x, y, shares):
     if shares is None:
         return x, y
     return x, y, shares[0] if len(shares) == 1 else shares
+
+
+def _where_targets_are(x, caller):
+    """What may have become of the targets that are missing."""
+    if isinstance(x, (list, tuple)) and len(x) in (2, 3):
+        return f" x is a {type(x).__name__} of {len(x)}: give its parts one by one, {caller}(x, y)."
+    if callable(x):
+        return f" x is a function: call it and give what it returns, {caller}({getattr(x, '__name__', 'x')}())."
+    return ""
 
 
 def _own(array, inputs):

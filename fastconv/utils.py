@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastconv import nest, rng
+from fastconv.absent import explain as _explain
 from fastconv.backend import clear_session, is_keras_tensor, standardize_dtype
 from fastconv.config import (
     disable_interactive_logging,
@@ -242,6 +243,9 @@ def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
             seen.add(id(node))
             stack += reversed(sources(node))
     return list(found.values())
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 
 # Rooms, lowest first; a room may import from itself and from those below. `kernels` means the whole folder.
 CHAIN = [
-    {"files", "tensorfile"},
+    {"files", "tensorfile", "absent"},
     {"custom_objects"},
     {"config", "rng", "registry", "nest"},
     {"serialization"},

@@ -197,14 +197,25 @@ def test_python_m():
         ("train --learning-rate fast", "got 'fast'"),
         ("train --optimizer adma", "--optimizer: .*adma.*Did you mean .Adam"),
         ("train --preset article", "--preset: invalid choice: 'article'"),
-        ("train cifar", "invalid choice: 'cifar'"),
-        ("train --epocs=3", "unrecognized arguments: --epocs=3"),
+        ("train xyz", "DATA: 'xyz' is unknown. It must be one of mnist-mini, mnist,.* or the path of a folder"),
+        ("train mnist_mnii", "DATA: 'mnist_mnii' is unknown. Did you mean .*mnist-mini.* Or give"),
+        ("train nowhere/photos", "argument DATA: there is no folder 'nowhere/photos'"),
+        ("train --epocs=3", "unrecognized arguments: --epocs=3 - did you mean --epochs"),
+        ("train --epoch 1", "unrecognized arguments: --epoch - did you mean --epochs"),
+        ("train --model ResNet5", "argument --model: 'ResNet5' is unknown. Did you mean .*ResNet50.*a model file"),
+        ("train --color-mode rgb", "--color-mode: is for folders of images; mnist-mini has its own"),
+        ("train --image-size 0", "must be a number of pixels such as 64, or 64x48; got '0'"),
+        ("train --validation-split 1", "--validation-split: must be a number between 0 and 1; got '1'"),
+        ("train --early-stopping 0", "--early-stopping: must be at least 1"),
+        ("train --resume", "--resume: goes on with the run in --checkpoint DIR: name it"),
+        ("evaluate model.safetensors", "the following arguments are required: DATA"),
+        ("predict model.safetensors", "the following arguments are required: IMAGE"),
         ("train --save nowhere/model.safetensors", "--save: the folder 'nowhere' does not exist"),
         ("train --save .", "--save: must name a file"),
-        ("train --save model.h5", "--save: writes safetensors"),
+        ("train --save model.h5", "--save: writes \\*.safetensors or \\*.keras"),
         ("train --history nowhere/h.csv", "--history: the folder 'nowhere' does not exist"),
         ("train --save a --history a", "--history: must not be the file of --save"),
-        ("trian", "invalid choice: 'trian'"),
+        ("trian", "invalid choice: 'trian' - did you mean train"),
         ("--vresion", "unrecognized arguments"),
         ("info --all", "unrecognized arguments: --all"),
     ],
@@ -353,3 +364,47 @@ def test_model_that_cannot_be_written_is_one_line_and_code_1(few_digits, capsys,
     monkeypatch.setattr(fastconv.Sequential, "save", full)
     assert main(["train", "--epochs", "1", "--save", "never.safetensors"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "fastconv train: no space left on device"
+
+
+# Checkpoints
+
+
+@pytest.mark.parametrize("options", ["", "--augment --validation-split 0.2", "--preset fast --batch-size 30"])
+def test_a_run_that_goes_on_ends_as_one_that_never_stopped(few_digits, press_at, capsys, tmp_path, options):
+    def train(name, *more):
+        outputs = ["--save", str(tmp_path / f"{name}.safetensors"), "--history", str(tmp_path / f"{name}.csv")]
+        return main(["train", "--epochs", "3", *options.split(), *outputs, *more])
+
+    checkpoint = ["--checkpoint", str(tmp_path / "run")]
+    assert train("whole") == 0
+    press_at(10)
+    assert train("part", *checkpoint) == 130
+    assert "with --resume goes on after the last complete epoch" in capsys.readouterr().out
+    assert train("part", *checkpoint) == 2
+    assert "holds a run that was stopped: add --resume" in capsys.readouterr().err
+    assert train("part", *checkpoint, "--resume") == 0
+    assert "Epoch 1/3" not in capsys.readouterr().out
+    assert (tmp_path / "part.csv").read_text() == (tmp_path / "whole.csv").read_text()
+    whole, part = (fastconv.models.load_model(tmp_path / f"{name}.safetensors") for name in ("whole", "part"))
+    assert all((a == b).all() for a, b in zip(whole.get_weights(), part.get_weights()))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["best.safetensors"]
+    assert train("new", *checkpoint, "--resume") == 0 and "holds no stopped run" in capsys.readouterr().out
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_results(few_digits, capsys, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(fastconv.callbacks.BackupAndRestore, "_save", full)
+    model, folder = tmp_path / "digits.safetensors", tmp_path / "run"
+    assert main(["train", "--epochs", "2", "--save", str(model), "--checkpoint", str(folder)]) == 1
+    output, errors = capsys.readouterr()
+    assert errors == "fastconv: [Errno 28] No space left on device\n"
+    assert "holds the weights after 7 steps" in output and fastconv.models.load_model(model).optimizer.iterations == 7
+
+
+def test_a_set_goes_before_a_folder_of_its_name(few_digits, monkeypatch, capsys, tmp_path):
+    (tmp_path / "mnist_mini").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "mnist_mini", "--epochs", "1"]) == 0
+    assert main(["train", "./mnist_mini"]) == 1 and "must hold a folder" in capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_get_leaves_functions_and_none():
 
 
 ERRORS = [
-    (lambda: constraints.get("max_norms"), ValueError, "Did you mean 'MaxNorm'"),
+    (lambda: constraints.get("max_norms"), ValueError, "Did you mean 'max_norm'"),
     (lambda: constraints.get(3), TypeError, "constraint"),
     (lambda: MaxNorm(-1), ValueError, "MaxNorm: max_value must be finite and at least 0"),
     (lambda: MinMaxNorm(2, 1), ValueError, "min_value must not exceed max_value"),

@@ -1,8 +1,11 @@
 """fastconv.data: pipelines, data sets by batch number, windows of series, folders of images, downloads."""
 
+import math
+
 import numpy as np
 import pytest
 
+from fastconv import layers
 from fastconv.data import Dataset, PyDataset
 from fastconv.data.ahead import ahead
 from fastconv.data.feeding import Feed, is_stream
@@ -124,7 +127,11 @@ def test_working_ahead_raises_in_place_and_ends_when_nobody_asks():
     (lambda: Dataset.from_arrays(3), "single value"),
     (lambda: Dataset.range(3).batch(0), "batch_size must be a whole number of at least 1; got 0"),
     (lambda: Dataset.range(3).batch(2.5), "batch_size"), (lambda: Dataset.range(3).shuffle(0), "buffer_size"),
-    (lambda: Dataset.range(3).map(abs, 0), "num_parallel_calls"),
+    (lambda: Dataset.range(3).map(abs, -2), "num_parallel_calls"), (lambda: Dataset.from_arrays([[1, 2], [3]]), "lengths"),
+    (lambda: Feed(Dataset.range(3).repeat()), "no end.*steps_per_epoch"),
+    (lambda: list(Feed(Dataset.from_arrays((X, Y))).epoch(0)), r"one sample.*dataset.batch\(32\)"),
+    (lambda: next(iter(Dataset.from_arrays(X).map(lambda x: x.fill(0)))), "read-only"),
+    (lambda: next(iter(Dataset.from_arrays(X).batch(4).map(lambda x: x.fill(0)))), "read-only"),
     (lambda: list(Dataset.range(3).map(lambda y: np.zeros(y)).batch(3)), "one shape"),
     (lambda: timeseries_dataset_from_array(Y, None, 11), "No window of 11"),
     (lambda: split_dataset(iter(X)), "left_size or right_size"), (lambda: split_dataset(iter(X), 1.5), "between 0 and 1"),
@@ -133,6 +140,96 @@ def test_working_ahead_raises_in_place_and_ends_when_nobody_asks():
 def test_refused_in_words(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: Dataset.from_arrays(X, Y), r"from_arrays\(\(x, y\)\)"), (lambda: Dataset((X, Y)), "got tuple. Use Dataset.from_arrays"),
+    (lambda: len(Dataset.range(3).repeat()), "no end"), (lambda: len(Dataset.range(3).filter(bool)), "not known"),
+])  # fmt: skip
+def test_misunderstandings_are_answered(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_without_end_until_taken():
+    endless = Dataset.range(3).batch(2).repeat()
+    assert endless.cardinality() == math.inf and "no end" in repr(endless.map(lambda x: x).batch(2))
+    assert len(endless.take(5)) == 5 and endless.skip(2).cardinality() == math.inf
+    assert len(Dataset.zip(endless, Dataset.range(4))) == 4
+
+
+def test_lists_are_arrays_and_lists_of_arrays_are_nests():
+    names, labels = zip(*Dataset.from_arrays((["a.png", "b.png"], [0, 1])))
+    assert names == ("a.png", "b.png") and labels == (0, 1)
+    (batch,) = Dataset.from_arrays([[1, 2], [3, 4]]).batch(2)
+    np.testing.assert_array_equal(batch, [[1, 2], [3, 4]])
+    (x, y), *_ = Dataset.from_arrays([X, Y])
+    assert x.shape == (4,) and y == 0
+
+    class Frame:  # as pandas' DataFrame and Series
+        def __array__(self, dtype=None, copy=None):
+            return X
+
+    ((x, _),) = Dataset.from_arrays((Frame(), Y)).batch(10)
+    np.testing.assert_array_equal(x, X)
+
+
+def test_no_step_changes_the_users_data_or_the_cache(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r+")
+    before = X.copy()
+    for source in (X, mapped):
+        for dataset in (Dataset.from_arrays(source), Dataset.from_arrays(source).map(np.copy).cache().shuffle(seed=1)):
+            for _ in range(2):
+                with pytest.raises(ValueError, match="read-only"):
+                    list(dataset.map(lambda x: x.fill(0)))
+    np.testing.assert_array_equal(X, before)
+    np.testing.assert_array_equal(mapped, before)
+    assert X.flags.writeable
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("workers", [0, 1, 2, 4, -1])
+def test_layers_draw_the_same_numbers_on_any_number_of_threads(workers, seed):
+    def batches(workers):
+        set_random_seed(5)
+        images = np.arange(10 * 4 * 4 * 3, dtype="float32").reshape(10, 4, 4, 3)
+        own, common = layers.RandomFlip(seed=1), layers.RandomTranslation(0.3, 0.3)
+
+        def change(x, *rng):
+            return np.asarray(common(own(own(x)))) + (rng[0].random() if rng else 0)
+
+        once = Dataset.from_arrays(images).batch(2).map(change, workers, seed=seed)
+        return [np.concatenate(list(once)) for _ in range(2)]
+
+    first, second = batches(None)
+    np.testing.assert_array_equal(batches(workers), [first, second])
+    assert (first != second).any()
+
+
+def test_two_maps_draw_different_numbers():
+    images = np.random.default_rng(0).random((64, 4, 4, 3), np.float32)
+    flip = layers.RandomFlip("horizontal")
+    once = Dataset.from_arrays(images).batch(64).map(flip)
+    ((twice,), (one,)) = once.map(flip), once
+    assert (np.asarray(twice) != images).any() and (
+        np.asarray(one) != images
+    ).any()  # the second does not undo the first
+
+
+@pytest.mark.skipif(not hasattr(Exception, "add_note"), reason="Python 3.11 notes where an error came from")
+def test_errors_in_a_pipeline_say_where():
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(Dataset.range(4).map(lambda x: 1 // (2 - int(x)), 2))
+    assert "at element 2 of epoch 1" in caught.value.__notes__[0]
+
+    def stream():
+        yield X, Y
+        raise KeyError("file 7")
+
+    with pytest.raises(KeyError) as caught:
+        list(Feed(stream()).epoch(0))
+    assert caught.value.__notes__ == ["fit: the data raised this for batch 2 of epoch 1."]
 
 
 def test_a_generator_instead_of_its_function_is_refused():

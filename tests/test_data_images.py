@@ -87,3 +87,13 @@ def test_a_broken_image_is_named(folder):
     (folder / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         image_dataset_from_directory(folder / "empty", labels=None, verbose=False)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 4])
+def test_a_broken_image_is_skipped_when_asked_to(folder, batch_size):
+    options = {"verbose": False, "shuffle": False, "batch_size": batch_size, "image_size": (8, 8)}
+    whole = [y for _, y in image_dataset_from_directory(folder, **options)]
+    (folder / "cats" / "2.png").write_bytes((folder / "cats" / "2.png").read_bytes()[:50])
+    with pytest.warns(UserWarning, match=r"Skipped: .*2\.png holds no image"):
+        left = [y for _, y in image_dataset_from_directory(folder, **options, skip_broken=True)]
+    assert sum(map(np.size, left)) == sum(map(np.size, whole)) - 1 and all(map(np.size, left))

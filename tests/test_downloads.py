@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+from fastconv import downloads
 from fastconv.utils import get_file
 
 
@@ -93,6 +94,22 @@ def test_what_is_refused(arguments, error, match, site, cache):
         arguments = arguments | {"origin": arguments["origin"].replace("{site}", site.as_uri())}
     with pytest.raises(error, match=match):
         get_file(**arguments, cache_dir=cache)
+
+
+@pytest.mark.parametrize("name, room, match", [
+    ("note.txt", 3, "sends more than 3 bytes"), ("note.zip", 400, "unpacks to 5,000 bytes or more"),
+    ("note.tar.gz", 400, "unpacks to 5,000 bytes or more"),
+])  # fmt: skip
+def test_nothing_takes_more_room_than_there_is(name, room, match, site, cache, monkeypatch):
+    (site / "note.txt").write_text("h" * 5000)
+    with tarfile.open(site / "note.tar.gz", "w:gz") as archive:
+        archive.add(site / "note.txt", "note.txt")
+    with zipfile.ZipFile(site / "note.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(site / "note.txt", "note.txt")
+    monkeypatch.setattr(downloads, "_free", lambda folder: room)
+    with pytest.raises(ValueError, match=match):
+        get_file(origin=(site / name).as_uri(), cache_dir=cache, extract=name != "note.txt")
+    assert [path.name for path in cache.rglob("note*")] == [name] * (name != "note.txt")
 
 
 def test_offline_means_offline(site, cache, monkeypatch):

@@ -68,7 +68,7 @@ def test_get_takes_names_classes_objects_configs_and_functions():
 
 
 ERRORS = [
-    (lambda: losses.get("categorical_crosentropy"), ValueError, "Did you mean 'CategoricalCrossentropy'"),
+    (lambda: losses.get("categorical_crosentropy"), ValueError, "Did you mean 'categorical_crossentropy'"),
     (lambda: losses.get(3), TypeError, "loss"),
     (lambda: losses.CategoricalCrossentropy(label_smoothing=1.5), ValueError, "label_smoothing must be a number from 0"),
     (lambda: losses.MeanSquaredError("sums"), ValueError, "reduction must be one of .* Did you mean 'sum'"),

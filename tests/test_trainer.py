@@ -1,9 +1,11 @@
 """The training loop: results, data forms, validation, reproducibility, progress, errors. Ctrl-C: test_interrupts.py."""
 
 import io
+import re
 import signal
 import sys
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -181,9 +183,14 @@ class Terminal(io.StringIO):
 
 def test_a_bar_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Terminal())
-    compiled().fit(X, Y, epochs=2, validation_split=0.2)
-    text = sys.stdout.getvalue()
-    assert "Epoch 2/2: 100%" in text and "2/2 [" in text and "val_accuracy: " in text and "step/s" in text
+    monkeypatch.setenv("COLUMNS", "80")
+    compiled().fit(X, Y, epochs=2, batch_size=1, validation_split=0.2, callbacks=[At(lambda: time.sleep(0.12), 1, 1)])
+    *drawn, line, end = sys.stdout.getvalue().replace("\n", "\r").split("\r")
+    bar = next(text for text in drawn if text.startswith("Epoch 2/2 - 2/40 - "))
+    assert re.fullmatch(r"Epoch 2/2 - 2/40 - loss: \S+ - accuracy: \S+ \|.*\| \S+<\S+", bar.rstrip()) and len(bar) <= 80
+    assert (
+        re.fullmatch(r"Epoch 2/2 - \S+s - loss: .* - accuracy: .* - val_loss: .* - val_accuracy: \S+", line) and not end
+    )
 
 
 # What goes wrong

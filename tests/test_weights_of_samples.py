@@ -166,3 +166,18 @@ def test_a_loss_that_only_layers_add():
     assert type(model.optimizer).__name__ == "RMSprop"
     history = model.fit(X, epochs=4, verbose=0)
     assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"class_weight": {3: 1.0}}, "a weight for 3; classes are numbers from 0 to 2"),
+    ({"class_weight": {0: float("nan")}}, "weight of class 0 must be a finite number; got nan"),
+    ({"class_weight": {0: "much"}}, "weight of class 0 must be a finite number; got 'much'"),
+    ({"class_weight": dict.fromkeys(range(3), 0)}, "weights of all samples are 0"),
+    ({"sample_weight": np.zeros(24)}, "weights of all samples are 0"),
+])  # fmt: skip
+def test_weights_that_teach_nothing_leave_the_model_untouched(options, message):
+    model = compiled()
+    before = bits(model)
+    with pytest.raises(ValueError, match=message):
+        fitted(model, **options)
+    assert bits(model) == before

@@ -5,6 +5,7 @@ decode_predictions beside it. Contract: architectures only; `weights` is None or
 downloads nothing.
 """
 
+from fastconv.absent import explain as _explain
 from fastconv.applications import (
     densenet,
     efficientnet,
@@ -47,6 +48,8 @@ __all__ = [
     "inception_v3", "lenet", "mobilenet", "mobilenet_v2", "mobilenet_v3", "resnet", "resnet50", "resnet_v2", "series",
     "unet", "vgg16", "vgg19", "xception",
 ]  # fmt: skip
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,8 @@ that write.
 
 from __future__ import annotations
 
+from fastconv.absent import explain as _explain
+
 from .actions import (
     LambdaCallback,
     LearningRateScheduler,
@@ -23,6 +25,8 @@ __all__ = [
     "LearningRateScheduler", "Logs", "ModelCheckpoint", "ProgbarLogger", "ReduceLROnPlateau", "RemoteMonitor",
     "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -12,13 +12,13 @@ from typing import Any
 
 
 class Logs(dict):
-    """A dict in which "acc" finds "accuracy" and the reverse, with or without "val_"."""
+    """A dict in which "acc" finds "accuracy" and the reverse, with or without "val_". A KeyError says what there is."""
 
     def __missing__(self, key):
         other = _alias(key)
         if dict.__contains__(self, other):
             return self[other]
-        raise KeyError(key)
+        raise NoLog(key, list(self))
 
     def __contains__(self, key):
         return dict.__contains__(self, key) or dict.__contains__(self, _alias(key))
@@ -28,6 +28,19 @@ class Logs(dict):
             return self[key]
         except KeyError:
             return default
+
+
+class NoLog(KeyError):
+    """A name that is not in the logs, and why."""
+
+    def __str__(self):
+        key, known = self.args
+        if str(key).startswith("val_") and not any(name.startswith("val_") for name in known):
+            hint = " Give fit validation_data or validation_split."
+        else:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else " Metrics are named in compile(metrics=[...])."
+        return f"there is no {key!r}.{hint} There are: {', '.join(known) or 'none yet'}."
 
 
 def _alias(key):

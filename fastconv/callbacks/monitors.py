@@ -11,7 +11,7 @@ import os
 import warnings
 from typing import Any
 
-from .base import Callback, Logs
+from .base import Callback, Logs, NoLog
 
 
 class _Monitor(Callback):
@@ -37,10 +37,8 @@ class _Monitor(Callback):
         if self.monitor in logs:
             return self._sign * logs[self.monitor]
         if not self._warned:
-            hint = " Give fit validation_data or validation_split." if self.monitor.startswith("val_") else ""
             warnings.warn(
-                f"{type(self).__name__} follows {self.monitor!r}, which is not there, so it does nothing.{hint} "
-                f"There are: {', '.join(logs)}.",
+                f"{type(self).__name__} follows {self.monitor!r}, so it does nothing: {NoLog(self.monitor, list(logs))}",
                 stacklevel=2,
             )
             self._warned = True

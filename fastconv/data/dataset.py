@@ -2,23 +2,23 @@
 
 Not a format and not a cache on disk. Contract: a Dataset never changes, each method gives a new one; every pass over it
 is a new epoch, and the passes of one Dataset are the same in every run that starts from the same seed, whatever the
-number of threads. Elements are nests (tuples, lists, dicts) of arrays or numbers; a batch has them stacked along a new
-first axis, in the type that they have: uint8 images stay a byte a value.
+number of threads, also where `map` calls layers that draw. Elements are nests (tuples, lists, dicts) of arrays or numbers;
+a batch has them stacked along a new first axis, in the type that they have: uint8 images stay a byte a value.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
+import math
 from collections.abc import Callable, Iterable, Iterator
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from fastconv import rng
 from fastconv.data.ahead import ahead
-from fastconv.nest import flatten, map_leaves, pack
+from fastconv.data.elements import as_arrays, at_least, drawn, kept, mapped, rows_of, stack, threads
+from fastconv.nest import flatten, map_leaves
 
 __all__ = ["Dataset"]
 
@@ -32,32 +32,39 @@ class Dataset:
     ```
     """
 
-    def __init__(self, passes: Callable[[int], Iterator], size: int | None = None, _rows: Any = None):
-        """`passes(epoch)` gives the elements of that epoch; `size` is how many those are, None for unknown.
+    def __init__(self, passes: Callable[[int], Iterator], size: int | float | None = None, _rows: Any = None):
+        """`passes(epoch)` gives the elements of that epoch; `size` is how many those are, None for unknown, math.inf for
+        no end.
 
         `_rows` is for internal use: the nest of arrays whose rows the elements are, and its order by epoch.
         """
+        if not callable(passes):
+            raise TypeError(
+                f"Dataset(...) takes a function from the epoch's number to its elements; got {type(passes).__name__}. Use "
+                "Dataset.from_arrays((x, y)) or Dataset.from_generator(function)."
+            )
         self._passes, self._size, self._rows = passes, size, _rows
         self._epoch = itertools.count()
 
     # Sources
 
     @classmethod
-    def from_arrays(cls, arrays: Any) -> Dataset:
+    def from_arrays(cls, arrays: Any, *more: Any) -> Dataset:
         """One element for each row of these arrays: a nest of arrays of equally many rows, such as `(x, y)`.
 
-        Rows are views: memory maps are read as they are needed. Raises ValueError for unequal lengths.
+        Lists of numbers or texts are arrays; so are DataFrames and Series. Rows are views that cannot be written to: memory
+        maps are read as they are needed, and no step changes your data. Raises ValueError for unequal lengths.
         """
-        arrays = map_leaves(_as_rows, arrays)
-        leaves = flatten(arrays)
-        sizes = {len(leaf) for leaf in leaves}
+        if more:
+            raise TypeError("Dataset.from_arrays takes one argument: put the arrays into a tuple, from_arrays((x, y)).")
+        arrays = as_arrays(arrays)
+        sizes = {len(leaf) for leaf in flatten(arrays)}
         if len(sizes) != 1:
             raise ValueError(f"Dataset.from_arrays: all arrays must have equally many rows; got {sorted(sizes)}.")
         (size,) = sizes
 
         def passes(epoch):
-            for i in range(size):
-                yield map_leaves(lambda leaf: leaf[i], arrays)
+            return (rows_of(arrays, i) for i in range(size))
 
         return cls(passes, size, (arrays, lambda epoch: None))
 
@@ -91,21 +98,34 @@ class Dataset:
     def map(self, function: Callable, num_parallel_calls: int | None = None, seed: int | None = None) -> Dataset:
         """`function(*element)` (or `function(element)` where the element is no tuple) instead of each element.
 
-        num_parallel_calls: threads that call it side by side; the elements keep their order. None: in the thread that
-        asks for them. seed: the function takes a `numpy.random.Generator` as its last argument, drawn for this
-        element of this epoch alone, so that any number of threads gives the same numbers.
+        num_parallel_calls: threads that call it side by side; the elements keep their order. None or 0: in the thread
+        that asks for them; -1: one a processor. Layers that draw (RandomFlip, Dropout) draw for this element of this epoch
+        alone, so that any number of threads gives the same numbers. seed: the function takes a `numpy.random.Generator`
+        of that kind as its last argument; None: it takes none, and the layers' numbers follow `set_random_seed`.
         """
-        workers = None if num_parallel_calls in (None, -1) else _at_least(1, "num_parallel_calls", num_parallel_calls)
+        workers = threads(num_parallel_calls)
+        own = int(rng.generator().integers(1 << 62)) if seed is None else seed
 
         def passes(epoch):
             def call(numbered):
                 i, element = numbered
                 arguments = element if isinstance(element, tuple) else (element,)
                 more = () if seed is None else (np.random.default_rng([seed, epoch, i]),)
-                return function(*arguments, *more)
+                try:
+                    with rng.apart(own, epoch, i):
+                        return function(*arguments, *more)
+                except Exception as error:
+                    if hasattr(error, "add_note"):  # Python 3.11
+                        error.add_note(
+                            f"In Dataset.map, at element {i} of epoch {epoch + 1}, which is "
+                            f"{len(arguments) + len(more)} arguments."
+                        )
+                        if "read-only" in str(error):
+                            error.add_note("The rows of your arrays cannot be written to: copy what is to be changed.")
+                    raise
 
             elements = enumerate(self._passes(epoch))
-            return map(call, elements) if workers is None else _mapped(call, elements, workers)
+            return mapped(call, elements, workers) if workers else map(call, elements)
 
         return Dataset(passes, self._size)
 
@@ -126,7 +146,7 @@ class Dataset:
         element is read before its turn.
         """
         if buffer_size is not None:
-            buffer_size = _at_least(1, "buffer_size", buffer_size)
+            buffer_size = at_least(1, "buffer_size", buffer_size)
         seed = int(rng.generator().integers(1 << 62)) if seed is None else seed
 
         def generator(epoch):
@@ -141,17 +161,16 @@ class Dataset:
                 return drawn if before is None else before[drawn]
 
             def passes(epoch):
-                for i in shuffled(epoch):
-                    yield map_leaves(lambda leaf: leaf[i], arrays)
+                return (rows_of(arrays, i) for i in shuffled(epoch))
 
             return Dataset(passes, size, (arrays, shuffled))
-        return Dataset(lambda epoch: _drawn(self._passes(epoch), buffer_size, generator(epoch)), self._size)
+        return Dataset(lambda epoch: drawn(self._passes(epoch), buffer_size, generator(epoch)), self._size)
 
     def batch(self, batch_size: int, drop_remainder: bool = False) -> Dataset:
         """Batches of `batch_size` elements, stacked; the last one holds what is left, unless it is dropped."""
-        batch_size = _at_least(1, "batch_size", batch_size)
+        batch_size = at_least(1, "batch_size", batch_size)
         size = self._size
-        if size is not None:
+        if size is not None and size != math.inf:
             size = size // batch_size if drop_remainder else -(-size // batch_size)
         if self._rows is not None:
             arrays, order = self._rows
@@ -160,7 +179,7 @@ class Dataset:
                 chosen = order(epoch)
                 for i in range(size):
                     rows = slice(i * batch_size, (i + 1) * batch_size)
-                    yield map_leaves(lambda leaf: leaf[rows if chosen is None else chosen[rows]], arrays)
+                    yield rows_of(arrays, rows if chosen is None else chosen[rows])
 
             return Dataset(passes, size)
 
@@ -177,56 +196,55 @@ class Dataset:
 
         def passes(epoch):
             for element in self._passes(epoch):
-                for i in range(len(flatten(element)[0])):
-                    yield map_leaves(lambda leaf: leaf[i], element)
+                yield from (rows_of(element, i) for i in range(len(flatten(element)[0])))
 
         return Dataset(passes)
 
     def cache(self) -> Dataset:
-        """Keeps the elements of the first complete pass in memory for all later ones."""
-        kept: list = []
+        """Keeps the elements of the first complete pass in memory for all later ones; they cannot be written to."""
+        memory: list = []
         whole = [False]
 
         def passes(epoch):
             if whole[0]:
-                yield from kept
+                yield from memory
                 return
             seen = []
             for element in self._passes(epoch):
-                seen.append(element)
-                yield element
+                seen.append(map_leaves(kept, element))
+                yield seen[-1]
             if not whole[0]:
-                kept.extend(seen)
+                memory.extend(seen)
                 whole[0] = True
 
         return Dataset(passes, self._size)
 
     def prefetch(self, buffer_size: int) -> Dataset:
         """Works up to `buffer_size` elements ahead, in a thread of its own."""
-        buffer_size = 2 if buffer_size in (None, -1) else _at_least(1, "buffer_size", buffer_size)
+        buffer_size = 2 if buffer_size in (None, -1) else at_least(1, "buffer_size", buffer_size)
         return Dataset(lambda epoch: ahead(self._passes(epoch), buffer_size), self._size)
 
     def repeat(self, count: int | None = None) -> Dataset:
         """The data set `count` times over (None: without end), each time an epoch of its own."""
         if count is not None:
-            count = _at_least(1, "count", count)
+            count = at_least(1, "count", count)
 
         def passes(epoch):
             for turn in itertools.count() if count is None else range(count):
                 yield from self._passes(epoch * (count or 1) + turn)
 
-        size = None if count is None or self._size is None else self._size * count
+        size = math.inf if count is None else None if self._size is None else self._size * count
         return Dataset(passes, size)
 
     def take(self, count: int) -> Dataset:
         """The first `count` elements."""
-        count = _at_least(0, "count", count)
+        count = at_least(0, "count", count)
         size = count if self._size is None else min(count, self._size)
         return Dataset(lambda epoch: itertools.islice(self._passes(epoch), count), size)
 
     def skip(self, count: int) -> Dataset:
         """All but the first `count` elements."""
-        count = _at_least(0, "count", count)
+        count = at_least(0, "count", count)
         size = None if self._size is None else max(0, self._size - count)
         return Dataset(lambda epoch: itertools.islice(self._passes(epoch), count, None), size)
 
@@ -248,69 +266,14 @@ class Dataset:
             raise TypeError(
                 "The length of this Dataset is not known; count its elements, or give from_generator a size."
             )
-        return self._size
+        if self._size == math.inf:
+            raise TypeError("This Dataset has no end: it is repeated. take(count) gives it one.")
+        return int(self._size)
 
-    def cardinality(self) -> int | None:
-        """How many elements an epoch has; None where that is not known."""
+    def cardinality(self) -> int | float | None:
+        """How many elements an epoch has; None where that is not known, math.inf where it has no end."""
         return self._size
 
     def __repr__(self) -> str:
-        return f"<Dataset of {'unknown length' if self._size is None else f'{self._size} elements'}>"
-
-
-def stack(rows: list) -> Any:
-    """Elements of one structure stacked along a new first axis. Raises ValueError where their shapes differ."""
-    columns = list(zip(*(flatten(row) for row in rows)))
-    stacked = []
-    for column in columns:
-        arrays = [np.asarray(part) for part in column]
-        shapes = sorted({array.shape for array in arrays})
-        if len(shapes) > 1:
-            raise ValueError(
-                f"A batch needs elements of one shape; got {shapes[0]} and {shapes[1]}. Resize or pad them with map()."
-            )
-        stacked.append(np.stack(arrays))
-    return pack(rows[0], stacked) if columns else rows[0]
-
-
-def _as_rows(leaf):
-    array = leaf if isinstance(leaf, np.ndarray) else np.asarray(leaf)
-    if not array.ndim:
-        raise ValueError(f"Dataset.from_arrays needs arrays with rows; got the single value {leaf!r}.")
-    return array
-
-
-def _mapped(call, elements, workers):
-    """`call` over the elements on threads, in their order, twice as many in flight as there are threads."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(workers) as pool:
-        running = deque()
-        try:
-            for element in elements:
-                running.append(pool.submit(call, element))
-                if len(running) >= 2 * workers:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            for job in running:
-                job.cancel()
-
-
-def _drawn(elements, buffer_size, generator):
-    buffer = []
-    for element in elements:
-        buffer.append(element)
-        if buffer_size is not None and len(buffer) > buffer_size:
-            i = int(generator.integers(len(buffer) - 1))
-            buffer[i], buffer[-1] = buffer[-1], buffer[i]
-            yield buffer.pop()
-    for i in generator.permutation(len(buffer)):
-        yield buffer[i]
-
-
-def _at_least(least, name, value):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}.")
-    return int(value)
+        known = {None: "unknown length", math.inf: "no end"}.get(self._size, f"{self._size} elements")
+        return f"<Dataset of {known}>"

@@ -8,6 +8,7 @@ when `steps` says how long an epoch is; an iterator that ends early is said so o
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -16,9 +17,11 @@ import numpy as np
 
 from fastconv.data.dataset import Dataset
 from fastconv.data.pydataset import PyDataset
-from fastconv.nest import map_leaves
+from fastconv.nest import flatten, map_leaves
 
 __all__ = ["Feed", "is_stream"]
+
+_END = object()
 
 
 def is_stream(x: Any) -> bool:
@@ -34,8 +37,13 @@ class Feed:
     """The batches of `data`, `steps` of them an epoch, or as many as there are."""
 
     def __init__(self, data: Any, steps: int | None = None, caller: str = "fit"):
-        self.data, self.caller, self.ended = data, caller, False
+        self.data, self.caller, self.ended, self._gave = data, caller, False, False
         self.known = steps if steps is not None else _length(data)
+        if self.known == math.inf:
+            raise ValueError(
+                f"{caller}: the data has no end, since it is repeated: say how many batches an epoch has (steps_per_epoch; "
+                "steps, validation_steps), or leave repeat() out: each epoch starts anew by itself."
+            )
         self._steps = steps
         self._running: Iterator | None = data if hasattr(data, "__next__") else None
 
@@ -43,12 +51,24 @@ class Feed:
         """The batches of epoch `number` as (x, y, sample_weight), None for what is not there."""
         if isinstance(self.data, PyDataset):
             self.data.on_epoch_begin()
-        done = 0
-        for batch in self._batches(number):
+        done, batches = 0, self._batches(number)
+        while True:
+            try:
+                batch = next(batches, _END)
+            except Exception as error:
+                if hasattr(error, "add_note"):  # Python 3.11
+                    error.add_note(f"{self.caller}: the data raised this for batch {done + 1} of epoch {number + 1}.")
+                raise
+            if batch is _END:
+                break
             done += 1
             yield self._parts(batch, done)
         if isinstance(self.data, PyDataset):
             self.data.on_epoch_end()
+        if not done and not self._gave:
+            once = " An iterator gives its batches once: make a new one for each call." * (self._running is not None)
+            raise ValueError(f"{self.caller}: the data gave no batch at all.{once}")
+        self._gave = True
         if self._steps is not None and done < self._steps or (done == 0 and self._running is not None):
             self.ended = True
             wanted = "at least one batch" if self._steps is None else f"{self._steps} batches an epoch"
@@ -57,12 +77,10 @@ class Feed:
                 "ends here. Let the generator run without end, or pass a Dataset.",
                 stacklevel=2,
             )
-        if not done and self._running is None:
-            raise ValueError(f"{self.caller}: the data gave no batch at all.")
 
     def _batches(self, number):
         if self._steps is None and self._running is None:
-            return self.data.epoch(number) if isinstance(self.data, Dataset) else iter(self.data)
+            return iter(self.data.epoch(number) if isinstance(self.data, Dataset) else self.data)
         if self._running is None:
             self._running = self._endless()
         return itertools.islice(self._running, self._steps)
@@ -84,6 +102,11 @@ class Feed:
                 "parts."
             )
         arrays = [None if part is None else map_leaves(np.asarray, part) for part in parts]
+        if isinstance(self.data, Dataset) and len(arrays) > 1 and any(not leaf.ndim for leaf in flatten(arrays[1])):
+            raise ValueError(
+                f"{self.caller}: element {step} of the data is one sample, with the target {flatten(arrays[1])[0]}; training "
+                "takes batches of them: dataset.batch(32)."
+            )
         return (*arrays, None, None)[:3]
 
 

@@ -7,6 +7,7 @@ their names, and read batch by batch; a file that holds no image is an error tha
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def image_dataset_from_directory(
     data_format: str | None = None,
     format: str = "tf",
     verbose: bool = True,
+    *,
+    skip_broken: bool = False,
 ) -> Any:
     """Batches (images, labels) of a folder that holds a folder of images for each class.
 
@@ -49,6 +52,9 @@ def image_dataset_from_directory(
     whole number a file in the order of their paths. validation_split with subset "training", "validation" or "both"
     splits the files, after an order that `seed` decides; give both calls the same one. The Dataset has `class_names`
     and `file_paths`. Needs Pillow: extra `[images]`.
+
+    ValueError, when its batch is read, for a file that holds no image. skip_broken, which Keras has not: a warning names it
+    instead, and its batch is so much smaller; how many batches there are is then not known.
     """
     pillow()
     root = Path(directory)
@@ -77,16 +83,26 @@ def image_dataset_from_directory(
 
     def dataset(chosen, turned):
         def read(numbers):
-            each = np.atleast_1d(numbers)
-            images = np.stack([_read(paths[i], color_mode, image_size, interpolation, fit) for i in each])
-            if not np.ndim(numbers):
-                images = images[0]
-            return images if targets is None else (images, targets[numbers])
+            images, there = [], []
+            for i in np.atleast_1d(numbers):
+                try:
+                    images.append(_read(paths[i], color_mode, image_size, interpolation, fit))
+                    there.append(i)
+                except ValueError as error:
+                    if not skip_broken:
+                        raise
+                    warnings.warn(f"Skipped: {error}", stacklevel=2)
+            if not there:
+                return None
+            images, there = (np.stack(images), there) if np.ndim(numbers) else (images[0], there[0])
+            return images if targets is None else (images, targets[there])
 
         numbers = Dataset.from_arrays(chosen)
         numbers = numbers.shuffle(seed=seed) if turned else numbers
         numbers = numbers if batch_size is None else numbers.batch(batch_size)
-        made = numbers.map(read, num_parallel_calls=min(4, os.cpu_count() or 1)).prefetch(2)
+        made = numbers.map(read, num_parallel_calls=min(4, os.cpu_count() or 1))
+        made = made.filter(lambda first, *_: first is not None) if skip_broken else made
+        made = made.prefetch(2)
         made.class_names, made.file_paths = names, [str(paths[i]) for i in chosen]
         return made
 
@@ -109,18 +125,18 @@ def image_dataset_from_directory(
 def _files(root, labels, class_names, follow_links):
     """(paths in their order, a label for each, names of the classes)."""
     if labels == "inferred":
-        folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        folders = class_folders(root)
         if not folders:
             raise ValueError(f"{root} must hold a folder for each class; it holds none. labels=None takes its images.")
         if class_names is not None:
             if set(class_names) != set(folders):
                 raise ValueError(f"class_names must be the folders of {root}: {folders}; got {list(class_names)}.")
             folders = list(class_names)
-        paths = [(path, i) for i, name in enumerate(folders) for path in _images(root / name, follow_links)]
+        paths = [(path, i) for i, name in enumerate(folders) for path in images_of(root / name, follow_links)]
         if not paths:
             raise ValueError(f"{root} has folders but no images; known endings are {', '.join(ENDINGS)}.")
         return [path for path, _ in paths], np.array([label for _, label in paths]), folders
-    paths = _images(root, follow_links)
+    paths = images_of(root, follow_links)
     if not paths:
         raise ValueError(f"{root} holds no images; known endings are {', '.join(ENDINGS)}.")
     if labels is None:
@@ -132,7 +148,13 @@ def _files(root, labels, class_names, follow_links):
     return paths, labels, names
 
 
-def _images(folder, follow_links):
+def class_folders(root: Path) -> list[str]:
+    """The names of the folders in a folder, in their order, but for hidden ones."""
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def images_of(folder: Path, follow_links: bool = False) -> list[Path]:
+    """The paths of the files below a folder whose names end like images, in their order."""
     found = []
     for place, folders, names in os.walk(folder, followlinks=follow_links):
         folders.sort()

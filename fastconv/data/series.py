@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.data.dataset import Dataset, stack
+from fastconv.data.dataset import Dataset
+from fastconv.data.elements import stack
 from fastconv.nest import flatten, map_leaves
 
 __all__ = ["timeseries_dataset_from_array"]

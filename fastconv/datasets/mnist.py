@@ -8,12 +8,11 @@ import numpy as np
 
 from fastconv.datasets import _files
 
-_IDX_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-
 DATASET = _files.Dataset(
     name="mnist",
-    shapes={"x_train": (60000, 28, 28), "y_train": (60000,), "x_test": (10000, 28, 28), "y_test": (10000,)},
+    shapes=_files.MNIST_SHAPES,
     classes=10,
+    folders=("MNIST/raw",),
     mirrors=(
         (
             _files.Source(
@@ -21,23 +20,13 @@ DATASET = _files.Dataset(
                 "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
             ),
         ),
-        (
-            _files.Source(
-                _IDX_MIRROR + "train-images-idx3-ubyte.gz",
-                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            ),
-            _files.Source(
-                _IDX_MIRROR + "train-labels-idx1-ubyte.gz",
-                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            ),
-            _files.Source(
-                _IDX_MIRROR + "t10k-images-idx3-ubyte.gz",
-                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            ),
-            _files.Source(
-                _IDX_MIRROR + "t10k-labels-idx1-ubyte.gz",
-                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            ),
+        _files.idx_mirror(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            unpacked=True,
         ),
     ),
 )
@@ -56,4 +45,5 @@ def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.nda
     Raises ValueError when a file in FASTCONV_DATA_DIR is not MNIST's (it names the file), OSError when MNIST
     is nowhere to be had (it says what was tried and what to do).
     """
-    return _files.load(DATASET)
+    train, test = _files.load(DATASET)
+    return train, test

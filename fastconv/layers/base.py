@@ -130,6 +130,12 @@ class Layer(Specified):
     supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Names what the constructor needs and was not given."""
+        if args or kwargs:  # a copy is made of nothing
+            registry.require_arguments(cls, len(args), kwargs)
+        return super().__new__(cls)
+
     def __init__(
         self, *, activity_regularizer: RegularizerLike | None = None, trainable: bool = True,
         dtype: DTypeLike | None = None, autocast: bool = True, name: str | None = None,

@@ -20,6 +20,7 @@ from fastconv.layers.annotations import (
     Shape,
     Sizes,
 )
+from fastconv.layers.misfits import remedy
 from fastconv.layers.spatial import Spatial, positive
 from fastconv.tensor import Tensor
 
@@ -63,9 +64,11 @@ class Convolution(Spatial):
                 f"{channels} in the input shape {shape}."
             )
         if self.built and channels != self._last_shape()[-1]:
+            built = self._last_shape()
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) was built for {self._last_shape()[-1]} channels; got "
-                f"{channels} in the input shape {shape}."
+                f"Layer {self.name!r} ({type(self).__name__}) was built for {built[-1]} "
+                f"channel{'s' * (built[-1] > 1)}; got {channels} in the input shape {shape}."
+                f"{remedy(shape, built)}"
             )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -124,18 +127,41 @@ class Conv(Convolution):
 
 
 class Conv1D(Conv):
-    """Convolution of `(batch, steps, channels)`; arguments as Conv."""
+    """Convolution along the steps of series: `(batch, steps, channels)` to `(batch, new steps, filters)`.
+
+    >>> layers.Conv1D(16, 5, strides=2, padding="causal", activation="relu", input_shape=(128, 3))
+
+    Arguments as in Conv2D, sizes an int or a tuple of one; padding "causal" too: a step sees none after it.
+    """
 
     rank = 1
 
 
 class Conv2D(Conv):
-    """Convolution of `(batch, height, width, channels)`; arguments as Conv."""
+    """Convolution of images: `(batch, height, width, channels)` to `(batch, new height, new width, filters)`.
+
+    >>> layers.Conv2D(32, 3, activation="relu", input_shape=(28, 28, 1))       # -> (batch, 26, 26, 32)
+    >>> layers.Conv2D(64, (5, 5), strides=2, padding="same", use_bias=False)
+
+    filters: output channels. kernel_size, strides, dilation_rate: an int, or one int an axis. padding: "valid" (none),
+    "same" (the output is as large as the input, divided by strides), an int for every side, or one (low, high) pair an
+    axis. data_format: "channels_last" (the default) or "channels_first". groups: the channels are convolved in so many
+    groups. activation: a name ("relu") or a function. use_bias: whether filters have one. kernel_initializer,
+    bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint:
+    names, objects or functions of fastconv's modules of these names. Also what every Layer takes: name, trainable,
+    dtype, and input_shape, of one sample, for the first layer of a Sequential. Weights: kernel `(rows, columns, channels
+    / groups, filters)`, bias `(filters,)`. Input without a channel axis, `(batch, 28, 28)`, is a ValueError.
+    """
 
     rank = 2
 
 
 class Conv3D(Conv):
-    """Convolution of `(batch, depth, height, width, channels)`; arguments as Conv."""
+    """Convolution of volumes: `(batch, depth, height, width, channels)` to the same with new sizes and `filters`.
+
+    >>> layers.Conv3D(8, 3, padding="same", activation="relu", input_shape=(16, 64, 64, 1))
+
+    Arguments as in Conv2D, sizes an int or one int an axis.
+    """
 
     rank = 3

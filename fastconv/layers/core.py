@@ -5,6 +5,7 @@ Contract as in base.py; the batch is the first axis, and Dense takes any number 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,6 +114,12 @@ class Dense(Layer):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = positive(units, "units", self)
         self.activation = activations.get(activation)
+        if self.units == 1 and self.activation is activations.softmax:
+            warnings.warn(
+                f"{type(self).__name__}(1, activation='softmax') always gives 1, as a softmax over one value does. For two "
+                "classes use activation='sigmoid' with loss='binary_crossentropy'.",
+                stacklevel=2,
+            )
         self.use_bias = bool(use_bias)
         self._keep_rules(
             kernel_initializer=kernel_initializer, bias_initializer=bias_initializer,
@@ -134,8 +141,8 @@ class Dense(Layer):
             raise ValueError(f"Dense needs a known, positive number of features; got the input shape {tuple(shape)}.")
         if self.built and shape[-1] != self.kernel.shape[0]:
             raise ValueError(
-                f"Layer {self.name!r} (Dense) was built for {self.kernel.shape[0]} features; got {shape[-1]} in the "
-                f"input shape {tuple(shape)}."
+                f"Layer {self.name!r} (Dense) was built for {self.kernel.shape[0]} "
+                f"feature{'s' * (self.kernel.shape[0] > 1)}; got {shape[-1]} in the input shape {tuple(shape)}."
             )
 
     def call(self, inputs: Tensor) -> Tensor:

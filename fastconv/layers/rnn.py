@@ -58,7 +58,7 @@ class RNN(Layer):
         if not is_shape(shape) or len(shape) < 3:
             raise ValueError(
                 f"{self._title()} takes sequences of shape (batch, steps, features); got {shape}. A single feature "
-                "needs an axis: x = x[..., None]."
+                "needs an axis: x = x[..., None]. A recurrent layer below gives sequences with return_sequences=True."
             )
         if shape[1] == 0:
             raise ValueError(f"{self._title()} needs a step at least; got the input shape {tuple(shape)}.")
@@ -66,6 +66,7 @@ class RNN(Layer):
             self.cell.check_input(tuple(shape[:1]) + tuple(shape[2:]))
 
     def build(self, input_shape: Any) -> None:
+        self.check_input(input_shape)
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((input_shape[0], *input_shape[2:]))
         if input_shape[0] is not None:

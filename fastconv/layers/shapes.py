@@ -46,8 +46,9 @@ def sample_shape(shape: Any, name: str) -> tuple[int | None, ...]:
     try:
         sizes = tuple(None if size is None else operator.index(size) for size in shape)
     except TypeError:
+        hint = f" Write ({shape},)." if isinstance(shape, int) else ""
         raise TypeError(
-            f"{name} must be a tuple of ints or None, such as (28, 28, 1), without the batch; got {shape!r}."
+            f"{name} must be a tuple of ints or None, such as (28, 28, 1), without the batch; got {shape!r}.{hint}"
         ) from None
     if any(size is not None and size < 1 for size in sizes):
         raise ValueError(f"{name} must hold sizes of at least 1; got {shape!r}.")
@@ -67,10 +68,46 @@ def float_dtype(dtype: Any, owner: str) -> np.dtype:
 
 def numbers(values: Any, name: str) -> np.ndarray:
     """`values` as an array of real numbers or bools; TypeError naming `name` otherwise."""
-    array = values.data if isinstance(values, Tensor) else np.asarray(values)
+    array = values.data if isinstance(values, Tensor) else array_of(values, name)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
+        raise TypeError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.{_instead(array, name)}")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def array_of(values: Any, name: str) -> np.ndarray:
+    """`np.asarray(values)`; ValueError naming `name` and the first samples that differ where the shapes do."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        first, *others = [_shape_of(value) for value in values]
+        number, other = next(((i, s) for i, s in enumerate(others, 1) if s != first), (0, first))
+        if not number:
+            raise ValueError(f"{name} cannot become one array: {error}") from None
+        raise ValueError(
+            f"{name} must hold samples of one shape; sample 0 has {first}, and sample {number} has {other}. Pad, cut or "
+            "resize them to one shape."
+        ) from None
+
+
+def _shape_of(value):
+    try:
+        return np.shape(value)
+    except ValueError:
+        return "parts of several shapes"
+
+
+def _instead(array, name):
+    """What to do about values that are no numbers."""
+    if array.dtype.kind in "US" and not array.ndim:
+        return " A file has to be read first: fastconv.utils.img_to_array(fastconv.utils.load_img(path))."
+    first = array.flat[0] if array.size else None
+    if isinstance(first, str):
+        return f" Number the classes first: classes, {name} = np.unique({name}, return_inverse=True)."
+    if callable(first):
+        return " A generator function has to be called: give what it returns."
+    if array.dtype == object:
+        return f" Its first entry is a {type(first).__name__}: make one array of numbers, as np.stack({name}) does."
+    return ""
 
 
 def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

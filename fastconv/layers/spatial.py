@@ -103,6 +103,10 @@ class Spatial(Formatted):
             hint = f" {kind} a channel axis: x = x[..., None]. One sample needs a batch axis: x = x[None]."
             if shape[0] is None or shape[0] > 512:  # surely a batch
                 hint = f" {kind} a channel axis: x = x[..., None]."
+        elif len(shape) == 2:
+            hint = " If the samples were flattened before: Flatten goes behind the last layer that needs their axes."
+        elif len(shape) == self.rank + 3 and shape[1] is None:
+            hint = f" Input takes the shape of one sample, without the batch: Input({tuple(shape[2:])})."
         raise ValueError(f"{type(self).__name__} expects ({expected}); got {tuple(shape)}.{hint}")
 
     def _set_window(self, strides, padding, data_format):

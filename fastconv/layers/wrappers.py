@@ -56,6 +56,8 @@ class TimeDistributed(Wrapper):
             self.layer.check_input(_step_shape(shape))
 
     def build(self, input_shape: Any = None) -> None:
+        if input_shape is not None:
+            self.check_input(input_shape)
         super().build(_step_shape(input_shape))
 
     def compute_output_shape(self, input_shape: Any) -> Any:

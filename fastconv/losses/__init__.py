@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastconv import registry, serialization
+from fastconv.absent import explain as _explain
 from fastconv.registry import Registry
 
 from .base import FunctionLoss as _FunctionLoss
@@ -104,6 +105,9 @@ def serialize(loss: Loss) -> dict:
 def deserialize(name: Any, custom_objects: Any = None) -> Loss:
     """The Loss of a name or of what `serialize` gave."""
     return get(name, custom_objects)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

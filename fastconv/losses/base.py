@@ -81,6 +81,9 @@ class Loss(Configurable):
         """Targets as an array in the form that `call` takes, for outputs of `dtype`."""
         return np.asarray(y_true).astype(dtype, copy=False)
 
+    def doubt(self, target: Any, output: np.ndarray) -> str | None:
+        """A sentence on why this loss says little of such targets and outputs, arrays of a batch; None by default."""
+
     def check_values(self, target: Any, output_shape: Any) -> None:
         """Raises ValueError where the values of such an array do not fit outputs of this shape."""
 
@@ -162,8 +165,35 @@ def pair(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     if shape == (*wanted, 1) and len(wanted) == 1:
         return y_true, ops.reshape(y_pred, shape)  # (batch,) is one value a sample, not one sample
     if (*shape, 1) != wanted and shape != (*wanted, 1):
-        raise ValueError(f"{name} expects targets of the output's shape {wanted}; got {shape}.")
+        raise ValueError(f"{name} expects targets of the output's shape {wanted}; got {shape}.{remedy(shape, wanted)}")
     return ops.reshape(y_true, wanted), y_pred
+
+
+def remedy(target: tuple, output: tuple) -> str:
+    """What may be wrong where targets of one shape meet outputs of another: a sentence with a space before it, or ""."""
+    if len(output) > 2 and len(target) <= 2 and (len(target) < 2 or target[-1] in (1, output[-1])):
+        return (
+            f" The output has {len(output)} axes, and so one answer for each of many places: put layers.Flatten() or "
+            "a layer of global pooling before the last Dense."
+        )
+    if target[:-1] == output:
+        return " These targets were made one-hot twice, or have an axis too many."
+    if target[:-1] == output[:-1] == output[:1] and output[-1] == 1:
+        return (
+            f" The model gives one value a sample: a last layer of {target[-1]} units fits these targets; for two "
+            "classes, one column does too: y = y[:, 1]."
+        )
+    if target[:-1] == output[:-1] and len(output) > 1 and len(target) == len(output):
+        return (
+            f" The model's last layer gives {output[-1]} values, and the targets have {target[-1]}: make it "
+            f"{target[-1]} units, or the targets {output[-1]} classes."
+        )
+    if len(output) == 2 and target in (output[:1], (*output[:1], 1)):
+        return (
+            f" For class labels use loss='sparse_categorical_crossentropy'; for one number a sample, a last layer of 1 "
+            f"unit instead of {output[-1]}."
+        )
+    return ""
 
 
 def typed(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:

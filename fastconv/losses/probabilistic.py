@@ -15,7 +15,7 @@ from fastconv import ops
 from fastconv.ops.losses import label_mask, replace_label
 from fastconv.tensor import Tensor
 
-from .base import FormulaLoss, as_float, check_smoothing, pair, smoothed, typed
+from .base import FormulaLoss, as_float, check_smoothing, pair, remedy, smoothed, typed
 from .regression import EPSILON, MEAN
 
 
@@ -33,12 +33,17 @@ def categorical_crossentropy(
 
 
 def _check_one_hot(name, y_true, y_pred, axis):
-    if y_true.ndim < y_pred.ndim or (y_true.shape[axis] == 1 != y_pred.shape[axis]):
+    if y_true.shape == y_pred.shape:
+        return
+    before, after = y_pred.shape[: axis % y_pred.ndim], y_pred.shape[axis % y_pred.ndim + 1 :]
+    if y_true.shape in ((*before, *after), (*before, 1, *after)):
         raise ValueError(
             f"{name} expects one-hot targets of shape {y_pred.shape}; got {y_true.shape}. For "
             "integer labels use loss='sparse_categorical_crossentropy', or make them one-hot: "
             f"y = fastconv.utils.to_categorical(y, {y_pred.shape[axis]})."
         )
+    hint = remedy(y_true.shape, y_pred.shape)
+    raise ValueError(f"{name} expects targets of the output's shape {y_pred.shape}; got {y_true.shape}.{hint}")
 
 
 def sparse_categorical_crossentropy(
@@ -54,6 +59,11 @@ def sparse_categorical_crossentropy(
         raise ValueError(
             f"sparse_categorical_crossentropy expects integer labels of shape {y_pred.shape[:-1]}; got targets of "
             f"shape {labels.shape}. For one-hot targets use loss='categorical_crossentropy'."
+        )
+    if len(labels.shape) <= 2 and (hint := remedy(labels.shape, y_pred.shape)) and y_pred.ndim > 2:
+        raise ValueError(
+            f"sparse_categorical_crossentropy expects labels of shape {y_pred.shape[:-1]} for outputs of shape "
+            f"{y_pred.shape}; got {labels.shape}.{hint}"
         )
     if ignore_class is None:
         return ops.sparse_categorical_crossentropy(labels, y_pred, from_logits, axis)
@@ -71,6 +81,8 @@ def _labels(y_true):
     labels = np.asarray(y_true)
     if labels.dtype.kind in "bf" and np.array_equal(labels, np.trunc(labels)) or labels.dtype.kind in "iu":
         labels = labels.astype(np.int64, copy=False)
+    elif labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError("The targets hold NaN where a class number should be: leave these samples out.")
     return labels
 
 
@@ -168,7 +180,41 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
     return ops.subtract(1.0, ops.divide(common, whole))
 
 
-class CategoricalCrossentropy(FormulaLoss):
+class _OfProbabilities(FormulaLoss):
+    """A cross-entropy, which says little of numbers that are no probabilities."""
+
+    activation = "softmax"  # what makes outputs probabilities
+    largest: float | None = 1.5  # of targets: noise on labels of 0 and 1 is a known trick
+
+    def doubt(self, target: Any, output: np.ndarray) -> str | None:
+        if not self.from_logits and output.size and (output.min() < 0 or output.max() > 1 + 1e-3):
+            name = type(self).__name__
+            return (
+                f"{self.name} expects probabilities, and the model gives values from {output.min():.4g} to "
+                f"{output.max():.4g}. Give its last layer activation={self.activation!r}, or compile it with "
+                f"loss=fastconv.losses.{name}(from_logits=True)."
+            )
+        if self.from_logits and self.activation == "softmax" and _are_distributions(output, self.axis):
+            return (
+                f"{self.name} has from_logits=True, and the model gives probabilities: leave out from_logits, or the last "
+                "layer's activation."
+            )
+        if self.largest and target.size and (target.min() < 0 or target.max() > self.largest):
+            return (
+                f"{self.name} expects targets from 0 to 1, and got {target.min():.4g} to {target.max():.4g}. Classes "
+                "are numbered 0 and 1, or made one-hot; images are scaled: y = y / 255."
+            )
+        return None
+
+
+def _are_distributions(output, axis):
+    """Whether the values along an axis of several are at least 0 and sum to 1."""
+    if output.shape[axis] < 2 or not output.size or output.min() < 0:
+        return False
+    return bool((np.abs(output.sum(axis=axis) - 1) < 1e-3).all())
+
+
+class CategoricalCrossentropy(_OfProbabilities):
     """`-sum(y_true * log(y_pred))` for one-hot targets or distributions of y_pred's shape.
 
     `from_logits=True`: y_pred are logits. `label_smoothing`: the share of each target, from 0 to 1, that all classes
@@ -185,7 +231,7 @@ class CategoricalCrossentropy(FormulaLoss):
                          label_smoothing=check_smoothing(self, label_smoothing), axis=axis)  # fmt: skip
 
 
-class SparseCategoricalCrossentropy(FormulaLoss):
+class SparseCategoricalCrossentropy(_OfProbabilities):
     """The cross-entropy for integer labels: y_true is `(batch, ...)` or `(batch, ..., 1)` for y_pred
     `(batch, ..., classes)`.
 
@@ -193,6 +239,7 @@ class SparseCategoricalCrossentropy(FormulaLoss):
     """
 
     formula = staticmethod(sparse_categorical_crossentropy)
+    largest = None  # labels have an error of their own
 
     def __init__(
         self, from_logits: bool = False, ignore_class: int | None = None, reduction: str | None = MEAN, axis: int = -1,
@@ -212,13 +259,17 @@ class SparseCategoricalCrossentropy(FormulaLoss):
     def check_values(self, target: Any, output_shape: Any) -> None:
         if self.ignore_class is not None:
             target = target[target != self.ignore_class]
-        ops.check_labels("target", target, output_shape[self.axis])
+        try:
+            ops.check_labels("target", target, output_shape[self.axis])
+        except ValueError as error:
+            raise ValueError(f"{error} Give the last layer a unit for each class, or count labels from 0.") from None
 
 
-class BinaryCrossentropy(FormulaLoss):
+class BinaryCrossentropy(_OfProbabilities):
     """The mean over `axis` of `-(y log p + (1 - y) log(1 - p))`; `from_logits=True`: y_pred are logits.
     `label_smoothing`, from 0 to 1, moves targets towards 0.5."""
 
+    activation = "sigmoid"
     formula = staticmethod(binary_crossentropy)
 
     def __init__(
@@ -229,7 +280,7 @@ class BinaryCrossentropy(FormulaLoss):
                          label_smoothing=check_smoothing(self, label_smoothing), axis=axis)  # fmt: skip
 
 
-class CategoricalFocalCrossentropy(FormulaLoss):
+class CategoricalFocalCrossentropy(_OfProbabilities):
     """The cross-entropy with `alpha * (1 - p) ** gamma` before each class, so that easy samples count less."""
 
     formula = staticmethod(categorical_focal_crossentropy)
@@ -243,9 +294,10 @@ class CategoricalFocalCrossentropy(FormulaLoss):
                          label_smoothing=check_smoothing(self, label_smoothing), axis=axis)  # fmt: skip
 
 
-class BinaryFocalCrossentropy(FormulaLoss):
+class BinaryFocalCrossentropy(_OfProbabilities):
     """The binary cross-entropy times `(1 - p_t) ** gamma`; `apply_class_balancing` weights ones by `alpha`."""
 
+    activation = "sigmoid"
     formula = staticmethod(binary_focal_crossentropy)
 
     def __init__(

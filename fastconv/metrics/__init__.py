@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastconv import registry
+from fastconv.absent import explain as _explain
 from fastconv.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -133,6 +134,9 @@ def serialize(metric: Metric) -> dict:
 def deserialize(config: Any, custom_objects: Any = None) -> Metric:
     """The Metric of a name or of what `serialize` gave."""
     return get(config, custom_objects)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

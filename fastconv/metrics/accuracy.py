@@ -73,7 +73,11 @@ def _fitting(name, y_true, y_pred):
 def _one_hot(name, y_true, y_pred):
     y_true, y_pred = array_of(y_true), array_of(y_pred)
     if y_true.shape != y_pred.shape:
-        raise ValueError(f"{name} expects targets of shape {y_pred.shape}; got {y_true.shape}.")
+        labels = y_true.shape in (y_pred.shape[:-1], (*y_pred.shape[:-1], 1))
+        raise ValueError(
+            f"{name} expects targets of shape {y_pred.shape}; got {y_true.shape}."
+            + f" For integer labels there is 'sparse_{name}'; 'accuracy' takes both." * labels
+        )
     return y_true, y_pred
 
 
@@ -81,7 +85,11 @@ def _labels(name, y_true, y_pred):
     y_true, y_pred = array_of(y_true), array_of(y_pred)
     labels = y_true[..., 0] if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
     if labels.shape != y_pred.shape[:-1]:
-        raise ValueError(f"{name} expects labels of shape {y_pred.shape[:-1]}; got {y_true.shape}.")
+        other = f" For one-hot targets there is {name.removeprefix('sparse_')!r}; 'accuracy' takes both."
+        raise ValueError(
+            f"{name} expects labels of shape {y_pred.shape[:-1]}; got {y_true.shape}."
+            + other * (y_true.shape == y_pred.shape)
+        )
     return labels, y_pred
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastconv import modelfile
+from fastconv.absent import explain as _explain
 from fastconv.custom_objects import custom_object_scope
 from fastconv.layers import REGISTRY, Layer
 from fastconv.modelfile import save_model
@@ -53,6 +54,9 @@ def clone_model(
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Model:
     """The model that `model.to_json()` described, with fresh weights; `custom_objects` as in load_model."""
     return configs.from_json(json_string, custom_objects)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -18,7 +18,8 @@ import numpy as np
 from fastconv import modelfile, registry
 from fastconv.graph import Graph, Node
 from fastconv.layers import Layer, calls, masks
-from fastconv.layers.shapes import flatten_shapes, map_shapes
+from fastconv.layers.misfits import remedy
+from fastconv.layers.shapes import array_of, flatten_shapes, map_shapes
 from fastconv.models.steps import Steps
 from fastconv.models.summary import summary
 from fastconv.nest import flatten, map_leaves, pack
@@ -40,6 +41,7 @@ class Model(Steps, Layer):
     not reached from the inputs.
     """
 
+    class_names: list[str] | None = None  # what the outputs stand for, where that is known; saved with the model
     _graph = None
 
     def __init__(
@@ -150,7 +152,7 @@ class Model(Steps, Layer):
         """`inputs` in the structure of the graph's: dicts by name, single values in or out of their list."""
         if self.graph is None:
             leaves = flatten(inputs)
-            return inputs if any(isinstance(leaf, (Tensor, np.ndarray)) for leaf in leaves) else np.asarray(inputs)
+            return inputs if any(isinstance(leaf, (Tensor, np.ndarray)) for leaf in leaves) else array_of(inputs, "x")
         wanted, names = self.graph.inputs, self.input_names
         if isinstance(inputs, dict) and not isinstance(wanted, dict):
             missing = [name for name in names if name not in inputs]
@@ -227,8 +229,8 @@ class Model(Steps, Layer):
             )
             if not fits:
                 raise ValueError(
-                    f"{self.name!r} takes inputs of shape {declared} for {name!r}, as its Input declares; got {tuple(shape)}. "
-                    "Resize the samples, or declare None where sizes differ."
+                    f"{self.name!r} takes inputs of shape {declared} for {name!r}, as its Input declares; got {tuple(shape)}."
+                    f"{remedy(shape, declared)}"
                 )
 
     def layer_outputs(self, inputs: Any) -> Iterator[tuple[Layer, Any]]:
@@ -254,6 +256,7 @@ class Model(Steps, Layer):
 
     # Training
 
+    @registry.keywords_checked
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
         weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int | str = 1,
@@ -272,6 +275,7 @@ class Model(Steps, Layer):
             optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution
         )
 
+    @registry.keywords_checked
     def fit(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1,
         verbose: int | str = "auto", callbacks: Any = None, validation_split: float = 0.0, validation_data: Any = None,
@@ -306,6 +310,7 @@ class Model(Steps, Layer):
         """One step on one batch; the loss, or [loss, metrics...], of this batch before the step."""
         return self._trainer.train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
+    @registry.keywords_checked
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: int | str = "auto",
         sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
@@ -490,7 +495,7 @@ def one_input(inputs):
         return inputs
     if len(inputs) == 1 and isinstance(inputs[0], (np.ndarray, Tensor)):
         return inputs[0]
-    return np.asarray(inputs)
+    return array_of(inputs, "x")
 
 
 def _names(structure, kind) -> list[str]:

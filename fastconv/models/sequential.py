@@ -15,6 +15,7 @@ import numpy as np
 from fastconv.graph import Graph, Node
 from fastconv.layers import InputLayer, Layer
 from fastconv.layers.base import building, building_within
+from fastconv.layers.misfits import remedy
 from fastconv.models import configs
 from fastconv.models.model import Model, one_input
 from fastconv.symbolic import KerasTensor
@@ -30,13 +31,14 @@ class Sequential(Model):
     def __init__(
         self, layers: Sequence[Layer | KerasTensor] | None = None, trainable: bool = True, name: str | None = None,
     ) -> None:  # fmt: skip
+        if isinstance(layers, Layer):
+            more = ", ..." if isinstance(trainable, Layer) else ""
+            raise TypeError(f"Sequential takes one list of layers; got the layer {layers.name!r}: write [layer{more}].")
         if isinstance(trainable, str):  # fastconv 0.1 took the name second
             trainable, name = True, trainable
         super().__init__(name=name, trainable=trainable)
         self._input = None
         self._stack = []
-        if isinstance(layers, Layer):
-            raise TypeError(f"Sequential takes a list of layers; got the layer {layers.name!r}: write [layer].")
         self._extend(layers or ())
         if not trainable:
             self.trainable = False
@@ -98,7 +100,10 @@ class Sequential(Model):
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"add() needs a layer, not its class: write {layer.__name__}(...).")
         if not isinstance(layer, Layer):
-            raise TypeError(f"add() needs a layer; got {layer!r}.")
+            hint = " Add layers one by one, or give Sequential the list." if isinstance(layer, (list, tuple)) else ""
+            if isinstance(layer, str):
+                hint = f" An activation is layers.Activation({layer!r}), or an argument of the layer before."
+            raise TypeError(f"add() needs a layer; got {layer!r}.{hint}")
         if id(layer) in held:
             raise ValueError(f"Layer {layer.name!r} is in {self.name!r} already; a Sequential takes each layer once.")
         if layer.name in names:
@@ -157,8 +162,16 @@ class Sequential(Model):
     def check_input(self, shape: Any) -> None:
         if not self._stack:
             raise ValueError(f"{self.name!r} has no layers; add some before it is called.")
-        self._stack[0].check_input(shape)
         self._check_declared(shape)
+        self._stack[0].check_input(shape)
+        if self.built and not self._input and shape[1:] != self._build_shape[1:]:
+            try:
+                self._shape_above(shape)
+            except ValueError as error:  # of a layer somewhere inside: say what it means for the model
+                raise ValueError(
+                    f"{self.name!r} was built for inputs of shape {self._build_shape}; got {tuple(shape)}."
+                    f"{remedy(shape, self._build_shape)} ({error})"
+                ) from None
 
     def _check_declared(self, shape):
         declared = self._input.shape if self._input else shape[1:]
@@ -166,8 +179,8 @@ class Sequential(Model):
             size not in (wanted, None) for size, wanted in zip(shape[1:], declared) if wanted is not None
         ):
             raise ValueError(
-                f"{self.name!r} takes inputs of shape {(None, *declared)}, as its input declares; got {tuple(shape)}. "
-                "Resize the samples, or declare None where sizes differ."
+                f"{self.name!r} takes inputs of shape {(None, *declared)}, as its input declares; got {tuple(shape)}."
+                f"{remedy(shape, (None, *declared))}"
             )
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -7,6 +7,7 @@ layer has another input than the row above.
 from __future__ import annotations
 
 import re
+import textwrap
 
 from fastconv.graph import Call, Node, sources
 from fastconv.layers import Layer
@@ -118,7 +119,7 @@ def _widths(cells, line_length, positions):
 
 
 def _wrap(text, width):
-    return [text[i : i + width] for i in range(0, len(text), width)] or [""]
+    return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
 
 
 def _size(weights) -> str:

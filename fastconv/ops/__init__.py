@@ -10,6 +10,7 @@ in one call are a TypeError: nothing is converted silently.
 
 from __future__ import annotations
 
+from ..absent import explain as _explain
 from ..tensor import Tensor
 from .activations import *
 from .blocks import *
@@ -47,6 +48,8 @@ __all__ += linalg.__all__
 __all__ += math.__all__
 __all__ += nn.__all__
 __all__ += numpy.__all__
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

@@ -81,7 +81,7 @@ class RandomNormal(Op):
 
 def key_of(source):
     """(state, whether it advances) of a SeedGenerator or a FixedSeed."""
-    return source.state, isinstance(source, rng.SeedGenerator)
+    return rng.state_of(source), isinstance(source, rng.SeedGenerator)
 
 
 def _noise_shape(noise_shape, shape):

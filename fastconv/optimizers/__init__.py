@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from fastconv import registry, schedules
+from fastconv.absent import explain as _explain
 from fastconv.registry import Registry
 
 from .base import Optimizer
@@ -45,6 +46,9 @@ def serialize(optimizer: Optimizer) -> dict:
 def deserialize(config: Any, custom_objects: Any = None) -> Optimizer:
     """The Optimizer that `serialize` described."""
     return get(config, custom_objects)
+
+
+_explain(__name__, __all__)
 
 
 def __dir__() -> list[str]:

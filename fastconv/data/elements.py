@@ -1,0 +1,113 @@
+"""What becomes of the elements of a Dataset: rows, batches, the order of a buffer, work on threads.
+
+Not the steps themselves: dataset.py. Contract: elements keep their structure and their types; what is taken from the
+user's arrays cannot be written to, so that no step changes them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from fastconv.nest import flatten, map_leaves, pack
+
+
+def as_arrays(structure: Any) -> Any:
+    """The same structure with arrays: lists of numbers or texts are one, lists of arrays are a nest of them."""
+    if isinstance(structure, dict):
+        return {key: as_arrays(part) for key, part in structure.items()}
+    if (
+        isinstance(structure, tuple)
+        or isinstance(structure, list)
+        and any(hasattr(part, "__array__") for part in structure)
+    ):
+        parts = [as_arrays(part) for part in structure]
+        return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
+    try:
+        array = np.asarray(structure)
+    except ValueError as error:
+        raise ValueError(
+            f"Dataset.from_arrays needs arrays; a list of them has rows of different lengths: {error}"
+        ) from error
+    if not array.ndim:
+        raise ValueError(f"Dataset.from_arrays needs arrays with rows; got the single value {structure!r}.")
+    return kept(array)
+
+
+def kept(array: Any) -> Any:
+    """A view that cannot be written to, of an array; anything else as it is."""
+    if not isinstance(array, np.ndarray):
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def stack(rows: list) -> Any:
+    """Elements of one structure stacked along a new first axis. Raises ValueError where their shapes differ."""
+    columns = list(zip(*(flatten(row) for row in rows)))
+    stacked = []
+    for column in columns:
+        arrays = [np.asarray(part) for part in column]
+        shapes = sorted({array.shape for array in arrays})
+        if len(shapes) > 1:
+            raise ValueError(
+                f"A batch needs elements of one shape; got {shapes[0]} and {shapes[1]}. Resize or pad them with map()."
+            )
+        stacked.append(np.stack(arrays))
+    return pack(rows[0], stacked) if columns else rows[0]
+
+
+def rows_of(arrays: Any, chosen: Any) -> Any:
+    """Row number `chosen`, or the rows, of each array of a nest."""
+    return map_leaves(lambda leaf: leaf[chosen], arrays)
+
+
+def mapped(call: Callable, elements: Iterable, workers: int) -> Iterator:
+    """`call` over the elements on threads, in their order, twice as many in flight as there are threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        running: deque = deque()
+        try:
+            for element in elements:
+                running.append(pool.submit(call, element))
+                if len(running) >= 2 * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for job in running:
+                job.cancel()
+
+
+def drawn(elements: Iterable, buffer_size: int | None, generator: np.random.Generator) -> Iterator:
+    """The elements, each drawn from a buffer of so many (None: of all)."""
+    buffer = []
+    for element in elements:
+        buffer.append(element)
+        if buffer_size is not None and len(buffer) > buffer_size:
+            i = int(generator.integers(len(buffer) - 1))
+            buffer[i], buffer[-1] = buffer[-1], buffer[i]
+            yield buffer.pop()
+    for i in generator.permutation(len(buffer)):
+        yield buffer[i]
+
+
+def at_least(least: int, name: str, value: Any) -> int:
+    """A whole number of at least `least`; ValueError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}.")
+    return int(value)
+
+
+def threads(num_parallel_calls: int | None) -> int:
+    """How many threads `map` works on: none for None and 0, one a processor for -1, tf.data's AUTOTUNE."""
+    if num_parallel_calls == -1:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if num_parallel_calls is None else at_least(0, "num_parallel_calls", num_parallel_calls)
