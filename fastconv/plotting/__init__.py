@@ -1,0 +1,1 @@
+"""Pictures by matplotlib (extra `[plot]`), which is loaded at the first one."""
