@@ -12,6 +12,7 @@ import time
 import warnings
 from argparse import Namespace
 
+from fastconv.cli import plots
 from fastconv.cli.arguments import bad, fail, or_error
 from fastconv.cli.augmenting import augmented
 from fastconv.cli.data import load, ready, writable
@@ -49,7 +50,7 @@ def run(arguments: Namespace) -> int:
     except ValueError as error:  # such as a backup of another model in --checkpoint
         return fail(arguments, error)
     try:
-        _write_results(arguments, model, stopped)
+        _write_results(arguments, model, data, stopped)
     except BrokenPipeError:
         raise
     except (OSError, ValueError, ImportError) as error:
@@ -192,6 +193,7 @@ def _check_outputs(arguments):
     if arguments.save and arguments.save == arguments.history:
         bad(arguments, "--history", f"must not be the file of --save; got {arguments.history!r}")
     _check_checkpoint(arguments)
+    plots.check(arguments)
 
 
 def _check_checkpoint(arguments):
@@ -218,8 +220,8 @@ def _check_checkpoint(arguments):
 # Results
 
 
-def _write_results(arguments, model, stopped):
-    """--save and --history; of a run that was stopped, what there is, and it says so."""
+def _write_results(arguments, model, data, stopped):
+    """--save, --history and --plots; of a run that was stopped, what there is, and it says so."""
     history, steps, notes = model.history, model.optimizer.iterations, []
     if arguments.save:
         if not stopped or (steps and not isinstance(stopped, UserWarning)):
@@ -240,6 +242,8 @@ def _write_results(arguments, model, stopped):
             notes.append("The same command with --resume goes on after the last complete epoch.")
         else:
             os.remove(os.path.join(arguments.checkpoint, BACKUP))  # stopped early is done, too
+    if arguments.plots and (not stopped or (steps and not isinstance(stopped, UserWarning))):
+        print(*plots.write(arguments, model, data), sep="\n", flush=True)
     if stopped and notes:
         print(*notes, flush=True)
 

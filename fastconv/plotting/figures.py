@@ -230,8 +230,9 @@ def not_finite(array: np.ndarray) -> int:
 
 
 def rows_for(count: int, most: int = 8) -> tuple[int, int]:
-    """(rows, columns) of a grid for so many pictures."""
-    columns = min(most, max(math.ceil(math.sqrt(count)), min(count, 4)))
+    """(rows, columns) of a grid for so many pictures, wider than high, with few cells left."""
+    least = min(most, count, max(math.ceil(math.sqrt(count)), 4))
+    columns = min(range(least, min(most, least + 2, count) + 1), key=lambda wide: -count % wide)
     return math.ceil(count / columns), columns
 
 
