@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from . import augment, competing, report, startup, suites, targets
+from . import augment, competing, pipeline, report, startup, suites, targets
 from .contestants import CONTESTANTS, OURS
 from .results import Results
 
@@ -116,6 +116,10 @@ def augmentation(arguments, settings, results):
     augment.main(settings)
 
 
+def input_pipeline(arguments, settings, results):
+    pipeline.main(settings, arguments.quick)
+
+
 def mnist99(arguments, settings, results):
     suites.mnist99(settings, results, arguments.seeds)
     report.mnist99(results)
@@ -147,6 +151,11 @@ def _parser():
         ("startup", begin, "import time, sizes, memory while training"),
         ("competing", beside_others, "training while other programs want the processors"),
         ("augment", augmentation, "augmentation of images, beside torchvision's v2 transforms"),
+        (
+            "pipeline",
+            input_pipeline,
+            "an epoch from fastconv.data.Dataset beside one from arrays, and PyTorch's DataLoader",
+        ),
         ("mnist99", mnist99, "seconds of `fastconv train mnist --preset fast`"),
         ("table", everything, "everything, and the table of what must be reached"),
     ):

@@ -14,8 +14,6 @@ import sys
 TYPE_CHECKING = False  # not typing's: it takes the command's first milliseconds, in which Ctrl-C shows a traceback
 if TYPE_CHECKING:  # what type checkers see of _MODULES and _NAMES, the same; tests/test_types.py compares
     # isort: off
-    from typing import Any
-
     from . import (
         activations as activations, applications as applications, backend as backend, callbacks as callbacks,
         config as config, constraints as constraints, data as data, datasets as datasets, dtype_policies as dtype_policies,
@@ -71,7 +69,7 @@ def version() -> str:
 
 if not TYPE_CHECKING:  # which would take any name
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name in _MODULES:
             return _load(name)
         if name in _NAMES:
@@ -86,7 +84,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def _load(module: str) -> Any:
+def _load(module: str) -> object:
     try:
         return importlib.import_module(f"fastconv.{module}")
     except ModuleNotFoundError as error:

@@ -194,8 +194,9 @@ def _check_names(found, several):
 
 def _lists_for_outputs(given, names, what):
     """A list of metrics for each output."""
-    each = given and (len(names) > 1 or isinstance(given, dict))
-    lists = _for_outputs(given, names, what) if each else [given]
+    if len(names) == 1 and isinstance(given, list) and len(given) == 1 and isinstance(given[0], list):
+        given = given[0]
+    lists = _for_outputs(given, names, what) if given and (len(names) > 1 or isinstance(given, dict)) else [given]
     lists = [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in lists]
     return lists + [[]] * (len(names) - len(lists))
 

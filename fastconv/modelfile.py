@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import kerasfile, optimizers, registry, serialization, tensorfile
+from fastconv import kerasfile, optimizers, registry, tensorfile
 from fastconv.compiled import Objective
 from fastconv.layers.holder import uninitialized_weights
 from fastconv.registry import snake_case
+from fastconv.serialization import texts
 
 Path = str | os.PathLike[str]
 
@@ -38,7 +39,7 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
         kerasfile.save_model(model, filepath)
         return
     tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
-    if (names := serialization.texts(model.class_names)) is not None:
+    if (names := texts(model.class_names)) is not None:
         facts["class_names"] = json.dumps(names)
     if model.optimizer is not None:
         try:
@@ -93,7 +94,7 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
 def _class_names(saved):
     """The names in a file; None where there are none, or the text is no list of names."""
     try:
-        return serialization.texts(json.loads(saved.facts.get("class_names", "null")))
+        return texts(json.loads(saved.facts.get("class_names", "null")))
     except ValueError:
         return None
 

@@ -1,17 +1,18 @@
 """What a person at the terminal sees of a run, and Ctrl-C.
 
 It prints, and knows nothing of models. Contract: one line an epoch with all its results, or nothing; on a terminal a bar
-goes before it, which begins with the results and takes the columns that they leave. Results are formatted at most ten
-times a second. Under `Interrupts` a Ctrl-C waits until the computation looks for it;
-a second one does not.
+goes before it, in the columns that the count of steps and the results leave. Results are formatted at most ten times a
+second. Under `Interrupts` a Ctrl-C waits until the computation looks for it; a second one does not.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,9 @@ try:  # without the enums that `signal` makes of all numbers: they took a tenth 
     import _signal
 except ImportError:
     _signal = signal
+
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class Progress:
@@ -141,6 +145,14 @@ def _joined(*parts: str) -> str:
 def _text(results: dict) -> str:
     return " - ".join(f"{key}: {value:.4f}" if abs(value) > 1e-3 or not value else f"{key}: {value:.4e}"
                       for key, value in results.items())  # fmt: skip
+
+
+def warn_user(message: str) -> None:
+    """A UserWarning that shows the line of the program which called fastconv, from however deep inside."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 class Interrupts:

@@ -32,7 +32,7 @@ def unknown_name(kind: str, name: Any, known: Collection[str]) -> ValueError:
         known = {entry if entry.islower() or ">" in entry else snake_case(entry) for entry in known}
     near = near_names(str(name), known)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    if not near or len(known) <= _LISTED:
+    if not near or sum(">" not in entry for entry in known) <= _LISTED:  # a program's own have a ">"
         hint += f" Known: {', '.join(sorted(known))}."
     return ValueError(f"Unknown {kind} {name!r}.{hint}")
 
@@ -138,15 +138,17 @@ class Registry:
         TABLES[room_of(cls)] = self
         return cls
 
-    def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
-        """The class of this name; ValueError with near matches if there is none."""
+    def find(
+        self, name: str, custom_objects: Mapping[str, Any] | None = None, from_config: bool = False
+    ) -> Any:  # fmt: skip
+        """The class of this name, which a program wrote, or a config; ValueError with near matches if there is none."""
         cls = own.find(name, custom_objects)
         if cls is None:
             cls = self._folded.get(_fold(name))
         if cls is None:
             known = [*self._names, *own.names(custom_objects)]
             error = unknown_name(self.kind, name, known)
-            if near_names(name, known):
+            if near_names(name, known) and not from_config:  # rather a slip than a class of the program's own
                 raise error
             raise ValueError(
                 f"{error} One of your own: pass it in custom_objects={{{name!r}: ...}}, or register it with "
@@ -161,7 +163,7 @@ class Registry:
     def find_entry(self, entry: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The class that a config of `serialize` names: by the name that it was registered under, or its own."""
         registered = own.find(entry.get("registered_name"), custom_objects)
-        return self.find(entry["class_name"], custom_objects) if registered is None else registered
+        return self.find(entry["class_name"], custom_objects, True) if registered is None else registered
 
     def build(self, entry: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The object that a config of `serialize` describes; what stands within it may be in `custom_objects` too."""
@@ -181,7 +183,7 @@ class Registry:
             return identifier()
         if is_entry(identifier):
             if identifier["class_name"] == "function":
-                return self._made(self.find(identifier["config"], custom_objects))
+                return self._made(self.find(identifier["config"], custom_objects, True))
             return self.build(identifier, custom_objects)
         raise TypeError(f"Expected a name, a config or an object for the {self.kind}; got {identifier!r}.")
 

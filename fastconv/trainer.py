@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 
 import numpy as np
 
@@ -17,18 +16,19 @@ from fastconv import batches, config, kernels, ops, optimizers, rng
 from fastconv.batches import samples
 from fastconv.callbacks import CallbackList, History, Logs, ProgbarLogger
 from fastconv.compiled import Objective
+from fastconv.data.elements import note
 from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves, pack
-from fastconv.progress import Interrupts, Progress
+from fastconv.progress import Interrupts, Progress, warn_user
 from fastconv.results import Results, diagnose
 from fastconv.sources import Arrays, Stream, checked_stream, is_stream, positive
 from fastconv.tensor import no_grad
 
-_LEVELS = {"predict": 5, "train_on_batch": 6, "test_on_batch": 6}  # calls between a check of inputs and the user's line
-
 
 class Trainer:
     """What `model.compile`, `fit`, `evaluate` and `predict` do."""
+
+    _looked = False  # at the first batch of this fit, for what cannot be meant
 
     def __init__(self, model):
         self.model = model
@@ -36,7 +36,7 @@ class Trainer:
         self.stop_training = self.run_eagerly = False
         self.resume = None  # (epoch, steps done in it, random state) that a callback goes on from
         self.drawn = None  # the random state from which the running epoch's order was drawn
-        self._warned_range = self._warned_loss = self._looked = False
+        self._warned_range = self._warned_loss = False
 
     def compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution):
         if optimizer is None:
@@ -59,7 +59,7 @@ class Trainer:
         batch_size = positive("batch_size", 32 if batch_size is None else batch_size)
         epochs = positive("epochs", epochs)
         epochs = min(epochs, config.max_epochs() or epochs)
-        given = _as_list(callbacks)
+        given, self._looked = _as_list(callbacks), False
         progress = Progress(0 if any(isinstance(callback, ProgbarLogger) for callback in given) else verbose)
         with Interrupts() as interrupts:
             held_out = None
@@ -86,7 +86,7 @@ class Trainer:
             self.history = history = History()
             history.set_params(params)
             history.set_model(self.model)
-            self.stop_training = self._warned_loss = self._looked = False
+            self.stop_training = self._warned_loss = False
             self.resume = None
             try:
                 run.callbacks.call("on_train_begin", {})
@@ -181,15 +181,19 @@ class Trainer:
         values, outputs, gradients = self._gradients(x, y, shares, weights)
         if not math.isfinite(values[-1]) and not self._warned_loss:
             self._warned_loss = True
-            warnings.warn(diagnose(self, x, y), stacklevel=6)
-        if not self._looked:  # once a fit: what is silly is so from the first batch on
-            self._looked = True
-            for doubt in self.objective.doubts(y, outputs):
-                warnings.warn(doubt, stacklevel=6)
+            warn_user(diagnose(self, x, y))
+        self._doubt(y, outputs)
         self.optimizer.apply(gradients, weights)
         for weight in weights:
             weight.grad = None
         results.add(y, outputs, values, shares)
+
+    def _doubt(self, y, outputs):
+        """Warns, once a fit, of targets and outputs that cannot be meant: they are so from the first batch on."""
+        if not self._looked:
+            self._looked = True
+            for doubt in self.objective.doubts(y, outputs):
+                warn_user(doubt)
 
     def _gradients(self, x, y, shares, weights):
         """([a loss for each output, the loss], outputs, one gradient or None for each weight) of a batch."""
@@ -311,18 +315,21 @@ class Trainer:
             return
         for leaf in leaves:
             integers = leaf.dtype.kind in "iu" and leaf.size > 0
-            # One sample's answer does not wait for this; and what is no image may well be large.
+            # What is no image may well be large. Neither one sample's answer nor each step of fit waits for this.
             images = leaf.dtype.kind == "f" and leaf.ndim > 3 and len(leaf) > 1 and leaf.size > 0
-            if not (integers or images):
+            if (
+                not (integers or images)
+                or images
+                and (caller.endswith("_on_batch") or caller == "fit" and self._looked)
+            ):
                 continue
             part = leaf[: 1024 if integers else 64]
             largest = part.max()
             if (largest > 1 if integers else 64 < largest <= 255 and part.min() >= 0) and not self.model.rescales:
                 self._warned_range = True
                 kind = f"integers ({leaf.dtype})" if integers else "numbers"
-                warnings.warn(
-                    f"x holds {kind} up to {largest:g}; networks learn badly from large inputs. Scale them: x = x / 255.",
-                    stacklevel=_LEVELS.get(caller, 7),
+                warn_user(
+                    f"x holds {kind} up to {largest:g}; networks learn badly from large inputs. Scale them: x = x / 255."
                 )
                 return
 
@@ -372,7 +379,11 @@ class _Run:
             weights = self.weights if weights is None else weights
             if begins:
                 callbacks.call("on_train_batch_begin", self.done, {})
-            trainer.step(x, y, shares, weights, results)
+            try:
+                trainer.step(x, y, shares, weights, results)
+            except (ValueError, TypeError) as error:
+                note(error, f"In batch {self.done + 1} of epoch {epoch + 1}.")
+                raise
             self.done += 1
             if ends:
                 callbacks.call("on_train_batch_end", self.done - 1, results.logs())

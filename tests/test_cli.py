@@ -84,12 +84,12 @@ def test_fast_preset_cycles_once_over_its_steps(few_digits, monkeypatch):
     optimizers = []
 
     def fit(model, x, y, batch_size, epochs, **_):
-        optimizers.append(model.optimizer)
+        optimizers.append(model.optimizer.get_config())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fastconv.Sequential, "fit", fit)
     main(["train", "--preset", "fast", "--epochs", "3", "--batch-size", "30", "--learning-rate", "0.01"])
-    schedule = optimizers[0].get_config()["learning_rate"]
+    schedule = optimizers[0]["learning_rate"]
     assert schedule["class_name"] == "OneCycle"
     assert (schedule["config"]["peak_learning_rate"], schedule["config"]["total_steps"]) == (0.01, 21)
 

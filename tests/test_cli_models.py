@@ -208,6 +208,7 @@ def test_a_file_to_go_on_from_keeps_its_weights_and_optimizer(capsys, colours, t
     lines(capsys, "train", colours, "--epochs", "1", "--model", path, "--save", later)
     first, second = (fastconv.models.load_model(name) for name in (path, later))
     assert second.optimizer.iterations == first.optimizer.iterations * 3 // 2 > 0
+    assert first.optimizer.learning_rate == second.optimizer.learning_rate == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize("arguments, match", [

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastconv import layers
+from fastconv import Sequential, layers
 from fastconv.data import Dataset, PyDataset
 from fastconv.data.ahead import ahead
 from fastconv.data.feeding import Feed, is_stream
@@ -127,6 +127,7 @@ def test_working_ahead_raises_in_place_and_ends_when_nobody_asks():
     (lambda: Dataset.from_arrays(3), "single value"),
     (lambda: Dataset.range(3).batch(0), "batch_size must be a whole number of at least 1; got 0"),
     (lambda: Dataset.range(3).batch(2.5), "batch_size"), (lambda: Dataset.range(3).shuffle(0), "buffer_size"),
+    (lambda: Dataset.range(3).shuffle(seed=-1), "seed"), (lambda: Dataset.range(3).map(abs, seed="a"), "seed"),
     (lambda: Dataset.range(3).map(abs, -2), "num_parallel_calls"), (lambda: Dataset.from_arrays([[1, 2], [3]]), "lengths"),
     (lambda: Feed(Dataset.range(3).repeat()), "no end.*steps_per_epoch"),
     (lambda: list(Feed(Dataset.from_arrays((X, Y))).epoch(0)), r"one sample.*dataset.batch\(32\)"),
@@ -163,6 +164,7 @@ def test_lists_are_arrays_and_lists_of_arrays_are_nests():
     assert names == ("a.png", "b.png") and labels == (0, 1)
     (batch,) = Dataset.from_arrays([[1, 2], [3, 4]]).batch(2)
     np.testing.assert_array_equal(batch, [[1, 2], [3, 4]])
+    assert elements(Dataset.from_arrays(list(Y))) == list(Y)  # NumPy's numbers
     (x, y), *_ = Dataset.from_arrays([X, Y])
     assert x.shape == (4,) and y == 0
 
@@ -230,6 +232,11 @@ def test_errors_in_a_pipeline_say_where():
     with pytest.raises(KeyError) as caught:
         list(Feed(stream()).epoch(0))
     assert caught.value.__notes__ == ["fit: the data raised this for batch 2 of epoch 1."]
+    model = Sequential([layers.Dense(10, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="the label 10") as caught:
+        model.fit(iter([(X / 1.0, Y), (X / 1.0, Y + 2)]), verbose=0)
+    assert caught.value.__notes__ == ["In batch 2 of epoch 1."]
 
 
 def test_a_generator_instead_of_its_function_is_refused():
@@ -300,6 +307,8 @@ def test_epochs_of_iterables():
     assert feed.ended
     with pytest.raises(ValueError, match="no batch at all"):
         list(Feed(Dataset.range(0)).epoch(0))
+    ((x, y, weight),) = Feed(Dataset.from_generator(lambda: iter([(X, None)]))).epoch(0)
+    assert x is X and y is weight is None
     with pytest.raises(ValueError, match="batch 1 has 4 parts"):
         list(Feed(iter([(X, Y, Y, Y)])).epoch(0))
 

@@ -125,6 +125,21 @@ def test_mnists_files_do_not_pass_for_another_sets(put):
             module.load_data()
 
 
+def test_the_advice_leads_to_a_place_where_files_are_found(put, monkeypatch):
+    monkeypatch.setattr(
+        fashion_mnist, "DATASET", fashion_mnist.DATASET._replace(shapes={k: a.shape for k, a in SMALL.items()})
+    )
+    put({})
+    with pytest.raises(
+        OSError, match="get train-images.*put it into a folder fashion_mnist, and set FASTCONV_DATA_DIR"
+    ):
+        fashion_mnist.load_data()
+    put(four("fashion_mnist"))
+    same(fashion_mnist.load_data(), PAIRS)
+    with pytest.raises(OSError, match="get cifar-10-binary.tar.gz from https://.*, and set FASTCONV_DATA_DIR"):
+        cifar10.load_data()
+
+
 # CIFAR
 
 CIFAR_SHAPES = {"x_train": (10, 32, 32, 3), "y_train": (10, 1), "x_test": (2, 32, 32, 3), "y_test": (2, 1)}
@@ -302,7 +317,7 @@ def test_labels_out_of_range(put, monkeypatch):
     batch = {name: record(bytes_of((count, 32, 32, 3)), [np.full(count, 5, np.uint8), np.full(count, 100, np.uint8)])
              for name, count in (("train", 10), ("test", 2))}  # fmt: skip
     put({f"cifar-100-binary/{name}.bin": content for name, content in batch.items()})
-    with pytest.raises(ValueError, match="labels from 0 to 99; got 100"):
+    with pytest.raises(ValueError, match="train.bin: y_train must hold labels from 0 to 99; got 100"):
         cifar100.load_data()
     with pytest.raises(ValueError, match="'fine' or 'coarse'"):
         cifar100.load_data("both")
@@ -511,6 +526,11 @@ def test_time_series_that_are_not_there_or_fit_not(put):
     assert ucr.load_data("A", pad_value=0.0)[0][0].shape == (2, 3, 1)
     with pytest.raises(ValueError, match="B.zip cannot be read as a zip archive"):
         ucr.load_data("B")
+    damaged = bytearray(zipped({"D_TRAIN.ts": TRAIN, "D_TEST.ts": TEST}))
+    damaged[50:60] = bytes(10)
+    put({"D.zip": bytes(damaged)})
+    with pytest.raises(ValueError, match="D_TRAIN.ts"):
+        ucr.load_data("D")
     with pytest.raises(ValueError, match="name must be that of a set"):
         ucr.load_data("../A")
     assert root.is_dir()

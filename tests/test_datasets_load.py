@@ -16,7 +16,7 @@ def test_a_set_that_ships():
 
 
 @pytest.mark.parametrize("name, message", [
-    ("mnist-mimi", "Did you mean 'mnist-mini'"), ("/nowhere", "must be one of mnist-mini.*or the path of a folder"),
+    ("mnist-mimi", "Did you mean 'mnist-mini'.*names\\(\\) lists all"), ("/nowhere", "neither a folder nor a data set. There are mnist-mini, mnist"),
 ])  # fmt: skip
 def test_an_unknown_name_is_answered_with_near_ones(name, message):
     with pytest.raises(ValueError, match=message):

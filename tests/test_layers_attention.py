@@ -149,6 +149,8 @@ def test_einsum_dense_is_einsum():
     for equation, sizes, bias, shape in (
         ("abc,cd->abd", (None, 6), "d", (2, 3, 4)), ("...x,xy->...y", 6, "y", (2, 3, 4)),
         ("ab...,bc->ac...", 6, "c", (2, 3, 4)), ("abc,bde->acde", (None, 2, 3), "ce", (2, 3, 4)),
+        ("...a,abc->...bc", (2, 5), "bc", (2, 3, 4)), ("...a,abc->...bc", (2, 5), "b", (2, 3, 4)),
+        ("abc,bcd->ad", 7, "d", (2, 3, 4)), ("abc,cbd->ad", 7, "d", (2, 3, 4)),
     ):  # fmt: skip
         layer = layers.EinsumDense(equation, sizes, bias_axes=bias, dtype="float64")
         x = normal(*shape)

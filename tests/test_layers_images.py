@@ -322,3 +322,18 @@ def test_pipeline():
 def test_what_is_refused(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_flips_and_crops_copy_pixels_of_any_width(channels, dtype):
+    for width in (1, 7, 8, 9, 19):
+        x = np.random.default_rng(width).integers(0, 256, (6, 3, width, channels)).astype(dtype)
+        y = np.asarray(layers.RandomFlip("horizontal", seed=1, dtype=dtype)(x, training=True))
+        turned = [np.array_equal(one, old[:, ::-1]) for one, old in zip(y, x)]
+        assert all(flipped or np.array_equal(one, old) for flipped, one, old in zip(turned, y, x)) and any(turned)
+        cut = np.asarray(layers.RandomCrop(2, max(width // 2, 1), seed=1, dtype=dtype)(x, training=True))
+        if width > 1:
+            windows = np.lib.stride_tricks.sliding_window_view(x, cut.shape[1:3], axis=(1, 2))
+            assert all(any(np.array_equal(one, np.moveaxis(window, 0, -1)) for rows in old for window in rows)
+                       for one, old in zip(cut, windows))  # fmt: skip

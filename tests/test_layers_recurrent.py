@@ -1,14 +1,18 @@
 """Recurrent layers: values against NumPy twins, masks, states, cells of one's own, plans. Shapes and gradients:
-tests/test_layers.py; values against Keras: tests/test_keras_parity_layers.py."""
+tests/test_layers.py; values against Keras: tests/test_keras_parity_layers.py; their kernels:
+tests/test_kernels_recurrence.py."""
 
 import copy
 
 import numpy as np
 import pytest
+from helpers_ops import check_planned
 
 import fastconv
-from fastconv import Tensor, layers, ops
+from fastconv import Tensor, activations, layers, ops
 from fastconv.models import load_model
+from fastconv.nest import flatten
+from fastconv.ops.recurrence import recurrence
 from fastconv.testing import gradcheck
 from fastconv.utils import set_random_seed
 
@@ -138,6 +142,48 @@ def test_masked_gradients(kind):
     assert gradcheck(lambda x: layer(x, mask=MASK), x)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "conv_lstm"])
+@pytest.mark.parametrize("options", [{}, {"recurrent_dropout": 0.3, "seed": 1}], ids=("function", "dropout"))
+def test_the_scan_computes_what_the_kernel_does(kind, options):
+    """A function of one's own, or dropout of states, goes through the scan; without a call in training there is none."""
+    layer, _, x, weights = filled(kind, return_sequences=True, return_state=True, go_backwards=True)
+    twin = filled(kind, return_sequences=True, return_state=True, go_backwards=True, **options)[0]
+    if not options:
+        twin.cell.activation = lambda x: ops.tanh(x)
+    runs = []
+    for one in (layer, twin):
+        tensor = Tensor(x, requires_grad=True)
+        found = one(tensor, mask=MASK)
+        ops.add(ops.sum(ops.square(found[0])), ops.sum(found[-1])).backward()
+        runs.append([*map(np.asarray, found), tensor.grad, *[weight.grad for weight in one.weights]])
+    for ours, other in zip(*runs, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-11, atol=1e-13)
+    if options:
+        assert not np.array_equal(twin(x, training=True)[0], runs[1][0])
+
+
+@pytest.mark.parametrize("kind", ["simple", "lstm", "gru", "gru_before"])
+@pytest.mark.parametrize("last", [False, True])
+def test_recurrence_is_planned_in_c(kind, last):
+    gates = {"simple": 1, "lstm": 4}.get(kind, 3)
+    shapes = (
+        [(3, 4, 5 * gates), (5, 5 * gates), (3, 5)] + [(3, 5)] * (kind == "lstm") + [(5 * gates,)] * (kind == "gru")
+    )
+    mask = MASK.astype("float64")
+
+    def op(x, kernel, h, *rest):
+        states, bias = [h, *rest[: kind == "lstm"]], rest[0] if kind == "gru" else None
+        output, final = recurrence(
+            x, kernel, bias, mask, states, kind=kind, activation="tanh", recurrent="sigmoid", sequences=True,
+            backwards=False, zero_masked=False, last=last,
+        )  # fmt: skip
+        return ops.add(output[:, -1], final[0]) if last else output
+
+    arrays = [normal(*shape, seed=number) for number, shape in enumerate(shapes)]
+    check_planned(op, arrays, [normal(*shape, seed=9) for shape in shapes])
+    assert gradcheck(op, *arrays)
+
+
 @kinds
 def test_a_cell_is_a_step(kind):
     layer, step, x, weights = filled(kind)
@@ -237,6 +283,24 @@ def test_stacked_cells_are_layers_one_upon_the_other():
     ]
 
 
+@pytest.mark.parametrize("mask", [None, MASK], ids=("all", "masked"))
+@pytest.mark.parametrize("backwards", [False, True], ids=("forwards", "backwards"))
+@pytest.mark.parametrize("sequences", [False, True], ids=("last", "sequences"))
+def test_stacked_cells_go_through_all_steps_one_after_another(mask, backwards, sequences):
+    """As the scan does, in which each step goes through all cells."""
+    runs, x = [], normal(3, 4, 2)
+    for function in (activations.tanh, lambda x: ops.tanh(x)):
+        wide = {"activation": function, "dtype": "float64"}
+        cells = [layers.LSTMCell(3, **wide), layers.StackedRNNCells([layers.GRUCell(4, **wide)], dtype="float64")]
+        layer = layers.RNN(cells, sequences, True, backwards, dtype="float64")
+        layer(x)
+        layer.set_weights([normal(*weight.shape, seed=number) for number, weight in enumerate(layer.weights)])
+        assert layer.cell.runs_at_once(True) == (function is activations.tanh)
+        runs.append(flatten(layer(x, mask=mask)))
+    for ours, scanned in zip(*runs, strict=True):
+        np.testing.assert_allclose(ours, scanned, rtol=1e-11)
+
+
 @pytest.mark.parametrize("make", [layers.SimpleRNN, layers.LSTM, layers.GRU])
 def test_dropout_is_one_mask_a_sequence(make):
     x = np.ones((4, 3, 50), "float32")
@@ -328,6 +392,7 @@ ERRORS = [
     (lambda: layers.RNN(3), TypeError, "state_size"),
     (lambda: layers.RNN([]), ValueError, "a cell at least"),
     (lambda: layers.LSTMCell(3)(np.zeros((2, 4, 5)), []), ValueError, "one step"),
+    (lambda: layers.LSTM(3)(np.zeros((2, 4, 5)), initial_state=[np.zeros((2, 4))] * 2), ValueError, r"\(2, 3\); got"),
     (lambda: layers.GRU(3)(np.zeros((2, 4, 5)), mask=np.ones((2, 3))), ValueError, r"one entry a step, \(2, 4\)"),
     (lambda: layers.ConvLSTM2D(3, 3)(np.zeros((2, 4, 8, 3))), ValueError, "2 spatial axes"),
     (lambda: layers.ConvLSTM2D(3, 3, padding="causal"), ValueError, "padding"),

@@ -20,6 +20,7 @@ from helpers_ops import (
 import fastconv
 from fastconv import Tensor, ops
 from fastconv.ops.elementwise import Add
+from fastconv.ops.linear import dense_over
 from fastconv.ops.reductions import Max, Sum
 
 
@@ -175,6 +176,18 @@ ROWS = [
     Row("matmul_stack", ops.matmul, np.matmul, ((2, 3, 4), (4, 5))),
     Row("matmul_stacks", ops.matmul, np.matmul, ((2, 1, 3, 4), (5, 4, 2))),
     Row("dense", ops.dense, lambda x, w, b: x @ w + b, ((2, 3, 4), (4, 5), (5,))),
+    Row(
+        "dense_over",
+        lambda x, w, b: dense_over(x, w, b, 2),
+        lambda x, w, b: np.tensordot(x, w, 2) + b,
+        ((2, 3, 4, 5), (4, 5, 2, 3), (2, 3)),
+    ),
+    Row(
+        "dense_over_one",
+        lambda x, w: dense_over(x, w, None, 1),
+        lambda x, w: np.tensordot(x, w, 1),
+        ((3, 4), (4, 2, 3)),
+    ),
     Row("dense_no_bias", ops.dense, np.matmul, ((3, 4), (4, 5))),
     Row("batch_norm", batch_norm, lambda x, g, b: np_norm(x, (0, 1), g, b), ((4, 2, 3), (3,), (3,))),
     Row("batch_norm_plain", batch_norm, lambda x: np_norm(x, 0), ((5, 3),)),
@@ -316,7 +329,9 @@ def test_batch_of_zero(op):
     assert op(x).shape == x.grad.shape == (0, 3)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.op in (ops.matmul, ops.dense)], ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.name.startswith(("matmul", "dense"))], ids=lambda row: row.name
+)
 def test_products_are_planned(row):
     others = [values(*shape, seed=5 + i) for i, shape in enumerate(row.shapes)]
     check_planned(lambda *x: row.op(*map(ops.relu, x)), inputs_of(row), others)
@@ -407,6 +422,7 @@ def test_wrong_dtypes_raise(call, message):
         (lambda t: t + np.ones(4, "float32"), r"\(2,3\) \(4,\)"),
         (lambda t: t @ t, r"matmul: \(2, 3\) @ \(2, 3\)"),
         (lambda t: t @ 2.0, "scalar"),
+        (lambda t: dense_over(t, np.ones((2, 2, 4), "float32"), None, 2), "last 2 axes must be the kernel"),
         (lambda t: ops.clip(t, 1, 0), "x_min must not be greater"),
         (lambda t: ops.dropout(t, 1.0), "rate must be at least 0 and less than 1; got 1.0"),
         (lambda t: ops.softmax(t, axis=5), "axis must be"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from typing import Any
+
+from fastconv.progress import warn_user
 
 from .base import Callback, Logs, NoLog
 
@@ -37,9 +38,8 @@ class _Monitor(Callback):
         if self.monitor in logs:
             return self._sign * logs[self.monitor]
         if not self._warned:
-            warnings.warn(
-                f"{type(self).__name__} follows {self.monitor!r}, so it does nothing: {NoLog(self.monitor, list(logs))}",
-                stacklevel=2,
+            warn_user(
+                f"{type(self).__name__} follows {self.monitor!r}, so it does nothing: {NoLog(self.monitor, list(logs))}"
             )
             self._warned = True
         return None

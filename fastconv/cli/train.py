@@ -42,13 +42,14 @@ def run(arguments: Namespace) -> int:
     ready(model, data, None if goes_on else optimizer)
 
     model.summary()
-    stopped = None
+    stopped, rate = None, float(model.optimizer.learning_rate)
     try:
         accuracy = _train_and_test(arguments, model, recipe, data)
     except (KeyboardInterrupt, UserWarning, OSError) as error:
         stopped = error
     except ValueError as error:  # such as a backup of another model in --checkpoint
         return fail(arguments, error)
+    model.optimizer.learning_rate = rate  # who goes on from the file does not begin where a schedule ended, at 0
     try:
         _write_results(arguments, model, data, stopped)
     except BrokenPipeError:
@@ -225,8 +226,6 @@ def _write_results(arguments, model, data, stopped):
     history, steps, notes = model.history, model.optimizer.iterations, []
     if arguments.save:
         if not stopped or (steps and not isinstance(stopped, UserWarning)):
-            if arguments.save.endswith(".keras"):  # Keras has no OneCycle, which is over in any case
-                model.optimizer.learning_rate = float(model.optimizer.learning_rate)
             model.save(arguments.save)
             notes.append(f"{arguments.save} holds the weights after {steps} steps.")
         else:

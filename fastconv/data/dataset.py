@@ -17,14 +17,14 @@ import numpy as np
 
 from fastconv import rng
 from fastconv.data.ahead import ahead
-from fastconv.data.elements import as_arrays, at_least, drawn, kept, mapped, rows_of, stack, threads
+from fastconv.data.elements import as_arrays, at_least, drawn, kept, mapped, note, rows_of, stack, threads
 from fastconv.nest import flatten, map_leaves
 
 __all__ = ["Dataset"]
 
 
 class Dataset:
-    """Elements to iterate over, as often as wanted. Made by `from_arrays`, `from_generator`, `range` or `list`.
+    """Elements to iterate over, as often as wanted. Made by `from_arrays`, `from_generator`, `range` or `zip`.
 
     ```python
     train = Dataset.from_arrays((x, y)).shuffle(seed=1).map(augment, seed=2).batch(32).prefetch(2)
@@ -104,7 +104,7 @@ class Dataset:
         of that kind as its last argument; None: it takes none, and the layers' numbers follow `set_random_seed`.
         """
         workers = threads(num_parallel_calls)
-        own = int(rng.generator().integers(1 << 62)) if seed is None else seed
+        own = _seed(seed)
 
         def passes(epoch):
             def call(numbered):
@@ -115,13 +115,10 @@ class Dataset:
                     with rng.apart(own, epoch, i):
                         return function(*arguments, *more)
                 except Exception as error:
-                    if hasattr(error, "add_note"):  # Python 3.11
-                        error.add_note(
-                            f"In Dataset.map, at element {i} of epoch {epoch + 1}, which is "
-                            f"{len(arguments) + len(more)} arguments."
-                        )
-                        if "read-only" in str(error):
-                            error.add_note("The rows of your arrays cannot be written to: copy what is to be changed.")
+                    count = len(arguments) + len(more)
+                    note(error, f"In Dataset.map, at element {i} of epoch {epoch + 1}, which is {count} arguments.")
+                    if "read-only" in str(error):
+                        note(error, "The rows of your arrays cannot be written to: copy what is to be changed.")
                     raise
 
             elements = enumerate(self._passes(epoch))
@@ -147,7 +144,7 @@ class Dataset:
         """
         if buffer_size is not None:
             buffer_size = at_least(1, "buffer_size", buffer_size)
-        seed = int(rng.generator().integers(1 << 62)) if seed is None else seed
+        seed = _seed(seed)
 
         def generator(epoch):
             return np.random.default_rng([seed, epoch if reshuffle_each_iteration else 0])
@@ -220,8 +217,8 @@ class Dataset:
         return Dataset(passes, self._size)
 
     def prefetch(self, buffer_size: int) -> Dataset:
-        """Works up to `buffer_size` elements ahead, in a thread of its own."""
-        buffer_size = 2 if buffer_size in (None, -1) else at_least(1, "buffer_size", buffer_size)
+        """Works up to `buffer_size` elements ahead (-1: 8), in a thread of its own, which makes half of them at a time."""
+        buffer_size = 8 if buffer_size in (None, -1) else at_least(1, "buffer_size", buffer_size)
         return Dataset(lambda epoch: ahead(self._passes(epoch), buffer_size), self._size)
 
     def repeat(self, count: int | None = None) -> Dataset:
@@ -277,3 +274,8 @@ class Dataset:
     def __repr__(self) -> str:
         known = {None: "unknown length", math.inf: "no end"}.get(self._size, f"{self._size} elements")
         return f"<Dataset of {known}>"
+
+
+def _seed(seed):
+    """A seed as it was given, or one from fastconv's own stream."""
+    return int(rng.generator().integers(1 << 62)) if seed is None else at_least(0, "seed", seed)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.kernels import empty
 from fastconv.nest import flatten, map_leaves, pack
 
 
@@ -21,11 +22,7 @@ def as_arrays(structure: Any) -> Any:
     """The same structure with arrays: lists of numbers or texts are one, lists of arrays are a nest of them."""
     if isinstance(structure, dict):
         return {key: as_arrays(part) for key, part in structure.items()}
-    if (
-        isinstance(structure, tuple)
-        or isinstance(structure, list)
-        and any(hasattr(part, "__array__") for part in structure)
-    ):
+    if isinstance(structure, tuple) or isinstance(structure, list) and any(map(_is_array, structure)):
         parts = [as_arrays(part) for part in structure]
         return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
     try:
@@ -37,6 +34,10 @@ def as_arrays(structure: Any) -> Any:
     if not array.ndim:
         raise ValueError(f"Dataset.from_arrays needs arrays with rows; got the single value {structure!r}.")
     return kept(array)
+
+
+def _is_array(value):
+    return hasattr(value, "__array__") and getattr(value, "ndim", 1) > 0  # NumPy's numbers have an __array__ too
 
 
 def kept(array: Any) -> Any:
@@ -64,8 +65,19 @@ def stack(rows: list) -> Any:
 
 
 def rows_of(arrays: Any, chosen: Any) -> Any:
-    """Row number `chosen`, or the rows, of each array of a nest."""
-    return map_leaves(lambda leaf: leaf[chosen], arrays)
+    """Row number `chosen`, or the rows of a slice or of an array of numbers, of each array of a nest."""
+    return map_leaves(_gathered(chosen) if isinstance(chosen, np.ndarray) else lambda leaf: leaf[chosen], arrays)
+
+
+def _gathered(chosen):
+    """On cached memory, since that of another thread than the main one is new at each batch, page by page."""
+
+    def rows(leaf):
+        if leaf.dtype.hasobject or not leaf.flags.c_contiguous:
+            return leaf[chosen]
+        return leaf.take(chosen, axis=0, out=empty((len(chosen), *leaf.shape[1:]), leaf.dtype), mode="clip")
+
+    return rows
 
 
 def mapped(call: Callable, elements: Iterable, workers: int) -> Iterator:
@@ -97,6 +109,12 @@ def drawn(elements: Iterable, buffer_size: int | None, generator: np.random.Gene
             yield buffer.pop()
     for i in generator.permutation(len(buffer)):
         yield buffer[i]
+
+
+def note(error: Exception, text: str) -> None:
+    """Adds where an error came from, which Python 3.10 cannot show."""
+    if hasattr(error, "add_note"):
+        error.add_note(text)
 
 
 def at_least(least: int, name: str, value: Any) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.data.dataset import Dataset
+from fastconv.data.elements import note
 from fastconv.data.pydataset import PyDataset
 from fastconv.nest import flatten, map_leaves
 
@@ -56,8 +57,7 @@ class Feed:
             try:
                 batch = next(batches, _END)
             except Exception as error:
-                if hasattr(error, "add_note"):  # Python 3.11
-                    error.add_note(f"{self.caller}: the data raised this for batch {done + 1} of epoch {number + 1}.")
+                note(error, f"{self.caller}: the data raised this for batch {done + 1} of epoch {number + 1}.")
                 raise
             if batch is _END:
                 break
@@ -102,10 +102,11 @@ class Feed:
                 "parts."
             )
         arrays = [None if part is None else map_leaves(np.asarray, part) for part in parts]
-        if isinstance(self.data, Dataset) and len(arrays) > 1 and any(not leaf.ndim for leaf in flatten(arrays[1])):
+        targets = flatten(arrays[1]) if arrays[1:] and arrays[1] is not None else []
+        if isinstance(self.data, Dataset) and any(not leaf.ndim for leaf in targets):
             raise ValueError(
-                f"{self.caller}: element {step} of the data is one sample, with the target {flatten(arrays[1])[0]}; training "
-                "takes batches of them: dataset.batch(32)."
+                f"{self.caller}: element {step} of the data is one sample, with the target {targets[0]}; training takes "
+                "batches of them: dataset.batch(32)."
             )
         return (*arrays, None, None)[:3]
 

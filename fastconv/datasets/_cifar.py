@@ -29,7 +29,9 @@ class Form(NamedTuple):
         return tuple(f"{self.folder}/{name}" for name in self.files)
 
 
-def dataset(name: str, classes: int, records: Form, pickles: Form, sha256: str, label: tuple[int, int, bytes]):
+def dataset(
+    name: str, classes: int, records: Form, pickles: Form, sha256: str, label: tuple[int, int, bytes]
+) -> _files.Dataset:
     """The table of a set. label: bytes of labels in a record, which of them counts, and its name in the pickles."""
 
     def read(dataset, files):

@@ -95,8 +95,9 @@ def load(dataset: Dataset) -> tuple[Pair, ...]:
 def pairs(arrays: Arrays, classes: int, names: list[str]) -> tuple[Pair, ...]:
     """Pairs of the arrays in their order, once their labels are known to lie in [0, classes).
 
-    `names`: of the one file of all arrays, or of one file for each.
+    `names`: of one file for each, or of files that hold several each, of which the first stands for all.
     """
+    names = names if len(names) == len(arrays) else names[:1]
     for (key, array), name in zip(arrays.items(), names * len(arrays)):
         if key.startswith("y_") and array.size and array.max() >= classes:
             raise ValueError(f"{name}: {key} must hold labels from 0 to {classes - 1}; got {array.max()}.")
@@ -114,12 +115,10 @@ def read_mnist_like(dataset: Dataset, files: list[File]) -> Arrays:
     }
 
 
-def unknown(argument: str, value: Any, known: Iterable[str], more: str = "") -> str:
-    """What is said of a name that is none of the known ones."""
-    known = list(known)
-    near = difflib.get_close_matches(str(value), known, 3)
-    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"{argument} {value!r} is unknown. {hint}It must be one of {', '.join(known)}{more and ', '}{more}."
+def near(value: Any, known: Iterable[str]) -> str:
+    """A question for the names that are like an unknown one; empty where there are none."""
+    found = difflib.get_close_matches(str(value), list(known), 3)
+    return f"Did you mean {' or '.join(map(repr, found))}? " if found else ""
 
 
 # Where files are
@@ -216,18 +215,26 @@ def _complete_from_mirror(dataset, folder, found, tried, stack):
             return mirror
         except (OSError, ValueError) as error:
             tried.append(f"{source.url}: {error}")
-    names = " + ".join(source.name for source in dataset.mirrors[0])
-    instead = (
-        ""
-        if dataset.name != "mnist"
-        else ", or use fastconv.datasets.mnist_mini, which needs no network: 4,000 digits to train and 1,000 to test "
-        "(where a program says 60000, write len(x_train))"
-    )
     raise OSError(
-        "\n".join([f"{dataset.name} is not available. Tried:", *(f"- {line};" for line in tried)])
-        + f"\nWhat to do: get {names} from {dataset.mirrors[0][0].url} by other means and set FASTCONV_DATA_DIR to the "
-        f"folder that holds it{instead}."
+        "\n".join([f"{dataset.name} is not available. Tried:", *(f"- {line};" for line in tried), _advice(dataset)])
     )
+
+
+def _advice(dataset):
+    """What to do where there is no network."""
+    first = dataset.mirrors[0]
+    names = ", ".join(source.name for source in first)
+    address = first[0].url if len(first) == 1 else first[0].url.removesuffix(first[0].name)
+    place = "and set FASTCONV_DATA_DIR to the folder that holds it"
+    if any(source.name.startswith(_COMMON) for source in first):
+        place = f"put it into a folder {dataset.name}, and set FASTCONV_DATA_DIR to the folder that holds that"
+    advice = f"What to do: get {names} from {address} by other means, {place}"
+    if dataset.name == "mnist":
+        advice += (
+            ", or use fastconv.datasets.mnist_mini, which needs no network: 4,000 digits to train and 1,000 to test (where "
+            "a program says 60000, write len(x_train))"
+        )
+    return f"{advice}."
 
 
 def _fetched(dataset, source, path):

@@ -19,7 +19,9 @@ TEST_FOLDERS = ("test", "validation", "valid", "val")
 TEST_SHARE = 5  # of a folder without a part for test, every fifth image
 
 
-def load_folder(folder: str | os.PathLike[str], image_size: tuple[int, int] | None, color_mode: str | None):
+def load_folder(
+    folder: str | os.PathLike[str], image_size: tuple[int, int] | None, color_mode: str | None
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], list[str]]:
     """As `fastconv.datasets.load`, of a folder. Needs Pillow: extra `[images]`."""
     one_of("color_mode", color_mode, (None, *MODES))
     training, held_out, names = _parts(Path(folder))

@@ -83,7 +83,11 @@ def load(
     if name.startswith("ucr/"):
         return _series(*ucr.load(name[4:]))
     if entry is None:
-        raise ValueError(_files.unknown("name_or_folder", name, names(), "or the path of a folder of images"))
+        raise ValueError(
+            f"name_or_folder {name!r} is neither a folder nor a data set. {_files.near(name.lower(), names())}There are mnist-mini, "
+            "mnist, fashion-mnist, kmnist, emnist-letters, cifar10, cifar100, MedMNIST's such as pathmnist or "
+            "organmnist3d-64, and ucr/NAME; fastconv.datasets.names() lists all."
+        )
     train, *_, test = entry.module.load_data(*entry.arguments)
     return _uniform(entry, *train), _uniform(entry, *test), list(entry.classes)
 

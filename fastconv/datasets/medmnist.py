@@ -157,7 +157,7 @@ def load_data(
 def dataset(name: str, size: int = 28) -> _files.Dataset:
     """The table of a set. ValueError for an unknown name or size."""
     if name not in INFO:
-        raise ValueError(_files.unknown("name", name, INFO))
+        raise ValueError(f"name {name!r} is unknown. {_files.near(name, INFO)}There are {', '.join(INFO)}.")
     info = INFO[name]
     sizes = SIZES[: len(info.md5)]
     if size not in sizes:

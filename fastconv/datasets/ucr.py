@@ -127,11 +127,12 @@ class _Read(NamedTuple):
 
 def _read(file: TextIO, path: str) -> _Read:
     import zipfile
+    import zlib
 
     read = _read_tsv if path.endswith(".tsv") else _read_ts
     try:
         found = read(file, path)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path} is damaged: {error}. Replace it.") from error
     if not found.series:
         raise ValueError(f"{path} holds no series.")

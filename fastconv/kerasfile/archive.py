@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from fastconv import losses, metrics, optimizers, registry, serialization
+from fastconv import losses, metrics, optimizers, registry
 from fastconv.files import write_whole
 from fastconv.kerasfile import Path, configs, is_archive, weights
 from fastconv.layers.holder import uninitialized_weights
+from fastconv.serialization import texts
 
 VERSION = "3.0.0"  # of Keras, whose form is written
 CONFIG_LIMIT = 64 << 20  # bytes of JSON
@@ -36,11 +37,10 @@ def load_model(path: Path, compile: bool = True) -> Any:
             model = configs.read_model(config)
         if not model.built:
             raise ValueError("the model in it has no input shape")
+        if (names := texts(json.loads(_limited(archive, PARTS[0])).get("class_names"))) is not None:
+            model.class_names = names
         with archive.open("model.weights.h5") as part, _h5(part, "r") as file:
             _assign(model, file)
-        names = json.loads(_limited(archive, PARTS[0])).get("class_names")
-        if (names := serialization.texts(names)) is not None:
-            model.class_names = names
     settings = config.get("compile_config")
     if compile and settings:
         try:
@@ -59,7 +59,7 @@ def save_model(model: Any, path: Path) -> None:
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        names = serialization.texts(model.class_names)
+        names = texts(model.class_names)
         facts = {} if names is None else {"class_names": names}  # Keras passes over it
         archive.writestr(PARTS[0], json.dumps({"keras_version": VERSION, "date_saved": date, **facts}))
         archive.writestr(PARTS[1], json.dumps(entry))

@@ -1,8 +1,8 @@
 """The kernels: NumPy arrays in, new arrays out, no tape. Convolution, dense, pooling, normalization, arithmetic,
-reductions, activations, data movement, random numbers, loss, updates.
+reductions, activations, recurrent layers, data movement, random numbers, loss, updates.
 
 Every function checks its arguments, allocates its result on the caching allocator and runs compiled tiles: see
-conv.py, pool.py, norm.py, rows.py, maps.py, moves.py, image.py, random.py and update.py for their contracts, reference.py for what each computes. float32 and
+conv.py, pool.py, norm.py, rows.py, maps.py, moves.py, image.py, random.py, recurrence.py and update.py for their contracts, reference.py for what each computes. float32 and
 float64, channels last.
 """
 
@@ -119,6 +119,7 @@ from .pool import (
     pool_geometry,
 )
 from .random import dropout_backward, dropout_forward, random_normal, random_uniform
+from .recurrence import ACTIVATIONS, recurrence_backward, recurrence_forward
 from .rows import (
     bias_backward,
     bias_forward,

@@ -27,7 +27,6 @@ cdef inline bint inside(const fc_axis* a) noexcept nogil:
     return a.start >= 0 and (a.output - 1) * a.stride + (a.taps - 1) * a.dilation + a.start < a.input
 
 
-cdef ptrdiff_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t columns)
 cdef void contiguous(ptrdiff_t* step, const fc_axis* axis, ptrdiff_t pixel)
 cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs,
                         ptrdiff_t offset=*)

@@ -69,13 +69,6 @@ cdef fc_finish finish_of(bint relu, most, residual) except *:
     return finish
 
 
-cdef ptrdiff_t view_size(const fc_axis* axis, ptrdiff_t channels, ptrdiff_t depth, ptrdiff_t rows, ptrdiff_t columns):
-    """Elements that window_view (csrc/window.h) copies for a block of outputs."""
-    high = (rows - 1) * axis[1].stride + (axis[1].taps - 1) * axis[1].dilation + 1
-    wide = (columns - 1) * axis[2].stride + (axis[2].taps - 1) * axis[2].dilation + 1
-    return product(depth, high, wide, channels)
-
-
 cdef ptrdiff_t read_axes(fc_axis* axis, window, ptrdiff_t batch):
     """Fills the axes; a pointwise convolution becomes one row of all of its pixels. Returns the batch that is left."""
     cdef int i
@@ -191,7 +184,6 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     cdef ptrdiff_t outputs = job.batch * axis[0].output * axis[1].output * axis[2].output
     cdef ptrdiff_t pixels = FORWARD_WORK // (2 * max(depth, 1) * lanes)
     cdef double work = 2.0 * outputs * job.groups * lanes * max(depth, 1)
-    cdef size_t scratch = 0
     contiguous(job.x_step, axis, job.groups * job.channels)
     samples_as_columns(job, tiles.block)
     packed = pack_weights(tiles, pack, job, itemsize, packs, offset)
@@ -205,12 +197,10 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     pixels = max(tiles.block, pixels)
     job.columns = even(axis[2].output, blocks(pixels, tiles.block) * tiles.block)
     job.rows = even(axis[1].output, pixels // job.columns)
-    if job.groups > 1 or not inside(&axis[2]):
-        scratch = product(itemsize, view_size(axis, job.channels, axis[0].taps, job.rows, job.columns))
     return run(
         tiles.conv_forward, job, sizeof(fc_conv),
         job.parts * job.batch * job.groups * axis[0].output * blocks(axis[1].output, job.rows) * blocks(axis[2].output, job.columns),
-        work, True, scratch,
+        work, True, tiles.conv_forward_size(job),
     )
 
 
@@ -356,8 +346,7 @@ cdef int scatter_backward_input(const fc_tiles* tiles, dy, kernel, bias, dx, con
     job.columns = blocks(axis[2].input, cuts)
     job.block = SCATTER_TILES * tiles.block
     cdef ptrdiff_t count = batch * blocks(axis[1].input, job.rows) * blocks(axis[2].input, job.columns)
-    return run(tiles.conv_scatter, &job, sizeof(job), count, 2.0 * dy.size * lanes, True,
-               product(job.block, lanes, itemsize))
+    return run(tiles.conv_scatter, &job, sizeof(job), count, 2.0 * dy.size * lanes, True, tiles.conv_scatter_size(&job))
 
 
 def conv_backward_input(dy, kernel, bias, dx, window, ptrdiff_t groups, algorithm, packs=None):
@@ -475,15 +464,11 @@ def conv_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, algorithm):
     # One run of all taps fills register tiles best, but it must copy x where there is padding or groups.
     cdef bint in_place = groups == 1 and inside(&axis[2])
     job.merged = axis[2].dilation == 1 and (in_place or channels < MERGE)
-    cdef ptrdiff_t scratch = product(job.rows, job.columns, tiles.panel, panels if job.whole else 1)
-    if job.flat:
-        scratch += view_size(axis, channels, axis[0].taps, job.rows, job.columns)
-    elif job.merged and not in_place:
-        scratch += view_size(axis, channels, 1, job.rows, job.columns)
     cdef double work = 2.0 * x.shape[0] * count * height * min(lanes, tiles.panel)
     for n in window.output:
         work *= n
     cdef ptrdiff_t number = job.slices * (1 if job.whole else count * blocks(height, job.part))
-    run(tiles.conv_backward_kernel, &job, sizeof(job), number, work, True, product(scratch, itemsize))
+    run(tiles.conv_backward_kernel, &job, sizeof(job), number, work, True,
+        tiles.conv_backward_kernel_size(&job))
     run(tiles.conv_reduce_kernel, &job, sizeof(job), count * blocks(height, job.part),
         <double>MEMORY_WORK * job.slices * count * height * tiles.panel, True)

@@ -16,10 +16,8 @@ from ._conv cimport (
     even,
     fill_forward,
     finish_of,
-    inside,
     pack_weights,
     taps_of,
-    view_size,
 )
 from ._memory cimport Block, product
 from ._rows cimport sum_rows
@@ -70,14 +68,10 @@ def conv_pool_forward(x, kernel, bias, y, index, window, pool, bint relu, ptrdif
     windows = max(1, min(windows, blocks(outputs * groups, TILES)))
     job.columns = even(job.output[2], max(windows, blocks(tiles.block, job.pool[2])))
     job.rows = even(job.output[1], windows // job.columns)
-    cdef ptrdiff_t rows = job.rows * job.pool[1], columns = job.columns * job.pool[2]
-    cdef ptrdiff_t scratch = product(job.pool[0], rows, columns, lanes)
-    if groups > 1 or not inside(&axis[2]):
-        scratch += view_size(axis, conv.channels, axis[0].taps, rows, columns)
     cdef ptrdiff_t number = (conv.batch * groups * job.output[0] * blocks(job.output[1], job.rows)
                              * blocks(job.output[2], job.columns))
     run(tiles.conv_pool_forward, &job, sizeof(job), number, 2.0 * outputs * cells * groups * lanes * depth, True,
-        product(scratch, itemsize))
+        tiles.conv_pool_forward_size(&job))
 
 
 cdef int fill_back(fc_conv_pool_back* job, dy, index, kernel_shape, window, pool, ptrdiff_t batch) except -1:
@@ -94,17 +88,6 @@ cdef int fill_back(fc_conv_pool_back* job, dy, index, kernel_shape, window, pool
                   job.pool[1], job.axis[1].stride, job.axis[0].taps + (job.pool[0] - 1) * job.axis[0].stride)
     job.rows = even(job.output[1], max(1, WINDOWS // max(row, 1)))
     return 0
-
-
-cdef ptrdiff_t field_size(const fc_conv_pool_back* job, ptrdiff_t depths, ptrdiff_t rows, ptrdiff_t lanes):
-    """Elements of the copied inputs under a chunk (csrc/conv/conv_pool_back.c, field_of)."""
-    cdef ptrdiff_t* count = [depths, rows, job.output[2]]
-    cdef ptrdiff_t size = job.channels
-    cdef int i
-    for i in range(3):
-        size = product(size, (count[i] * job.pool[i] - 1) * job.axis[i].stride
-                       + (job.axis[i].taps - 1) * job.axis[i].dilation + 1)
-    return size + lanes
 
 
 def conv_pool_backward_kernel(dy, index, x, dkernel, window, pool):
@@ -124,9 +107,8 @@ def conv_pool_backward_kernel(dy, index, x, dkernel, window, pool):
     job.slices = min(chunks, blocks(TILES // 2, parts))
     cdef Block partial = Block(product(job.slices, job.filters, size, itemsize))
     job.partial = partial.data
-    cdef ptrdiff_t scratch = product(job.part, sizeof(ptrdiff_t) + product(job.rows, job.output[2], 2, itemsize))
-    scratch += product(field_size(&job, 1, job.rows, lanes), itemsize)
-    run(tiles.conv_pool_backward_kernel, &job, sizeof(job), job.slices * parts, 2.0 * dy.size * size, True, scratch)
+    run(tiles.conv_pool_backward_kernel, &job, sizeof(job), job.slices * parts, 2.0 * dy.size * size, True,
+        tiles.conv_pool_backward_kernel_size(&job))
     run(tiles.conv_pool_reduce_kernel, &job, sizeof(job), job.filters,
         <double>PACK_WORK * job.slices * job.filters * size, True)
 
@@ -143,10 +125,8 @@ def conv_pool_backward_input(dy, index, kernel, dx, window, pool):
     cdef Block packed = Block(product(job.filters, size, itemsize))
     job.packed = packed.data
     run(tiles.conv_pool_pack, &job, sizeof(job), job.filters, <double>PACK_WORK * job.filters * size)
-    cdef ptrdiff_t lists = product(job.rows, job.output[2], job.pool[0], job.pool[1], job.pool[2])
-    cdef ptrdiff_t scratch = product(lists, job.filters * 2 * itemsize + 8)
-    scratch += product(field_size(&job, job.output[0], job.output[1], lanes), itemsize)
-    run(tiles.conv_pool_backward_input, &job, sizeof(job), job.batch, 2.0 * dy.size * size, True, scratch)
+    run(tiles.conv_pool_backward_input, &job, sizeof(job), job.batch, 2.0 * dy.size * size, True,
+        tiles.conv_pool_backward_input_size(&job))
 
 
 def conv_pool_backward_bias(dy, index, dbias):

@@ -1,7 +1,9 @@
 # cython: language_level=3, cdivision=True
-"""Elementwise and row-wise kernels and optimizer steps: fills the jobs of csrc/rows/rows.c and csrc/elements/update*.c.
+"""Elementwise and row-wise kernels, recurrent layers and optimizer steps: fills the jobs of csrc/rows/rows.c,
+csrc/rows/recurrence.c and csrc/elements/update*.c.
 
-Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/rows.py and kernels/update.py see to that.
+Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/rows.py, kernels/recurrence.py and
+kernels/update.py see to that.
 """
 
 from libc.stddef cimport ptrdiff_t
@@ -13,7 +15,8 @@ from ._memory cimport Block, product
 from ._tiles cimport (
     FC_UPDATE_NUMBERS, FC_UPDATE_STATES, FC_UPDATE_adadelta, FC_UPDATE_adagrad, FC_UPDATE_adam,
     FC_UPDATE_adamax, FC_UPDATE_ftrl, FC_UPDATE_lion, FC_UPDATE_nadam, FC_UPDATE_none, FC_UPDATE_rmsprop, FC_UPDATE_sgd,
-    MEMORY_WORK, address, fc_rows, fc_tile, fc_tiles, fc_update, run, tiles_of,
+    FC_GRU, FC_GRU_BEFORE, FC_LSTM, FC_SIMPLE, MEMORY_WORK, PACK_WORK, address, fc_pack, fc_recurrence, fc_rows, fc_tile,
+    fc_tiles, fc_update, run, tiles_of,
 )
 
 cdef enum:
@@ -96,6 +99,66 @@ def crossentropy_backward(dloss, probabilities, target, dlogits):
     cdef const fc_tiles* tiles = tiles_of(dloss)
     run_rows(tiles.label_crossentropy_backward if target.ndim == 1 else tiles.crossentropy_backward,
              probabilities, target, dlogits, probabilities.shape[1], 6, dloss)
+
+
+# kind of a recurrent layer -> (number, gates, how many planes of them backward reads)
+RECURRENCES = {
+    "simple": (FC_SIMPLE, 1, 1), "lstm": (FC_LSTM, 4, 4), "gru": (FC_GRU, 3, 4), "gru_before": (FC_GRU_BEFORE, 3, 3),
+}
+
+
+cdef Block pack_gates(const fc_tiles* tiles, kernel, ptrdiff_t units, ptrdiff_t gates, bint turned):
+    """The recurrent kernel (units, gates * units) as panels of each gate, or of each gate transposed."""
+    cdef ptrdiff_t lanes = (units + tiles.lanes - 1) // tiles.lanes * tiles.lanes, itemsize = kernel.itemsize
+    cdef ptrdiff_t size = product(gates, lanes, units, itemsize)
+    cdef Block packed = Block(size + product(gates, lanes, itemsize))  # and a bias, of zeros
+    cdef fc_pack job
+    cdef int i
+    job.weights, job.bias, job.scale = address(kernel), NULL, NULL
+    job.packed, job.packed_bias = packed.data, packed.data + size
+    job.groups, job.channels, job.filters, job.group_step = gates, units, units, units
+    job.channel_step, job.filter_step = 1 if turned else gates * units, gates * units if turned else 1
+    for i in range(3):
+        job.taps[i], job.tap_step[i] = 1, 0
+    run(tiles.conv_pack, &job, sizeof(job), gates * ((units + tiles.panel - 1) // tiles.panel),
+        <double>PACK_WORK * gates * units * units)
+    return packed
+
+
+cdef void* pointer(dict arrays, name, bint writable=False) except? NULL:
+    array = arrays.get(name)
+    return NULL if array is None else address(array, writable)
+
+
+def recurrence(str kind, dict arrays, ptrdiff_t steps, int activation, int recurrent, bint sequences, bint backwards,
+               bint zero_masked):
+    """All steps of a recurrent layer, or if there is a `dy` their gradients; `arrays` are named as in fc_recurrence, but
+    for the `kernel`."""
+    cdef fc_recurrence job
+    cdef bint backward = "dy" in arrays
+    cdef int i
+    kernel = arrays["kernel"]
+    cdef const fc_tiles* tiles = tiles_of(kernel)
+    cdef Block packed
+    job.kind, job.gates, job.kept = RECURRENCES[kind]
+    job.batch, job.units = arrays["h"].shape
+    job.steps, job.activation, job.recurrent = steps, activation, recurrent
+    job.sequences, job.backwards, job.zero_masked = sequences, backwards, zero_masked
+    job.x, job.bias, job.mask = pointer(arrays, "x"), pointer(arrays, "bias"), pointer(arrays, "mask")
+    job.y, job.dy, job.dx = pointer(arrays, "y", True), pointer(arrays, "dy"), pointer(arrays, "dx", True)
+    for i, name in enumerate("hc"):
+        job.start[i], job.last[i] = pointer(arrays, name), pointer(arrays, f"last_{name}", True)
+        job.dlast[i], job.dstart[i] = pointer(arrays, f"dlast_{name}"), pointer(arrays, f"d{name}", True)
+    job.saved, job.before = pointer(arrays, "saved", not backward), pointer(arrays, "before", not backward)
+    job.cells, job.dproduct = pointer(arrays, "cells", not backward), pointer(arrays, "dproduct", True)
+    packed = pack_gates(tiles, kernel, job.units, job.gates, backward)
+    job.packed = packed.data
+    # Some tiles for several threads, with rows enough to use each weight that is loaded; more where the caches are small.
+    job.rows = min(max((job.batch + 3) // 4, <ptrdiff_t>2), 8 if kernel.nbytes <= 1 << 19 else 16)
+    return run(tiles.recurrence_backward if backward else tiles.recurrence_forward, &job, sizeof(job),
+               (job.batch + job.rows - 1) // job.rows,
+               <double>job.batch * steps * job.gates * job.units * (2.0 * job.units + 4 * MEMORY_WORK), True,
+               tiles.recurrence_size(&job))
 
 
 cdef int point(void** table, arrays, list parameters, bint writable) except -1:

@@ -389,6 +389,29 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t rows, columns, slices
         int turned
 
+    enum:
+        FC_SIMPLE, FC_LSTM, FC_GRU, FC_GRU_BEFORE
+
+    ctypedef struct fc_recurrence:
+        const void* x
+        const void* packed
+        const void* bias
+        const void* mask
+        const void* start[2]
+        void* y
+        void* last[2]
+        void* saved
+        void* before
+        void* cells
+        const void* dy
+        const void* dlast[2]
+        void* dx
+        void* dproduct
+        void* dstart[2]
+        ptrdiff_t batch, steps, units, gates, kept, rows
+        int kind, activation, recurrent
+        int sequences, backwards, zero_masked
+
     ctypedef struct fc_tiles:
         const char* isa
         ptrdiff_t lanes, panel, block
@@ -448,6 +471,8 @@ cdef extern from "tiles.h" nogil:
         fc_tile* batch_norm_fold
         fc_tile* norm_rows_forward
         fc_tile* norm_rows_backward
+        fc_tile* recurrence_forward
+        fc_tile* recurrence_backward
         fc_tile* map
         fc_tile* combine
         fc_tile* reduce
@@ -476,7 +501,14 @@ cdef extern from "tiles.h" nogil:
         fc_tile* random_advance
         fc_tile* dropout_forward
         fc_tile* dropout_backward
+        fc_size* conv_forward_size
+        fc_size* conv_scatter_size
+        fc_size* conv_backward_kernel_size
         fc_size* conv_stream_size
+        fc_size* conv_pool_forward_size
+        fc_size* conv_pool_backward_kernel_size
+        fc_size* conv_pool_backward_input_size
+        fc_size* recurrence_size
         fc_size* winograd_weights_size
         fc_size* winograd_inputs_size
         fc_size* winograd_forward_size

@@ -244,7 +244,7 @@ def _around(shape, axis):
 
 def _indices(indices, cells):
     indices = _integers("indices", indices)
-    if indices.size and not (0 <= indices.min() and indices.max() < cells):
+    if indices.size and indices.view(np.uint64).max() >= cells:  # negative ones are the largest
         raise ValueError(
             f"indices must be in [0, {cells}), the cells of the axis; got {indices.min()} to {indices.max()}."
         )

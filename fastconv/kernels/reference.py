@@ -16,6 +16,7 @@ from .geometry import Window
 from .reference_image import *  # noqa: F403
 from .reference_maps import add_into, combine, map_backward, map_forward, reduce, reduce_products  # noqa: F401
 from .reference_moves import *  # noqa: F403
+from .reference_recurrence import *  # noqa: F403
 
 ALL = (slice(None),)
 

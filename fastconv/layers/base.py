@@ -226,7 +226,8 @@ class Layer(Specified):
 
     def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """As `__call__`, for what `prepare` gave."""
-        if not is_tracing() and symbolic_leaves((x, args, kwargs)):
+        alone = isinstance(x, Tensor) and not args and not kwargs
+        if not is_tracing() and (x.symbolic if alone else symbolic_leaves((x, args, kwargs))):
             if state.inside:
                 return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)

@@ -3,7 +3,7 @@
 Not here: the loop over the steps (rnn.py). Contract: `cell(x, states)` gives (output, list of new states) for x
 (batch, features) and states (batch, units) each; `state_size`, `output_size` and `get_initial_state` are Keras', for
 cells of a user's own too. A cell of this file also says what it can compute for all steps at once: `parts`. Dropout
-draws one mask for all steps and gates of a sequence.
+draws one mask for all steps and gates of a sequence. What kernels.recurrence knows runs all steps `at_once`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from fastconv import activations, ops, rng
+from fastconv.kernels import ACTIVATIONS
 from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.base import Layer
 from fastconv.layers.spatial import positive
 from fastconv.nest import flatten
+from fastconv.ops.recurrence import recurrence
 from fastconv.registry import checked_number
 from fastconv.symbolic import NoValues
 from fastconv.tensor import Tensor, wrap
@@ -40,6 +42,7 @@ class RecurrentCell(Layer):
     """
 
     gates = 1
+    _kind = None  # of kernels.recurrence
 
     def _set_cell(self, activation, use_bias, dropout, recurrent_dropout, seed, **rules):
         self.activation = activations.get(activation)
@@ -113,6 +116,32 @@ class RecurrentCell(Layer):
     def stepper(self, drop: Any) -> Callable[..., Any]:
         raise NotImplementedError
 
+    def _functions(self, training):
+        """The names of the functions as kernels.recurrence knows them; None where only a scan can run the steps: with
+        another function, dropout of states, or a subclass' own `call`."""
+        given = self.activation, getattr(self, "recurrent_activation", self.activation)
+        names = [next((n for n in ACTIVATIONS if getattr(activations, n) is f), None) for f in given]
+        drops = training and 0 < self.recurrent_dropout < 1
+        known = self._kind is not None and type(self).call is RecurrentCell.call and None not in names
+        return names if known and not drops else None
+
+    def runs_at_once(self, training: bool) -> bool:
+        """Whether `at_once` can run the steps of a sequence."""
+        return self._functions(training) is not None
+
+    def at_once(self, x: Any, states: list, mask: Any, training: bool, **options: Any) -> tuple[Tensor, list[Tensor]]:
+        """(output, last states) of all steps of x (batch, steps, features); `options` as of ops.recurrence."""
+        x = self._dropped(self.dropout, (x.shape[0], 1, x.shape[2]), training)(x)
+        activation, recurrent = self._functions(training)
+        return recurrence(
+            self.project(x), self.recurrent_kernel, self._state_bias(), mask, states, kind=self._kind,
+            activation=activation, recurrent=recurrent, **options,
+        )  # fmt: skip
+
+    def _state_bias(self):
+        """What is added to the state's product, if anything is."""
+        return None
+
     def compute_output_shape(self, input_shape: Any, states_shape: Any = None) -> Any:
         self.check_input(input_shape)
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
@@ -124,6 +153,8 @@ class SimpleRNNCell(RecurrentCell):
 
     Weights: kernel `(features, units)`, recurrent_kernel `(units, units)`, bias `(units,)`. Arguments as in Keras.
     """
+
+    _kind = "simple"
 
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh", use_bias: bool = True,
@@ -191,6 +222,8 @@ class LSTMCell(LongShortTerm):
     at 1 for f if `unit_forget_bias`. Arguments as in Keras.
     """
 
+    _kind = "lstm"
+
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh",
         recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
@@ -230,6 +263,13 @@ class GRUCell(RecurrentCell):
 
     gates = 3
 
+    @property
+    def _kind(self):
+        return "gru" if self.reset_after else "gru_before"
+
+    def _state_bias(self):
+        return self.bias[1] if self.use_bias and self.reset_after else None
+
     def __init__(
         self, units: int, activation: ActivationLike | None = "tanh",
         recurrent_activation: ActivationLike | None = "sigmoid", use_bias: bool = True,
@@ -261,8 +301,7 @@ class GRUCell(RecurrentCell):
         return ops.dense(x, self.kernel, bias)
 
     def stepper(self, drop: Any) -> Callable[..., Any]:
-        units, kernel = self.units, self.recurrent_kernel
-        bias = self.bias[1] if self.use_bias and self.reset_after else None
+        units, kernel, bias = self.units, self.recurrent_kernel, self._state_bias()
         if not self.reset_after:
             kernel, last = self.recurrent_kernel[:, : 2 * units], self.recurrent_kernel[:, 2 * units :]
 
@@ -345,6 +384,26 @@ class StackedRNNCells(Layer):
             return x, found
 
         return rows[0][0], step
+
+    def runs_at_once(self, training: bool) -> bool:
+        """Whether `at_once` can run the steps: all cells can."""
+        runs = [getattr(cell, "runs_at_once", None) for cell in self.cells]
+        return type(self).call is StackedRNNCells.call and all(run is not None and run(training) for run in runs)
+
+    def at_once(
+        self, x: Any, states: list, mask: Any, training: bool, *, sequences: bool, backwards: bool, **options: Any
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As RecurrentCell.at_once: each cell goes through all steps before the next one does."""
+        found = []
+        for number, (cell, own) in enumerate(zip(self.cells, self._nested(states)), 1):
+            x, new = cell.at_once(
+                x, own, mask, training, sequences=sequences or number < len(self.cells), backwards=backwards, **options
+            )
+            found += new
+            if backwards and mask is not None and number == 1:  # outputs are in the order of the steps
+                mask = ops.flip(mask, 1)
+            backwards = False
+        return x, found
 
     def _nested(self, states):
         """The list of all states as a list for each cell."""

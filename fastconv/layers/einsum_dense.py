@@ -5,6 +5,7 @@ Contract: arguments, weights and their shapes are Keras'; the product runs on th
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +13,22 @@ from typing import Any
 from fastconv import activations, ops
 from fastconv.layers.annotations import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
 from fastconv.layers.base import Layer
+from fastconv.ops.linear import dense_over
 from fastconv.symbolic import NoValues, is_tracing
 
 _EQUATION = re.compile(r"(?:\.\.\.)?[a-zA-Z]+(?:\.\.\.)?,[a-zA-Z]+->(?:\.\.\.)?[a-zA-Z]+(?:\.\.\.)?")
+
+
+@functools.lru_cache(maxsize=64)
+def _summed(equation):
+    """How many axes are summed over, where they are the last of the input and the first of the kernel, in one order, and
+    the output has the others as they stand, as a dense layer's; 0 for other equations."""
+    left, output = equation.split("->")
+    inputs, kernel = left.split(",")
+    count = sum(letter in inputs for letter in kernel)
+    named = inputs.removeprefix("...") + kernel[count:]
+    plain = count and inputs[-count:] == kernel[:count] and output == inputs[:-count] + kernel[count:]
+    return count if plain and len(set(named)) == len(named) else 0
 
 
 class EinsumDense(Layer):
@@ -122,8 +136,13 @@ class EinsumDense(Layer):
     def call(self, inputs: Any) -> Any:
         if inputs.symbolic and not is_tracing() and inputs.shape.count(None) > 1:
             raise NoValues("A product of several open sizes is drawn where they are known.")
-        y = ops.einsum(self.equation, inputs, self.kernel)
-        return self.activation(y if self.bias is None else ops.add(y, self.bias))
+        summed = _summed(self.equation)
+        if summed and (self.bias is None or self.bias.shape == self.kernel.shape[summed:]):
+            y = dense_over(inputs, self.kernel, self.bias, summed)
+        else:
+            y = ops.einsum(self.equation, inputs, self.kernel)
+            y = y if self.bias is None else ops.add(y, self.bias)
+        return self.activation(y)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(self._sizes(tuple(input_shape))[1])

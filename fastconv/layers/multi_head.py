@@ -116,8 +116,8 @@ class Heads(Layer):
         query, key, value = self.query_dense(query), self.key_dense(key), self.value_dense(value)
         key, value = self._shared(key), self._shared(value)
         axes = self._axes(query.ndim)
-        q, k, v = (self._by_heads(x, axes) for x in (query, key, value))
-        scores = ops.matmul(ops.multiply(q, 1 / math.sqrt(query.shape[-1])), ops.swapaxes(k, -2, -1))
+        q, v, k = self._by_heads(query, axes), self._by_heads(value, axes), self._by_heads(key, axes, turned=True)
+        scores = ops.matmul(ops.multiply(q, 1 / math.sqrt(query.shape[-1])), k)
         allowed = None
         if is_tracing() or not given.symbolic:  # a mask changes no shape
             masks = (query_mask, value_mask, key_mask, attention_mask)
@@ -145,10 +145,13 @@ class Heads(Layer):
             return tuple(range(1, ndim - 2))
         return tuple(axis if axis >= 0 else axis + ndim - 1 for axis in self.attention_axes)
 
-    def _by_heads(self, x, axes):
+    def _by_heads(self, x, axes, turned=False):
+        """`turned`: (batch, *other, heads, size, steps)."""
         others = [axis for axis in range(x.ndim - 2) if axis not in axes]
-        y = ops.transpose(x, [*others, x.ndim - 2, *axes, x.ndim - 1])
-        return y if len(axes) == 1 else ops.reshape(y, (*_open(y.shape[: len(others) + 1]), -1, x.shape[-1]))
+        last = (x.ndim - 1, *axes) if turned else (*axes, x.ndim - 1)
+        y = ops.transpose(x, [*others, x.ndim - 2, *last])
+        sizes = (x.shape[-1], -1) if turned else (-1, x.shape[-1])
+        return y if len(axes) == 1 else ops.reshape(y, (*_open(y.shape[: len(others) + 1]), *sizes))
 
     def _from_heads(self, y, query, axes):
         """The inverse of `_by_heads`, for values of another size."""

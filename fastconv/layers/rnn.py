@@ -2,8 +2,9 @@
 conv_lstm.py.
 
 Not here: what a step computes (cells.py), and the loop itself (ops/recurrence.py). Contract: sequences are (batch,
-steps, ...); masks are (batch, steps), and a step that does not count leaves the states as they are. What a cell can
-compute for all steps at once, its input's product, is one product.
+steps, ...); masks are (batch, steps), and a step that does not count leaves the states as they are. Cells that a kernel
+can take through all steps go there; of others, what they can compute for all steps at once, their input's product, is
+one product, and the rest a scan.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from fastconv import ops
 from fastconv.layers.base import Layer, building, is_shape
-from fastconv.layers.cells import StackedRNNCells, check_cell, initial_state, output_size, parts_of
+from fastconv.layers.cells import RecurrentCell, StackedRNNCells, check_cell, initial_state, output_size, parts_of
 from fastconv.nest import flatten, pack
 from fastconv.ops.masks import as_floats
 from fastconv.ops.recurrence import assign, scan
@@ -146,21 +147,31 @@ class RNN(Layer):
             raise NoValues("The steps are drawn where their number is known.")
         self._make_states(sequences.shape)
         states = self._states_for(sequences, initial_state)
-        x = ops.swapaxes(sequences, 0, 1)
         if mask is not None:
             mask = self._checked_mask(flatten(mask)[0], sequences.shape)
-        project, step = parts_of(self.cell, x.shape[1:], states, training)
-        outputs, states = scan(step, project(x), states, mask, self.go_backwards, self.zero_output_for_mask)
+        if isinstance(self.cell, (RecurrentCell, StackedRNNCells)) and self.cell.runs_at_once(training):
+            output, states = self.cell.at_once(
+                sequences, states, mask, training, sequences=self.return_sequences, backwards=self.go_backwards,
+                zero_masked=self.zero_output_for_mask, last=self.return_state or self.stateful,
+            )  # fmt: skip
+        else:
+            output, states = self._scanned(sequences, states, mask, training)
         if self.stateful:
             for state, value in zip(self.states, states):
                 assign(state, value)
-        output = ops.stack(outputs, axis=1) if self.return_sequences else outputs[-1]
         if not self.return_state:
             return output
         return (output, *pack(self.state_size, states))
 
+    def _scanned(self, sequences, states, mask, training):
+        """(output, last states), one step after another."""
+        x, mask = ops.swapaxes(sequences, 0, 1), None if mask is None else ops.swapaxes(mask, 0, 1)
+        project, step = parts_of(self.cell, x.shape[1:], states, training)
+        outputs, states = scan(step, project(x), states, mask, self.go_backwards, self.zero_output_for_mask)
+        return ops.stack(outputs, axis=1) if self.return_sequences else outputs[-1], states
+
     def _checked_mask(self, mask, shape):
-        """(steps, batch), floats of 0 and 1."""
+        """(batch, steps), floats of 0 and 1."""
         mask = as_floats(mask, self._dtype)
         if mask.shape == (*shape[:2], 1):
             mask = ops.reshape(mask, shape[:2])
@@ -168,7 +179,7 @@ class RNN(Layer):
             raise ValueError(
                 f"{self._title()}: mask must have one entry a step, {tuple(shape[:2])}; got shape {mask.shape}."
             )
-        return ops.swapaxes(mask, 0, 1)
+        return mask
 
 
 def _sized(batch, size):

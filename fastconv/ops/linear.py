@@ -1,10 +1,12 @@
 """Matrix products, on kernels of their own (kernels/dense.py), never on NumPy's.
 
-Contract: `dense` is a layer's product, its kernel a matrix; `matmul` has the shapes of NumPy's `@`: 1-D operands and
-broadcast stacks of matrices.
+Contract: `dense` is a layer's product, its kernel a matrix, and `dense_over` that over several axes; `matmul` has the
+shapes of NumPy's `@`: 1-D operands and broadcast stacks of matrices.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -48,6 +50,32 @@ class Dense(Op):
         return dx, dkernel, dbias
 
 
+class DenseOver(Dense):
+    """Dense over several axes, the last of x and the first of the kernel, as if they were one; so are the kernel's
+    others."""
+
+    @staticmethod
+    def shape(x, kernel, bias=None, *, summed):
+        if len(x) < summed or any(a != b and a is not None for a, b in zip(x[len(x) - summed :], kernel)):
+            raise ValueError(
+                f"x of shape {x} and a kernel of shape {kernel} do not fit: x's last {summed} axes must be the kernel's "
+                "first."
+            )
+        return (*x[: len(x) - summed], *kernel[summed:])
+
+    def forward(self, x, kernel, bias, *, summed):
+        self.shapes = [None if array is None else array.shape for array in (x, kernel, bias)]
+        shape, columns = self.shape(*self.shapes, summed=summed), math.prod(kernel.shape[summed:])
+        depth = math.prod(kernel.shape[:summed])
+        self.rows = x.shape[: x.ndim - summed]
+        x, kernel = x.reshape(*self.rows, depth), kernel.reshape(depth, columns)
+        return super().forward(x, kernel, None if bias is None else bias.reshape(columns)).reshape(shape)
+
+    def backward(self, dy):
+        gradients = super().backward(dy.reshape(*self.rows, self.kernel.shape[1]))
+        return tuple([None if array is None else array.reshape(shape) for array, shape in zip(gradients, self.shapes)])
+
+
 class Matmul(Op):
     """a (..., M, C) @ b (..., C, K); a 1-D operand is a row or a column, whose axis leaves the result again."""
 
@@ -85,6 +113,11 @@ class Matmul(Op):
 def dense(x: TensorLike, kernel: TensorLike, bias: TensorLike | None = None) -> Tensor:
     """x (..., C) times kernel (C, K) plus bias (K,): (..., K)."""
     return Dense.apply(x, kernel, bias)
+
+
+def dense_over(x: TensorLike, kernel: TensorLike, bias: TensorLike | None, summed: int) -> Tensor:
+    """x (..., *C) times kernel (*C, *K) plus bias (*K,): (..., *K), where C are `summed` axes."""
+    return DenseOver.apply(x, kernel, bias, summed=summed)
 
 
 def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:

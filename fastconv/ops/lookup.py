@@ -78,11 +78,11 @@ def whole_numbers(name, values, limit) -> np.ndarray:
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             numbers = values.astype(np.int64)
-        if not np.array_equal(numbers, values):
+        if not (numbers.astype(values.dtype) == values).all():
             raise ValueError(f"{name} must hold whole numbers; got {values[numbers != values].flat[0]}.")
     else:
         numbers = values.astype(np.int64, copy=False)
-    if numbers.size and not (0 <= numbers.min() and numbers.max() < limit):
+    if numbers.size and np.ascontiguousarray(numbers).view(np.uint64).max() >= limit:  # negative ones are the largest
         wrong = numbers[(numbers < 0) | (numbers >= limit)].flat[0]
         raise ValueError(f"{name} must hold numbers from 0 to {limit - 1}; got {wrong}.")
     return numbers

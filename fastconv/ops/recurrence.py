@@ -1,16 +1,21 @@
-"""Scan: a step repeated along the first axis of an array, its state handed on; what recurrent layers run on.
+"""What recurrent layers run on: `recurrence`, all steps of a SimpleRNN, LSTM or GRU in one kernel; and `scan`, any step
+repeated along the first axis of an array, its state handed on.
 
-Not here: what a step computes (layers/cells.py). Contract: the steps are drawn one by one, so the tape goes back
-through them, a plan records them all, and eager and planned results have the same bits. The cells of the scanned array
-are views of it, and their gradients go to one array, so that a scan's cost grows as its length.
+Not here: what a scanned step computes (layers/cells.py). Contract: the steps of a scan are drawn one by one, so the tape
+goes back through them, a plan records them all, and eager and planned results have the same bits. The cells of the
+scanned array are views of it, and their gradients go to one array, so that a scan's cost grows as its length.
 """
 
 from __future__ import annotations
+
+import itertools
+import math
 
 from .. import kernels
 from ..tensor import Op, Tensor
 from .casting import convert_to_tensor
 from .common import normalize_axis
+from .indexing import get_item
 from .masks import select
 from .shaping import reshape
 
@@ -54,6 +59,46 @@ class Assign(Op):
 
     def backward(self, dy):
         return None, None
+
+
+class Recurrence(Op):
+    """All steps; with `states` a vector of the output and the last states, one after another."""
+
+    kernels = True
+
+    @staticmethod
+    def shape(x, kernel, bias, mask, h, c=None, *, sequences, states, **options):
+        output = (*x[: 2 if sequences else 1], h[1])
+        if not states:
+            return output
+        sizes = [*output, *h, *(c or ())]
+        return (None if None in sizes else math.prod(output) + (1 if c is None else 2) * math.prod(h),)
+
+    def forward(self, x, kernel, bias, mask, h, c, **options):
+        self.options = options
+        y, self.saved = kernels.recurrence_forward(x, kernel, bias, mask, h, c, **options, save=any(self.needs))
+        return y
+
+    def backward(self, dy):
+        return kernels.recurrence_backward(dy, self.saved, **self.options, needs=self.needs)
+
+
+def recurrence(x, kernel, bias, mask, states, *, sequences, last, **options) -> tuple[Tensor, list[Tensor]]:
+    """(output, last states) of all steps, where `options` are those of kernels.recurrence_forward, as are x, kernel, bias,
+    mask and the `states`, one or two. The last states are [] unless `last`."""
+    (batch, steps), units = x.shape[:2], kernel.shape[0]
+    for state in states:
+        if state.shape != (batch, units):
+            raise ValueError(f"A state must have the shape (batch, units), {(batch, units)}; got {state.shape}.")
+    y = Recurrence.apply(
+        x, kernel, bias, mask, *states, *[None] * (2 - len(states)), sequences=sequences, states=last, **options
+    )
+    if not last:
+        return y, []
+    shapes = [(batch, steps, units) if sequences else (batch, units), *[(batch, units)] * len(states)]
+    ends = [0, *itertools.accumulate(map(math.prod, shapes))]
+    output, *found = [reshape(get_item(y, slice(a, b)), shape) for a, b, shape in zip(ends, ends[1:], shapes)]
+    return output, found
 
 
 def cells(x) -> list[Tensor]:

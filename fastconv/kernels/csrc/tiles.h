@@ -7,6 +7,19 @@
  * Shapes are channels last: x is (n, d, h, w, channels), a kernel (kd, kh, kw, channels / groups, filters). 1D and 2D
  * enter as 3D with leading axes of size 1. All sizes and steps count elements, not bytes. Data pointers are void:
  * the same jobs serve float and double, and the table that a tile came from says which.
+ *
+ * Words, each with one meaning in all files:
+ *   job         what one kernel call computes: arrays, sizes, and how it is cut
+ *   tile        an index of a job's work; `rows`, `columns`, `part`, `block`: how much of an axis one tile takes
+ *   lane        an element of a vector; LANES of them, and `lanes` is a count filled up to whole vectors
+ *   panel       filters that are packed side by side: VECTORS vectors, the last panel maybe fewer
+ *   tap         one place of a window; a sum over taps and channels is an output
+ *   register tile  up to BLOCK pixels times a panel, whose sums stay in registers through a product
+ *   slice       a part of a long sum: slices are summed apart, then added in their order
+ *   packed      weights or inputs in the order in which a product reads them
+ *   scratch     a thread's own memory while it runs tiles of a job; what is in it is lost between tiles
+ *   view        where a block of outputs reads its input: the input itself, or a copy with its padding
+ *   far         stored past the caches (non-temporal), see far.h; `soon` and `ahead` prefetch
  */
 #ifndef FC_TILES_H
 #define FC_TILES_H
@@ -460,6 +473,26 @@ typedef struct {
     int turned;
 } fc_product_sum;
 
+/* A recurrent layer (recurrence.c), whose states are h and, of an LSTM, c. x is the inputs' product with their kernel, bias
+ * and all, (batch, steps, gates, units), the gates in Keras' order; packed is the recurrent kernel as conv_pack lays it, a
+ * group a gate; for backward each gate's matrix is transposed. saved is what backward reads of the gates, (batch, steps,
+ * kept, units); before, h before each step; cells, c after it, or of FC_GRU_BEFORE the r * h that its kernel multiplies. Steps
+ * of x, mask and these are in order of time, those of y and dy in the order in which they run. Tiles: blocks of `rows` of
+ * the batch. */
+enum { FC_SIMPLE, FC_LSTM, FC_GRU, FC_GRU_BEFORE };
+typedef struct {
+    const void *x, *packed, *bias; /* bias: of FC_GRU's recurrent products, or NULL */
+    const void *mask;              /* (batch, steps), 0 where a step is left out; NULL for none */
+    const void *start[2];          /* the states (batch, units) before the first step */
+    void *y, *last[2]; /* y: (batch, steps, units) if `sequences`, else of the last step; last: states or NULL */
+    void *saved, *before, *cells;    /* NULL where there is no gradient */
+    const void *dy, *dlast[2];       /* dlast: NULL for zeros */
+    void *dx, *dproduct, *dstart[2]; /* dproduct: of FC_GRU's recurrent products; dstart may be NULL */
+    ptrdiff_t batch, steps, units, gates, kept, rows;
+    int kind, activation, recurrent; /* functions of maps.h, see map_vectors */
+    int sequences, backwards, zero_masked;
+} fc_recurrence;
+
 /* Every kind of tile. A new one is a row here, its C function and its caller. */
 /* clang-format off */
 #define FC_TILES(X)                                                                                                  \
@@ -475,6 +508,7 @@ typedef struct {
     X(softmax_forward) X(softmax_backward) X(log_softmax_forward) X(log_softmax_backward)                            \
     X(label_crossentropy_forward) X(label_crossentropy_backward)                                                     \
     X(crossentropy_forward) X(crossentropy_backward)                                                                 \
+    X(recurrence_forward) X(recurrence_backward)                                                                     \
     X(map) X(combine) X(reduce)                                                                                      \
     X(norm_statistics) X(norm_fold) X(norm_forward) X(norm_gradients) X(norm_backward_fold) X(norm_backward)         \
     X(batch_norm_update) X(batch_norm_fold) X(norm_rows_forward) X(norm_rows_backward)                               \
@@ -486,13 +520,17 @@ typedef struct {
 /* clang-format on */
 
 /* How many bytes of scratch the tile of this name needs for a job; of winograd_weights, winograd_inputs and
- * winograd_transform, and with _gradients and _sums: how many bytes they write. Only the tile's own file knows how it lays
- * them out. Negative: there is no such tile (FC_WINOGRAD in winograd.h). */
+ * winograd_transform, and with _gradients and _sums: how many bytes they write; recurrence: both its tiles. Only the tile's
+ * own file knows how it lays them out. Negative: there is no such tile (FC_WINOGRAD in winograd.h). */
 typedef ptrdiff_t fc_size(const void *job);
-#define FC_SIZES(X)     \
-    X(conv_stream)      \
-    X(winograd_weights) \
-    X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_gradients) X(winograd_sums)
+/* clang-format off */
+#define FC_SIZES(X)                                                                                                  \
+    X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_stream)                                           \
+    X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_backward_input)                                    \
+    X(recurrence)                                                                                                    \
+    X(winograd_weights) X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_gradients)           \
+    X(winograd_sums)
+/* clang-format on */
 
 /* The tiles of one instruction set and element type. */
 typedef struct {

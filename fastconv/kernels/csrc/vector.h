@@ -175,7 +175,9 @@ FC_INLINE vec finished(const fc_finish *f, vec v, ptrdiff_t at, ptrdiff_t lanes)
 }
 FC_INLINE int finishes(const fc_finish *f) { return f->relu || f->residual; }
 
-/* conv_forward.c: a block of outputs to `to`, whose rows and columns are y_step[0] and y_step[1] apart. */
+/* conv_forward.c: a block of outputs to `to`, whose rows and columns are y_step[0] and y_step[1] apart; and the scratch, in
+ * bytes, of the blocks that the job says. */
+ptrdiff_t FC_NAME(conv_forward_size)(const void *job);
 void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const ptrdiff_t y_step[2], void *scratch);
 
 /* products.c: out (rows, vectors) = a (rows, depth) b (depth, vectors), of at most BLOCK rows and VECTORS vectors; or out
@@ -188,6 +190,10 @@ typedef struct {
 } fc_factors;
 void FC_NAME(product_block)(const fc_factors *f, ptrdiff_t rows, ptrdiff_t vectors, const real *a, const real *b,
                             real *out, ptrdiff_t out_row);
+
+/* maps.c: y = a function of maps.h of s, or its gradient where there is a dy, over whole vectors; y may be dy or s.
+ * Functions have no parameters here: clipped_relu has no bound. -1 is the identity. */
+void FC_NAME(map_vectors)(int function, const real *dy, const real *s, real *y, ptrdiff_t count);
 
 FC_INLINE ptrdiff_t min_(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 FC_INLINE ptrdiff_t max_(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }

@@ -7,6 +7,7 @@
 #ifndef FC_WINDOW_H
 #define FC_WINDOW_H
 
+#include "sizes.h"
 #include "vector.h"
 
 #include <string.h>
@@ -16,6 +17,25 @@ typedef struct {
     ptrdiff_t depth, row, pixel; /* steps between depth taps, rows and columns of the input */
 } view;
 
+/* Whether every block of outputs reads inside the input's width. */
+FC_INLINE int reads_inside(const fc_axis *W)
+{
+    return W->start >= 0 && (W->output - 1) * W->stride + (W->taps - 1) * W->dilation + W->start < W->input;
+}
+
+/* The cells of an axis under `count` outputs. */
+FC_INLINE ptrdiff_t cells_under(const fc_axis *a, ptrdiff_t count)
+{
+    return (count - 1) * a->stride + (a->taps - 1) * a->dilation + 1;
+}
+
+/* Bytes that a view copies at most, of `depths` depth taps. */
+FC_INLINE ptrdiff_t view_size(const fc_axis axis[3], ptrdiff_t channels, ptrdiff_t depths, ptrdiff_t rows,
+                              ptrdiff_t columns)
+{
+    return FC_PRODUCT(depths, cells_under(&axis[1], rows), cells_under(&axis[2], columns), channels, sizeof(real));
+}
+
 /* `whole`: depths and rows outside are read too. */
 FC_INLINE view window_view_(const int whole, const fc_axis axis[3], const void *x, const ptrdiff_t x_step[4],
                             ptrdiff_t n, ptrdiff_t groups, ptrdiff_t g, ptrdiff_t channels, ptrdiff_t od, ptrdiff_t row,
@@ -24,8 +44,7 @@ FC_INLINE view window_view_(const int whole, const fc_axis axis[3], const void *
     const fc_axis *D = &axis[0], *H = &axis[1], *W = &axis[2];
     const ptrdiff_t x_depth = x_step[1], x_row = x_step[2], pixel = x_step[3];
     const ptrdiff_t d = od * D->stride + D->start, h = row * H->stride + H->start, w = column * W->stride + W->start;
-    const ptrdiff_t high = (rows - 1) * H->stride + (H->taps - 1) * H->dilation + 1;
-    const ptrdiff_t wide = (columns - 1) * W->stride + (W->taps - 1) * W->dilation + 1;
+    const ptrdiff_t high = cells_under(H, rows), wide = cells_under(W, columns);
     const real *x_ng = (const real *)x + n * x_step[0] + g * channels;
     const ptrdiff_t d0 = first_tap(D, od), d1 = last_tap(D, od);
     const int inside =

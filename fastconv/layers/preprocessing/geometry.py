@@ -26,7 +26,10 @@ FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 
 def maps_of(count: int, *numbers) -> np.ndarray:
     """(count, 8) of eight numbers, each one for all samples or one a sample."""
-    return np.stack([np.broadcast_to(np.asarray(number, np.float64), (count,)) for number in numbers], 1)
+    maps = np.empty((count, len(numbers)))
+    for column, number in enumerate(numbers):
+        maps[:, column] = number
+    return maps
 
 
 def warped(x, maps, mode="constant", nearest=False, fill=0.0, size=None):

@@ -200,6 +200,20 @@ static void look_ahead(const fc_conv_kernel *j, const chunk *k, ptrdiff_t times,
     *next_x = ahead_of((const real *)j->x + min_(x_at, x_end) * C, min_(x_size, x_end - x_at) * C, times);
 }
 
+/* The panels of dy that a tile copies. */
+FC_INLINE ptrdiff_t copied_size(const fc_conv_kernel *j, ptrdiff_t panels)
+{
+    return FC_PRODUCT(j->rows, j->columns, PANEL, panels, sizeof(real));
+}
+
+ptrdiff_t FC_NAME(conv_backward_kernel_size)(const void *job)
+{
+    const fc_conv_kernel *j = job;
+    const ptrdiff_t copies = copied_size(j, j->whole ? blocks(blocks(j->filters, LANES), VECTORS) : 1);
+    if (!j->flat && (!j->merged || (j->groups == 1 && reads_inside(&j->axis[2])))) return copies;
+    return copies + view_size(j->axis, j->channels, j->flat ? j->axis[0].taps : 1, j->rows, j->columns);
+}
+
 void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_conv_kernel *j = job;
@@ -228,7 +242,7 @@ void FC_NAME(conv_backward_kernel)(const void *job, ptrdiff_t index, void *scrat
     const ptrdiff_t chunks = j->batch * D->output * row_blocks * column_blocks;
     const ptrdiff_t dy_pixel = j->groups * j->filters, dy_row = W->output * dy_pixel;
     const ptrdiff_t first_chunk = chunks * slice / j->slices, last_chunk = chunks * (slice + 1) / j->slices;
-    real *const dy_copy = scratch, *const x_copy = dy_copy + j->rows * j->columns * PANEL * (p1 - p0);
+    real *const dy_copy = scratch, *const x_copy = dy_copy + copied_size(j, p1 - p0) / (ptrdiff_t)sizeof(real);
     /* Few passes over narrow rows of dy read them where they are. */
     const int copied = dy_pixel > (j->flat ? 2 * PANEL : PANEL) || j->filters % LANES;
     const ptrdiff_t tiles = (g1 - g0) * (p1 - p0) * (td1 - td0) * (th1 - th0) * blocks(to - from, BLOCK);

@@ -227,6 +227,13 @@ void FC_NAME(conv_block)(const fc_conv *j, const fc_block *k, void *to, const pt
     }
 }
 
+ptrdiff_t FC_NAME(conv_forward_size)(const void *job)
+{
+    const fc_conv *j = job;
+    if (j->groups == 1 && reads_inside(&j->axis[2])) return 0;
+    return view_size(j->axis, j->channels, j->axis[0].taps, j->rows, j->columns);
+}
+
 void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_conv *j = job;

@@ -2,6 +2,22 @@
  * so that the full map never reaches memory. Outputs that no window covers are not computed.
  */
 #include "pool/pool_window.h"
+#include "sizes.h"
+
+/* The outputs of a tile's windows, in bytes. */
+FC_INLINE ptrdiff_t map_size(const fc_conv_pool *j)
+{
+    const ptrdiff_t vectors = blocks(j->conv.filters, LANES);
+    return FC_PRODUCT(j->pool[0], j->rows, j->pool[1], j->columns, j->pool[2], vectors, sizeof(vec));
+}
+
+ptrdiff_t FC_NAME(conv_pool_forward_size)(const void *job)
+{
+    const fc_conv_pool *j = job;
+    fc_conv conv = j->conv;
+    conv.rows = j->rows * j->pool[1], conv.columns = j->columns * j->pool[2];
+    return map_size(j) + FC_NAME(conv_forward_size)(&conv);
+}
 
 void FC_NAME(conv_pool_forward)(const void *job, ptrdiff_t index, void *scratch)
 {
@@ -16,7 +32,7 @@ void FC_NAME(conv_pool_forward)(const void *job, ptrdiff_t index, void *scratch)
 
     const ptrdiff_t lanes = blocks(conv->filters, LANES) * LANES;
     const ptrdiff_t step[3] = {rows * pool[1] * columns * pool[2] * lanes, columns * pool[2] * lanes, lanes};
-    real *map = scratch, *rest = map + pool[0] * j->rows * pool[1] * j->columns * pool[2] * lanes;
+    real *map = scratch, *rest = map + map_size(j) / (ptrdiff_t)sizeof(real);
     for (ptrdiff_t d = 0; d < pool[0]; d++) {
         const fc_block k = {
             n,

@@ -7,6 +7,7 @@
  * chunks of windows whose inputs stay in the first cache; their order, and so the sums', depends on shapes alone.
  */
 #include "bytes.h"
+#include "sizes.h"
 
 #include <string.h>
 
@@ -126,6 +127,18 @@ FC_INLINE field field_of(const fc_conv_pool_back *j, ptrdiff_t d, ptrdiff_t dept
     return f;
 }
 
+/* Bytes of the copy of a field. */
+FC_INLINE ptrdiff_t field_size(const fc_conv_pool_back *j, ptrdiff_t depths, ptrdiff_t rows)
+{
+    const ptrdiff_t count[3] = {depths, rows, j->output[2]};
+    ptrdiff_t size = j->channels;
+    for (int i = 0; i < 3; i++) {
+        const fc_axis *a = &j->axis[i];
+        size = FC_PRODUCT(size, (count[i] * j->pool[i] - 1) * a->stride + (a->taps - 1) * a->dilation + 1);
+    }
+    return FC_PRODUCT(size + LANES, sizeof(real));
+}
+
 /* Moves the field's cells that lie in x between x and the copy; the others are left as they are. */
 FC_INLINE void copy_field(const fc_conv_pool_back *j, const field *f, real *x, real *copy, const int back)
 {
@@ -150,6 +163,15 @@ FC_INLINE void window_offsets(const fc_conv_pool_back *j, const field *f, lane a
             for (ptrdiff_t w = 0; w < j->pool[2]; w++, tap++)
                 at[tap] = (lane)(d * j->axis[0].stride * f->depth + h * j->axis[1].stride * f->row
                                  + w * j->axis[2].stride * f->pixel);
+}
+
+/* Of one filter's list. */
+FC_INLINE ptrdiff_t list_size(const fc_conv_pool_back *j) { return FC_PRODUCT(j->rows, j->output[2], sizeof(entry)); }
+
+ptrdiff_t FC_NAME(conv_pool_backward_kernel_size)(const void *job)
+{
+    const fc_conv_pool_back *j = job;
+    return FC_PRODUCT(j->part, sizeof(ptrdiff_t) + list_size(j)) + field_size(j, 1, j->rows);
 }
 
 void FC_NAME(conv_pool_backward_kernel)(const void *job, ptrdiff_t index, void *scratch)
@@ -254,6 +276,19 @@ FC_INLINE void list_filters(const fc_conv_pool_back *j, ptrdiff_t windows, ptrdi
         }
 }
 
+/* Numbers of the entries of all lists of a chunk: one a position, an even number of them. */
+FC_INLINE ptrdiff_t counts_of(const fc_conv_pool_back *j)
+{
+    return blocks(FC_PRODUCT(j->rows, j->output[2], j->pool[0], j->pool[1], j->pool[2]), 2) * 2;
+}
+
+ptrdiff_t FC_NAME(conv_pool_backward_input_size)(const void *job)
+{
+    const fc_conv_pool_back *j = job;
+    return FC_PRODUCT(counts_of(j), FC_PRODUCT(j->filters, sizeof(entry)) + (ptrdiff_t)sizeof(int32_t))
+         + field_size(j, j->output[0], j->output[1]);
+}
+
 void FC_NAME(conv_pool_backward_input)(const void *job, ptrdiff_t n, void *scratch)
 {
     const fc_conv_pool_back *j = job;
@@ -264,7 +299,7 @@ void FC_NAME(conv_pool_backward_input)(const void *job, ptrdiff_t n, void *scrat
     const field f = field_of(j, 0, j->output[0], 0, j->output[1]);
     entry *lists = scratch;
     int32_t *counts = (int32_t *)(lists + most * taps * j->filters);
-    real *copy = (real *)(counts + blocks(most * taps, 2) * 2), *dx_n = (real *)j->dx + n * cells, *dx = copy;
+    real *copy = (real *)(counts + counts_of(j)), *dx_n = (real *)j->dx + n * cells, *dx = copy;
     memset(dx_n, 0, cells * sizeof(real));
     if (f.inside)
         dx = dx_n + f.start[0] * f.depth + f.start[1] * f.row + f.start[2] * f.pixel;

@@ -4,6 +4,7 @@
  * rows of taps are added where they belong in dx. A tile owns a block of dx and computes all that reaches it, so
  * nothing is shared; dy at the block's edge is read by its neighbours too. One group only.
  */
+#include "sizes.h"
 #include "vector.h"
 
 fc_tile FC_NAME(conv_forward); /* multiplies: dy's pixels are a row of a pointwise convolution */
@@ -54,6 +55,13 @@ FC_INLINE void start_row(const real *bias, ptrdiff_t C, ptrdiff_t pixels, real *
     }
     for (ptrdiff_t p = 0; p < pixels; p++)
         for (ptrdiff_t c = 0; c < C; c++) dx[p * C + c] = bias[c];
+}
+
+ptrdiff_t FC_NAME(conv_scatter_size)(const void *job)
+{
+    const fc_scatter *j = job;
+    const fc_axis *a = j->axis;
+    return FC_PRODUCT(j->block, blocks(a[0].taps * a[1].taps * a[2].taps * j->channels, LANES), sizeof(vec));
 }
 
 void FC_NAME(conv_scatter)(const void *job, ptrdiff_t index, void *scratch)

@@ -97,6 +97,14 @@ FC_MAPS(MAP)
 #define ROW(name, ...) {name##_forward_map, name##_backward_map},
 static map_function *const functions[][2] = {FC_MAPS(ROW)};
 
+void FC_NAME(map_vectors)(int function, const real *dy, const real *s, real *y, ptrdiff_t count)
+{
+    if (function >= 0)
+        functions[function][dy != NULL](dy, s, y, count, INFINITY, 0);
+    else
+        memmove(y, dy ? dy : s, count * sizeof(real));
+}
+
 void FC_NAME(map)(const void *job, ptrdiff_t tile, void *scratch)
 {
     enum { DY, S, Y };

@@ -112,20 +112,36 @@ FC_INLINE void reversed(const uint8_t *x, uint8_t *y, ptrdiff_t count, const ptr
     for (ptrdiff_t i = 0; i < count; i++) memcpy(y + i * pixel, x - i * pixel, pixel);
 }
 
-/* Copies a row of a map of whole steps that stays inside the image; whether it was one. */
-FC_INLINE int copied(const fc_warp *j, const place *at, const uint8_t *x, uint8_t *y, ptrdiff_t pixel)
+FC_INLINE void reversed_bytes(const uint8_t *x, uint8_t *y, ptrdiff_t count)
 {
-    const ptrdiff_t count = j->output[1], row = floor_of(at[0].row), first = floor_of(at[0].column);
-    const ptrdiff_t last = floor_of(at[count - 1].column), step = last - first;
-    const ptrdiff_t W = j->input[1];
-    if (row < 0 || row >= j->input[0] || (double)row != at[0].row || (double)first != at[0].column || first < 0
-        || first >= W || last < 0 || last >= W || (double)last != at[count - 1].column)
+    ptrdiff_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, x - i - 7, 8);
+        eight = __builtin_bswap64(eight);
+        memcpy(y + i, &eight, 8);
+    }
+    for (; i < count; i++) y[i] = *(x - i);
+}
+
+/* Copies row o of a map of whole steps, where that stays inside the image; whether it does. */
+FC_INLINE int copied(const fc_warp *j, ptrdiff_t n, ptrdiff_t o, const uint8_t *x, uint8_t *y, ptrdiff_t pixel)
+{
+    const ptrdiff_t count = j->output[1], W = j->input[1];
+    const double *m = j->maps + 8 * n;
+    const double at_row = tame(m[4] * (double)o + m[5]), at_first = tame(m[2]);
+    const double at_last = tame(m[0] * (double)(count - 1) + m[2]);
+    const ptrdiff_t row = floor_of(at_row), first = floor_of(at_first), last = floor_of(at_last), step = last - first;
+    if (row < 0 || row >= j->input[0] || (double)row != at_row || (double)first != at_first || first < 0 || first >= W
+        || last < 0 || last >= W || (double)last != at_last)
         return 0;
     x += (row * W + first) * pixel;
     if (step == count - 1)
         memcpy(y, x, count * pixel);
     else if (step != 1 - count)
         return 0;
+    else if (pixel == 1)
+        reversed_bytes(x, y, count);
     else if (pixel == 3)
         reversed(x, y, count, 3);
     else if (pixel == 12)
@@ -165,8 +181,8 @@ void FC_NAME(warp_forward)(const void *job, ptrdiff_t tile, void *scratch)
     const int whole = whole_steps(j, n);
     for (ptrdiff_t row = start; row < stop; row++) {
         uint8_t *y = (uint8_t *)j->y + (n * j->output[0] + row) * j->output[1] * pixel;
+        if (whole && copied(j, n, row, x, y, pixel)) continue;
         places_of(j, n, row, scratch);
-        if (whole && copied(j, scratch, x, y, pixel)) continue;
         if (FC_DOUBLE || !j->bytes)
             sample_row(0, j, scratch, x, y);
         else
