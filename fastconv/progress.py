@@ -135,6 +135,9 @@ class Progbar:
 
 
 def _on_terminal() -> bool:
+    """Whether stdout moves back at a carriage return: a terminal, or a notebook's cell."""
+    if type(sys.stdout).__module__.startswith("ipykernel."):
+        return True
     return sys.stdout is not None and sys.stdout.isatty()
 
 

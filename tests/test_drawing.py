@@ -3,6 +3,7 @@
 Needs no matplotlib, but for the PNG and PDF of plot_model.
 """
 
+import io
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -266,7 +267,7 @@ def test_what_cannot_be_drawn_is_said(call, error, match, tmp_path):
 
 
 def test_without_matplotlib_the_error_names_the_extra(tmp_path, monkeypatch):
-    for name in ("matplotlib", "matplotlib.figure"):
+    for name in ("matplotlib", "matplotlib.figure", "fastconv.plotting.shown"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     with pytest.raises(ImportError, match=r"pip install 'fastconv\[plot\]'"):
         utils.plot_model(stack(), tmp_path / "m.png")
@@ -333,6 +334,16 @@ def test_progbar_without_an_end_and_without_words(capsys):
     assert re.fullmatch(r"3 steps - \d+\.\ds - loss: 3\.0000 - lr: 2\.0000\n", capsys.readouterr().out)
     utils.Progbar(1, verbose=0).update(1)
     assert capsys.readouterr().out == ""
+
+
+def test_notebooks_show_bars(capsys, monkeypatch):
+    kernel = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream", "isatty": lambda self: False})()
+    monkeypatch.setattr("sys.stdout", kernel)
+    bar = utils.Progbar(2)
+    bar.update(1, [("loss", 1.0)])
+    bar.update(2)
+    shown = kernel.getvalue().split("\r")
+    assert any(part.startswith("0/2 |") for part in shown) and "2/2 steps - " in shown[-1]
 
 
 @pytest.mark.parametrize("arguments, match", [

@@ -19,7 +19,7 @@ from fastconv.layers import spatial
 from fastconv.plotting.fields import receptive_span
 from fastconv.plotting.figures import sampled
 
-pytest.importorskip("matplotlib")
+matplotlib = pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(autouse=True)
@@ -522,7 +522,7 @@ def test_train_says_before_it_begins_why_there_can_be_no_pictures(tmp_path, caps
     (tmp_path / "file").write_text("")
     assert main(["train", "--plots", str(tmp_path / "file")]) == 2
     assert "argument --plots: must name a folder" in capsys.readouterr().err
-    for name in ("matplotlib", "matplotlib.figure"):
+    for name in ("matplotlib", "matplotlib.figure", "fastconv.plotting.shown"):
         monkeypatch.setitem(sys.modules, name, None)
     assert main(["train", "--plots", str(tmp_path / "new")]) == 2
     assert "argument --plots: Pictures need matplotlib: pip install 'fastconv[plot]'" in capsys.readouterr().err
@@ -530,10 +530,15 @@ def test_train_says_before_it_begins_why_there_can_be_no_pictures(tmp_path, caps
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
-    for name in ("matplotlib", "matplotlib.figure"):
+    for name in ("matplotlib", "matplotlib.figure", "fastconv.plotting.shown"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"pip install 'fastconv\[plot\]'"):
         plotting.history({"loss": [1.0]})
+
+
+def test_notebooks_show_figures():
+    figure = plotting.history({"loss": [1.0]})
+    assert isinstance(figure, matplotlib.figure.Figure) and figure._repr_png_().startswith(b"\x89PNG")
 
 
 def test_matplotlib_is_loaded_late_and_pyplot_never():

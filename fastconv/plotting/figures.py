@@ -23,10 +23,10 @@ _WINDOWED = ("convolutional", "depthwise", "transposed", "pooling")
 def new_figure(width: float, height: float, constrained: bool = True) -> Any:
     """An empty Figure of this size in inches; ImportError, naming the extra, without matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        from fastconv.plotting.shown import ShownFigure
     except ImportError as error:
         raise ImportError("Pictures need matplotlib: pip install 'fastconv[plot]'.") from error
-    figure = Figure(figsize=(width, height), layout="constrained" if constrained else None)
+    figure = ShownFigure(figsize=(width, height), layout="constrained" if constrained else None)
     if constrained:
         figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     return figure
