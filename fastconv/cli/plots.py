@@ -4,6 +4,7 @@ What they show is fastconv.plotting's. Contract: a missing matplotlib or a folde
 training begins; a picture that such a network or such data do not have is left out, and it says so.
 """
 
+import io
 import os
 from argparse import Namespace
 from typing import Any
@@ -36,7 +37,7 @@ def check(arguments: Namespace) -> None:
 
 def write(arguments: Namespace, model: Any, data: Any) -> list[str]:
     """Writes the pictures; the lines that say which there are, and why others are not."""
-    from fastconv import plotting
+    from fastconv import files, plotting
 
     (x, y), samples = data.test, data.prepared(data.test[0], model)
     history = model.history
@@ -55,6 +56,8 @@ def write(arguments: Namespace, model: Any, data: Any) -> list[str]:
         except ValueError as error:
             notes.append(f"{name}.png is not written: {one_line(error)}")
         else:
-            figure.savefig(os.path.join(arguments.plots, f"{name}.png"), dpi=DPI)
+            stream = io.BytesIO()
+            figure.savefig(stream, format="png", dpi=DPI)
+            files.write_whole(os.path.join(arguments.plots, f"{name}.png"), stream.getvalue())
             written.append(f"{name}.png")
     return [f"{arguments.plots} holds {', '.join(written)}."] * bool(written) + notes

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import modelfile, registry
-from fastconv.drawing import Drawing, Show
 from fastconv.graph import Graph, Node
 from fastconv.layers import Layer, calls, masks
 from fastconv.layers.misfits import remedy
@@ -435,6 +434,8 @@ class Model(Steps, Layer):
 
         Arguments as in `utils.plot_model`, which writes files. ValueError for a model that is not built or has no graph.
         """
+        from fastconv.drawing import Drawing, Show
+
         show = Show(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested)
         return Drawing(self, show, rankdir).svg
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import textwrap
 
-from fastconv import notebook
 from fastconv.graph import Call, Node, sources
 from fastconv.layers import Layer
 from fastconv.nest import flatten
@@ -48,6 +47,8 @@ def summary(
 
 def html(model) -> str:
     """The same table for notebooks, and the model drawn below it where it has a graph."""
+    from fastconv import notebook
+
     rows = [(layer.name, type(layer).__name__, *rest) for _, layer, *rest in _rows(model, None, False)]
     head = ["Layer", "Type", "Output Shape", "Param #", "Connected to"]
     if not any(row[-1] for row in rows):

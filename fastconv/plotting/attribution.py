@@ -30,8 +30,11 @@ def saliency(model: Any, sample: Any, target: int | None = None, classes: Any = 
     """
     x, _, score, title = _scored(model, sample, target, classes)
     slopes = gradients(score, x)
-    found = np.zeros(x.shape) if slopes is None else slopes
-    strength = np.abs(found[0]).max(axis=-1)
+    if slopes is None:
+        raise ValueError(
+            f"The score of {model.name!r} has no gradient by its input, which an Embedding or whole numbers pass none to."
+        )
+    strength = np.abs(slopes[0]).max(axis=-1) if slopes.ndim > 2 else np.abs(slopes[0])
     return _overlaid(x.numpy()[0], strength, f"Saliency for {title}", "|gradient|")
 
 
@@ -116,7 +119,7 @@ def _scored(model, sample, target, classes):
         )
     count = output.shape[-1]
     number = _target(target, count, values)
-    named = class_name(figures.check_classes(classes, count), number) if count > 1 or classes else "the output"
+    named = class_name(figures.check_classes(classes, count), number, 40) if count > 1 or classes else "the output"
     words = f"class {named}" if count > 1 else named
     if len(values) == 1:
         what = f"p = {values[0, number]:.3f}" if kind else f"score {values[0, number]:.3g}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastconv.graph import Call, Node, sources
 from fastconv.kernels.geometry import Window
-from fastconv.layers import BatchNormalization, Concatenate, Dense, Dot, Identity, Layer, Rescaling
+from fastconv.layers import BatchNormalization, Concatenate, Dense, Dot, Identity, Layer, Rescaling, Softmax
 from fastconv.nest import flatten
 
 Spans = list[tuple[int, int]]
@@ -73,6 +73,8 @@ def _needs(node, spans, source, output) -> Spans | None:
         return EVERYTHING
     if isinstance(node, Call):
         is_single = node.op.__module__.rpartition(".")[2] in _SINGLE_OPS
+    elif not type(node.layer).call.__module__.startswith("fastconv."):
+        return EVERYTHING  # a call of the user's own may do anything
     else:
         windows = _windows(node.layer, source.shape[1:-1])
         if windows is not None:
@@ -87,10 +89,9 @@ def _needs(node, spans, source, output) -> Spans | None:
 
 
 def _looks_at_single_cells(layer):
-    bases = [base for base in type(layer).__mro__ if base.__module__.startswith("fastconv.")]
-    if type(layer) is not bases[0] or isinstance(layer, Dot):  # a user's class may do anything in its call
+    if isinstance(layer, Dot) or (isinstance(layer, Softmax) and layer.axis != -1):
         return False
-    return isinstance(layer, _SINGLE) or bases[0].__module__.rpartition(".")[2] in _SINGLE_ROOMS
+    return isinstance(layer, _SINGLE) or type(layer).__module__.rpartition(".")[2] in _SINGLE_ROOMS
 
 
 def _windows(layer, sizes):

@@ -173,10 +173,11 @@ def sampled(count: int, most: int) -> list[int]:
     return [round(n * (count - 1) / (most - 1)) for n in range(most)] if most > 1 else [0]
 
 
-def check_count(value: Any, name: str) -> int:
-    """A whole number of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}.")
+def check_count(value: Any, name: str, most: int | None = None) -> int:
+    """A whole number from 1, up to what a figure holds."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1 or (most and value > most):
+        bounds = f"from 1 to {most}" if most else "of at least 1"
+        raise ValueError(f"{name} must be a whole number {bounds}; got {value!r}.")
     return int(value)
 
 
@@ -202,7 +203,8 @@ def finite_range(array: np.ndarray) -> tuple[float, float]:
 def show(ax: Any, array: np.ndarray, place: int | None = None, cmap: str = "gray", **options: Any) -> Any:
     """Draws one sample (spatial axes, channels): lines of a signal, an image, the slice `place` of a volume's first axis
     (default: the middle). Values that are not finite stay white in images and leave gaps in lines."""
-    if array.ndim == 2:
+    if array.ndim < 3:
+        array = array.reshape(len(array), -1)
         for channel in sampled(array.shape[1], 4):
             ax.plot(np.where(np.isfinite(array[:, channel]), array[:, channel], np.nan), linewidth=1, **options)
         ax.margins(x=0)
@@ -242,9 +244,10 @@ def clear(axes: Any) -> None:
         ax.set_axis_off()
 
 
-def class_name(classes: Any, number: int) -> str:
-    """The name of a class, or its number."""
-    return str(number) if classes is None else plain(classes[number])
+def class_name(classes: Any, number: int, most: int = 16) -> str:
+    """The name of a class, cut to so many characters, or its number."""
+    name = str(number if classes is None else classes[number])
+    return plain(name if len(name) <= most else name[: most - 1] + "…")
 
 
 def check_classes(classes: Any, count: int) -> list[str] | None:

@@ -27,7 +27,10 @@ def filters(model: Any, layer: Any = None, max_filters: int = 32, max_channels: 
     kernels are curves, or taps by channels; those of 3D are slices of their first axis. ValueError for a
     model that is not built and a layer without kernels.
     """
-    max_filters, max_channels = check_count(max_filters, "max_filters"), check_count(max_channels, "max_channels")
+    max_filters, max_channels = (
+        check_count(max_filters, "max_filters", 256),
+        check_count(max_channels, "max_channels", 64),
+    )
     layer, kernel = _kernel(model, layer)
     broken = figures.not_finite(kernel)
     *_, channels, count = kernel.shape
@@ -163,7 +166,7 @@ def activation_maps(model: Any, sample: Any, layers: Any = None, max_channels: i
     the middle slice is shown. NaN stays white, and the row counts it. ValueError for a model without a graph, a
     sample that does not fit, and a layer without maps.
     """
-    max_channels = check_count(max_channels, "max_channels")
+    max_channels = check_count(max_channels, "max_channels", 64)
     figures.check_model(model)
     x = figures.one_sample(model, sample)
     with no_grad():

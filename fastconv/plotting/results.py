@@ -17,6 +17,8 @@ from fastconv.tensor import no_grad
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_MOST_CLASSES = 1000
+
 
 def confusion_matrix(
     y_true: Any, y_pred: Any, classes: Any = None, normalize: bool = False, title: str | None = None
@@ -30,6 +32,8 @@ def confusion_matrix(
     true, predicted, count = _classes_of(y_true, y_pred)
     names = check_classes(classes, count)
     count = max(count, len(names or ()))
+    if count > _MOST_CLASSES:
+        raise ValueError(f"confusion_matrix draws up to {_MOST_CLASSES} classes; y_true and y_pred have {count}.")
     counts = np.zeros((count, count), "int64")
     np.add.at(counts, (true, predicted), 1)
     shown = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) if normalize else counts
@@ -40,7 +44,7 @@ def confusion_matrix(
     if count <= 20:
         _write_cells(ax, shown, image)
     marks = figures.sampled(count, 40)
-    labels = [_short(class_name(names, n)) for n in marks]
+    labels = [class_name(names, n) for n in marks]
     ax.set_xticks(marks, labels, rotation=0 if max(map(len, labels)) < 4 else 90, fontsize=8)
     ax.set_yticks(marks, labels, fontsize=8)
     ax.set(xlabel="predicted", ylabel="true")
@@ -48,10 +52,6 @@ def confusion_matrix(
     text = title or f"Accuracy {np.mean(true == predicted):.2%} of {len(true):,} samples"
     figure.suptitle(figures.wrapped(text, figure), fontsize=TITLE)
     return figure
-
-
-def _short(name):
-    return name if len(name) <= 16 else name[:15] + "…"
 
 
 def _write_cells(ax, shown, image):
@@ -71,11 +71,11 @@ def mistakes(
 ) -> Figure:
     """The samples that were taken for another class, the surest first: true class, predicted class and its probability.
 
-    `x`: samples, (n, ..., channels), or without channels where all are grey images. `y_pred`: rows of probabilities or
+    `x`: samples, (n, ..., channels), or squares and cubes without channels. `y_pred`: rows of probabilities or
     scores, class numbers, or a model, which then predicts x. `y_true` and `classes` as in confusion_matrix.
     The figure says so where there is no mistake. ValueError for what does not fit together.
     """
-    max_samples = check_count(max_samples, "max_samples")
+    max_samples = check_count(max_samples, "max_samples", 400)
     x = figures.numbers(x, "x")
     y_pred = _predicted(y_pred, x)
     true, predicted, count = _classes_of(y_true, y_pred)
@@ -100,8 +100,8 @@ def mistakes(
     for ax, n in zip(axes.flat, shown):
         figures.show(ax, np.asarray(samples[n], "float64"))
         share = "" if sure is None else f" {sure[n]:.0%}"
-        is_text = f"is {_short(class_name(names, true[n]))}\nsaid {_short(class_name(names, predicted[n]))}{share}"
-        ax.set_title(is_text, fontsize=8, pad=3)
+        words = f"is {class_name(names, true[n], 12)}\nsaid {class_name(names, predicted[n], 10)}{share}"
+        ax.set_title(words, fontsize=8, pad=3)
     figures.clear(axes.flat[len(shown) :])
     return figure
 
@@ -153,7 +153,7 @@ def _scatter(ax, points, y, classes):
     for n, (label, colour) in enumerate(zip(present, colours)):
         rows = labels == label
         ax.scatter(*points[rows].T, s=18, color=[colour], marker="osD^vP*X<>"[n % 10], alpha=0.75, linewidths=0,
-                   label=_short(class_name(names, label)) if n < 24 else None)  # fmt: skip
+                   label=class_name(names, label) if n < 24 else None)  # fmt: skip
     if len(present) > 1:
         title = "class" if len(present) <= 24 else f"class (24 of {len(present)})"
         ax.legend(title=title, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -185,14 +185,14 @@ def predictions(
 ) -> Figure:
     """Samples beside what a model says of every cell: curves over signals, masks of images, slices of volumes.
 
-    `x`: samples (n, *spatial, channels), or (n, *spatial). `y_pred`, and `y_true` where it is known: one row of numbers a
+    `x`: samples (n, *spatial, channels), or squares and cubes without channels. `y_pred`, and `y_true` where it is known: one row of numbers a
     cell, (n, *spatial, k), or one number, (n, *spatial); or y_pred is a model, which predicts x. Of k > 1 numbers a cell of
     an image or a volume the largest gives the class; one number a cell is drawn as it is; signals are drawn as curves. Of
     volumes the slice with most that is not background (class 0) is shown. At most `max_samples` samples, the
     first ones. ValueError where the shapes do not fit.
     """
     x = figures.numbers(x, "x")
-    shown = min(check_count(max_samples, "max_samples"), len(x))
+    shown = min(check_count(max_samples, "max_samples", 64), len(x))
     if not shown:
         raise ValueError("predictions needs at least one sample; x is empty.")
     total, x = len(x), _with_channels(x[:shown])
@@ -252,7 +252,7 @@ def _mask_predictions(x, masks, cuts, classes, text):
     if is_class and bands <= 12:
         ticks = np.arange(round(low + 0.5), round(high + 0.5))
         named = classes is not None and len(classes) > high
-        bar.set_ticks(ticks, labels=[_short(class_name(classes if named else None, int(n))) for n in ticks])
+        bar.set_ticks(ticks, labels=[class_name(classes if named else None, int(n)) for n in ticks])
     return figure
 
 
@@ -286,10 +286,9 @@ def _predicted(y_pred, x):
 
 
 def _with_channels(x):
-    """Samples (n, *spatial, channels): what ends in more than four cells, and has no axis too many, has none yet."""
-    if x.ndim in (3, 4) and x.shape[-1] > 4 and x.shape[-1] == x.shape[-2]:
-        return x[..., None]
-    if x.ndim == 2:
+    """Samples (n, *spatial, channels): single numbers a step, and squares and cubes of more than four cells, have none
+    yet."""
+    if x.ndim == 2 or (x.ndim in (3, 4) and x.shape[-1] > 4 and x.shape[-1] == x.shape[-2]):
         return x[..., None]
     if not 3 <= x.ndim <= 5:
         raise ValueError(

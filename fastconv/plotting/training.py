@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv.plotting.figures import BLUE, GREY, ORANGE, TITLE, check_count, new_figure, plain, wrapped
+from fastconv.plotting.figures import BLUE, GREY, ORANGE, TITLE, check_count, new_figure, numbers, plain, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 def history(history: Any, title: str | None = None) -> Figure:
     """Loss and metrics by epoch, one panel each, training and validation together; a ring marks validation's best.
 
-    `history`: what `fit` returned, its `.history`, or any dict of name -> one number an epoch. TypeError for anything
-    else, ValueError where there is no complete epoch.
+    `history`: a model that was trained, what its `fit` returned, or any dict of name -> one number an epoch. TypeError for
+    anything else, ValueError where there is no complete epoch.
     """
-    logs = getattr(history, "history", history)
+    logs = history
+    while hasattr(logs, "history"):  # of a model, of a History
+        logs = logs.history
+    if logs is None:
+        raise ValueError(f"{history.name!r} was not trained here, so it has no history.")
     if not isinstance(logs, Mapping):
         raise TypeError(
             f"history must be what model.fit returned, or a dict of name -> numbers; got {type(history).__name__}."
@@ -97,7 +101,7 @@ def learning_rate_finder(
     steps, batch_size = check_count(steps, "steps"), check_count(batch_size, "batch_size")
     if steps < 10:
         raise ValueError(f"steps must be at least 10, to see where the loss falls; got {steps}.")
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = numbers(x, "x"), numbers(y, "y")
     if len(x) != len(y) or not len(x):
         raise ValueError(f"x and y must hold the same number of samples, one at least; got {len(x)} and {len(y)}.")
     rates, losses = _rising_run(copy.deepcopy(model), x, y, np.geomspace(low, high, steps), batch_size, seed)
