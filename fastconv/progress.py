@@ -1,8 +1,8 @@
 """What a person at the terminal sees of a run, and Ctrl-C.
 
-It prints, and knows nothing of models. Contract: one line an epoch with all its results, or nothing; on a terminal a bar
-goes before it, in the columns that the count of steps and the results leave. Results are formatted at most ten times a
-second. Under `Interrupts` a Ctrl-C waits until the computation looks for it; a second one does not.
+It prints, and knows nothing of models. Contract: one line an epoch with all its results, or nothing; on a terminal a
+bar goes before it, in the columns that the count of steps and the results leave. Results are formatted at most ten
+times a second. Under `Interrupts` a Ctrl-C waits until the computation looks for it; a second one does not.
 """
 
 from __future__ import annotations
@@ -77,9 +77,10 @@ class Progbar:
     """The progress of a loop of your own, after `keras.utils.Progbar`: a bar on a terminal, one line at the end.
 
     `target`: how many steps there are, None where that is not known. `verbose`: 0 (nothing), 1 (a bar), 2 (the line
-    alone). Values given to `update` and `add` are shown as means over the steps, or as they are where `stateful_metrics`
-    names them (`stateless_metrics`: those that are means; give one of the two). `interval`: seconds between
-    looks, 0.1 at least; `unit_name` stands in the line; `width` changes nothing: the bar takes the columns that are left.
+    alone). Values given to `update` and `add` are shown as means over the steps, or as they are where
+    `stateful_metrics` names them (`stateless_metrics`: those that are means; give one of the two). `interval`: seconds
+    between looks, 0.1 at least; `unit_name` stands in the line; `width` changes nothing: the bar takes the columns that
+    are left.
     """
 
     def __init__(
@@ -101,8 +102,8 @@ class Progbar:
     def update(
         self, current: int, values: Iterable[tuple[str, Any]] | None = None, finalize: bool | None = None
     ) -> None:
-        """After step number `current`; `values` are (name, value of these steps). `finalize` True prints the line, which
-        None does at the target."""
+        """After step number `current`; `values` are (name, value of these steps). `finalize` True prints the line,
+        which None does at the target."""
         if self._ended:
             return
         if not self._seen and not self._last:

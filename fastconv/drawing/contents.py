@@ -68,8 +68,8 @@ def graph_of(model: Any) -> Any:
             "it on data before it is drawn."
         )
     raise ValueError(
-        f"{model.name!r} has no graph to draw, since its call is written in Python. summary() lists its layers; a Model "
-        "of inputs and outputs can be drawn."
+        f"{model.name!r} has no graph to draw, since its call is written in Python. summary() lists its layers; a "
+        "Model of inputs and outputs can be drawn."
     )
 
 

@@ -44,11 +44,11 @@ def model_to_dot(
     expand_nested: bool = False, dpi: int = 200, subgraph: bool = False, show_layer_activations: bool = False,
     show_trainable: bool = False, splines: Any = "ortho",
 ) -> Dot:  # fmt: skip
-    """A model's graph as DOT, after `keras.utils.model_to_dot`, without pydot: `to_string()` gives the text, `write(path)`
-    writes it.
+    """A model's graph as DOT, after `keras.utils.model_to_dot`, without pydot: `to_string()` gives the text,
+    `write(path)` writes it.
 
-    `show_...`: what a box says beside its kind; `rankdir`: "TB", "BT", "LR" or "RL"; `expand_nested`: models inside with
-    their layers; `subgraph`: a cluster to stand in another graph; `dpi` and `splines` are Graphviz' settings.
+    `show_...`: what a box says beside its kind; `rankdir`: "TB", "BT", "LR" or "RL"; `expand_nested`: models inside
+    with their layers; `subgraph`: a cluster to stand in another graph; `dpi` and `splines` are Graphviz' settings.
     ValueError for a model that is not built or has no graph.
     """
     show = Show(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested)

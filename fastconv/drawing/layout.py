@@ -92,8 +92,8 @@ def _sizes(boxes, inner):
 
 
 class _Rows:
-    """Vertices (boxes, then what holds a line's place in a row) in rows; `x` are their middles, `breadth` and `length` the
-    picture's size across and along."""
+    """Vertices (boxes, then what holds a line's place in a row) in rows; `x` are their middles, `breadth` and `length`
+    the picture's size across and along."""
 
     def __init__(self, sizes, lines):
         self.sizes = list(sizes)

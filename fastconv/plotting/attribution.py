@@ -21,29 +21,31 @@ if TYPE_CHECKING:
 
 
 def saliency(model: Any, sample: Any, target: int | None = None, classes: Any = None) -> Figure:
-    """Where a sample's values matter to a class: the gradient of its score by the input, its size the largest over channels.
+    """Where a sample's values matter to a class: the gradient of its score by the input, its size the largest over
+    channels.
 
     `sample`: one sample as the model takes it, with or without a batch axis of 1. `target`: the class, a place in the
     output's last axis; default: the predicted one. `classes`: names of classes. Signals of 1D are curves over the
-    gradient's colours; of volumes the slice with the largest gradient is shown. ValueError for a model without a graph or
-    with several inputs or outputs, a sample that does not fit, and a class that there is not.
+    gradient's colours; of volumes the slice with the largest gradient is shown. ValueError for a model without a graph
+    or with several inputs or outputs, a sample that does not fit, and a class that there is not.
     """
     x, _, score, title = _scored(model, sample, target, classes)
     slopes = gradients(score, x)
     if slopes is None:
         raise ValueError(
-            f"The score of {model.name!r} has no gradient by its input, which an Embedding or whole numbers pass none to."
+            f"The score of {model.name!r} has no gradient by its input: an Embedding, or whole numbers, pass none on."
         )
     strength = np.abs(slopes[0]).max(axis=-1) if slopes.ndim > 2 else np.abs(slopes[0])
     return _overlaid(x.numpy()[0], strength, f"Saliency for {title}", "|gradient|")
 
 
 def grad_cam(model: Any, sample: Any, layer: Any = None, target: int | None = None, classes: Any = None) -> Figure:
-    """What a layer's maps say for a class (Grad-CAM): the maps, weighed by their mean gradients, where the sum is positive.
+    """What a layer's maps say for a class (Grad-CAM): the maps, weighed by their mean gradients, where the sum is
+    positive.
 
-    `layer`: a name, a place in `model.layers` or a layer, also of a model inside; default: the last that
-    convolves or pools and is not the output. `sample`, `target` and `classes` as in saliency. The maps are laid over the
-    sample; of volumes the slice with the largest value is shown. ValueError as saliency, and for a layer without maps.
+    `layer`: a name, a place in `model.layers` or a layer, also of a model inside; default: the last that convolves or
+    pools and is not the output. `sample`, `target` and `classes` as in saliency. The maps are laid over the sample; of
+    volumes the slice with the largest value is shown. ValueError as saliency, and for a layer without maps.
     """
     x, calls, score, title = _scored(model, sample, target, classes)
     found, maps = _maps_of(model, calls, layer, spare_output=True)
@@ -60,13 +62,13 @@ def grad_cam(model: Any, sample: Any, layer: Any = None, target: int | None = No
 def receptive_field(
     model: Any, layer: Any = None, position: Any = None, sample: Any = None, samples: int = 8, seed: int = 0
 ) -> Figure:
-    """Which part of the input one place in a layer's maps sees: the frame of what it can depend on, by the layers' windows,
-    and the size of its gradient by each cell of the input.
+    """Which part of the input one place in a layer's maps sees: the frame of what it can depend on, by the layers'
+    windows, and the size of its gradient by each cell of the input.
 
-    `layer` as in grad_cam, the output included; `position`: one index a spatial axis, default: the middle. The gradient is
-    that of `sample`, or the mean of `samples` ones of noise, drawn by `seed`, where none is given. Of volumes the slice
-    through the middle of the frame is shown. ValueError as grad_cam, for a position outside the maps, and where the
-    input's sizes are open and no sample is given.
+    `layer` as in grad_cam, the output included; `position`: one index a spatial axis, default: the middle. The gradient
+    is that of `sample`, or the mean of `samples` ones of noise, drawn by `seed`, where none is given. Of volumes the
+    slice through the middle of the frame is shown. ValueError as grad_cam, for a position outside the maps, and where
+    the input's sizes are open and no sample is given.
     """
     figures.check_model(model)
     batch = (
@@ -102,7 +104,8 @@ def _scored(model, sample, target, classes):
     figures.check_model(model)
     if len(model.outputs) != 1:
         raise ValueError(
-            f"{model.name!r} gives {len(model.outputs)} outputs; this picture is of one. Use Model(model.inputs, one of them)."
+            f"{model.name!r} gives {len(model.outputs)} outputs; this picture is of one. Use "
+            "Model(model.inputs, one of them)."
         )
     x = Tensor(figures.one_sample(model, sample).astype("float32"), requires_grad=True)
     calls, output = figures.run(model, x)
@@ -173,8 +176,8 @@ def _position(position, sizes, layer):
         place = ()
     if len(place) != len(sizes) or any(not 0 <= index < size for index, size in zip(place, sizes)):
         raise ValueError(
-            f"position must be {len(sizes)} indices, one a spatial axis, within the maps {sizes} of {layer.name!r}; got "
-            f"{position!r}."
+            f"position must be {len(sizes)} indices, one a spatial axis, within the maps {sizes} of {layer.name!r}; "
+            f"got {position!r}."
         )
     return place
 

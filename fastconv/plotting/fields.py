@@ -36,7 +36,8 @@ def _joined(several: list[Spans | None]) -> Spans | None:
 
 
 def _back(graph, layer, position, wanted):
-    """`wanted`, tensor -> spans, with those of all that they depend on; the walk begins where the layer is called last."""
+    """`wanted`, tensor -> spans, with those of all that they depend on; the walk begins where the layer is called
+    last."""
     begun = bool(wanted)
     for node in reversed(graph.nodes):
         outputs = [node.output] if isinstance(node, Call) else flatten(node.outputs)

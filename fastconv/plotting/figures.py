@@ -35,8 +35,8 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Any:
 def grid(
     rows: int, columns: int, cell: float = 1.3, title: str = "", high: float | None = None, bar: bool = False
 ) -> tuple[Any, Any]:  # fmt: skip
-    """(figure, array of axes (rows, columns)) for pictures in cells of so many inches, without ticks; `bar`: with room for
-    a colour bar at the right."""
+    """(figure, array of axes (rows, columns)) for pictures in cells of so many inches, without ticks; `bar`: with room
+    for a colour bar at the right."""
     height = cell if high is None else high
     figure = new_figure(max(columns * cell + 0.3, 3.4) + (1.0 if bar else 0), rows * height + 0.6)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -80,7 +80,7 @@ def one_sample(model: Any, sample: Any) -> np.ndarray:
     """`sample` as a batch of one for a model of one input; TypeError or ValueError where it does not fit."""
     if len(model.inputs) != 1:
         raise ValueError(
-            f"{model.name!r} takes {len(model.inputs)} inputs; this picture shows models of one input. Use a model of one: "
+            f"{model.name!r} takes {len(model.inputs)} inputs; this picture is of models that take one, such as "
             "Model(model.inputs[0], ...)."
         )
     array = numbers(sample, "sample")
@@ -182,8 +182,8 @@ def check_count(value: Any, name: str, most: int | None = None) -> int:
 
 
 def picture(array: np.ndarray) -> np.ndarray:
-    """One sample of 2D, (rows, columns, channels), as an image: colours 0..1 where it has three channels, else the first
-    channel's values."""
+    """One sample of 2D, (rows, columns, channels), as an image: colours 0..1 where it has three channels, else the
+    first channel's values."""
     array = np.asarray(array, "float64")
     if array.shape[-1] not in (3, 4):
         return array[..., 0]
@@ -201,8 +201,8 @@ def finite_range(array: np.ndarray) -> tuple[float, float]:
 
 
 def show(ax: Any, array: np.ndarray, place: int | None = None, cmap: str = "gray", **options: Any) -> Any:
-    """Draws one sample (spatial axes, channels): lines of a signal, an image, the slice `place` of a volume's first axis
-    (default: the middle). Values that are not finite stay white in images and leave gaps in lines."""
+    """Draws one sample (spatial axes, channels): lines of a signal, an image, the slice `place` of a volume's first
+    axis (default: the middle). Values that are not finite stay white in images and leave gaps in lines."""
     if array.ndim < 3:
         array = array.reshape(len(array), -1)
         for channel in sampled(array.shape[1], 4):

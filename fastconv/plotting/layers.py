@@ -161,9 +161,9 @@ def activation_maps(model: Any, sample: Any, layers: Any = None, max_channels: i
     """A sample on its way through the network: a row of maps for each layer, the sample itself above.
 
     `sample`: one sample as the model takes it, with or without a batch axis of 1. `layers`: names, places or layers,
-    one or a list; default: every layer that convolves or pools, up to 12 of them. Of each at most `max_channels` maps are drawn,
-    evenly spread; a map's own range decides its colours, from dark (least) to bright. 1D maps are curves, of 3D maps
-    the middle slice is shown. NaN stays white, and the row counts it. ValueError for a model without a graph, a
+    one or a list; default: every layer that convolves or pools, up to 12 of them. Of each at most `max_channels` maps
+    are drawn, evenly spread; a map's own range decides its colours, from dark (least) to bright. 1D maps are curves, of
+    3D maps the middle slice is shown. NaN stays white, and the row counts it. ValueError for a model without a graph, a
     sample that does not fit, and a layer without maps.
     """
     max_channels = check_count(max_channels, "max_channels", 64)

@@ -26,15 +26,15 @@ def plot_model(
     """Draws a model's graph into a file, after `keras.utils.plot_model`, without Graphviz; returns the Drawing, which
     notebooks show.
 
-    `to_file`: .svg or .dot, which need nothing else, .png or .pdf, which need matplotlib
-    (`pip install 'fastconv[plot]'`), or None for no file. `show_...`: what a box says beside its kind. `rankdir`: "TB"
-    from top to bottom, "BT", "LR" or "RL". `expand_nested`: models inside with their layers. `dpi`: pixels an inch of
-    a .png; other formats have none. `splines` changes nothing in pictures drawn here: lines are curves. ValueError for a
-    model that is not built or has no graph, an ending that is none of these, and a PNG that would be too large.
+    `to_file`: .svg or .dot, which need nothing else, .png or .pdf, which need matplotlib (`pip install
+    'fastconv[plot]'`), or None for no file. `show_...`: what a box says beside its kind. `rankdir`: "TB" from top to
+    bottom, "BT", "LR" or "RL". `expand_nested`: models inside with their layers. `dpi`: pixels an inch of a .png; other
+    formats have none. `splines` changes nothing in pictures drawn here: lines are curves. ValueError for a model that
+    is not built or has no graph, an ending that is none of these, and a PNG that would be too large.
     """
     ending = None if to_file is None else os.path.splitext(os.fsdecode(to_file))[1].lower()
     if ending not in (None, ".svg", ".dot", ".png", ".pdf"):
-        raise ValueError(f"to_file must end in .svg, .png, .pdf or .dot; got {os.fsdecode(to_file)!r}.")  # type: ignore[arg-type]
+        raise ValueError(f"to_file must end in .svg, .png, .pdf or .dot; got {str(to_file)!r}.")
     if isinstance(dpi, bool) or not isinstance(dpi, (int, float)) or not 10 <= dpi <= 2400:
         raise ValueError(f"dpi must be a number from 10 to 2400; got {dpi!r}.")
     show = Show(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested)
@@ -55,7 +55,7 @@ def plot_model(
                 f"The PNG would be {longest:.0f} pixels long, more than {_MOST}: give a dpi below "
                 f"{int(_MOST / longest * dpi)}, or a name that ends in .svg."
             )
-        files.write_whole(to_file, _rendered(drawing.layout, ending[1:], dpi))  # type: ignore[index]
+        files.write_whole(to_file, _rendered(drawing.layout, str(ending)[1:], dpi))
     return drawing
 
 

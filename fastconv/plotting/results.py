@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastconv.graph import Node
+from fastconv.models import Model
 from fastconv.plotting import figures
 from fastconv.plotting.figures import BLUE, ORANGE, TITLE, check_classes, check_count, class_name, plain
-from fastconv.tensor import no_grad
+from fastconv.symbolic import KerasTensor
+from fastconv.tensor import Tensor, no_grad
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +28,8 @@ def confusion_matrix(
 ) -> Figure:
     """How often each class (rows) was taken for each (columns); the title gives the accuracy.
 
-    `y_true`: class numbers, (n,) or (n, 1), or one-hot rows. `y_pred`: class numbers, or rows of probabilities or scores,
-    or one probability each of class 1. `classes`: their names. `normalize`: shares of each row instead of
+    `y_true`: class numbers, (n,) or (n, 1), or one-hot rows. `y_pred`: class numbers, or rows of probabilities or
+    scores, or one probability each of class 1. `classes`: their names. `normalize`: shares of each row instead of
     counts. Numbers stand in the cells of up to 20 classes. ValueError for what does not fit together.
     """
     true, predicted, count = _classes_of(y_true, y_pred)
@@ -111,10 +114,10 @@ def feature_embedding(
 ) -> Figure:
     """Samples as points: the two directions in which what a layer makes of them varies most (principal components).
 
-    `model`: a model, of which the output of `layer` (default: what its last layer with weights is given) is
-    taken for the samples x; None: x holds features already, (n, ...). `y`: class numbers or one-hot rows, for colours and
-    marks; `classes` their names. The axes say which share of the variance they show. ValueError for fewer than
-    three samples, features that are not finite, and a layer that the model has not.
+    `model`: a model, of which the output of `layer` (default: what its last layer with weights is given) is taken for
+    the samples x; None: x holds features already, (n, ...). `y`: class numbers or one-hot rows, for colours and marks;
+    `classes` their names. The axes say which share of the variance they show. ValueError for fewer than three samples,
+    features that are not finite, and a layer that the model has not.
     """
     x = figures.numbers(x, "x")
     if len(x) < 3:
@@ -160,24 +163,39 @@ def _scatter(ax, points, y, classes):
 
 
 def _features(model, x, layer):
-    """(what they are, features of each sample) by a layer, in batches."""
+    """(what they are, features of each sample) by a layer, in batches; only a layer of a model inside keeps all maps of
+    its few samples."""
     figures.check_model(model)
-    found = None if layer is None else figures.find_layer(model, layer)
+    nodes = [node for node in model.graph.nodes if isinstance(node, Node)]
+    if layer is None:
+        last = next((node for node in reversed(nodes) if node.layer.weights), None)
+        if last is None:
+            raise ValueError(f"{model.name!r} has no layer with weights: name the layer whose output is meant.")
+        return plain(_origin(last.inputs[0])), _predicted_tensor(model, last.inputs[0], x)
+    found = figures.find_layer(model, layer)
+    node = next((node for node in reversed(nodes) if node.layer is found), None)
+    if node is not None and isinstance(node.outputs, KerasTensor):
+        return plain(found.name), _predicted_tensor(model, node.outputs, x)
     parts = []
-    for start in range(0, len(x), 128):
+    for start in range(0, len(x), 8):
         with no_grad():
-            calls, _ = figures.run(model, x[start : start + 128])
-        if found is None:
-            places = [n for n, (called, _) in enumerate(calls) if called.weights]
-            if not places or not places[-1]:
-                raise ValueError(f"{model.name!r} has no layer below its last one with weights: name a layer.")
-            name, output = calls[places[-1] - 1]
-        else:
-            name, output = next((call for call in reversed(calls) if call[0] is found), (found, None))
-        if output is None or isinstance(output, (list, tuple, dict)):
-            raise ValueError(f"The layer {name.name!r} gives no one tensor: name another layer.")
+            calls, _ = figures.run(model, x[start : start + 8])
+        output = next((output for called, output in reversed(calls) if called is found), None)
+        if not isinstance(output, Tensor):
+            raise ValueError(f"The layer {found.name!r} gives no one tensor: name another layer.")
         parts.append(output.numpy())
-    return plain(name.name), np.concatenate(parts)
+    return plain(found.name), np.concatenate(parts)
+
+
+def _predicted_tensor(model, tensor, x):
+    if tensor.source is None or (isinstance(tensor.source, Node) and not tensor.source.inputs):
+        return x
+    return Model(model.graph.inputs, tensor, name=model.name).predict(x)
+
+
+def _origin(tensor):
+    """What made a tensor."""
+    return tensor.source.layer.name if isinstance(tensor.source, Node) else tensor.source.op.__name__.lower()
 
 
 def predictions(
@@ -185,11 +203,11 @@ def predictions(
 ) -> Figure:
     """Samples beside what a model says of every cell: curves over signals, masks of images, slices of volumes.
 
-    `x`: samples (n, *spatial, channels), or squares and cubes without channels. `y_pred`, and `y_true` where it is known: one row of numbers a
-    cell, (n, *spatial, k), or one number, (n, *spatial); or y_pred is a model, which predicts x. Of k > 1 numbers a cell of
-    an image or a volume the largest gives the class; one number a cell is drawn as it is; signals are drawn as curves. Of
-    volumes the slice with most that is not background (class 0) is shown. At most `max_samples` samples, the
-    first ones. ValueError where the shapes do not fit.
+    `x`: samples (n, *spatial, channels), or squares and cubes without channels. `y_pred`, and `y_true` where it is
+    known: one row of numbers a cell, (n, *spatial, k), or one number, (n, *spatial); or y_pred is a model, which
+    predicts x. Of k > 1 numbers a cell of an image or a volume the largest gives the class; one number a cell is drawn
+    as it is; signals are drawn as curves. Of volumes the slice with most that is not background (class 0) is shown. At
+    most `max_samples` samples, the first ones. ValueError where the shapes do not fit.
     """
     x = figures.numbers(x, "x")
     shown = min(check_count(max_samples, "max_samples", 64), len(x))
@@ -200,10 +218,12 @@ def predictions(
     kinds = [("predicted", _dense(y_pred, x, "y_pred"))]
     if y_true is not None:
         kinds.insert(0, ("true", _dense(figures.numbers(y_true, "y_true")[:shown], x, "y_true")))
+    broken = sum(figures.not_finite(values) for _, values in kinds)
     text = title or f"Predictions for {shown} of {total:,} samples"
+    text += f" ({broken} values are not finite)" if broken else ""
     if x.ndim == 3:
         return _signal_predictions(x, kinds, text)
-    masks = [(name, values.argmax(-1) if values.shape[-1] > 1 else values[..., 0]) for name, values in kinds]
+    masks = [(name, _classes_of_cells(values)) for name, values in kinds]
     cuts = [None] * shown
     if x.ndim == 5:
         cuts = [_busiest(masks[0][1][n]) for n in range(shown)]
@@ -220,8 +240,9 @@ def _signal_predictions(x, kinds, text):
             )
         for name, values in kinds:
             for channel in figures.sampled(values.shape[-1], 3):
-                ax.plot(values[n, :, channel], "--" if name == "predicted" else "-", linewidth=1.4,
-                        color=ORANGE if name == "predicted" else BLUE, label=name if channel == 0 else None)  # fmt: skip
+                line, colour = ("--", ORANGE) if name == "predicted" else ("-", BLUE)
+                label = name if channel == 0 else None
+                ax.plot(values[n, :, channel], line, linewidth=1.4, color=colour, label=label)
         figures.step_axis(ax, x.shape[1])
         ax.margins(x=0.01)
     axes[0, 0].legend(fontsize=8, loc="upper right")
@@ -256,6 +277,14 @@ def _mask_predictions(x, masks, cuts, classes, text):
     return figure
 
 
+def _classes_of_cells(values):
+    """The class of each cell, NaN where a score is not finite; of one number a cell, that number."""
+    if values.shape[-1] == 1:
+        return values[..., 0]
+    known = np.isfinite(values).all(axis=-1)
+    return values.argmax(axis=-1) if known.all() else np.where(known, values.argmax(axis=-1), np.nan)
+
+
 def _busiest(mask):
     """The slice of a volume's mask with most that is not background."""
     return int((np.nan_to_num(mask) > (0.5 if mask.dtype.kind == "f" else 0)).sum(axis=(1, 2)).argmax())
@@ -267,8 +296,8 @@ def _dense(values, x, name):
         values = values[..., None]
     if values.shape[:-1] != x.shape[:-1]:
         raise ValueError(
-            f"{name} must have a value for each cell of x, {x.shape[:-1]} or {(*x.shape[:-1], 'k')}; got {values.shape}. For one "
-            "answer a sample, see mistakes and confusion_matrix."
+            f"{name} must have one value, or one row, for each cell of x, {x.shape[:-1]}; got {values.shape}. "
+            "For one answer a sample, see mistakes and confusion_matrix."
         )
     return values
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def history(history: Any, title: str | None = None) -> Figure:
     """Loss and metrics by epoch, one panel each, training and validation together; a ring marks validation's best.
 
-    `history`: a model that was trained, what its `fit` returned, or any dict of name -> one number an epoch. TypeError for
-    anything else, ValueError where there is no complete epoch.
+    `history`: a model that was trained, what its `fit` returned, or any dict of name -> one number an epoch. TypeError
+    for anything else, ValueError where there is no complete epoch.
     """
     logs = history
     while hasattr(logs, "history"):  # of a model, of a History
@@ -88,9 +88,10 @@ def learning_rate_finder(
 ) -> Figure:  # fmt: skip
     """The loss of a short training in which the learning rate rises from `low` to `high`, and where it falls fastest.
 
-    A copy of the compiled model is trained for up to `steps` batches of x and y, drawn by `seed`, until the smoothed loss is four
-    times its least; the model itself stays as it is. The title names the learning rate where the smoothed loss falls
-    fastest; the axes' lines hold the numbers. ValueError for a model that is not compiled and for wrong numbers.
+    A copy of the compiled model is trained for up to `steps` batches of x and y, drawn by `seed`, until the smoothed
+    loss is four times its least; the model itself stays as it is. The title names the learning rate where the smoothed
+    loss falls fastest; the axes' lines hold the numbers. ValueError for a model that is not compiled and for wrong
+    numbers.
     """
     if getattr(model, "optimizer", None) is None or not hasattr(model, "train_on_batch"):
         raise ValueError(
