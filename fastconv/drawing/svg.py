@@ -30,6 +30,7 @@ COLOURS = {
     "model": Colours("#f4f6f8", "#5a6672", "#232b33"),
     "other": Colours("#e9edf0", "#76828e", "#303a43"),
 }
+_FONTS = "system-ui, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 _ROUND = 5
 
 
@@ -41,39 +42,33 @@ def svg_of(layout: Layout, name: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="fastconv-model" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img" aria-label="{label}">',
         f"<style>{_style()}</style>",
+        f'<g font-family="{_FONTS}" font-size="{FONT}" text-anchor="middle" fill="{INK}">',
         *[_box(placed) for placed in layout.boxes if placed.is_frame],
         *[_line(line) for line in layout.lines],
         *[_box(placed) for placed in layout.boxes if not placed.is_frame],
-        "</svg>",
+        "</g></svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
 def _style():
-    """Rules for this document alone: in a page, they would reach what else is there."""
+    """What dark pages change. Rules name this document alone: in a page, they would reach what else is there. All else
+    stands in attributes, since not every reader of SVG keeps rules."""
     of = ".fastconv-model "
-    rules = [
-        f"{of}text{{font:{FONT}px system-ui,'Segoe UI',Roboto,'Liberation Sans',Arial,sans-serif;fill:{INK};"
-        "text-anchor:middle}",
-        f"{of}.title{{font-weight:600}}",
-        f"{of}path{{fill:none;stroke:{LINE};stroke-width:1.5}}",
-        f"{of}.head{{fill:{LINE};stroke:none}}",
-    ]
-    rules += [f"{of}.{family}{{fill:{c.ground};stroke:{c.border}}}" for family, c in COLOURS.items()]
     dark = [f"{of}text{{fill:{DARK_INK}}}", *[f"{of}.{family}{{fill:{c.dark}}}" for family, c in COLOURS.items()]]
-    return "".join(rules) + f"@media (prefers-color-scheme:dark){{{''.join(dark)}}}"
+    return f"@media (prefers-color-scheme:dark){{{''.join(dark)}}}"
 
 
 def _box(placed: Placed) -> str:
     box, x, y, width, height, _ = placed
-    border = 2.5 if box.is_output else 1.2
+    colours, border = COLOURS[box.family], 2.5 if box.is_output else 1.2
     parts = [
         f'<rect class="{box.family}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{_ROUND}" '
-        f'stroke-width="{border}"/>'
+        f'fill="{colours.ground}" stroke="{colours.border}" stroke-width="{border}"/>'
     ]
     for text, middle, baseline, is_title in texts_of(placed):
-        kind = ' class="title"' if is_title else ""
-        parts.append(f'<text{kind} x="{middle:.1f}" y="{baseline:.1f}">{escape(text)}</text>')
+        weight = ' font-weight="600"' if is_title else ""
+        parts.append(f'<text{weight} x="{middle:.1f}" y="{baseline:.1f}">{escape(text)}</text>')
     return "".join(parts)
 
 
@@ -88,7 +83,8 @@ def _line(points: list[Point]) -> str:
     start, *rest = [f"{x:.1f} {y:.1f}" for x, y in points]
     curves = " ".join(f"C{rest[n]} {rest[n + 1]} {rest[n + 2]}" for n in range(0, len(rest), 3))
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in arrow(points))
-    return f'<path d="M{start} {curves}"/><polygon class="head" points="{corners}"/>'
+    path = f'<path d="M{start} {curves}" fill="none" stroke="{LINE}" stroke-width="1.5"/>'
+    return f'{path}<polygon points="{corners}" fill="{LINE}"/>'
 
 
 def arrow(points: list[Point]) -> list[Point]:

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 def saliency(model: Any, sample: Any, target: int | None = None, classes: Any = None) -> Figure:
-    """Where a sample's values matter to a class: the gradient of its score by the input, its size the largest over
-    channels.
+    """Where a sample's values matter to a class: the size of the gradient of its score by each, the largest channel's.
 
     `sample`: one sample as the model takes it, with or without a batch axis of 1. `target`: the class, a place in the
     output's last axis; default: the predicted one. `classes`: names of classes. Signals of 1D are curves over the
@@ -40,8 +39,7 @@ def saliency(model: Any, sample: Any, target: int | None = None, classes: Any = 
 
 
 def grad_cam(model: Any, sample: Any, layer: Any = None, target: int | None = None, classes: Any = None) -> Figure:
-    """What a layer's maps say for a class (Grad-CAM): the maps, weighed by their mean gradients, where the sum is
-    positive.
+    """Where a layer's maps speak for a class (Grad-CAM): their sum, weighed by mean gradients, where it is positive.
 
     `layer`: a name, a place in `model.layers` or a layer, also of a model inside; default: the last that convolves or
     pools and is not the output. `sample`, `target` and `classes` as in saliency. The maps are laid over the sample; of
@@ -62,13 +60,13 @@ def grad_cam(model: Any, sample: Any, layer: Any = None, target: int | None = No
 def receptive_field(
     model: Any, layer: Any = None, position: Any = None, sample: Any = None, samples: int = 8, seed: int = 0
 ) -> Figure:
-    """Which part of the input one place in a layer's maps sees: the frame of what it can depend on, by the layers'
-    windows, and the size of its gradient by each cell of the input.
+    """Which part of the input one place in a layer's maps sees: what it can depend on, and what it does depend on.
 
-    `layer` as in grad_cam, the output included; `position`: one index a spatial axis, default: the middle. The gradient
-    is that of `sample`, or the mean of `samples` ones of noise, drawn by `seed`, where none is given. Of volumes the
-    slice through the middle of the frame is shown. ValueError as grad_cam, for a position outside the maps, and where
-    the input's sizes are open and no sample is given.
+    A frame shows what it can, by the layers' windows; colours the size of its gradient by each cell. `layer` as in
+    grad_cam, the output included; `position`: one index a spatial axis, default: the middle. The gradient is that of
+    `sample`, or the mean of `samples` ones of noise, drawn by `seed`, where none is given. Of volumes the slice through
+    the middle of the frame is shown. ValueError as grad_cam, for a position outside the maps, and where the input's
+    sizes are open and no sample is given.
     """
     figures.check_model(model)
     batch = (
