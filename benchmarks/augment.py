@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -62,11 +63,29 @@ def ours(size, as_bytes):
         yield name, lambda layer=layer: layer(x, training=True)
 
 
+def _transforms():
+    """torchvision's, also where its compiled operators were made for another PyTorch: they use none of them."""
+    import torch
+
+    while True:
+        try:
+            from torchvision.transforms import InterpolationMode, v2
+
+            return InterpolationMode, v2
+        except RuntimeError as error:
+            missing = re.search(r"operator (torchvision::\w+) does not exist", str(error))
+            if missing is None:
+                raise ImportError(str(error)) from error
+            torch.library.define(missing[1], "() -> ()")
+            for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+                del sys.modules[name]
+
+
 def theirs(size, as_bytes):
     """The same of torchvision; ImportError without it."""
     import torch
-    from torchvision.transforms import InterpolationMode, v2
 
+    InterpolationMode, v2 = _transforms()
     x = torch.randint(0, 256, (64, 3, size, size), dtype=torch.uint8)
     x = x if as_bytes else x.float() / 255
     for name, (_, text) in ROWS.items():

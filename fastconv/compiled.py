@@ -17,7 +17,7 @@ class Objective:
     """`loss` and the others as `Model.compile` takes them; `loss` may be None where a model computes its own."""
 
     def __init__(self, loss, loss_weights=None, metrics=None, weighted_metrics=None):
-        self._loss = map_leaves(lambda given: given if given is None else losses.get(given), loss)
+        self._loss = map_leaves(lambda given: given if given is None else losses.loss_of(given), loss)
         self._weights = loss_weights
         for weight in flatten(loss_weights) if loss_weights is not None else ():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)):
@@ -27,8 +27,16 @@ class Objective:
                 )
         self._metrics, self._weighted = _map_metrics(metrics), _map_metrics(weighted_metrics)
         self.names, self._row = (), None
-        self._all = [metric for metric in flatten([self._metrics, self._weighted]) if metric is not None]
-        _check_names(self._all, isinstance(loss, (list, tuple, dict)))
+        plain, weighted = (
+            [one for one in flatten(part) if one is not None] for part in (self._metrics, self._weighted)
+        )
+        self._all = [*plain, *weighted]
+        several = isinstance(loss, (list, tuple, dict))
+        _check_names(plain, several)
+        _check_names(weighted, several)
+        taken = [] if several else [metric.name for metric in plain]
+        for metric in weighted:
+            metric.name = f"weighted_{metric.name}" if metric.name in taken else metric.name
 
     @property
     def loss(self):
@@ -48,7 +56,7 @@ class Objective:
         """One (loss or None, weight, metrics, weighted metrics) for each output."""
         if self._row is not None and (names is self.names or list(self.names) == list(names)):
             return self._row
-        found = _for_outputs(self._loss, names, "loss", alone=True)
+        found = [_only(loss, name) for loss, name in zip(_for_outputs(self._loss, names, "loss", alone=True), names)]
         weights = [1.0] * len(names) if self._weights is None else _for_outputs(self._weights, names, "loss_weights")
         lists = [_lists_for_outputs(self._metrics, names, "metrics"),
                  _lists_for_outputs(self._weighted, names, "weighted_metrics")]  # fmt: skip
@@ -124,13 +132,19 @@ class Objective:
         self.update_metrics(y, output, sample_weight)
 
     def logs(self, parts) -> dict:
-        """Names and values of the outputs' losses and of the metrics."""
-        if self._row is None or len(self._row) == 1:
+        """Names and values of the outputs' losses and of the metrics: of all that take no weights, then of those that do,
+        which are called weighted_... where their name is taken."""
+        if self._row is None:
             return {metric.name: metric.result() for metric in self._all}
+        several = len(self._row) > 1
         with_loss = [name for name, (loss, *_) in zip(self.names, self._row) if loss is not None]
-        logs = {f"{name}_loss": value for name, value in zip(with_loss, parts)}
-        for name, (_, _, plain, weighted) in zip(self.names, self._row):
-            logs.update({f"{name}_{metric.name}": metric.result() for metric in (*plain, *weighted)})
+        logs = {f"{name}_loss": value for name, value in zip(with_loss, parts)} if len(with_loss) > 1 else {}
+        for place, mark in ((2, ""), (3, "weighted_")):
+            for name, entry in zip(self.names, self._row):
+                stem = f"{name}_" if several else ""
+                for metric in entry[place]:
+                    key = stem + metric.name
+                    logs[f"{stem}{mark}{metric.name}" if key in logs else key] = metric.result()
         return logs
 
     def reset(self):
@@ -150,7 +164,7 @@ class Objective:
     def from_config(cls, config, custom_objects=None):
         """The Objective that get_config described."""
         return cls(
-            _map_entries(lambda entry: losses.get(entry, custom_objects), config["loss"]),
+            _map_entries(lambda entry: losses.loss_of(entry, custom_objects), config["loss"]),
             config.get("loss_weights"),
             _map_entries(lambda entry: metrics.get(entry, custom_objects), config.get("metrics")),
             _map_entries(lambda entry: metrics.get(entry, custom_objects), config.get("weighted_metrics")),
@@ -199,6 +213,15 @@ def _lists_for_outputs(given, names, what):
     lists = _for_outputs(given, names, what) if given and (len(names) > 1 or isinstance(given, dict)) else [given]
     lists = [entry if isinstance(entry, list) else [] if entry is None else [entry] for entry in lists]
     return lists + [[]] * (len(names) - len(lists))
+
+
+def _only(loss, name):
+    """`loss`, or the one in a list of one."""
+    if isinstance(loss, (list, tuple)) and len(loss) == 1:
+        return _only(loss[0], name)
+    if isinstance(loss, (list, tuple, dict)):
+        raise ValueError(f"loss: output {name!r} takes one loss, a name, a Loss or a function of both; got {loss!r}.")
+    return loss
 
 
 def _for_outputs(given, names, what, alone=False):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import rng
+from fastconv import rng, serialization
 from fastconv.registry import Configurable, Registry, checked_number
 from fastconv.registry import serialize as _serialize
 from fastconv.rng import SeedGenerator
@@ -49,13 +49,23 @@ class Initializer(Configurable):
 
 
 class Constant(Initializer):
-    """Every value is `value` (default 0)."""
+    """Every value is `value` (default 0), a number, or an array that broadcasts to the shape."""
 
-    def __init__(self, value: float = 0.0) -> None:
-        self.value = _number(self, "value", value)
+    def __init__(self, value: Any = 0.0) -> None:
+        value = serialization.deserialize(value) if isinstance(value, dict) else value
+        whole = isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf"
+        self.value = value if whole else _number(self, "value", value)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
-        return np.full(shape, self.value, dtype or "float32")
+        try:
+            return np.full(shape, self.value, dtype or "float32")
+        except ValueError:
+            raise ValueError(
+                f"Constant: the values of shape {np.shape(self.value)} do not broadcast to the shape {tuple(shape)}."
+            ) from None
+
+    def get_config(self) -> dict[str, Any]:
+        return {"value": serialization.serialize(self.value)}
 
 
 class Zeros(Initializer):

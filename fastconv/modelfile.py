@@ -12,19 +12,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from fastconv import kerasfile, optimizers, registry, tensorfile
+from fastconv import foreign, kerasfile, optimizers, registry, tensorfile
 from fastconv.compiled import Objective
 from fastconv.layers.holder import uninitialized_weights
+from fastconv.progress import warn_user
 from fastconv.registry import snake_case
 from fastconv.serialization import texts
 
 Path = str | os.PathLike[str]
+KEPT = "kept/"  # how the names of arrays begin that a backup holds for callbacks and metrics
 
 
 def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool | None = None) -> None:
@@ -45,10 +46,9 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
         try:
             facts["compile"] = json.dumps(_compile_config(model))
         except ValueError as error:
-            warnings.warn(f"{filepath} holds no compile settings: {error} Compile the model again after load_model.",
-                          stacklevel=3)  # fmt: skip
+            warn_user(f"{filepath} holds no compile settings: {error} Compile the model again after load_model.")
         else:
-            tensors |= _optimizer_tensors(model)
+            tensors |= optimizer_tensors(model, model.optimizer)
     _write(filepath, tensors, facts)
 
 
@@ -60,6 +60,10 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
     """
     if kerasfile.is_archive(path):
         return kerasfile.load_model(path, compile)
+    if kerasfile.is_weights(path) or kerasfile.is_legacy(path) or foreign.is_torch(path):
+        raise ValueError(
+            f"{path} is read for its weights alone: build the model, then call model.load_weights({str(path)!r})."
+        )
     with tensorfile.opened(path) as saved:
         if "model" not in saved.facts:
             raise ValueError(
@@ -75,12 +79,12 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
                 raise ValueError("it has no input shape")
         except Exception as error:  # a config may hold anything, and lead to any error
             raise ValueError(f"{path}: the model in it cannot be rebuilt: {_reason(error)}") from error
-        _check_fit(model, saved)
+        check_fit(model, saved)
         weights = weight_names(model)
         arrays = {name: weight.array for name, weight in weights.items()}
         if compile and "compile" in saved.facts:
             try:
-                arrays |= _compile(model, json.loads(saved.facts["compile"]), saved.tensors)
+                arrays |= _compile(model, json.loads(saved.facts["compile"]), saved)
             except Exception as error:
                 raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
         if (names := _class_names(saved)) is not None:
@@ -113,24 +117,28 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True, max_shard_s
     _write(filepath, _tensors(model), {})
 
 
-def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> None:
-    """Puts the weights of a file (of `save` or `save_weights`) into a built model; all of them, or none.
-
-    `skip_mismatch=True` takes those whose names and shapes fit, leaves the model's others as they are, and warns which.
-    """
+def load_weights(
+    model: Any, filepath: Path, skip_mismatch: bool = False,
+    name_map: Mapping[str, Any] | Callable[[str], Any] | None = None,
+) -> None:  # fmt: skip
+    """Puts the weights of a file into a built model; all of them, or none. See Model.load_weights."""
     if not model.built:
         raise _unbuilt(model)
-    if kerasfile.is_weights(filepath) or kerasfile.is_archive(filepath):
-        if skip_mismatch:
-            raise ValueError(f"skip_mismatch is for fastconv's own files; {filepath} must fit the model.")
+    if kerasfile.is_weights(filepath) or kerasfile.is_archive(filepath) or kerasfile.is_legacy(filepath):
+        for name, value in (("skip_mismatch", skip_mismatch), ("name_map", name_map)):
+            if value:
+                raise ValueError(f"{name} is not for files of Keras; {filepath} must fit the model.")
         kerasfile.load_weights(model, filepath)
+        return
+    if name_map is not None or foreign.is_foreign(filepath):
+        foreign.load_weights(model, weight_names(model), filepath, name_map, skip_mismatch)
         return
     with tensorfile.opened(filepath) as saved:
         weights = weight_names(model)
         if skip_mismatch:
             weights = _fitting(weights, saved)
         else:
-            _check_fit(model, saved)
+            check_fit(model, saved)
         arrays = {name: np.empty_like(weight.data) for name, weight in weights.items()}
         saved.read(arrays)
     for name, weight in weights.items():
@@ -146,7 +154,7 @@ def _fitting(weights, saved) -> dict:
     }  # fmt: skip
     left = [name for name in weights if name not in fit]
     if left:
-        warnings.warn(f"{saved.path} does not fit {_listed(left)}: these weights stay as they are.", stacklevel=4)
+        warn_user(f"{saved.path} does not fit {_listed(left)}: these weights stay as they are.")
     return fit
 
 
@@ -155,38 +163,6 @@ def _check_target(model, path, overwrite):
         raise _unbuilt(model)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path} is there already, and overwrite=False keeps it.")
-
-
-# A run that goes on
-
-
-def save_training(model, path, facts) -> None:
-    """Writes weights, the optimizer's state, and `facts`, JSON values, to one file."""
-    optimizer = model.optimizer
-    facts = facts | {"iterations": optimizer.calls, "rate": float(optimizer.learning_rate)}
-    tensors = _tensors(model) | _optimizer_tensors(model)
-    tensorfile.write(path, tensors, {"training": json.dumps(facts)})
-
-
-def load_training(model, path) -> dict:
-    """Puts what `save_training` wrote into the compiled model, and gives the facts; all of it, or a ValueError."""
-    with tensorfile.opened(path) as saved:
-        if "training" not in saved.facts:
-            raise ValueError(f"{path} is no backup of a run.")
-        _check_fit(model, saved)
-        facts = json.loads(saved.facts["training"])
-        weights = weight_names(model)
-        arrays = {name: weight.array for name, weight in weights.items()} | _state_arrays(model, saved.tensors)
-        found = {name: np.empty_like(array) for name, array in arrays.items()}
-        saved.read(found)
-    for name, array in arrays.items():
-        np.copyto(array, found[name])
-    for weight in weights.values():
-        weight.version += 1
-    model.optimizer.calls = facts["iterations"]
-    if model.optimizer.learning_rate != facts["rate"]:
-        model.optimizer.learning_rate = facts["rate"]
-    return facts
 
 
 # Names
@@ -237,32 +213,38 @@ def _compile_config(model) -> dict:
 
 
 def _compile(model, config, saved) -> dict:
-    """Compiles the model; the optimizer's state arrays for which there is a tensor in `saved`, by its name."""
+    """Compiles the model; the optimizer's state arrays for which the file has a tensor, by its name."""
     optimizer = optimizers.get(config["optimizer"])
     model._trainer.restore(optimizer, Objective.from_config(config))
     optimizer.calls = config["iterations"]
-    return _state_arrays(model, saved)
+    return state_arrays(model, saved, optimizer)
 
 
-def _state_arrays(model, saved) -> dict:
-    """The optimizer's state arrays for which there is a tensor in `saved`, by its name."""
-    optimizer, arrays = model.optimizer, {}
+def state_arrays(model: Any, saved: tensorfile.Opened, optimizer: Any, owner: str = "") -> dict[str, np.ndarray]:
+    """An optimizer's state arrays for which there is a tensor in a file, by its name; `owner` as in
+    optimizer_tensors."""
+    arrays = {}
     for name, weight in weight_names(model).items():
-        for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
-            stored = f"optimizer.{slot}/{name}"
-            if stored in saved:
-                _check(stored, saved[stored], array)
-                arrays[stored] = array
+        stored = [_slot_name(owner, slot, name) for slot in optimizer.all_slots]
+        if any(entry in saved.tensors for entry in stored):
+            for entry, array in zip(stored, optimizer.slot_arrays(weight)):
+                _check(entry, saved.tensors.get(entry), array)
+                arrays[entry] = array
     return arrays
 
 
-def _optimizer_tensors(model) -> dict:
-    optimizer, tensors = model.optimizer, {}
-    for name, weight in weight_names(model).items():
-        if weight in optimizer._state:
-            for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight)):
-                tensors[f"optimizer.{slot}/{name}"] = array
-    return tensors
+def optimizer_tensors(model: Any, optimizer: Any, owner: str = "") -> dict[str, np.ndarray]:
+    """An optimizer's state by the names that a file has for it; `owner` is the model's attribute that holds it, "" for
+    that of compile."""
+    return {
+        _slot_name(owner, slot, name): array
+        for name, weight in weight_names(model).items() if weight in optimizer._state
+        for slot, array in zip(optimizer.all_slots, optimizer.slot_arrays(weight))
+    }  # fmt: skip
+
+
+def _slot_name(owner, slot, name):
+    return f"optimizer{':' if owner else ''}{owner}.{slot}/{name}"
 
 
 # Files
@@ -281,11 +263,12 @@ def _write(path, tensors, facts):
     tensorfile.write(path, tensors, facts)
 
 
-def _check_fit(model, saved):
+def check_fit(model: Any, saved: tensorfile.Opened) -> None:
     """Raises ValueError unless the file holds the model's weights and, for some of them, an optimizer's state."""
     weights, found = weight_names(model), saved.tensors.keys()
     missing = sorted(weights.keys() - found)
-    extra = sorted(name for name in found - weights.keys() if _state_of(name) not in weights)
+    beyond = [name for name in found - weights.keys() if _state_of(name) not in weights]
+    extra = sorted(name for name in beyond if not name.startswith(KEPT))
     if missing or extra:
         raise ValueError(
             f"{saved.path} does not fit the model {model.name!r}: it lacks {_listed(missing)}, and has "
@@ -305,7 +288,7 @@ def _listed(names) -> str:
 
 def _state_of(name) -> str:
     """The weight that "optimizer.velocity/conv2d/kernel" is a state of; empty for other names."""
-    return name.partition("/")[2] if name.startswith("optimizer.") else ""
+    return name.partition("/")[2] if name.startswith(("optimizer.", "optimizer:")) else ""
 
 
 def _matches(saved, wanted):
@@ -313,6 +296,8 @@ def _matches(saved, wanted):
 
 
 def _check(name, saved, wanted):
+    if saved is None:
+        raise ValueError(f"{name} is not there, and other parts of the optimizer's state are.")
     if not _matches(saved, wanted):
         raise ValueError(
             f"{name} has shape {saved.shape} and dtype {saved.dtype}; {wanted.shape} and {wanted.dtype} are needed."

@@ -143,8 +143,8 @@ class Registry:
     ) -> Any:  # fmt: skip
         """The class of this name, which a program wrote, or a config; ValueError with near matches if there is none."""
         cls = own.find(name, custom_objects)
-        if cls is None:
-            cls = self._folded.get(_fold(name))
+        if cls is None:  # "Accuracy" is a class, "accuracy" stands for more
+            cls = self._names.get(name) or self._folded.get(_fold(name))
         if cls is None:
             known = [*self._names, *own.names(custom_objects)]
             error = unknown_name(self.kind, name, known)
@@ -209,9 +209,25 @@ def serialize(thing: Any) -> dict[str, Any]:
         name = own.name_of(getattr(thing, "function", None) or getattr(thing, "fn", None))
         if name is not None:
             return {"class_name": "function", "config": name}
-    entry = {"class_name": type(thing).__name__, "config": thing.get_config()}
+    entry = {"class_name": type(thing).__name__, "config": _plain(thing.get_config())}
     registered = own.registered_name(type(thing))
     return entry if registered is None else {**entry, "registered_name": registered}
+
+
+def described(thing: Any) -> dict[str, Any]:
+    """What `serialize` gives, and in which module the table stands that has the thing's class, or the first of its bases
+    that is in one."""
+    rooms = [room_of(base) for base in type(thing).__mro__]
+    return {"module": next((room for room in rooms if room in TABLES), rooms[0]), **serialize(thing)}
+
+
+def _plain(value):
+    """A part of a config, with the objects in it described: what a get_config of the program's own may hold."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value] if type(value) is list else type(value)(map(_plain, value))
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return described(value) if hasattr(value, "get_config") and not isinstance(value, type) else value
 
 
 class Configurable:

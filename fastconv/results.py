@@ -17,9 +17,24 @@ class Results:
     """What one epoch, or one evaluation, adds up."""
 
     def __init__(self, model, objective):
-        self._objective = objective
+        self._model, self._objective, self._metrics = model, objective, model.metrics
         model.reset_metrics()
         self._totals, self._samples, self._own = None, 0, None
+
+    def get_state(self) -> dict:
+        """All sums so far: JSON values, and a list of arrays a metric."""
+        own = self._own and {name: float(value) for name, value in self._own.items()}
+        sums = {"totals": self._totals, "samples": self._samples, "own": own}
+        return sums | {str(i): [v.numpy() for v in metric.variables] for i, metric in enumerate(self._metrics)}
+
+    def set_state(self, state: dict) -> None:
+        """Goes on from `get_state`'s sums; a metric that makes its variables by its first batch begins anew."""
+        self._totals, self._samples, self._own = state["totals"], state["samples"], state["own"]
+        for i, metric in enumerate(self._metrics):
+            arrays = state.get(str(i)) or []
+            if len(arrays) == len(metric.variables):
+                for variable, array in zip(metric.variables, arrays):
+                    variable.assign(array)
 
     def add(self, y, output, losses, weights):
         """A batch: its targets, outputs, losses as floats, and weights of samples or None."""
@@ -29,17 +44,27 @@ class Results:
         self._totals = [total + loss * count for total, loss in zip(totals, losses)]
         self._objective.update_metrics(y, output, weights)
 
-    def add_logs(self, logs, count):
+    def add_logs(self, logs):
         """What a step of the user's own reports."""
-        self._samples += count
         self._own = dict(logs)
 
     def logs(self) -> Logs:
         """The values so far, by name."""
         if self._own is not None:
             return Logs({name: float(value) for name, value in self._own.items()})
+        return self.computed()
+
+    def computed(self) -> Logs:
+        """The values of losses and metrics so far: those of compile, then those that the model's attributes are."""
         means = [total / max(self._samples, 1) for total in self._totals or [0.0]]
-        return Logs(loss=means[-1], **self._objective.logs(means[:-1]))
+        logs = Logs(loss=means[-1], **self._objective.logs(means[:-1]))
+        reported = {id(metric) for metric in self._objective.metrics}
+        for metric in self._model.metrics:
+            if id(metric) not in reported:
+                value = metric.result()
+                for name, part in value.items() if isinstance(value, dict) else [(metric.name, value)]:
+                    logs[name] = np.asarray(part) if np.ndim(part) else float(part)
+        return logs
 
     def report(self, return_dict):
         """The values as a dict, or as a list or the lone loss."""

@@ -30,6 +30,19 @@ class SeedGenerator:
         self.seed, self.name = None if seed is None else _checked(seed), name
         self.state = new_state(_entropy() if seed is None else self.seed)
 
+    def next(self, ordered: bool = True) -> np.ndarray:
+        """Two uint32, another pair at every call: a seed for a source of one's own. `ordered` is of no use here."""
+        return drawn(self).integers(0, 2**32, 2, dtype=np.uint32)
+
+    def get_config(self) -> dict[str, int | None]:
+        """The seed."""
+        return {"seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, int | None]) -> SeedGenerator:
+        """A generator of that seed, from its start."""
+        return cls(**config)
+
     def __repr__(self) -> str:
         return f"SeedGenerator(seed={self.seed}, counter={self.state[2]})"
 
@@ -109,14 +122,34 @@ def set_random_seed(seed: int) -> None:
 
 
 def get_state() -> dict:
-    """Where the two common streams are, as JSON values."""
-    return {"generator": generator().bit_generator.state, "common": [int(n) for n in seed_generator().state]}
+    """Where the two common streams are, and those of Python's `random` and NumPy, as JSON values."""
+    version, words, gauss = random.getstate()
+    numpys = np.random.get_state(legacy=False)
+    inner = numpys["state"]
+    return {
+        "generator": generator().bit_generator.state, "common": [int(n) for n in seed_generator().state],
+        "python": [version, _packed(words), gauss],
+        "numpy": [_packed(inner["key"]), inner["pos"], numpys["has_gauss"], numpys["gauss"]],
+    }  # fmt: skip
 
 
 def set_state(state: dict) -> None:
-    """Puts the common streams where `get_state` found them."""
+    """Puts the streams where `get_state` found them."""
     generator().bit_generator.state = state["generator"]
     seed_generator().state[...] = np.array(state["common"], np.uint64)
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(_unpacked(words).tolist()), gauss))
+    key, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state(("MT19937", _unpacked(key), position, has_gauss, gauss))
+
+
+def _packed(words):
+    """The 32-bit words of a Mersenne twister as text."""
+    return np.asarray(words, "<u4").tobytes().hex()
+
+
+def _unpacked(text):
+    return np.frombuffer(bytes.fromhex(text), "<u4").astype(np.uint32)
 
 
 def seeded(seed: int) -> np.random.Generator:

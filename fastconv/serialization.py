@@ -43,9 +43,7 @@ def serialize(obj: Any) -> Any:
         return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": obj.dtype.name}}
     if isinstance(obj, type) or not hasattr(obj, "get_config"):
         return _function(obj)
-    # One of the program's own is of the kind of its first base of fastconv's.
-    rooms = [registry.room_of(base) for base in type(obj).__mro__]
-    return {"module": next((room for room in rooms if room in registry.TABLES), rooms[0]), **registry.serialize(obj)}
+    return registry.described(obj)
 
 
 def _function(thing: Any) -> dict[str, Any]:

@@ -34,6 +34,9 @@ class Arrays:
                 f"{name}={steps} is more than the {there} batches of {batch_size} that {count} samples give."
             )
 
+    def go_to(self, epoch: int) -> None:
+        """Nothing: every epoch has the same samples."""
+
     def batches(self, epoch: int = 0) -> Iterator[tuple]:
         for start in range(0, self.steps * self.batch_size, self.batch_size):
             yield tuple(cut(part, start, start + self.batch_size) for part in self.data)
@@ -49,6 +52,10 @@ class Stream:
     @property
     def ended(self) -> bool:
         return self._feed.ended
+
+    def go_to(self, epoch: int) -> None:
+        """Passes over what earlier epochs took."""
+        self._feed.go_to(epoch)
 
     def batches(self, epoch: int = 0) -> Iterator[tuple]:
         batches = itertools.islice(self._feed.epoch(epoch), config.max_steps_per_epoch())

@@ -7,8 +7,10 @@ Ctrl-C waits for its end; what a seed decides is drawn in one fixed order, so th
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
+from collections import deque
 
 import numpy as np
 
@@ -34,8 +36,11 @@ class Trainer:
         self.model = model
         self.optimizer = self.objective = self.history = None
         self.stop_training = self.run_eagerly = False
-        self.resume = None  # (epoch, steps done in it, random state) that a callback goes on from
-        self.drawn = None  # the random state from which the running epoch's order was drawn
+        self.run = None  # the running call of fit
+        self.resume = None  # the facts of a backup (backups.py) that a callback goes on from
+        self.began = self.drawn = None  # the random streams as fit began, and its running epoch
+        self.interrupted = False
+        self.results = None  # of the epoch, or the evaluation, that runs
         self._warned_range = self._warned_loss = False
 
     def compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution):
@@ -82,12 +87,10 @@ class Trainer:
             run = _Run(self, source, shuffle, progress, interrupts)
             run.validate(held_out, validation_freq)
             params = {"epochs": epochs, "steps": run.steps, "verbose": verbose}
-            run.callbacks = CallbackList(given, model=self.model, **params)
             self.history = history = History()
-            history.set_params(params)
-            history.set_model(self.model)
-            self.stop_training = self._warned_loss = False
-            self.resume = None
+            run.callbacks = CallbackList([*given, history], model=self.model, **params)
+            self.stop_training = self._warned_loss = self.interrupted = False
+            self.run, self.resume, self.began = run, None, rng.get_state()
             try:
                 run.callbacks.call("on_train_begin", {})
                 first = run.go_on(self.resume, initial_epoch)
@@ -97,7 +100,8 @@ class Trainer:
                         break
                 self.optimizer.finalize_variable_values(run.weights)
             except KeyboardInterrupt:
-                self.stop_training = interrupts.pending = True  # it is raised again when all is in order
+                self.stop_training = self.interrupted = True
+                interrupts.pending = True  # it is raised again when all is in order
                 progress.close()
                 print(
                     f"Interrupted in epoch {run.number + 1} of {epochs}, after {run.done} of {run.steps or '?'} steps. The "
@@ -106,6 +110,7 @@ class Trainer:
                 )  # fmt: skip
             finally:
                 progress.close()
+                self.run = None
             run.callbacks.call("on_train_end", dict(run.logs))
         return history
 
@@ -174,8 +179,37 @@ class Trainer:
         """One step of training on a batch, in which samples have these shares, which adds to the results."""
         model = self.model
         if model.has_own("train_step"):
-            results.add_logs(model.train_step(_as_data(x, y, shares)), samples(x))
+            self.results = results
+            try:
+                results.add_logs(model.train_step(_as_data(x, y, shares)))
+            finally:
+                self.results = None
             return
+        self._move(x, y, shares, weights, results)
+
+    def train_step(self, x, y, sample_weight):
+        """What `Model.train_step` does, also where an override calls it: logs of all batches so far."""
+        self._check_compiled("train_step")
+        x, y, shares = self._data(x, y, "train_on_batch", sample_weight)
+        results = self.results or Results(self.model, self.objective)
+        self._move(x, y, shares, self.model.trainable_weights, results)
+        return results.computed()
+
+    def test_step(self, x, y, sample_weight):
+        """As train_step, without training."""
+        self._check_compiled("test_step")
+        x, y, shares = self._data(x, y, "evaluate", sample_weight)
+        results = self.results or Results(self.model, self.objective)
+        with no_grad():
+            self._look(x, y, shares, results)
+        return results.computed()
+
+    def _look(self, x, y, shares, results):
+        output = self.model(x, training=False)
+        losses = [loss.item() for loss in self.losses(x, y, output, shares, training=False)]
+        results.add(y, map_leaves(lambda leaf: leaf.data, output), losses, shares)
+
+    def _move(self, x, y, shares, weights, results):
         for weight in weights:
             weight.grad = None
         values, outputs, gradients = self._gradients(x, y, shares, weights)
@@ -207,11 +241,13 @@ class Trainer:
         gradients = [weight.grad for weight in weights]
         return [loss.item() for loss in losses], map_leaves(lambda leaf: leaf.data, output), gradients
 
-    def losses(self, x, y, output, shares=None):
+    def losses(self, x, y, output, shares=None, training=True):
         """The loss of each output, where there are several, and the whole loss last; scalar Tensors."""
         if self.model.has_own("compute_loss"):
-            weighted = {} if shares is None else {"sample_weight": shares[0] if len(shares) == 1 else shares}
-            return [self.model.compute_loss(x=x, y=y, y_pred=output, **weighted)]
+            further = {} if shares is None else {"sample_weight": shares[0] if len(shares) == 1 else shares}
+            if "training" in inspect.signature(self.model.compute_loss).parameters:
+                further["training"] = training
+            return [self.model.compute_loss(x=x, y=y, y_pred=output, **further)]
         return self.objective_losses(y, output, shares)
 
     def objective_losses(self, y, output, shares=None):
@@ -243,11 +279,13 @@ class Trainer:
                 if begins:
                     callbacks.call("on_test_batch_begin", step, {})
                 if model.has_own("test_step"):
-                    results.add_logs(model.test_step(_as_data(x, y, shares)), samples(x))
+                    self.results = results
+                    try:
+                        results.add_logs(model.test_step(_as_data(x, y, shares)))
+                    finally:
+                        self.results = None
                 else:
-                    output = model(x, training=False)
-                    losses = [loss.item() for loss in self.losses(x, y, output, shares)]
-                    results.add(y, map_leaves(lambda leaf: leaf.data, output), losses, shares)
+                    self._look(x, y, shares, results)
                 if ends:
                     callbacks.call("on_test_batch_end", step, results.logs())
                 if progress is not None:
@@ -344,7 +382,7 @@ class _Run:
         self.steps = source.steps if limit is None else min(source.steps or limit, limit)
         self.model.drop_plans()  # their memory, and the first step makes them stale
         self.number, self.done, self.logs = 0, 0, Logs()
-        self.skipped, self.state = 0, None  # steps of the next epoch that were taken before, and what was drawn then
+        self.skipped, self.taken = 0, None  # steps of the next epoch that were taken before; the backup that says so
 
     @property
     def weights(self):
@@ -360,18 +398,37 @@ class _Run:
             raise ValueError(f"validation_freq must be a whole number of at least 1, or epochs; got {frequency!r}.")
 
     def go_on(self, resume, initial_epoch):
-        """The first epoch: after `resume`, (epoch, steps, states of rng), what a callback found."""
+        """The first epoch: that of `resume`, the facts of a backup that a callback found, whose state all takes."""
         if resume is None:
             return initial_epoch
-        epoch, self.skipped, self.state = resume
-        return epoch
+        self.trainer.began = resume["began"]
+        rng.set_state(resume["began"])  # from which the epochs before drew
+        self.source.go_to(resume["epoch"])
+        if self.held_out is not None:
+            self.held_out.go_to(sum(map(self._looks_after, range(resume["epoch"]))))
+        left = list(self.callbacks.callbacks)
+        for kind, state in resume["kept"]["callbacks"]:
+            callback = next((callback for callback in left if type(callback).__name__ == kind), None)
+            if callback is not None:
+                left.remove(callback)
+                callback.set_state(state)
+        self.skipped, self.taken = resume["step"], resume if resume["step"] else None
+        rng.set_state(resume["drawn" if resume["step"] else "random"])
+        return resume["epoch"]
 
     def epoch(self, epoch, epochs):
-        trainer, callbacks, results = self.trainer, self.callbacks, Results(self.model, self.trainer.objective)
+        trainer, callbacks = self.trainer, self.callbacks
+        self.results = results = Results(self.model, trainer.objective)
+        self.sums = None
         begins, ends = callbacks.wants("on_train_batch_begin"), callbacks.wants("on_train_batch_end")
         self.number, self.done = epoch, 0
         trainer.drawn = rng.get_state()  # what the order of this epoch comes from
         callbacks.call("on_epoch_begin", epoch, {})
+        if self.taken is not None:
+            results.set_state(self.taken["kept"]["results"])
+            rate = self.taken["optimizers"][""][1]
+            if trainer.optimizer.learning_rate != rate:  # on_epoch_begin has set it once more
+                trainer.optimizer.learning_rate = rate
         self.progress.begin(f"Epoch {epoch + 1}/{epochs}", self.steps)
         weights = None
         for x, y, shares in self._batches():
@@ -392,11 +449,11 @@ class _Run:
                 break
         self.logs = results.logs()
         if self.held_out is not None and self._looks_after(epoch):
+            self.sums = results.get_state()  # the validation counts with the same metrics
             tested = trainer.test(self.held_out, self.interrupts, callbacks).logs()
             self.logs.update({f"val_{name}": value for name, value in tested.items()})
         self.progress.end(self.logs)
         callbacks.call("on_epoch_end", epoch, self.logs)
-        trainer.history.on_epoch_end(epoch, self.logs)
         self.interrupts.check()  # a complete epoch counts, also the last one
 
     def _looks_after(self, epoch):
@@ -407,14 +464,16 @@ class _Run:
     def _batches(self):
         first, self.done = self.skipped, self.skipped
         order = self._order()
-        if self.state is not None:
-            rng.set_state(self.state)  # as it was after the steps that were taken before
-        self.skipped, self.state = 0, None
+        taken, self.skipped, self.taken = self.taken, 0, None
         if order is None:
             # A stream knows its end itself, and is asked for it: a PyDataset has work to do there.
             last = self.steps if isinstance(self.source, Arrays) else None
-            yield from itertools.islice(self.source.batches(self.number), first, last)
+            found = self.source.batches(self.number)
+            deque(itertools.islice(found, first), maxlen=0)  # taken before; it may draw random numbers
+            self._set_streams(taken)
+            yield from itertools.islice(found, None if last is None else last - first)
             return
+        self._set_streams(taken)
         x, y, shares = self.source.data
         dtype, size = self.model._dtype, self.source.batch_size
         for start in range(first * size, min(len(order), self.steps * size), size):
@@ -423,6 +482,10 @@ class _Run:
                 batches.gather(x, chosen, dtype, everything=True), batches.gather(y, chosen, dtype),
                 batches.gather(shares, chosen, dtype),
             )  # fmt: skip
+
+    def _set_streams(self, taken):
+        if taken is not None:
+            rng.set_state(taken["random"])  # as it was after the steps that were taken before
 
     def _order(self):
         """The samples' numbers in this epoch's order; None where that is the source's own."""

@@ -29,7 +29,7 @@ CHAIN = [
     {"losses", "metrics", "optimizers", "schedules", "initializers", "regularizers", "constraints", "activations"},
     {"layers", "compiled", "variables"},
     {"planning"},
-    {"modelfile", "kerasfile", "callbacks", "progress", "batches"},
+    {"modelfile", "kerasfile", "foreign", "backups", "callbacks", "progress", "batches"},
     {"results", "sources"},
     {"trainer"},
     {"models"},

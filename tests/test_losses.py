@@ -31,7 +31,7 @@ TABLE = [
 
 @pytest.mark.parametrize("name, settings, target, output, expected", TABLE, ids=lambda v: v if type(v) is str else None)
 def test_values_and_gradients(name, settings, target, output, expected):
-    loss = type(losses.get(name))(**settings)
+    loss = type(losses.loss_of(name))(**settings)
     np.testing.assert_allclose(loss(target, output).item(), expected.mean(), rtol=1e-5)
     np.testing.assert_allclose(loss(target.tolist(), output).item(), expected.mean(), rtol=1e-5)
     if name != "mse":
@@ -42,10 +42,10 @@ def test_values_and_gradients(name, settings, target, output, expected):
 def test_targets_of_any_dtype():
     output = probabilities.astype("float32")
     for dtype in ("float64", "int64", "uint8", "bool"):
-        value = losses.get("categorical_crossentropy")(one_hot.astype(dtype), output)
+        value = losses.loss_of("categorical_crossentropy")(one_hot.astype(dtype), output)
         assert value.dtype == "float32"
     for dtype in ("uint8", "float64", "int32"):
-        losses.get("sparse_categorical_crossentropy")(labels.astype(dtype), output)
+        losses.loss_of("sparse_categorical_crossentropy")(labels.astype(dtype), output)
 
 
 def test_a_final_softmax_is_stable():
@@ -61,9 +61,9 @@ def test_get_takes_names_classes_objects_configs_and_functions():
     assert losses.get({"class_name": "CategoricalCrossentropy", "config": own.get_config()}).from_logits
     assert isinstance(losses.get(losses.MeanSquaredError), losses.MeanSquaredError)
     for name in ("MSE", "MeanSquaredError", "mean_squared_error"):
-        assert isinstance(losses.get(name), losses.MeanSquaredError)
-    assert isinstance(losses.get(losses.binary_crossentropy), losses.BinaryCrossentropy)
-    double = losses.get(lambda y_true, y_pred: 2 * ops.mean(ops.square(y_true - y_pred), axis=-1))
+        assert isinstance(losses.loss_of(name), losses.MeanSquaredError)
+    assert isinstance(losses.loss_of(losses.binary_crossentropy), losses.BinaryCrossentropy)
+    double = losses.loss_of(lambda y_true, y_pred: 2 * ops.mean(ops.square(y_true - y_pred), axis=-1))
     np.testing.assert_allclose(double(one_hot, logits).item(), 2 * ((one_hot - logits) ** 2).mean())
 
 
@@ -74,14 +74,14 @@ ERRORS = [
     (lambda: losses.MeanSquaredError("sums"), ValueError, "reduction must be one of .* Did you mean 'sum'"),
     (lambda: losses.MeanSquaredError()(one_hot, logits, np.ones(5)), ValueError, "sample_weight of shape .5,. does not"),
     (lambda: losses.CategoricalCrossentropy(from_logit=True), TypeError, "from_logits"),
-    (lambda: losses.get("categorical_crossentropy")(labels, probabilities), ValueError,
+    (lambda: losses.loss_of("categorical_crossentropy")(labels, probabilities), ValueError,
      r"sparse_categorical_crossentropy.*to_categorical\(y, 4\)"),
-    (lambda: losses.get("sparse_categorical_crossentropy")(one_hot, probabilities), ValueError,
+    (lambda: losses.loss_of("sparse_categorical_crossentropy")(one_hot, probabilities), ValueError,
      "loss='categorical_crossentropy'"),
-    (lambda: losses.get("sparse_categorical_crossentropy")(labels + 1, probabilities), ValueError, "label 4"),
-    (lambda: losses.get("sparse_categorical_crossentropy")(labels + 0.5, probabilities), TypeError, "integer"),
-    (lambda: losses.get("mse")(labels, logits), ValueError, "output's shape"),
-    (lambda: losses.get("mse")(np.zeros((0, 2)), np.zeros((0, 2))), ValueError, "empty batch"),
+    (lambda: losses.loss_of("sparse_categorical_crossentropy")(labels + 1, probabilities), ValueError, "label 4"),
+    (lambda: losses.loss_of("sparse_categorical_crossentropy")(labels + 0.5, probabilities), TypeError, "integer"),
+    (lambda: losses.loss_of("mse")(labels, logits), ValueError, "output's shape"),
+    (lambda: losses.loss_of("mse")(np.zeros((0, 2)), np.zeros((0, 2))), ValueError, "empty batch"),
 ]  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def test_configs_names_and_functions(name):
     loss = getattr(losses, name)(reduction="sum", name="own", dtype="float64")
     twin = losses.deserialize(losses.serialize(loss))
     assert type(twin) is type(loss) and twin.get_config() == loss.get_config() and twin.reduction == "sum"
-    assert twin.dtype == "float64" and type(losses.get(name)) is type(losses.get(loss.formula)) is type(loss)
+    assert twin.dtype == "float64" and type(losses.loss_of(name)) is type(losses.loss_of(loss.formula)) is type(loss)
 
 
 def test_masks_of_pixels_leave_the_mean():

@@ -18,7 +18,6 @@ GEOMETRIES = [
     dict(padding="causal", strides=2, dilation_rate=2),
     dict(groups=2),
 ]
-CHANNELS_LAST = "data_format must be 'channels_last'"
 
 
 DEPTHWISE = GEOMETRIES[:-1]
@@ -203,20 +202,36 @@ def test_batch_of_zero():
     assert x.grad.shape == x.shape and not w.grad.any()
 
 
+@pytest.mark.parametrize("chosen", [False, True])
 @pytest.mark.parametrize(
     "call",
     [
-        lambda x, w: ops.conv(x, w, data_format="channels_first"),
-        lambda x, w: ops.max_pool(x, 2, data_format="channels_first"),
-        lambda x, w: ops.average_pool(x, 2, data_format="NHWC"),
-        lambda x, w: ops.depthwise_conv(x, w, data_format="channels_first"),
-        lambda x, w: ops.conv_transpose(x, w, data_format="channels_first"),
-        lambda x, w: ops.adaptive_max_pool(x, 2, data_format="channels_first"),
+        lambda x, w, **layout: ops.conv(x, w, 2, "same", **layout),
+        lambda x, w, **layout: ops.separable_conv(x, w[..., :2, :2], w[:1, :1, :1].repeat(4, 2), **layout),
+        lambda x, w, **layout: ops.depthwise_conv(x, w[..., :2, :], **layout),
+        lambda x, w, **layout: ops.conv_transpose(x, w[..., :2], (2, 1), **layout),
+        lambda x, w, **layout: ops.max_pool(x, 2, 1, **layout),
+        lambda x, w, **layout: ops.average_pool(x, (1, 2), **layout),
+        lambda x, w, **layout: ops.adaptive_max_pool(x, 2, **layout),
+        lambda x, w, **layout: ops.adaptive_average_pool(x, 3, **layout),
+        lambda x, w, **layout: ops.upsample(x, (1, 2), **layout),
     ],
 )
-def test_only_channels_last(call):
-    with pytest.raises(ValueError, match=CHANNELS_LAST):
-        call(values(1, 5, 5, 2), values(2, 2, 2, 3))
+def test_channels_first_is_channels_last_turned_around(call, chosen, monkeypatch):
+    x, w = values(2, 4, 5, 2), values(2, 2, 2, 3)
+    expected = np.moveaxis(call(x, w, data_format="channels_last").numpy(), -1, 1)
+    given = Tensor(np.moveaxis(x, -1, 1).copy(), True)
+    if chosen:
+        monkeypatch.setattr("fastconv.config.image_data_format", lambda: "channels_first")
+    y = call(given, w, **({} if chosen else {"data_format": "channels_first"}))
+    np.testing.assert_array_equal(y, expected)
+    y.sum().backward()
+    assert given.grad.shape == (2, 2, 4, 5)
+
+
+def test_other_layouts_are_refused():
+    with pytest.raises(ValueError, match="data_format must be 'channels_last', 'channels_first' or None; got 'NHWC'"):
+        ops.average_pool(values(1, 5, 5, 2), 2, data_format="NHWC")
 
 
 def test_conv_takes_one_dtype():

@@ -177,7 +177,7 @@ def test_joined_constants_need_no_gradient():
         (lambda t: ops.tile(t, 0), "repeats must be at least 1"),
         (lambda t: ops.upsample(t), "1 to 3 spatial axes"),
         (lambda t: ops.upsample(t[None], 0), "size must be between 1"),
-        (lambda t: ops.upsample(t[None], data_format="channels_first"), "channels_last"),
+        (lambda t: ops.upsample(t[None], data_format="NCHW"), "channels_last"),
         (lambda t: ops.image.resize(t, (2, 2)), "height, width, channels"),
         (lambda t: ops.image.resize(t[None, None], (2, 2), "cubic"), "'lanczos5'; got 'cubic'"),
         (lambda t: ops.squeeze(t, 0), "Only axes of size 1"),

@@ -1,4 +1,4 @@
-"""Parity with PyTorch, where it is installed: convolution, pooling and their gradients in all ranks."""
+"""Parity with PyTorch, where it is installed: convolution, pooling and their gradients in all ranks; its files and loaders."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,10 @@ from helpers import covering, label, normal
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
 
-from fastconv import Tensor, ops  # noqa: E402
+from fastconv import Input, Sequential, Tensor, layers, ops  # noqa: E402
+from fastconv.utils import set_random_seed  # noqa: E402
 
 CONV = covering(
     rank=(1, 2, 3), stride=(1, 2, 3), dilation=(1, 2), padding=(0, 1, 2), groups=(1, 2), channels=(1, 3, 16),
@@ -124,3 +126,76 @@ def test_crossentropy():
     expected.backward()
     assert_close(loss.numpy(), expected.detach().numpy(), 10)
     assert_close(a.grad, t.grad.numpy(), 10)
+
+
+def residual():
+    """A network whose modules are defined in the order in which they are used, with a Linear behind a Flatten."""
+    nn = torch.nn
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 8, 3, groups=4, padding=1), nn.PReLU(),
+        nn.ConvTranspose2d(8, 3, 2, stride=2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(48, 5), nn.LayerNorm(5),
+        nn.Linear(5, 2),
+    )  # fmt: skip
+
+
+def ours_of_it():
+    return Sequential([
+        Input((6, 6, 2)), layers.Conv2D(4, 3), layers.BatchNormalization(epsilon=1e-5), layers.ReLU(),
+        layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same"), layers.LeakyReLU(negative_slope=0.25),
+        layers.Conv2DTranspose(3, 2, strides=2), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(5),
+        layers.LayerNormalization(epsilon=1e-5), layers.Dense(2),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_state_dicts(tmp_path, name):
+    torch.manual_seed(0)
+    model = residual()
+    model(torch.randn(8, 2, 6, 6))  # moves the statistics
+    state = {key: value for key, value in model.eval().state_dict().items() if not key.startswith("4.")}
+    if name.endswith("pt"):
+        torch.save(state, tmp_path / name)
+    else:
+        save_file({key: value.numpy() for key, value in state.items()}, tmp_path / name)
+    twin = ours_of_it()
+    twin.load_weights(tmp_path / name)
+    x = normal((3, 6, 6, 2), np.float32)
+    expected = model(theirs(x).float()).detach().numpy()
+    np.testing.assert_allclose(twin.predict(x), expected, atol=2e-6)
+
+
+KINDS = {"bfloat16": torch.bfloat16, "half": torch.float16, "double": torch.float64}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_state_dicts_of_other_floats_and_views(tmp_path, kind):
+    weight = torch.arange(12.0).reshape(3, 4).t()[1:].to(KINDS[kind])
+    torch.save(
+        {"model": {"fc.weight": torch.nn.Parameter(weight), "fc.bias": torch.ones(3)}, "epoch": 1}, tmp_path / "w.pt"
+    )
+    model = Sequential([Input((3,)), layers.Dense(3)])
+    model.load_weights(tmp_path / "w.pt")
+    np.testing.assert_array_equal(model.get_weights()[0], weight.float().numpy().T)
+
+
+def test_a_data_loader_feeds_fit():
+    """Batches as lists of tensors: the same training as from arrays in their order."""
+    x, y = normal((20, 4), np.float32), label_of(20)
+    models = []
+    for _ in range(2):
+        set_random_seed(1)
+        models.append(Sequential([Input((4,)), layers.Dense(3, activation="softmax")]))
+        models[-1].compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.tensor(x), torch.tensor(y)), batch_size=6)
+    settings = {"epochs": 2, "verbose": 0}
+    logs = [
+        models[0].fit(loader, validation_data=loader, **settings),
+        models[1].fit(x, y, 6, shuffle=False, validation_data=(x, y), validation_batch_size=6, **settings),
+    ]
+    assert logs[0].history == logs[1].history
+    for one, other in zip(models[0].get_weights(), models[1].get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
+def label_of(count):
+    return np.arange(count) % 3

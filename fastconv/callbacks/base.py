@@ -57,6 +57,14 @@ class Callback:
 
     model: Any = None
     params: dict[str, Any] | None = None
+    comes_last = False  # called after those that change what it keeps
+
+    def get_state(self) -> dict[str, Any]:
+        """What a run that goes on from a backup needs: JSON values and lists of arrays, by name. None here."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes what `get_state` gave, after on_train_begin."""
 
     def set_model(self, model: Any) -> None:
         self.model = model
@@ -145,19 +153,20 @@ class CallbackList(Callback):
             self.callbacks.append(History())
         for callback in self.callbacks:
             _check(callback)
-        self._find_hooks()
+        self._arrange()
         self.set_params(params)
         if model is not None:
             self.set_model(model)
 
-    def _find_hooks(self):
+    def _arrange(self):
+        self.callbacks.sort(key=lambda callback: callback.comes_last)
         self._hooks = {hook: [getattr(c, hook) for c in self.callbacks if _has(c, hook)] for hook in HOOKS}
 
     def append(self, callback: Callback) -> None:
-        """Adds a callback at the end."""
+        """Adds a callback at the end, but before those that come last."""
         _check(callback)
         self.callbacks.append(callback)
-        self._find_hooks()
+        self._arrange()
 
     def set_params(self, params: dict[str, Any]) -> None:
         self.params = params
@@ -225,6 +234,12 @@ class History(Callback):
     def __init__(self):
         self.history = Logs()
         self.epoch = []
+
+    def get_state(self) -> dict[str, Any]:
+        return {"history": dict(self.history), "epoch": self.epoch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.history, self.epoch = Logs(state["history"]), list(state["epoch"])
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch.append(epoch)

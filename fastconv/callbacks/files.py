@@ -8,118 +8,170 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
+import tempfile
+import threading
+from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
-from fastconv import modelfile, rng
+from fastconv import backups, modelfile
+from fastconv.progress import warn_user
 
 from .base import Callback
 from .monitors import checked_frequency
 
 
 class CSVLogger(Callback):
-    """Writes the logs of each epoch as a line of a CSV file, headed by their names; `append` goes on at its end.
+    """Writes the logs of each epoch as a line of a CSV file, headed by their names; `append` goes on at its end, and a
+    run that goes on from a backup after the lines of the epochs before.
 
     A value that is not there, such as that of a validation which was left out, is "NA".
     """
 
     def __init__(self, filename: str | os.PathLike, separator: str = ",", append: bool = False) -> None:
         self.filename, self.separator, self.append = os.fspath(filename), separator, bool(append)
-        self._file = self._names = None
+        self._names, self._place = None, 0  # the columns, and the bytes of the file that stay
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self._old = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
-        self._names = None
-        if self._old:
-            with open(self.filename, newline="", encoding="utf-8") as file:
-                self._names = next(csv.reader(file, delimiter=self.separator))[1:]
-        self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")
+        open(self.filename, "a").close()  # a path that cannot be written is told now
+        self._names, self._place = None, os.path.getsize(self.filename) if self.append else 0
+
+    def get_state(self) -> dict[str, Any]:
+        return {"size": self._place}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._place = min(state["size"], os.path.getsize(self.filename))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs = logs or {}
-        writer = csv.writer(self._file, delimiter=self.separator)
-        if self._names is None:
-            self._names = sorted(logs)
-            if not any(name.startswith("val_") for name in self._names):  # a validation may come after a later epoch
-                self._names += [f"val_{name}" for name in self._names]
-            writer.writerow(["epoch", *self._names])
-        writer.writerow([epoch, *[dict.get(logs, name, "NA") for name in self._names]])
-        self._file.flush()
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with open(self.filename, "r+", newline="", encoding="utf-8") as file:
+            file.truncate(self._place)
+            if self._names is None and self._place:
+                self._names = next(csv.reader(file, delimiter=self.separator))[1:]
+            file.seek(0, os.SEEK_END)
+            writer = csv.writer(file, delimiter=self.separator)
+            if self._names is None:
+                self._names = sorted(logs)
+                if not any(
+                    name.startswith("val_") for name in self._names
+                ):  # a validation may come after a later epoch
+                    self._names += [f"val_{name}" for name in self._names]
+                writer.writerow(["epoch", *self._names])
+            writer.writerow([epoch, *[dict.get(logs, name, "NA") for name in self._names]])
+        self._place = os.path.getsize(self.filename)
 
 
 class BackupAndRestore(Callback):
-    """Keeps what a run needs to go on in `backup_dir`: weights, optimizer, epoch and step, random streams.
+    """Keeps what a run needs to go on in `backup_dir`: weights, optimizers, epoch and step, random streams, the place in
+    the data, and the state of the other callbacks and of the history.
 
-    A `fit` of the same model on the same data that was stopped, by whatever, goes on after the last backup when it is
-    called again, and ends with the same bits. `save_freq`: "epoch", or a number of batches. `double_checkpoint` keeps
-    the backup before the last too. A run that ends by itself deletes them, unless `delete_checkpoint=False`.
+    A `fit` of the same model on the same data that was stopped, by whatever, goes on after the last backup when the
+    program is run again, and ends with the same bits. `save_freq`: "epoch", or a number of batches too.
+    `double_checkpoint` keeps the backup before the last too, and goes on from it where the last one is damaged. A run that
+    comes to its end deletes them, unless `delete_checkpoint=False`; Ctrl-C, an error or a signal is no end. With
+    `save_on_sigterm` a SIGTERM during `fit`, which batch systems send before they take a machine away, is answered by a
+    backup after the running step; then it takes its course. A second one does not wait.
+
+    Of data, all that draw from a seed of their own, or from `random` and NumPy's common stream, come back: arrays,
+    Datasets, PyDatasets (whose on_epoch_begin and on_epoch_end are called for the epochs before), and generators, whose
+    batches are passed over.
     """
+
+    comes_last = True
 
     def __init__(
         self, backup_dir: str | os.PathLike, save_freq: str | int = "epoch", double_checkpoint: bool = False,
-        delete_checkpoint: bool = True,
+        delete_checkpoint: bool = True, save_on_sigterm: bool = False,
     ) -> None:  # fmt: skip
         self.backup_dir = os.fspath(backup_dir)
         if not self.backup_dir:
             raise ValueError("BackupAndRestore: backup_dir must name a folder.")
         self.save_freq = checked_frequency(self, save_freq)
         self.double_checkpoint, self.delete_checkpoint = bool(double_checkpoint), bool(delete_checkpoint)
+        self.save_on_sigterm = bool(save_on_sigterm)
         self._path = os.path.join(self.backup_dir, "latest.safetensors")
         self._before = os.path.join(self.backup_dir, "previous.safetensors")
+        self._previous, self._asked = None, False  # the handler of SIGTERM before; whether one came
+        # As hooks only where they are needed: each costs the logs of every batch.
+        if self.save_freq != "epoch" or self.save_on_sigterm:
+            self.on_train_batch_end = self._after_batch
+        if self.save_on_sigterm:
+            self.on_test_batch_end = self._after_test_batch
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self._batches = 0
-        for path in (self._path, self._before):
-            if os.path.exists(path):
-                facts = modelfile.load_training(self.model, path)
-                break
-        else:
-            return
-        rng.set_state(facts["drawn"])
-        later = facts["random"]
-        for source, state in zip(self._sources(), facts["sources"]):
-            source.state[...] = np.array(state, np.uint64)
-        if not facts["step"]:
-            rng.set_state(later)
-        self.model._trainer.resume = (facts["epoch"], facts["step"], later if facts["step"] else None)
+        self._batches, self._asked = 0, False
+        self._check_folder()
+        if self.save_on_sigterm:
+            if threading.current_thread() is not threading.main_thread():
+                raise ValueError(
+                    "BackupAndRestore: save_on_sigterm=True needs fit in the main thread, which gets signals."
+                )
+            self._previous = signal.signal(signal.SIGTERM, self._note)
+        for path in filter(os.path.exists, (self._path, self._before)):
+            try:
+                self.model._trainer.resume = backups.load(self.model, path)
+                return
+            except ValueError as error:
+                if path == self._before or not os.path.exists(self._before):
+                    raise
+                warn_user(f"{error} The run goes on from the backup before it.")
+
+    def _check_folder(self):
+        """Tells before the run, not after its first epoch, that nothing can be written."""
+        try:
+            os.makedirs(self.backup_dir, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.backup_dir):
+                """It can."""
+        except OSError as error:
+            raise OSError(
+                error.errno, f"BackupAndRestore cannot write there: {error.strerror}", self.backup_dir
+            ) from error
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self._batches += 1
-        if self.save_freq != "epoch" and self._batches % self.save_freq == 0:
+    def _after_batch(self, batch, logs=None):
+        self._batches, self._step = self._batches + 1, batch + 1
+        if self._asked or (self.save_freq != "epoch" and self._batches % self.save_freq == 0):
             self._save(self._epoch, batch + 1)
+
+    def _after_test_batch(self, batch, logs=None):
+        if self._asked:
+            self._save(self._epoch, self._step)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self._save(epoch + 1, 0)
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self.delete_checkpoint and not self.model.stop_training:
+        if self._previous is not None:
+            signal.signal(signal.SIGTERM, self._previous)
+            self._previous = None
+        if self.delete_checkpoint and not self.model._trainer.interrupted:
             for path in (self._path, self._before):
-                if os.path.exists(path):
+                with suppress(FileNotFoundError):
                     os.remove(path)
 
     def _save(self, epoch, step):
-        os.makedirs(self.backup_dir, exist_ok=True)
-        facts = {
-            "epoch": epoch, "step": step, "random": rng.get_state(), "drawn": self.model._trainer.drawn,
-            "sources": [[int(number) for number in source.state] for source in self._sources()],
-        }  # fmt: skip
-        if self.double_checkpoint and os.path.exists(self._path):
-            os.replace(self._path, self._before)
-        modelfile.save_training(self.model, self._path, facts)
+        if self.double_checkpoint:
+            with suppress(FileNotFoundError):
+                os.replace(self._path, self._before)
+        backups.save(self.model, self._path, epoch, step)
+        if self._asked:
+            self._pass_on()
 
-    def _sources(self):
-        """The streams of random numbers that the model's layers have of their own."""
-        found = [value for layer in self.model.flatten_layers() for value in vars(layer).values()]
-        return [value for value in found if isinstance(value, rng.SeedGenerator)]
+    def _note(self, number, frame):
+        """SIGTERM: kept until the running step is done, where one is running."""
+        if self._asked or self.model._trainer.run is None:
+            self._pass_on()
+        else:
+            self._asked = True
+
+    def _pass_on(self):
+        """Sends the signal again, to whom it would have gone."""
+        self._asked = False
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if self._previous is None else self._previous)
+        self._previous = None
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class TensorBoard(Callback):
@@ -148,6 +200,12 @@ class TensorBoard(Callback):
         if update_freq != "epoch":
             update_freq = checked_frequency(self, 1 if update_freq == "batch" else update_freq)
         self.update_freq, self._writers, self._step = update_freq, {}, 0
+
+    def get_state(self) -> dict[str, Any]:
+        return {"step": self._step}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._step = state["step"]
 
     def _write(self, part, tag, value, step):
         if part not in self._writers:

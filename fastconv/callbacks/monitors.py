@@ -18,6 +18,9 @@ from .base import Callback, Logs, NoLog
 class _Monitor(Callback):
     """What these callbacks share: which value to follow, and which way is better."""
 
+    kept: tuple[str, ...] = ()  # the attributes that a run which goes on needs
+    _best = -math.inf  # larger is better
+
     def __init__(self, monitor, mode):
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"{type(self).__name__}: mode must be 'auto', 'min' or 'max'; got {mode!r}.")
@@ -26,12 +29,27 @@ class _Monitor(Callback):
         self._sign = 1.0 if mode == "max" or (mode == "auto" and ("acc" in monitor or "auc" in monitor)) else -1.0
         self._warned = False
 
+    def get_state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.kept}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        vars(self).update({name: state[name] for name in self.kept})
+
     def set_model(self, model: Any) -> None:
         super().set_model(model)
         name = self.monitor.removeprefix("val_")
         for metric in getattr(model, "metrics", ()) if self.mode == "auto" else ():
             if metric.direction and (name == metric.name or name.endswith(f"_{metric.name}")):
                 self._sign = 1.0 if metric.direction == "up" else -1.0
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far, None before the first."""
+        return None if math.isinf(self._best) else self._sign * self._best
+
+    @best.setter
+    def best(self, value: float | None) -> None:
+        self._best = -math.inf if value is None else self._sign * value
 
     def _score(self, logs):
         """The monitored value, turned so that larger is better; None, with one warning, if it is not there."""
@@ -53,6 +71,8 @@ class EarlyStopping(_Monitor):
     prints one line when it stops.
     """
 
+    kept = ("wait", "stopped_epoch", "best_epoch", "best_weights", "_best")
+
     def __init__(
         self, monitor: str = "val_loss", min_delta: float = 0, patience: int = 0, verbose: int = 0, mode: str = "auto",
         baseline: float | None = None, restore_best_weights: bool = False, start_from_epoch: int = 0,
@@ -69,11 +89,6 @@ class EarlyStopping(_Monitor):
         self.wait, self.stopped_epoch, self.best_epoch, self.best_weights = 0, 0, 0, None
         self._best = -math.inf  # larger is better
         self._goal = -math.inf if self.baseline is None else self._sign * self.baseline
-
-    @property
-    def best(self) -> float:
-        """The best value so far."""
-        return self._sign * self._best
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         score = self._score(logs or {})
@@ -109,6 +124,8 @@ class ModelCheckpoint(_Monitor):
     `save_weights_only` writes what `load_weights` reads. `mode` and `verbose` as in EarlyStopping.
     `initial_value_threshold`: a value to beat from the start.
     """
+
+    kept = ("_best", "_batches")
 
     def __init__(
         self, filepath: str | os.PathLike, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
@@ -167,6 +184,8 @@ class ReduceLROnPlateau(_Monitor):
     `mode` as in EarlyStopping; `baseline`: a value to beat from the start; `verbose=1` prints a line. The rate of each
     epoch is in the logs, as "learning_rate". An optimizer with a schedule has a plain rate afterwards.
     """
+
+    kept = ("wait", "cooldown_counter", "_best")
 
     def __init__(
         self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0, mode: str = "auto",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,6 +79,20 @@ class Feed:
                 stacklevel=2,
             )
 
+    def go_to(self, number: int) -> None:
+        """Passes over the epochs before `number`, of data that have a place or an order of their own."""
+        if isinstance(self.data, Dataset) and self._steps is not None and self.data.cardinality():
+            turns, left = divmod(number * self._steps, self.data.cardinality())
+            self._running = self._endless(turns)
+            deque(itertools.islice(self._running, left), maxlen=0)
+        elif self._steps is not None or self._running is not None:
+            for before in range(number):
+                deque(self.epoch(before), maxlen=0)
+        elif isinstance(self.data, PyDataset):
+            for _ in range(number):
+                self.data.on_epoch_begin()
+                self.data.on_epoch_end()
+
     def _batches(self, number):
         if self._steps is None and self._running is None:
             return iter(self.data.epoch(number) if isinstance(self.data, Dataset) else self.data)
@@ -85,8 +100,8 @@ class Feed:
             self._running = self._endless()
         return itertools.islice(self._running, self._steps)
 
-    def _endless(self):
-        for turn in itertools.count():
+    def _endless(self, first=0):
+        for turn in itertools.count(first):
             empty = True
             for batch in self.data.epoch(turn) if isinstance(self.data, Dataset) else self.data:
                 empty = False

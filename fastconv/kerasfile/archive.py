@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 import zipfile
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from fastconv import losses, metrics, optimizers, registry
-from fastconv.files import write_whole
-from fastconv.kerasfile import Path, configs, is_archive, weights
+from fastconv.files import check_regular, write_whole
+from fastconv.kerasfile import Path, configs, is_archive, is_legacy, legacy, training, weights, writing
 from fastconv.layers.holder import uninitialized_weights
+from fastconv.progress import warn_user
 from fastconv.serialization import texts
 
 VERSION = "3.0.0"  # of Keras, whose form is written
 CONFIG_LIMIT = 64 << 20  # bytes of JSON
-ROOMS = ("optimizers", "losses", "metrics")
-COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 PARTS = ("metadata.json", "config.json", "model.weights.h5")
 
 
 def load_model(path: Path, compile: bool = True) -> Any:
-    """The model of a `.keras` file, compiled as it was; its optimizer starts anew."""
+    """The model of a `.keras` file, compiled as it was, with its optimizer's state."""
+    problem = None
     with _reported(path), _opened(path) as archive:
+        facts = _facts(archive)
         config = json.loads(_limited(archive, "config.json"))
         size = archive.getinfo("model.weights.h5").compress_size
         # How well its arrays are compressed is not known, but what can be is: about 1000 to 1.
@@ -37,25 +36,31 @@ def load_model(path: Path, compile: bool = True) -> Any:
             model = configs.read_model(config)
         if not model.built:
             raise ValueError("the model in it has no input shape")
-        if (names := texts(json.loads(_limited(archive, PARTS[0])).get("class_names"))) is not None:
+        if (names := texts(facts.get("class_names"))) is not None:
             model.class_names = names
         with archive.open("model.weights.h5") as part, _h5(part, "r") as file:
             _assign(model, file)
-    settings = config.get("compile_config")
-    if compile and settings:
-        try:
-            _compile(model, settings)
-        except (ValueError, TypeError, KeyError) as error:
-            warnings.warn(f"{path}: its compile settings were left out: {error} Compile the model again.", stacklevel=3)
+            if compile and config.get("compile_config"):
+                try:
+                    training.restore(model, config["compile_config"], file)
+                except (ValueError, TypeError, KeyError) as error:
+                    problem = error
+    if problem is not None:
+        what = "its compile settings were left out" if model.optimizer is None else "its optimizer starts anew"
+        warn_user(f"{path}: {what}: {problem} Compile the model again.")
     return model
 
 
 def save_model(model: Any, path: Path) -> None:
     """Writes a built Sequential or Model(inputs, outputs) as a `.keras` file, which Keras 3 loads."""
     with _reported(path):
-        entry = configs.write_model(model)
-        if model.optimizer is not None:
-            entry["compile_config"] = _compile_config(model)
+        entry, compiled = writing.write_model(model), model.optimizer is not None
+        if compiled:
+            try:
+                entry["compile_config"] = training.config_of(model)
+            except ValueError as error:
+                compiled = False
+                warn_user(f"{path} holds no compile settings: {error} Compile the model again after load_model.")
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
@@ -63,7 +68,7 @@ def save_model(model: Any, path: Path) -> None:
         facts = {} if names is None else {"class_names": names}  # Keras passes over it
         archive.writestr(PARTS[0], json.dumps({"keras_version": VERSION, "date_saved": date, **facts}))
         archive.writestr(PARTS[1], json.dumps(entry))
-        archive.writestr(PARTS[2], _weights_bytes(model))
+        archive.writestr(PARTS[2], _weights_bytes(model, compiled))
     write_whole(path, out.getvalue())
 
 
@@ -73,29 +78,45 @@ def save_weights(model: Any, path: Path) -> None:
 
 
 def load_weights(model: Any, path: Path) -> None:
-    """Puts the weights of a `.weights.h5` or `.keras` file into a built model; all of them, or none."""
+    """Puts the weights of a `.weights.h5` or `.keras` file, or of Keras 2's `.h5`, into a built model; all, or none."""
     with _reported(path):
         if is_archive(path):
             with _opened(path) as archive, archive.open("model.weights.h5") as part, _h5(part, "r") as file:
                 _assign(model, file)
         else:
+            check_regular(path, "file of weights")
             with open(path, "rb") as part, _h5(part, "r") as file:
-                _assign(model, file)
+                old = is_legacy(path) or ("layer_names" in file.attrs and "layers" not in file)
+                _assign_all(model, legacy.read(file, model)) if old else _assign(model, file)
 
 
 def _assign(model, file):
-    found = [(weight, array) for group, layer, own in weights.places(model)
-             for weight, array in zip(own, weights.read(file, group, layer, own))]  # fmt: skip
+    known = {path.split("/")[1] for path, *_ in weights.places(model) if path.startswith("layers/")}
+    beyond = sorted(set(weights.child(file, "layers", missing=True) or ()) - known) if known else []
+    if beyond:
+        raise ValueError(f"it holds {len(beyond)} layers beyond the model's: {', '.join(beyond[:5])}")
+    found, read = [], set()
+    for group, layer, own in weights.places(model):
+        # A layer that models share is in the file once.
+        if not (layer in read and weights.child(file, group, missing=True) is None):
+            found += zip(own, weights.read(file, group, layer, own))
+            read.add(layer)
+    _assign_all(model, found)
+
+
+def _assign_all(model, found):
     if {id(weight) for weight, _ in found} != {id(weight) for weight in model.weights}:
         raise ValueError("the model holds weights at places that Keras' files have no name for")
     for weight, array in found:
         weight.assign(array)
 
 
-def _weights_bytes(model):
+def _weights_bytes(model, compiled=False):
     content = io.BytesIO()
     with _h5(content, "w") as file:
         weights.write(file, model)
+        if compiled:
+            training.write(file, model)
     return content.getvalue()
 
 
@@ -114,6 +135,14 @@ def _opened(path):
         if sorted(names) != sorted(PARTS):
             raise ValueError(f"it must hold {', '.join(PARTS)}; it holds {', '.join(names[:5]) or 'nothing'}")
         yield archive
+
+
+def _facts(archive):
+    """What metadata.json says; ValueError where it names another Keras."""
+    facts = json.loads(_limited(archive, "metadata.json"))
+    if not str(facts.get("keras_version")).startswith("3."):
+        raise ValueError(f"it was written by Keras {facts.get('keras_version')}; fastconv reads the files of Keras 3")
+    return facts
 
 
 def _limited(archive, name):
@@ -138,42 +167,3 @@ def _reported(path):
     except Exception as error:  # a file may hold anything, and lead to any error
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise ValueError(f"{path}: {reason.rstrip('.')}.") from error
-
-
-# Compile settings
-
-
-def _compile(model, settings):
-    made = {name: configs.clean(settings.get(name)) for name in ("optimizer", *COMPILED)}
-    tables = {"loss": losses.get, "metrics": metrics.get, "weighted_metrics": metrics.get}
-    model.compile(
-        optimizer=optimizers.get(made["optimizer"]), loss_weights=made["loss_weights"],
-        **{name: _objects(made[name], get) for name, get in tables.items()},
-    )  # fmt: skip
-
-
-def _objects(value, get):
-    """A nest of names and configs with an object for each config."""
-    if registry.is_entry(value):
-        return get(value)
-    if isinstance(value, dict):
-        return {key: _objects(part, get) for key, part in value.items()}
-    return [_objects(part, get) for part in value] if isinstance(value, list) else value
-
-
-def _compile_config(model):
-    settings = {"optimizer": registry.serialize(model.optimizer), **model._trainer.objective.get_config()}
-    return {key: _with_rooms(value) for key, value in settings.items()}
-
-
-def _with_rooms(value):
-    """Entries with the module that Keras looks their class up in."""
-    if isinstance(value, (list, tuple)):
-        return [_with_rooms(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    entry = {key: _with_rooms(part) for key, part in value.items()}
-    if not registry.is_entry(value):
-        return entry
-    room = next((room for room in ROOMS if registry.TABLES[f"fastconv.{room}"].knows(value["class_name"])), None)
-    return entry if room is None else {**entry, "module": f"keras.{room}", "registered_name": None}

@@ -15,54 +15,83 @@ import numpy as np
 from fastconv.layers.base import Layer, snake_case
 from fastconv.tensor import Parameter
 
-MORE = {"Normalization": 1}  # Keras keeps a count of batches beyond our weights
+STEMS = {"Model": "functional", "GroupQueryAttention": "grouped_query_attention"}
+PRIVATE = {  # attributes that Keras keeps under a private name alone
+    "GroupQueryAttention": ("query_dense", "key_dense", "value_dense", "gate_dense", "output_dense"),
+    "MultiHeadAttention": ("gate_dense",),
+}  # fmt: skip
 
 
-def places(model: Any, prefix: str = "") -> Iterator[tuple[str, Layer, list[Parameter]]]:
-    """(the path of its `vars` group, the layer, its own weights) of a model and all layers in it."""
-    yield f"{prefix}vars", model, _own(model)
-    if hasattr(model, "layers"):
-        counts: dict[str, int] = {}
-        for layer in model.layers:
-            stem = _stem(layer)
-            count = counts[stem] = counts.get(stem, -1) + 1
-            yield from places(layer, f"{prefix}layers/{stem}_{count}/" if count else f"{prefix}layers/{stem}/")
+def places(
+    model: Layer, prefix: str = "", seen: set[int] | None = None
+) -> Iterator[tuple[str, Layer, list[Parameter]]]:
+    """(the path of its `vars` group, the layer, its own weights) of a model and all layers in it, each once."""
+    seen = set() if seen is None else seen
+    if id(model) in seen:
         return
-    for name, value in sorted(vars(model).items()):
-        if isinstance(value, Layer):
-            yield from places(value, f"{prefix}{name.lstrip('_')}/")
-        elif isinstance(value, (list, tuple)) and value and all(isinstance(part, Layer) for part in value):
-            counts = {}
-            for part in value:
-                stem = _stem(part)
-                count = counts[stem] = counts.get(stem, -1) + 1
-                place = f"{stem}_{count}" if count else stem
-                yield from places(part, f"{prefix}{name.lstrip('_')}/{place}/")
+    seen.add(id(model))
+    yield f"{prefix}vars", model, _own(model)
+    here = set()  # Keras asks attributes in their order, and a model's list of layers among them: the first one counts
+    for name, value in _children(model):
+        path = f"{prefix}{name}/"
+        for layer, place in [(value, path)] if isinstance(value, Layer) else _numbered(value, path):
+            if layer not in here:
+                here.add(layer)
+                yield from places(layer, place)
+
+
+def _children(model):
+    """(Keras' name, a layer or a container of some) for what a layer holds, in Keras' order."""
+    if hasattr(model, "_stack") or getattr(model, "graph", None) is not None:
+        yield "layers", model.layers
+        return
+    ours = type(model).__module__.partition(".")[0] == __name__.partition(".")[0]
+    private = PRIVATE.get(type(model).__name__, ())
+    found = {"layers": model.layers} if hasattr(model, "layers") else {}
+    for name, value in vars(model).items():
+        if name != "_holders" and isinstance(value, (Layer, list, tuple, dict)):
+            found[f"_{name}" if name in private else name.lstrip("_") if ours else name] = value
+    yield from sorted(found.items(), key=lambda item: (item[0].startswith("_"), item[0]))
+
+
+def _numbered(container, prefix):
+    """(layer, its path) for the layers in a list, tuple or dict, named by class and order of appearance."""
+    counts: dict[str, int] = {}
+    for part in container.values() if isinstance(container, dict) else container:
+        if not isinstance(part, (Layer, list, tuple, dict)):
+            continue
+        stem = _stem(part) if isinstance(part, Layer) else "container"
+        count = counts[stem] = counts.get(stem, -1) + 1
+        path = f"{prefix}{stem}_{count}/" if count else f"{prefix}{stem}/"
+        yield from [(part, path)] if isinstance(part, Layer) else _numbered(part, path)
 
 
 def _stem(layer):
     kind = type(layer).__name__
-    return "functional" if kind == "Model" else snake_case(kind)
+    return STEMS.get(kind) or snake_case(kind)
 
 
 def _own(layer):
-    return [] if hasattr(layer, "layers") else [*layer._weights, *layer._fixed_weights]
+    if type(layer).__name__ == "SpectralNormalization":
+        return [layer._kernel(), *layer._fixed_weights]  # the inner layer's kernel, too
+    return [*layer._weights, *layer._fixed_weights]
 
 
 def read(file: Any, group: str, layer: Layer, weights: list[Parameter]) -> list[np.ndarray]:
     """The arrays of a layer's own weights; ValueError where the file does not hold exactly them."""
-    found = _child(file, group) if weights or _child(file, group, missing=True) is not None else None
+    found = child(file, group) if weights or child(file, group, missing=True) is not None else None
     names = [] if found is None else sorted(found.keys(), key=lambda name: (len(name), name))
-    expected = len(weights)
-    if len(names) not in (expected, expected + MORE.get(type(layer).__name__, 0)):
+    if len(names) != len(weights):
         raise ValueError(
-            f"{group} of layer {layer.name!r} holds {len(names)} arrays; the layer has {expected} weights."
+            f"{group} of layer {layer.name!r} holds {len(names)} arrays; the layer has {len(weights)} weights."
         )
-    return [_dataset(found, f"{group}/{name}", name, weight) for name, weight in zip(names, weights)]
+    return [array(found, f"{group}/{name}", name, weight.shape, weight.data.dtype, weight.name)
+            for name, weight in zip(names, weights)]  # fmt: skip
 
 
-def _child(group, path, missing=False):
-    """The group at `path`, of this file and reached by no link."""
+def child(group: Any, path: str, missing: bool = False) -> Any:
+    """The group at `path`, of this file and reached by no link; ValueError where there is none, or None if it may be
+    missing."""
     import h5py
 
     for part in path.split("/"):
@@ -75,7 +104,8 @@ def _child(group, path, missing=False):
     return group
 
 
-def _dataset(group, path, name, weight):
+def array(group: Any, path: str, name: str, shape: tuple, dtype: Any, what: str | None) -> np.ndarray:
+    """The array at `path`, `name` in a group, for `what` of this shape, as `dtype`; ValueError where it is none."""
     import h5py
 
     if not isinstance(group.get(name, getlink=True), h5py.HardLink) or not isinstance(group[name], h5py.Dataset):
@@ -83,13 +113,13 @@ def _dataset(group, path, name, weight):
     data = group[name]
     if data.is_virtual or data.external:
         raise ValueError(f"{path} lies outside of this file")
-    if data.shape != weight.shape:
-        raise ValueError(f"{path} has the shape {data.shape}; {weight.name} needs {weight.shape}")
+    if data.shape != shape:
+        raise ValueError(f"{path} has the shape {data.shape}; {what} needs {shape}")
     if data.dtype.kind not in "fiu" or data.dtype.itemsize > 8:
         raise ValueError(f"{path} holds {data.dtype}; numbers of at most 8 bytes are needed")
     if data.id.get_storage_size() == 0 and data.size:
         raise ValueError(f"{path} declares {data.size} numbers and holds none")
-    return np.asarray(data[()], weight.data.dtype)
+    return np.asarray(data[()], dtype)
 
 
 def write(file: Any, model: Any) -> None:
@@ -99,5 +129,3 @@ def write(file: Any, model: Any) -> None:
         made.attrs["name"] = layer.name
         for i, weight in enumerate(weights):
             made.create_dataset(str(i), data=weight.data)
-        for i in range(MORE.get(type(layer).__name__, 0) if weights else 0):
-            made.create_dataset(str(len(weights) + i), data=np.zeros((), "int32"))

@@ -20,6 +20,8 @@ cdef enum:
     PIECE = 16384    # elements of a piece, at least, where there are as many,
     PIECES = 128     # and more where there would be more pieces than this
     PART = 64        # channels of a fold's tile
+    SAMPLES = 16     # or more, of SAMPLE bytes at most, are tiles by themselves: the second pass finds them in the cache
+    SAMPLE = 1 << 20
     ROWS = 512       # of a row kernel's tile, at most: it adds dgamma's terms one by one
 
 
@@ -64,6 +66,15 @@ cdef int run_pieces(fc_tile* tile, fc_norm* job, double work) except -1:
     return run(tile, job, sizeof(fc_norm), pieces, work * MEMORY_WORK * job.samples * job.rows * job.channels, True)
 
 
+cdef bint by_samples(const fc_norm* job, ptrdiff_t itemsize):
+    return job.samples >= SAMPLES and job.rows * job.channels * itemsize <= SAMPLE
+
+
+cdef int run_samples(fc_tile* tile, fc_norm* job, double work) except -1:
+    return run(tile, job, sizeof(fc_norm), job.samples, work * MEMORY_WORK * job.samples * job.rows * job.channels, True,
+               2 * job.part * job.group * sizeof(double))
+
+
 cdef int run_fold(fc_tile* tile, fc_norm* job) except -1:
     cdef ptrdiff_t channels = job.part * job.group
     return run(tile, job, sizeof(fc_norm), job.samples * blocks(job.channels, channels),
@@ -86,6 +97,9 @@ def group_forward(x, gamma, beta, residual, y, mean, inverse_std, variance, ptrd
     job.mean, job.inverse_std, job.variance = data(mean, True), data(inverse_std, True), data(variance, True)
     if most is not None:
         job.most = most
+    if by_samples(&job, x.itemsize):
+        run_samples(tiles.norm_sample_forward, &job, 3)
+        return
     run_pieces(tiles.norm_statistics, &job, 1)
     run_fold(tiles.norm_fold, &job)
     run_pieces(tiles.norm_forward, &job, 2)
@@ -126,15 +140,18 @@ def group_backward(dy, x, gamma, mean, inverse_std, mask, dx, dgamma, dbeta, cut
         job.slope, job.offset = coefficients.data, coefficients.data + values * size
     if samples > 1:
         job.dgamma, job.dbeta = weights.data, weights.data + samples * channels * size
+    cdef bint at_once = job.slope != NULL and by_samples(&job, 2 * size)
     cdef bint summed = job.slope != NULL or any([a is not None for a in (dgamma, dbeta, dmean, dvariance, cut)])
-    if summed:
+    if at_once:
+        run_samples(tiles.norm_sample_backward, &job, 5)
+    elif summed:
         run_pieces(tiles.norm_gradients, &job, 2)
         run_fold(tiles.norm_backward_fold, &job)
     if samples > 1 and dgamma is not None:
         sum_rows(tiles, job.dgamma, data(dgamma, True), samples, channels, size)
     if samples > 1 and dbeta is not None:
         sum_rows(tiles, job.dbeta, data(dbeta, True), samples, channels, size)
-    if dx is not None:
+    if dx is not None and not at_once:
         if cut is not None:
             job.dy, job.mask = job.cut, NULL
         run_pieces(tiles.norm_backward, &job, 3)

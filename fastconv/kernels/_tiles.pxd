@@ -467,6 +467,8 @@ cdef extern from "tiles.h" nogil:
         fc_tile* norm_gradients
         fc_tile* norm_backward_fold
         fc_tile* norm_backward
+        fc_tile* norm_sample_forward
+        fc_tile* norm_sample_backward
         fc_tile* batch_norm_update
         fc_tile* batch_norm_fold
         fc_tile* norm_rows_forward

@@ -35,6 +35,7 @@ from fastconv.symbolic import KerasTensor, NoValues, is_tracing
 from fastconv.tensor import Parameter, Tensor, no_grad, wrap
 
 _MISSING: Any = object()  # inputs that a call gives by name, if at all
+_PACKAGE = __package__.partition(".")[0] + "."
 _REFUSED = {
     "lora_rank": "it trains whole weights; freeze layers with trainable=False instead",
     "lora_alpha": "it trains whole weights; freeze layers with trainable=False instead",
@@ -59,10 +60,19 @@ def _takes_training(cls) -> bool:
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
+@functools.cache
+def _has_nothing_to_build(cls) -> bool:
+    """Whether it is, or builds on, a layer of this package that has no weights: not one of the user's on Layer itself."""
+    ours = next(c for c in cls.__mro__ if c.__module__.startswith(__package__ + "."))
+    return ours is not Layer and cls.build is Layer.build
+
+
 def _build_once(build):
     @functools.wraps(build)
     def wrapper(self, input_shape=None, *others, **named):  # those of further inputs of `call`
         if self.built:
+            if self._build_shape is None and not others and not named:  # it has nothing to build
+                self._build_shape = _shape_of(input_shape)
             return
         with building:
             if self._half_built:  # the build of a base class, called by a subclass's own
@@ -125,16 +135,21 @@ class Layer(Specified):
     _checked_shape = None
     activity_regularizer = None
     autocast = True
+    keeps_integers = False  # whether `call` is given integers as such, as one of the user's own is; else as floats
     _node = None  # its first call in a graph
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
     supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
+    kept_as: dict[str, str] = {}  # argument -> the attribute that has it, where that is of another name
     implied = {}  # argument -> the value that repr takes for granted, where it is not the default
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Names what the constructor needs and was not given."""
         if args or kwargs:  # a copy is made of nothing
             registry.require_arguments(cls, len(args), kwargs)
-        return super().__new__(cls)
+        layer = super().__new__(cls)
+        if not cls.__module__.startswith(_PACKAGE):  # for its config, where the class keeps no attributes
+            object.__setattr__(layer, "_given", {**dict(zip(parameters_of(cls.__init__), args)), **kwargs})
+        return layer
 
     def __init__(
         self, *, activity_regularizer: RegularizerLike | None = None, trainable: bool = True,
@@ -160,11 +175,16 @@ class Layer(Specified):
             self.autocast = False
         self._weights = []  # those that follow self.trainable
         self._fixed_weights = []  # those added with trainable=False
+        if _has_nothing_to_build(cls):
+            self.built = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _build_once(cls.build)
+        if "call" in vars(cls) and "keeps_integers" not in vars(cls):
+            built_on = [base.__name__ for base in cls.__mro__[1:] if "call" in vars(base)]
+            cls.keeps_integers = not cls.__module__.startswith(_PACKAGE) and built_on == ["Layer"]
         if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
             cls.supports_masking = True
         cls.__signature__ = configs.signature(cls)
@@ -269,7 +289,11 @@ class Layer(Specified):
     def _draw(self, x, args, training, kwargs):
         """What the call would give, for tensors without data: a node of the user's graph."""
         calls.begin(self)
-        outputs = self.draw_inside(x, *args, training=training, **kwargs)
+        if type(self).compute_output_spec is not Specified.compute_output_spec:  # the user's own says it
+            mode = {} if training is None else {"training": training}
+            outputs = self.compute_output_spec(x, *args, **mode, **kwargs)
+        else:
+            outputs = self.draw_inside(x, *args, training=training, **kwargs)
         # Each node has tensors of its own: a layer may give what it was given, or a constant.
         outputs = map_leaves(lambda leaf: masks.placeholder(leaf, KerasTensor(leaf.shape, leaf.dtype)), outputs)
         node = Node(self, (x, *args), kwargs if training is None else {**kwargs, "training": training}, outputs)
@@ -343,10 +367,12 @@ class Layer(Specified):
                 f"x = fastconv.Input(shape); x = {inputs.name}(x)."
             )
         if isinstance(inputs, Tensor):
-            if inputs.dtype == self._dtype or not self.autocast or inputs.symbolic and inputs.dtype.kind != "f":
+            whole = inputs.dtype.kind != "f" and (inputs.symbolic or self.keeps_integers)
+            if inputs.dtype == self._dtype or not self.autocast or whole:
                 return inputs
             return masks.carry(inputs, ops.cast(inputs, self._dtype))
-        return Tensor(cast(numbers(inputs, "inputs"), self._dtype))
+        array = numbers(inputs, "inputs")
+        return Tensor(array if self.keeps_integers and array.dtype.kind != "f" else cast(array, self._dtype))
 
     def _convert_further(self, leaf):
         """An argument after the inputs, where it is an array of floats of another dtype, in the layer's."""
@@ -362,6 +388,9 @@ class Layer(Specified):
     def ensure_built(self, shape: Any) -> None:
         """Checks an input's shape, or a nest of shapes, and builds the layer for it."""
         if is_shape(shape):
+            if not shape and self.keeps_integers:  # the user's own layer, which may take a number
+                self.build(shape)
+                return
             if not shape:
                 raise ValueError(f"{type(self).__name__} expects a batch of samples; got a scalar.")
             self._check(shape)

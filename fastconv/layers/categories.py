@@ -44,7 +44,7 @@ class Discretization(Preprocessing):
         super().__init__(dtype=dtype, name=name, **kwargs)
         if (bin_boundaries is None) == (num_bins is None):
             raise ValueError("Discretization takes either bin_boundaries or num_bins, with which it needs adapt(data).")
-        self.bin_boundaries = None if bin_boundaries is None else self._given("bin_boundaries", bin_boundaries)
+        self.bin_boundaries = None if bin_boundaries is None else self._number_or_list("bin_boundaries", bin_boundaries)
         if self.bin_boundaries is not None and sorted(self.bin_boundaries) != self.bin_boundaries:
             raise ValueError(f"Discretization: bin_boundaries must be sorted; got {bin_boundaries!r}.")
         self.num_bins = None if num_bins is None else positive(num_bins, "num_bins", self)

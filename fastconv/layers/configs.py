@@ -45,14 +45,18 @@ def signature(cls) -> inspect.Signature:
 def get_config(layer) -> dict:
     """Name to JSON value of every argument but input_shape, which a Sequential keeps."""
     config = {}
-    for name in arguments(type(layer)):
+    for name, parameter in arguments(type(layer)).items():
         if name == "input_shape":
             continue
-        if not hasattr(layer, name):
+        name_kept = layer.kept_as.get(name, name)
+        if hasattr(layer, name_kept):
+            value = getattr(layer, name_kept)
+        elif "_given" in vars(layer) and (name in layer._given or parameter.default is not parameter.empty):
+            value = layer._given.get(name, parameter.default)
+        else:
             raise NotImplementedError(
                 f"{type(layer).__name__} must keep its argument {name!r} as self.{name}, or define get_config()."
             )
-        value = getattr(layer, name)
         if name in _UNUSUAL and value is _UNUSUAL[name]:
             continue
         if isinstance(value, registry.Configurable):
@@ -60,10 +64,10 @@ def get_config(layer) -> dict:
         elif _holds_objects(value):
             value = serialization.serialize(value)
         elif callable(value):
-            value = activations.name_of(value)
+            given, value = value, activations.name_of(value)
             if value is None:
                 raise ValueError(
-                    f"Layer {layer.name!r} has a function for {name}, {getattr(layer, name)!r}, which a config cannot "
+                    f"Layer {layer.name!r} has a function for {name}, {given!r}, which a config cannot "
                     f"hold: use a name ({', '.join(activations.TABLE)}), a layer of your own, or register the function "
                     "with @fastconv.saving.register_keras_serializable()."
                 )
@@ -84,7 +88,7 @@ def describe(layer) -> str:
     """`Conv2D(32, (5, 5), activation='relu')`: the arguments that differ from their defaults."""
     shown = []
     for name, parameter in arguments(type(layer)).items():
-        value = getattr(layer, name, None)
+        value = getattr(layer, layer.kept_as.get(name, name), None)
         if name in _COMMON or _is_default(value, layer.implied.get(name, parameter.default)):
             continue
         if callable(value) and not isinstance(value, registry.Configurable):

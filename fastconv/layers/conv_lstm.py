@@ -99,11 +99,11 @@ class ConvLSTMCell(LongShortTerm):
     def project(self, x: Any) -> Tensor:
         lead = x.shape[: x.ndim - self.rank - 1]
         x = ops.reshape(x, (-1, *x.shape[len(lead) :]))
-        y = ops.conv(x, self.kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, bias=self.bias)
+        y = ops.conv(x, self.kernel, self.strides, self.padding, "channels_last", self.dilation_rate, bias=self.bias)
         return y if len(lead) == 1 else ops.reshape(y, (*lead, *y.shape[1:]))
 
     def recur(self, h: Tensor) -> Tensor:
-        return ops.conv(h, self.recurrent_kernel, 1, "same")
+        return ops.conv(h, self.recurrent_kernel, 1, "same", "channels_last")
 
 
 class ConvLSTM(OwnCell):

@@ -120,10 +120,10 @@ class Conv(Convolution):
 
     def call(self, inputs: Tensor) -> Tensor:
         y = ops.conv(
-            inputs, self.kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, groups=self.groups,
+            inputs, self.kernel, self.strides, self.padding, "channels_last", self.dilation_rate, groups=self.groups,
             bias=self.bias,
         )  # fmt: skip
-        return self.activation(y)
+        return y if self.activation is None else self.activation(y)
 
 
 class Conv1D(Conv):

@@ -146,7 +146,8 @@ class Dense(Layer):
             )
 
     def call(self, inputs: Tensor) -> Tensor:
-        return self.activation(ops.dense(inputs, self.kernel, self.bias))
+        y = ops.dense(inputs, self.kernel, self.bias)
+        return y if self.activation is None else self.activation(y)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)

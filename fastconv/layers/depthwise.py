@@ -50,9 +50,9 @@ class DepthwiseConv(Convolution):
 
     def call(self, inputs: Tensor) -> Tensor:
         y = ops.depthwise_conv(
-            inputs, self.kernel, self.strides, self.padding, dilation_rate=self.dilation_rate, bias=self.bias
+            inputs, self.kernel, self.strides, self.padding, "channels_last", self.dilation_rate, bias=self.bias
         )
-        return self.activation(y)
+        return y if self.activation is None else self.activation(y)
 
 
 class SeparableConv(Convolution):
@@ -101,9 +101,9 @@ class SeparableConv(Convolution):
     def call(self, inputs: Tensor) -> Tensor:
         y = ops.separable_conv(
             inputs, self.depthwise_kernel, self.pointwise_kernel, self.strides, self.padding,
-            dilation_rate=self.dilation_rate, bias=self.bias,
+            "channels_last", self.dilation_rate, bias=self.bias,
         )  # fmt: skip
-        return self.activation(y)
+        return y if self.activation is None else self.activation(y)
 
 
 class DepthwiseConv1D(DepthwiseConv):

@@ -27,6 +27,7 @@ class Lambda(Layer):
     """
 
     made = ("output_shape",)
+    keeps_integers = True
 
     def __init__(
         self, function: Callable[..., Any] | str, output_shape: Any = None, mask: Any = None,

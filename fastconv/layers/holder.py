@@ -22,7 +22,8 @@ from fastconv.layers.shapes import cast, float_dtype, numbers
 from fastconv.nest import flatten
 from fastconv.tensor import Parameter, Tensor
 
-_NO_LAYERS = ("_holders", "_build_shape", "_build_shapes", "_checked_shape")  # notes of a layer's own, which hold none
+# notes of a layer's own, which hold none
+_NO_LAYERS = ("_holders", "_build_shape", "_build_shapes", "_checked_shape", "_given")
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
@@ -51,6 +52,13 @@ def _uninitialized(shape, dtype):
     return np.broadcast_to(np.zeros((), dtype), shape)  # the Parameter's copy is the only array of its size
 
 
+def _is_whole(dtype):
+    try:
+        return dtype is not None and np.dtype(dtype).kind in "iub"
+    except TypeError:
+        return False
+
+
 class Holder:
     """Base class of Layer: the half that holds."""
 
@@ -74,9 +82,10 @@ class Holder:
     ) -> Parameter:
         """A new weight of this layer.
 
-        `shape` is a tuple of ints, an int, or None for a single number; `initializer` (default "glorot_uniform"),
-        `regularizer` and `constraint` are names, configs, objects or functions. `dtype` is the layer's by default.
-        `trainable=False` keeps the weight out of training for good. `autocast` and `aggregation` change nothing here.
+        `shape` is a tuple of ints, an int, or None for a single number; `initializer` (default "glorot_uniform", of
+        integers and booleans "zeros"), `regularizer` and `constraint` are names, configs, objects or functions. `dtype` is
+        the layer's by default; one of integers or "bool" goes with `trainable=False`, which keeps the weight out of
+        training for good. `autocast` and `aggregation` change nothing here.
         """
         title = self._title()
         if isinstance(shape, str):
@@ -85,7 +94,11 @@ class Holder:
             raise ValueError(f"{title}: overwrite_with_gradient is for float8 training, which is not built.")
         if aggregation not in _AGGREGATIONS:
             raise ValueError(f"{title}: aggregation must be one of {_AGGREGATIONS}; got {aggregation!r}.")
-        dtype = self._dtype if dtype is None else float_dtype(dtype, type(self).__name__)
+        whole = not trainable and _is_whole(dtype)
+        if whole:
+            dtype, initializer = np.dtype(dtype), "zeros" if initializer is None else initializer
+        else:
+            dtype = self._dtype if dtype is None else float_dtype(dtype, type(self).__name__)
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if None in shape:
             raise ValueError(f"{title}: a weight needs known sizes; got the shape {shape}.")

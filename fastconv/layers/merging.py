@@ -27,6 +27,9 @@ class Merge(Layer):
 
     pair = False  # whether it takes two tensors, no more
 
+    def build(self, input_shape: Sequence[Shape]) -> None:
+        self.check_input(input_shape)
+
     def check_input(self, shape: Sequence[Shape]) -> None:
         if is_shape(shape) or isinstance(shape, dict) or not all(map(is_shape, shape)):
             raise ValueError(f"{self._title()} takes a list of tensors, such as [x, y]; got the shape {shape}.")
@@ -52,14 +55,46 @@ class Merge(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Where any of the inputs' masks is True, if all have one."""
+        self._check_masks(inputs, mask)
         if mask is None or any(one is None for one in mask):
             return None
         return functools.reduce(ops.logical_or, mask)
 
+    def _check_masks(self, inputs, mask):
+        listed = isinstance(inputs, (list, tuple)) and isinstance(mask, (list, tuple))
+        if mask is not None and not (listed and len(inputs) == len(mask)):
+            raise ValueError(
+                f"{self._title()}: mask must be a list, with one entry for each of the inputs; got {mask!r}."
+            )
+
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        return functools.reduce(type(self)._op, self._aligned(inputs))
+
+    def _aligned(self, inputs):
         rank = max(x.ndim for x in inputs)
-        aligned = [x if x.ndim == rank else ops.expand_dims(x, tuple(range(1, 1 + rank - x.ndim))) for x in inputs]
-        return functools.reduce(type(self)._op, aligned)
+        return [x if x.ndim == rank else ops.expand_dims(x, tuple(range(1, 1 + rank - x.ndim))) for x in inputs]
+
+
+class MaskedMerge(Merge):
+    """Base class: what a mask hides takes no part in the result; where all inputs hide a step, it is the first's."""
+
+    def call(self, inputs: Sequence[Tensor], mask: Any = None) -> Tensor:
+        if mask is None or all(one is None for one in mask):
+            return super().call(inputs)
+        output = seen = None
+        for x, one in zip(self._aligned(inputs), mask):
+            here = None if one is None else ops.expand_dims(one, tuple(range(one.ndim, x.ndim)))
+            if output is None:
+                output, seen = x, here
+                continue
+            merged = self._op(output, x)
+            if here is not None:
+                merged = ops.where(here, merged, output)
+            if seen is not None:
+                merged = ops.where(seen, merged, x if here is None else ops.where(here, x, output))
+                seen = None if here is None else ops.logical_or(seen, here)
+            output = merged
+        return output
 
 
 class Add(Merge):
@@ -75,7 +110,7 @@ class Subtract(Merge):
     _op = staticmethod(ops.subtract)
 
 
-class Multiply(Merge):
+class Multiply(MaskedMerge):
     """The product, element by element."""
 
     _op = staticmethod(ops.multiply)
@@ -88,13 +123,13 @@ class Average(Add):
         return ops.divide(super().call(inputs), len(inputs))
 
 
-class Maximum(Merge):
+class Maximum(MaskedMerge):
     """The greatest, element by element."""
 
     _op = staticmethod(ops.maximum)
 
 
-class Minimum(Merge):
+class Minimum(MaskedMerge):
     """The smallest, element by element."""
 
     _op = staticmethod(ops.minimum)
@@ -120,6 +155,7 @@ class Concatenate(Merge):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The inputs' masks side by side; inputs without one are not masked."""
+        self._check_masks(inputs, mask)
         if mask is None or all(one is None for one in mask):
             return None
         return side_by_side(mask, inputs, self.axis)

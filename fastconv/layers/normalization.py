@@ -15,6 +15,7 @@ from typing import Any
 from fastconv import ops
 from fastconv.layers.annotations import ConstraintLike, InitializerLike, RegularizerLike, Shape
 from fastconv.layers.base import Layer
+from fastconv.ops.recurrence import assign
 from fastconv.registry import checked_number
 from fastconv.tensor import Tensor
 
@@ -79,9 +80,9 @@ class BatchNormalization(Normalizing):
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, by channel: along `axis`.
 
     In training mean and variance are the batch's, and the moving ones become `moving * momentum + batch's * (1 -
-    momentum)`; at least two values a channel are needed. Otherwise, and where `trainable` is False, they are the moving
-    ones. Weights: gamma, beta, and, not trained, moving_mean and moving_variance. `synchronized` changes nothing on one
-    machine; renorm=True is not built.
+    momentum)`; at least two values a channel are needed, and of a masked input only what the mask shows counts.
+    Otherwise, and where `trainable` is False, they are the moving ones. Weights: gamma, beta, and, not trained,
+    moving_mean and moving_variance. `synchronized` changes nothing on one machine; renorm=True is not built.
     """
 
     supports_masking = True
@@ -120,8 +121,10 @@ class BatchNormalization(Normalizing):
         self.moving_mean = self.add_weight(sizes, mean, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(sizes, variance, trainable=False, name="moving_variance")
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+    def call(self, inputs: Tensor, training: bool = False, mask: Any = None) -> Tensor:
         training = training and self.trainable
+        if training and mask is not None:
+            return self._masked(inputs, mask)
         if training and None not in inputs.shape and math.prod(inputs.shape) == math.prod(self._sizes(inputs.shape)):
             raise ValueError(
                 f"{self._title()} got the shape {inputs.shape} in training: one value a channel has no variance. Train "
@@ -135,6 +138,23 @@ class BatchNormalization(Normalizing):
             )
 
         return self._channels_last(inputs, normalized)
+
+    def _masked(self, inputs, mask):
+        """Normalized by the statistics of what `mask` (the input's first axes, or all of them) shows."""
+        (axis,) = self._axes(inputs.shape)
+        others = tuple(place for place in range(inputs.ndim) if place != axis)
+        shown = ops.cast(ops.expand_dims(mask, tuple(range(len(mask.shape), inputs.ndim))), inputs.dtype)
+        shown = ops.multiply(shown, ops.ones_like(inputs))
+        number = ops.add(ops.sum(shown, others, keepdims=True), 1e-7)
+        mean = ops.divide(ops.sum(ops.multiply(shown, inputs), others, keepdims=True), number)
+        squares = ops.multiply(shown, ops.square(ops.subtract(inputs, mean)))
+        mean, variance = (
+            ops.reshape(one, (-1,)) for one in (mean, ops.divide(ops.sum(squares, others, keepdims=True), number))
+        )
+        for moving, one in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            new = ops.multiply(ops.stop_gradient(one), 1 - self.momentum)
+            assign(moving, ops.add(ops.multiply(moving, self.momentum), new))
+        return ops.batch_normalization(inputs, mean, variance, axis, self.beta, self.gamma, self.epsilon)
 
 
 class LayerNormalization(Normalizing):

@@ -31,7 +31,7 @@ class Pooling(Spatial):
         self.implied = {"pool_size": None, "strides": self.pool_size}
 
     def call(self, inputs: Tensor) -> Tensor:
-        return type(self)._op(inputs, self.pool_size, self.strides, self.padding)
+        return type(self)._op(inputs, self.pool_size, self.strides, self.padding, "channels_last")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)
@@ -60,7 +60,7 @@ class AdaptivePooling(Spatial):
         self.data_format = check_data_format(data_format, self)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return type(self)._op(inputs, self.output_size)
+        return type(self)._op(inputs, self.output_size, "channels_last")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)

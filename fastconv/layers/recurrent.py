@@ -19,6 +19,10 @@ class OwnCell(RNN):
 
     made = ("cell",)
 
+    def __init__(self, cell: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs.pop("implementation", None)  # of Keras' older versions, of which all give the same
+        super().__init__(cell, *args, **kwargs)
+
     def __getattr__(self, name):
         cell = vars(self).get("cell")
         if cell is not None and name in configs.arguments(type(cell)):

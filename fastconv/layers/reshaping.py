@@ -16,6 +16,7 @@ from fastconv.kernels.geometry import per_axis
 from fastconv.layers.annotations import Shape, Sizes
 from fastconv.layers.base import Layer
 from fastconv.layers.spatial import Formatted, Spatial, check_data_format, positive
+from fastconv.registry import checked_choice
 from fastconv.symbolic import NoValues
 from fastconv.tensor import Tensor
 
@@ -175,7 +176,7 @@ class UpSampling(Spatial):
         self.size = per_axis("size", size, self.rank)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return ops.upsample(inputs, self.size)
+        return ops.upsample(inputs, self.size, "channels_last")
 
 
 class ZeroPadding1D(ZeroPadding):
@@ -239,7 +240,8 @@ class UpSampling1D(UpSampling):
 
 
 class UpSampling2D(UpSampling):
-    """Enlarges `(batch, height, width, channels)` by `interpolation`: "nearest", or "bilinear"."""
+    """Enlarges `(batch, height, width, channels)` by `interpolation`, which `ops.image.resize`
+    explains: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5"."""
 
     rank = 2
 
@@ -248,12 +250,8 @@ class UpSampling2D(UpSampling):
     ) -> None:  # fmt: skip
         super().__init__(size, **kwargs)
         self.data_format = check_data_format(data_format, self)
-        if interpolation not in ("nearest", "bilinear"):
-            raise ValueError(
-                f"UpSampling2D: interpolation must be 'nearest' or 'bilinear', the others of Keras are not built; got "
-                f"{interpolation!r}."
-            )
-        self.interpolation = interpolation
+        choices = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+        self.interpolation = checked_choice(self, "interpolation", interpolation, choices)
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.interpolation == "nearest":
@@ -261,7 +259,7 @@ class UpSampling2D(UpSampling):
         target = self.compute_output_shape(inputs.shape)[1:-1]
         if None in target:
             raise NoValues("The output's shape follows from sizes that are open.")
-        return ops.image.resize(inputs, target)
+        return ops.image.resize(inputs, target, self.interpolation, data_format="channels_last")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check_input(input_shape)

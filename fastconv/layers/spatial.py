@@ -10,6 +10,7 @@ both. A subclass of Spatial sets `rank`, and `kernel_size` or `pool_size` before
 from __future__ import annotations
 
 import functools
+import operator
 import threading
 import warnings
 from typing import Any
@@ -161,7 +162,10 @@ def check_data_format(data_format, layer) -> str:
 def positive(value, name: str, layer) -> int:
     """`value` as a positive int; the error names the layer's class and the argument."""
     try:
-        return per_axis(name, value, 1)[0]
-    except (TypeError, ValueError):
-        kind = TypeError if isinstance(value, (bool, str, float)) or value is None else ValueError
-        raise kind(f"{type(layer).__name__}: {name} must be a positive integer; got {value!r}.") from None
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < 1 or isinstance(value, bool):
+        kind = TypeError if number is None or isinstance(value, bool) else ValueError
+        raise kind(f"{type(layer).__name__}: {name} must be a positive integer; got {value!r}.")
+    return number

@@ -51,10 +51,10 @@ class ConvTranspose(Conv):
 
     def call(self, inputs: Tensor) -> Tensor:
         y = ops.conv_transpose(
-            inputs, self.kernel, self.strides, self.padding, self.output_padding, dilation_rate=self.dilation_rate,
+            inputs, self.kernel, self.strides, self.padding, self.output_padding, "channels_last", self.dilation_rate,
             groups=self.groups, bias=self.bias,
         )  # fmt: skip
-        return self.activation(y)
+        return y if self.activation is None else self.activation(y)
 
 
 class Conv1DTranspose(ConvTranspose):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastconv import custom_objects as own
 from fastconv import registry, serialization
 from fastconv.absent import explain as _explain
 from fastconv.registry import Registry
@@ -74,7 +75,11 @@ _ALIASES = {
 }  # fmt: skip
 _REGISTRY = Registry("loss", _CLASSES, _ALIASES, _FunctionLoss)
 
-serialization.FUNCTIONS["fastconv.losses"] = {function.__name__: function for function in _FUNCTIONS}
+_BY_NAME = {function.__name__: function for function in _FUNCTIONS}
+
+serialization.FUNCTIONS["fastconv.losses"] = dict(_BY_NAME)
+
+_BY_NAME |= {name: cls.formula for name, cls in _ALIASES.items()}
 
 __all__ = [
     "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
@@ -89,9 +94,19 @@ __all__ = [
 ]  # fmt: skip
 
 
-def get(identifier: Any, custom_objects: Any = None) -> Loss:
-    """A Loss from a name ("mse", "categorical_crossentropy"), a config, a class, an object, or any
-    `function(y_true, y_pred)` of Tensors; ValueError with near matches for an unknown name."""
+def get(identifier: Any, custom_objects: Any = None) -> Any:
+    """What is meant by a name, a config, a class or an object, as in Keras: a function by its name ("mse",
+    "categorical_crossentropy"), with one value a sample; a Loss by its class's ("MeanSquaredError"); a function or a Loss
+    itself; None for None. ValueError with near matches for an unknown name."""
+    if identifier is None or (callable(identifier) and not isinstance(identifier, type)):
+        return identifier
+    if isinstance(identifier, str) and own.find(identifier, custom_objects) is None and identifier in _BY_NAME:
+        return _BY_NAME[identifier]
+    return loss_of(identifier, custom_objects)
+
+
+def loss_of(identifier: Any, custom_objects: Any = None) -> Loss:
+    """As `get`, but a Loss in any case: what `compile` makes of names and functions."""
     if callable(identifier) and not isinstance(identifier, (type, Loss)):
         return _FUNCTIONS[identifier]() if identifier in _FUNCTIONS else _FunctionLoss(identifier)
     return _REGISTRY.get(identifier, Loss, custom_objects)
@@ -99,11 +114,11 @@ def get(identifier: Any, custom_objects: Any = None) -> Loss:
 
 def serialize(loss: Loss) -> dict:
     """`{"class_name": ..., "config": ...}` of a Loss."""
-    return registry.serialize(get(loss))
+    return registry.serialize(loss_of(loss))
 
 
-def deserialize(name: Any, custom_objects: Any = None) -> Loss:
-    """The Loss of a name or of what `serialize` gave."""
+def deserialize(name: Any, custom_objects: Any = None) -> Any:
+    """The Loss of what `serialize` gave, or what `get` finds by a name."""
     return get(name, custom_objects)
 
 

@@ -112,9 +112,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def get(identifier: Any, custom_objects: Any = None) -> Metric:
+def get(identifier: Any, custom_objects: Any = None) -> Metric | None:
     """A Metric from a name ("accuracy", "acc", "mse", ...), a config, a class, an object, or any
-    `function(y_true, y_pred)` of arrays with one value a sample; ValueError with near matches for an unknown name."""
+    `function(y_true, y_pred)` of arrays with one value a sample; ValueError with near matches for an unknown name, None
+    for None."""
+    if identifier is None:
+        return None
     if callable(identifier) and not isinstance(identifier, (type, Metric)):
         return MeanMetricWrapper(identifier)
     if isinstance(identifier, dict) and identifier.get("class_name") == "Accuracy":

@@ -11,13 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from .base import Metric, array_of, same_rank
+from .base import Metric, MetricVariable, array_of, same_rank
 
 _KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
 
 class Counts(Metric):
     """Counts at each of some thresholds: `counts` (4, thresholds), in the order of _KINDS."""
+
+    shown = _KINDS  # what is among `variables`: those that the result needs
+
+    @property
+    def variables(self) -> list[MetricVariable]:
+        """What the metric keeps."""
+        return [variable for variable in super().variables if variable.name in self.shown]
 
     def _start(self, thresholds, shape=()):
         self._thresholds = np.asarray(thresholds, np.float64)
@@ -114,6 +121,10 @@ class _ConfusionCount(_AtThresholds):
 
     kind = ""
 
+    @property
+    def shown(self) -> tuple[str]:
+        return (self.kind,)
+
     def result(self) -> Any:
         return self._number(getattr(self, self.kind).array)
 
@@ -171,6 +182,8 @@ class Precision(_PrecisionOrRecall):
     """The share of true ones among the outputs above `thresholds` (0.5), or among the `top_k` largest of a sample;
     of all classes together, or of `class_id`."""
 
+    shown = ("true_positives", "false_positives")
+
     def __init__(
         self, thresholds: Any = None, top_k: int | None = None, class_id: int | None = None, name: str | None = None,
         dtype: str | None = None,
@@ -184,6 +197,8 @@ class Precision(_PrecisionOrRecall):
 class Recall(_PrecisionOrRecall):
     """The share of the true ones that outputs above `thresholds` (0.5) find, or the `top_k` largest of a sample; of all
     classes together, or of `class_id`."""
+
+    shown = ("true_positives", "false_negatives")
 
     def __init__(
         self, thresholds: Any = None, top_k: int | None = None, class_id: int | None = None, name: str | None = None,

@@ -113,6 +113,7 @@ class AUC(Counts):
     `curve`: "ROC", "PR" (precision over recall) or "PRGAIN". `summation_method`: "interpolation", "minoring" or
     "majoring", the area below or above the steps. `multi_label`: the mean over `num_labels` columns, weighted by
     `label_weights`; else those weight the columns of each sample. `from_logits`: outputs go through a sigmoid first.
+    The attribute `thresholds` has 0 and 1 at its ends.
     """
 
     direction = "up"
@@ -139,10 +140,14 @@ class AUC(Counts):
             raise ValueError("AUC: num_labels goes with multi_label=True.")
         self.multi_label, self.num_labels, self.from_logits = bool(multi_label), num_labels, bool(from_logits)
         self.label_weights = None if label_weights is None else [float(weight) for weight in label_weights]
-        self.thresholds = None if thresholds is None else inner
+        self._given = None if thresholds is None else list(inner)
+        self.thresholds = [0.0, *inner, 1.0]
         self._used, self._labels = [-1e-7, *inner, 1 + 1e-7], None
         if not multi_label or num_labels:
             self._start(self._used, (num_labels,) if multi_label else ())
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"thresholds": self._given}
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_pred = array_of(y_pred)

@@ -199,6 +199,12 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         super().__init__(losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits,
                          ignore_class=ignore_class, axis=axis)  # fmt: skip
 
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        if sample_weight is not None and self.ignore_class is not None:  # the weights of such samples do not count
+            labels, sample_weight = same_rank(array_of(y_true), array_of(sample_weight))
+            sample_weight = np.where(labels == self.ignore_class, 0.0, sample_weight)
+        super().update_state(y_true, y_pred, sample_weight)
+
 
 class PearsonCorrelation(MeanMetricWrapper):
     """The mean correlation of target and output along `axis`."""

@@ -42,7 +42,8 @@ def clone_model(
     model: Model, input_tensors: Any = None, clone_function: Callable[[Layer], Layer] | None = None,
     call_function: Callable[..., Any] | None = None, recursive: bool = False,
 ) -> Model:  # fmt: skip
-    """A model of the same architecture with fresh weights and no compile settings.
+    """A model of the same architecture with fresh weights, compiled alike unless with functions of your own. One that is
+    written in Python is made from its config, or else from the arguments that this one was made with.
 
     `clone_function(layer)` gives the layer to put in a layer's place, by default one from its config; with `recursive`
     it is asked for the layers of inner models too. `call_function(layer, *args, **kwargs)` calls the layers of a graph

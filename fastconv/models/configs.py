@@ -52,6 +52,9 @@ def sequential_from_config(cls, config, custom_objects=None):
 # Graphs: each layer once, then the nodes in order; a tensor is [node's number, place among its outputs].
 
 
+_GRAPH = ("name", "trainable", "layers", "nodes", "input_layers", "inputs", "outputs")  # what graph_config gives
+
+
 def graph_config(model) -> dict:
     graph = model.graph
     layers = list(graph.layers)
@@ -146,7 +149,9 @@ def graph_from_config(cls, config, custom_objects=None):
 
     for node in config["nodes"]:
         tensors.append(flatten(_run_node(node, layers, tensor)))
-    model = cls(_nest(config["inputs"], tensor), _nest(config["outputs"], tensor), name=config.get("name"))
+    further = {name: value for name, value in config.items() if name not in _GRAPH}  # of a class of the user's own
+    inputs, outputs = _nest(config["inputs"], tensor), _nest(config["outputs"], tensor)
+    model = cls(inputs=inputs, outputs=outputs, name=config.get("name"), **further)
     model._trainable = bool(config.get("trainable", True))
     return model
 
@@ -202,16 +207,27 @@ def _op(name):
 
 def clone(model, input_tensors=None, clone_function=None, call_function=None, recursive=False):
     """See models.clone_model."""
+    twin = _twin(model, input_tensors, clone_function, call_function, recursive)
+    if getattr(model, "compiled", False):
+        try:
+            config = model.get_compile_config()
+        except ValueError:  # functions of the user's own: the twin is to be compiled
+            return twin
+        twin.compile_from_config(config)
+    return twin
+
+
+def _twin(model, input_tensors, clone_function, call_function, recursive):
 
     def copy_of(layer):
         if recursive and hasattr(layer, "graph"):
             return clone(layer, None, clone_function, call_function, True)
         return (clone_function or _from_own_config)(layer)
 
-    if not hasattr(model, "graph") or (model.graph is None and not hasattr(model, "_stack")):
-        raise ValueError(
-            f"clone_model needs a Sequential or a Model(inputs, outputs); {model.name!r} is written in Python."
-        )
+    if not hasattr(model, "graph"):
+        raise ValueError(f"clone_model needs a model; got the layer {model.name!r}.")
+    if model.graph is None and not hasattr(model, "_stack"):  # it is written in Python
+        return _from_own_config(model) if model.has_own("get_config") else type(model)(**model._given)
     if hasattr(model, "_stack"):
         if call_function is not None:
             raise ValueError(

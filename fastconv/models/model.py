@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv import modelfile, registry
-from fastconv.graph import Graph, Node
+from fastconv import modelfile, ops, registry
+from fastconv.graph import Call, Graph, Node, sources
 from fastconv.layers import Layer, calls, masks
 from fastconv.layers.misfits import remedy
 from fastconv.layers.shapes import array_of, flatten_shapes, map_shapes
@@ -139,7 +139,13 @@ class Model(Steps, Layer):
         """The names by which losses, metrics and targets are given: those of the layers that make the outputs."""
         known = vars(self).get("_output_names")
         if known is None:
-            known = _names(self.graph.outputs, "output") if self.graph else ["output"]
+            if self.graph:
+                known = _names(self.graph.outputs, "output")
+            elif not self.built or self._build_shape is None:
+                return ["output"]  # nobody knows better yet
+            else:
+                symbols = map_shapes(lambda shape: KerasTensor(shape, self._dtype), self._build_shape)
+                known = _names_of(self.draw_inside(symbols))
             vars(self)["_output_names"] = known
         return known
 
@@ -170,7 +176,10 @@ class Model(Steps, Layer):
             inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
             leaves = flatten(inputs)
             return pack(wanted, leaves) if len(leaves) == len(flatten(wanted)) else self._misfit(inputs)
-        return one_input(inputs)
+        return self._ranked(one_input(inputs))
+
+    def _ranked(self, inputs):
+        return inputs if self._graph is None else ranked(inputs, self._graph.inputs.shape)
 
     def _misfit(self, inputs):
         raise ValueError(
@@ -182,6 +191,8 @@ class Model(Steps, Layer):
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         if not (type(inputs) in _ARRAYS and self.takes_one):
             inputs = self.arrange(inputs)
+        else:
+            inputs = self._ranked(inputs)
         inputs = self.prepare(inputs)
         if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
@@ -196,7 +207,19 @@ class Model(Steps, Layer):
             raise NotImplementedError(
                 f"{type(self).__name__} must define call(self, inputs), or be made as Model(inputs, outputs)."
             )
-        return self._graph.run(inputs)
+        return self._graph.run(self._typed(inputs))
+
+    def _typed(self, inputs):
+        """Inputs that were declared to be integers as such, where ops or layers of the user's own take them; layers of
+        fastconv's take them as floats."""
+        graph, dtypes = vars(self).get("_declared", (None, ()))
+        if graph is not self._graph:
+            graph, dtypes = self._graph, _whole_inputs(self._graph)
+            object.__setattr__(self, "_declared", (graph, dtypes))
+        if not any(dtypes):
+            return inputs
+        leaves = zip(flatten(inputs), dtypes)
+        return pack(inputs, [leaf if dtype is None else ops.cast(leaf, dtype) for leaf, dtype in leaves])
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The masks of the outputs, or a nest of them, None where there is none; `inputs` have the masks
@@ -343,15 +366,14 @@ class Model(Steps, Layer):
         return self.predict(x, batch_size=max(len(flatten(x)[0]), 1))
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One step on the batch `data = (x, y)`, or `(x, y, sample_weight)`; logs by name. Override it for training of your own: call the model
-        with `training=True`, `backward()` the loss, and give the gradients to `self.optimizer.apply`."""
-        x, y, weight = _parts(data)
-        return self._trainer.train_on_batch(x, y, weight, None, True)
+        """One step on the batch `data = (x, y)`, or `(x, y, sample_weight)`; logs by name, of the epoch so far. Override
+        it for training of your own: call the model with `training=True`, `backward()` the loss, and give the gradients
+        to `self.optimizer.apply`."""
+        return self._trainer.train_step(*_parts(data))
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The results of the batch `data = (x, y)`, by name; override it for an evaluation of your own."""
-        x, y, weight = _parts(data)
-        return self.test_on_batch(x, y, weight, return_dict=True)
+        return self._trainer.test_step(*_parts(data))
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -385,6 +407,15 @@ class Model(Steps, Layer):
     def run_eagerly(self) -> bool:
         """Whether calls run layer by layer."""
         return self._trainer.run_eagerly
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._trainer.run_eagerly = bool(value)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compile was called."""
+        return self._trainer.objective is not None
 
     @property
     def loss(self) -> Any:
@@ -484,11 +515,18 @@ class Model(Steps, Layer):
         """Not for fastconv, which writes no other framework's formats: raises NotImplementedError."""
         raise NotImplementedError(f"export: fastconv writes no {format!r}. Keep the model with model.save(filepath).")
 
-    def load_weights(self, filepath: modelfile.Path, skip_mismatch: bool = False) -> None:
+    def load_weights(
+        self, filepath: modelfile.Path, skip_mismatch: bool = False,
+        name_map: Mapping[str, Any] | Callable[[str], Any] | None = None,
+    ) -> None:  # fmt: skip
         """Takes the weights of a file by name; on any mismatch raises ValueError and changes nothing.
 
-        `skip_mismatch=True` takes those that fit, leaves the others as they are, and warns which."""
-        modelfile.load_weights(self, filepath, skip_mismatch)
+        Files: of `save` and `save_weights`; Keras' `.keras` and `.weights.h5`, and Keras 2's `.h5`; PyTorch's state dicts
+        (`.pt`, `.pth`, or in safetensors), whose kernels are turned, also those behind a Flatten; other safetensors files.
+        `skip_mismatch=True` takes those that fit, leaves the others as they are, and warns which. `name_map` says for a
+        foreign file's names, or those of its modules, which weight ("conv2d/kernel") or layer ("conv2d") they are: a dict,
+        or a function; None leaves an array out. Without it names, order and shapes tell, or an error shows both lists."""
+        modelfile.load_weights(self, filepath, skip_mismatch, name_map)
 
     def __copy__(self):
         other = type(self).__new__(type(self))
@@ -528,6 +566,44 @@ def _names(structure, kind) -> list[str]:
             name = f"{stem}_{count}"
         names.append(name)
     return names
+
+
+def ranked(given, wanted):
+    """An array with the last axis of 1 that its Input declares put there or, where it declares none, taken away, as Keras
+    does; one that does not fit then is what it was."""
+    shape = getattr(given, "shape", ())
+    if len(shape) == len(wanted) - 1 and wanted[-1] == 1 and _fits(shape, wanted[:-1]):
+        return given[..., None]
+    if len(shape) == len(wanted) + 1 and shape[-1] == 1 and _fits(shape[:-1], wanted):
+        return given[..., 0]
+    return given
+
+
+def _fits(shape, wanted):
+    return len(shape) > 1 and all(None in (size, known) or size == known for size, known in zip(shape[1:], wanted[1:]))
+
+
+def _whole_inputs(graph):
+    """For each input of a graph its dtype, where that is of integers and no layer of fastconv's takes it; else None."""
+    takers: dict[int, list[Any]] = {}
+    for node in graph.nodes:
+        for leaf in sources(node):
+            takers.setdefault(id(leaf), []).append(node)
+    return [
+        tensor.dtype
+        if tensor.dtype.kind != "f"
+        and all(isinstance(n, Call) or getattr(n.layer, "keeps_integers", False) for n in takers.get(id(tensor), ()))
+        else None
+        for tensor in flatten(graph.inputs)
+    ]
+
+
+def _names_of(outputs):
+    """The names of what a `call` written in Python gives: a dict's keys, else numbers, one output's is "output"."""
+    if isinstance(outputs, dict) and len(outputs) == len(flatten(outputs)):
+        return list(outputs)
+    count = len(flatten(outputs))
+    return [f"output_{number + 1}" for number in range(count)] if count > 1 else ["output"]
 
 
 def _parts(data):

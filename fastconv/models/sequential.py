@@ -17,7 +17,7 @@ from fastconv.layers import InputLayer, Layer
 from fastconv.layers.base import building, building_within
 from fastconv.layers.misfits import remedy
 from fastconv.models import configs
-from fastconv.models.model import Model, one_input
+from fastconv.models.model import Model, one_input, ranked
 from fastconv.symbolic import KerasTensor
 
 
@@ -145,7 +145,8 @@ class Sequential(Model):
             shape = layer.compute_output_shape(shape)
 
     def call(self, inputs: Any) -> Any:
-        x = inputs
+        whole = self._input is not None and self._input._dtype.kind != "f" and self.graph is not None
+        x = self._typed(inputs) if whole else inputs
         for layer in self._stack:
             x = layer(x)
         return x
@@ -153,7 +154,11 @@ class Sequential(Model):
     def arrange(self, inputs: Any) -> Any:
         if isinstance(inputs, dict) and len(inputs) == 1:
             return next(iter(inputs.values()))
-        return one_input(inputs)
+        return self._ranked(one_input(inputs))
+
+    def _ranked(self, inputs):
+        known = (None, *self._input.shape) if self._input else self._build_shape
+        return inputs if known is None else ranked(inputs, known)
 
     @property
     def output_names(self) -> list[str]:

@@ -17,8 +17,12 @@ class Steps:
 
     @property
     def jit_compile(self) -> bool:
-        """False: programs are recorded, and nothing is compiled at run time."""
+        """False: programs are recorded, and nothing is compiled at run time. Setting it changes nothing."""
         return False
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool | str) -> None:
+        pass
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for the batch `data = (x,)`; override it for a prediction of your own."""

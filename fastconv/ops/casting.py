@@ -201,6 +201,12 @@ def floating(x: TensorLike) -> TensorLike:
     return cast(x, FLOAT32) if x.dtype.kind in "biu" else x
 
 
+def indexing(x: TensorLike) -> Tensor:
+    """x as a Tensor; of a tensor without data, which is float32 where nobody said otherwise, the whole numbers."""
+    x = convert_to_tensor(x)
+    return cast(x, _INT32) if x.symbolic and x.dtype.kind == "f" else x
+
+
 def promoted(*values: TensorLike, floats: bool = False) -> list:
     """These values, all of the dtype that Keras gives them together; floats of two kinds stay for `unify` to refuse.
 

@@ -94,12 +94,3 @@ def with_sizes(shape, output):
     sizes = shape[1:-1]
     found = output(tuple(_OPEN if size is None else size for size in sizes))
     return (shape[0], *[None if size is None else out for size, out in zip(sizes, found)])
-
-
-def check_data_format(data_format):
-    """ValueError unless None or "channels_last"."""
-    if data_format not in (None, "channels_last"):
-        raise ValueError(
-            f"data_format must be 'channels_last', the only layout of fastconv; got {data_format!r}. "
-            "Move the channels to the end: x = np.moveaxis(x, 1, -1)."
-        )

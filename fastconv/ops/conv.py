@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from .. import kernels
 from ..tensor import Op, Tensor, TensorLike
-from .common import check_data_format, with_sizes
+from .common import with_sizes
+from .shaping import either_layout
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
@@ -113,6 +114,7 @@ def _check_bias(bias, filters):
         raise ValueError(f"bias must have one entry a filter, {(filters,)}; got shape {bias}.")
 
 
+@either_layout
 def conv(
     inputs: TensorLike,
     kernel: TensorLike,
@@ -131,12 +133,12 @@ def conv(
     or one (low, high) pair an axis. `groups` follows from the
     kernel's channels; a given value must agree. ValueError or TypeError where the arguments do not fit.
     """
-    check_data_format(data_format)
     return Conv.apply(
         inputs, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate, groups=groups
     )
 
 
+@either_layout
 def depthwise_conv(
     inputs: TensorLike,
     kernel: TensorLike,
@@ -149,17 +151,18 @@ def depthwise_conv(
 ) -> Tensor:
     """inputs (N, *spatial, C), kernel (*sizes, C, M), bias (C * M,) -> (N, *output, C * M): each channel alone, by M
     filters of its own, which stand together in the output. Arguments as `conv`'s."""
-    check_data_format(data_format)
     return DepthwiseConv.apply(inputs, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate)
 
 
+@either_layout
 def separable_conv(inputs: TensorLike, depthwise_kernel: TensorLike, pointwise_kernel: TensorLike, strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, *, bias: TensorLike | None = None) -> Tensor:  # fmt: skip
     """`depthwise_conv`, then a `conv` of one cell over its channels: inputs (N, *spatial, C), depthwise_kernel
     (*sizes, C, M), pointwise_kernel (*ones, C * M, K), bias (K,) -> (N, *output, K)."""
-    y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
-    return conv(y, pointwise_kernel, bias=bias)
+    y = depthwise_conv(inputs, depthwise_kernel, strides, padding, "channels_last", dilation_rate)
+    return conv(y, pointwise_kernel, data_format="channels_last", bias=bias)
 
 
+@either_layout
 def conv_transpose(inputs: TensorLike, kernel: TensorLike, strides: int | Sequence[int] = 1, padding: str = "valid", output_padding: int | Sequence[int] | None = None, data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, *, groups: int | None = 1, bias: TensorLike | None = None) -> Tensor:  # fmt: skip
     """inputs (N, *spatial, C), kernel (*sizes, K / groups, C), bias (K,) -> (N, *output, K): each input cell spreads
     the kernel over the output, `strides` cells apart; the gradient of `conv` in the inputs.
@@ -167,7 +170,6 @@ def conv_transpose(inputs: TensorLike, kernel: TensorLike, strides: int | Sequen
     `padding` "valid", "same" or explicit is cut off the output, and `output_padding` (less than strides) sets its size
     among those that `strides` leave open, by Keras' rules: see kernels.Window.transposed. Other arguments as `conv`'s.
     """
-    check_data_format(data_format)
     return ConvTranspose.apply(
         inputs, kernel, bias, strides=strides, padding=padding, output_padding=output_padding,
         dilation_rate=dilation_rate, groups=groups,

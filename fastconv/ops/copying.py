@@ -15,10 +15,11 @@ from .. import kernels
 from ..kernels.geometry import per_axis
 from ..tensor import Op, Tensor, TensorLike
 from .casting import convert_to_tensor
-from .common import Axes, check_data_format, normalize_axes, normalize_axis
+from .common import Axes, normalize_axes, normalize_axis
 from .indexing import get_item, take
 from .joining import concatenate
-from .shaping import expand_dims, reshape, sizes, swapaxes
+from .open_sizes import open_sizes
+from .shaping import either_layout, expand_dims, reshape, sizes, swapaxes
 
 __all__ = ["flip", "fliplr", "flipud", "pad", "repeat", "roll", "rot90", "tile", "upsample"]
 
@@ -149,6 +150,7 @@ def flipud(x: TensorLike) -> Tensor:
     return flip(x, 0)
 
 
+@open_sizes()
 def roll(x: TensorLike, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
     """x with its cells moved on by `shift` along an axis, or each by its own along several; what leaves at the end
     comes in at the start. Without an axis x is a vector meanwhile."""
@@ -209,9 +211,9 @@ def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tens
     return swapaxes(flip(x, second), first, second) if k == 1 else flip(swapaxes(x, first, second), second)
 
 
+@either_layout
 def upsample(x: TensorLike, size: int | Sequence[int] = 2, data_format: str | None = None) -> Tensor:
     """(N, *I, C) with every cell repeated `size` times along each spatial axis, a number or one an axis."""
-    check_data_format(data_format)
     x = convert_to_tensor(x)
     if not 3 <= x.ndim <= 5:
         raise ValueError(f"upsample expects (batch, *spatial, channels) with 1 to 3 spatial axes; got {x.shape}.")

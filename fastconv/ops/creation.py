@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..tensor import FLOAT32, DTypeLike, Op, Tensor, TensorLike, wrap
-from .casting import cast, check_dtype, convert_to_tensor, promoted
+from .casting import cast, check_dtype, convert_to_tensor, indexing, promoted
 from .common import Shape, normalize_axis
 from .comparisons import where
 from .copying import pad
 from .elementwise import divide, power, subtract
 from .indexing import diagonal
+from .open_sizes import open_sizes
 from .reductions import max
 from .shaping import expand_dims, reshape, sizes
 
@@ -186,11 +187,13 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: DTypeLike | None = None
     return wrap(np.tri(operator.index(N), None if M is None else operator.index(M), operator.index(k), _dtype(dtype)))
 
 
+@open_sizes()
 def tril(x: TensorLike, k: int = 0) -> Tensor:
     """x (..., M, N) with zeros above the diagonal that starts `k` columns to the right."""
     return _triangle(x, k, True)
 
 
+@open_sizes()
 def triu(x: TensorLike, k: int = 0) -> Tensor:
     """x (..., M, N) with zeros below the diagonal that starts `k` columns to the right."""
     return _triangle(x, operator.index(k) - 1, False)
@@ -200,9 +203,10 @@ def _triangle(x, k, lower):
     x = convert_to_tensor(x)
     if x.ndim < 2 or None in x.shape[-2:]:
         raise ValueError(f"tril and triu need (..., M, N) with known M and N; got shape {x.shape}.")
-    return where(np.tri(*x.shape[-2:], operator.index(k), dtype=bool) == lower, x, 0)
+    return where(np.tri(*x.shape[-2:], operator.index(k), dtype=bool) == lower, x, np.zeros((), x.dtype))
 
 
+@open_sizes()
 def diag(x: TensorLike, k: int = 0) -> Tensor:
     """The matrix whose diagonal, `k` columns to the right, is the vector x; or that diagonal of a matrix."""
     x, k = convert_to_tensor(x), operator.index(k)
@@ -211,14 +215,18 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
     if x.ndim != 1 or None in x.shape:
         raise ValueError(f"diag needs a vector of known size or a matrix; got shape {x.shape}.")
     long = pad(x, (0, abs(k)))  # k columns to the right each row holds its own element, else each column
-    return where(np.eye(x.shape[0] + abs(k), k=k, dtype=bool), expand_dims(long, 1 if k >= 0 else 0), 0)
+    return where(
+        np.eye(x.shape[0] + abs(k), k=k, dtype=bool), expand_dims(long, 1 if k >= 0 else 0), np.zeros((), x.dtype)
+    )
 
 
+@open_sizes()
 def diagflat(x: TensorLike, k: int = 0) -> Tensor:
     """`diag` of x as a vector."""
     return diag(reshape(x, -1), k)
 
 
+@open_sizes()
 def vander(x: TensorLike, N: int | None = None, increasing: bool = False) -> Tensor:
     """The powers of the vector x in N columns (as many as it has elements, if None), falling from N - 1 to 0, or rising."""
     x = convert_to_tensor(x)
@@ -254,7 +262,7 @@ def kaiser(x: int, beta: float) -> Tensor:
 
 
 def _labels(name, x):
-    x = convert_to_tensor(x)
+    x = indexing(x)
     if x.dtype.kind not in "iu":
         if x.size != 0:
             raise TypeError(f"{name} must hold integer class numbers; got {x.dtype}. Use {name}.astype('int64').")

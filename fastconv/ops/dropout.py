@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import kernels, rng
 from ..tensor import Op, Tensor, TensorLike
+from .elementwise import multiply
 
 __all__ = ["dropout"]
 
@@ -96,14 +97,16 @@ def _noise_shape(noise_shape, shape):
 
 
 def dropout(inputs: TensorLike, rate: float, noise_shape: Sequence[int] | None = None, seed: Any = None) -> Tensor:
-    """Each element is 0 with probability `rate` (0 <= rate < 1), else it is divided by 1 - rate.
+    """Each element is 0 with probability `rate` (from 0 to 1), else it is divided by 1 - rate.
 
     `noise_shape` has 1 on the axes whose cells share their fate, such as (None, 1, 1, None) to drop whole channels; None
     is the input's size. `seed`: a SeedGenerator, whose next numbers are drawn; an int, for the same numbers at every call;
     None for the common SeedGenerator (`set_random_seed`).
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate must be at least 0 and less than 1; got {rate!r}.")
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate must be from 0 to 1; got {rate!r}.")
+    if rate == 1:
+        return multiply(inputs, 0.0)
     noise_shape = None if noise_shape is None else tuple(noise_shape)
     return Dropout.apply(inputs, rate=float(rate), noise_shape=noise_shape, source=rng.source(seed))
 

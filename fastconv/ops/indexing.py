@@ -16,9 +16,10 @@ import numpy as np
 
 from .. import kernels
 from ..tensor import Op, Tensor, TensorLike
-from .casting import cast, convert_to_tensor
+from .casting import cast, convert_to_tensor, indexing
 from .common import normalize_axes, normalize_axis
 from .functions import floor_divide, mod
+from .open_sizes import open_sizes
 from .reductions import sum
 from .shaping import moveaxis, reshape, sizes
 
@@ -252,6 +253,7 @@ def unravel_index(indices: TensorLike, shape: Sequence[int]) -> tuple[Tensor, ..
     return tuple([cast(place, np.int32) for place in reversed(places)])
 
 
+@open_sizes()
 def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The cells of x whose place on `axis2` is that on `axis1` plus `offset`, as a new last axis instead of the two."""
     x = convert_to_tensor(x)
@@ -266,6 +268,7 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     )
 
 
+@open_sizes()
 def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum of `diagonal`."""
     return sum(diagonal(x, offset, axis1, axis2), -1)
@@ -273,6 +276,7 @@ def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
 
 def _whole(indices):
     """A Tensor of integers; TypeError for another."""
+    indices = indexing(indices)
     if indices.dtype.kind in "iu":
         return indices
     if indices.size == 0:

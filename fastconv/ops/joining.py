@@ -15,7 +15,8 @@ from ..tensor import Op, Tensor, TensorLike
 from .casting import convert_to_tensor, promoted
 from .common import normalize_axis
 from .indexing import get_item
-from .shaping import broadcast_to, expand_dims, reshape
+from .open_sizes import open_sizes
+from .shaping import broadcast_to, expand_dims, ravel, reshape
 
 __all__ = [
     "append", "array_split", "concatenate", "dsplit", "dstack", "hsplit", "hstack", "meshgrid", "split", "stack", "unstack",
@@ -60,8 +61,10 @@ class Concatenate(Op):
         return tuple(first)
 
 
-def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """The arrays side by side along `axis`; on all other axes they have the same sizes."""
+def concatenate(xs: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
+    """The arrays side by side along `axis`; on all other axes they have the same sizes. None: all their cells in a row."""
+    if axis is None:
+        xs, axis = [ravel(x) for x in _list("xs", xs)], 0
     return Concatenate.apply(*promoted(*_list("xs", xs)), axis=operator.index(axis))
 
 
@@ -117,8 +120,13 @@ def split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: int = 0
     size = x.shape[axis]
     if np.ndim(indices_or_sections):
         return _parts(x, [0, *map(operator.index, indices_or_sections), size], axis)
-    sections = operator.index(indices_or_sections)
-    if size is None or sections < 1 or size % sections:
+    return _evenly(x, operator.index(indices_or_sections), axis)
+
+
+@open_sizes()
+def _evenly(x, sections, axis):
+    size = x.shape[axis]
+    if sections < 1 or size % sections:
         raise ValueError(f"Axis {axis} has {size} cells, which cannot be split into {sections} equal parts.")
     return _parts(x, range(0, size + 1, size // sections) if size else [0] * (sections + 1), axis)
 
@@ -127,10 +135,14 @@ def array_split(x: TensorLike, indices_or_sections: int | Sequence[int], axis: i
     """`split` that makes the first parts longer by one cell where the number of cells cannot be shared evenly."""
     if np.ndim(indices_or_sections):
         return split(x, indices_or_sections, axis)
-    x, sections = convert_to_tensor(x), operator.index(indices_or_sections)
-    axis = normalize_axis(axis, x.ndim)
+    x = convert_to_tensor(x)
+    return _nearly(x, operator.index(indices_or_sections), normalize_axis(axis, x.ndim))
+
+
+@open_sizes()
+def _nearly(x, sections, axis):
     size = x.shape[axis]
-    if size is None or sections < 1:
+    if sections < 1:
         raise ValueError(f"Axis {axis} has {size} cells, which cannot be split into {sections} parts.")
     each, longer = divmod(size, sections)
     return _parts(x, [part * each + min(part, longer) for part in range(sections + 1)], axis)

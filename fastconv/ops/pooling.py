@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from .. import kernels
 from ..tensor import Op, Tensor, TensorLike
-from .common import check_data_format, with_sizes
+from .common import with_sizes
+from .shaping import either_layout
 
 __all__ = [
     "adaptive_average_pool",
@@ -110,6 +111,7 @@ class GlobalAveragePool(GlobalPool):
         return kernels.global_average_pool_backward(dy, self.shape)
 
 
+@either_layout
 def max_pool(
     inputs: TensorLike,
     pool_size: int | Sequence[int],
@@ -121,10 +123,10 @@ def max_pool(
 
     `pool_size` and `strides` (default: pool_size): an int or one an axis. `padding` as in `conv`, but not "causal".
     """
-    check_data_format(data_format)
     return MaxPool.apply(inputs, pool_size=pool_size, strides=strides, padding=padding)
 
 
+@either_layout
 def average_pool(
     inputs: TensorLike,
     pool_size: int | Sequence[int],
@@ -133,25 +135,24 @@ def average_pool(
     data_format: str | None = None,
 ) -> Tensor:
     """inputs (N, *spatial, C) -> (N, *output, C): the mean of each window's real cells; arguments as `max_pool`."""
-    check_data_format(data_format)
     return AveragePool.apply(inputs, pool_size=pool_size, strides=strides, padding=padding)
 
 
+@either_layout
 def adaptive_max_pool(inputs: TensorLike, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
     """inputs (N, *spatial, C) -> (N, *output_size, C): the greatest cell of each bin.
 
     `output_size`: an int or one an axis. Bin i of an axis of n cells goes from cell i * n // output_size up to
     ceil((i + 1) * n / output_size): bins may share a cell.
     """
-    check_data_format(data_format)
     return AdaptiveMaxPool.apply(inputs, output_size=output_size)
 
 
+@either_layout
 def adaptive_average_pool(
     inputs: TensorLike, output_size: int | Sequence[int], data_format: str | None = None
 ) -> Tensor:
     """inputs (N, *spatial, C) -> (N, *output_size, C): the mean of each bin; bins as `adaptive_max_pool`'s."""
-    check_data_format(data_format)
     return AdaptiveAveragePool.apply(inputs, output_size=output_size)
 
 

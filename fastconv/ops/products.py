@@ -22,6 +22,7 @@ from .elementwise import abs, divide, multiply, power, sqrt, square, subtract
 from .indexing import diagonal, get_item, take
 from .joining import stack
 from .linear import matmul
+from .open_sizes import open_sizes
 from .reductions import max, mean, min, sum
 from .shaping import expand_dims, moveaxis, reshape, squeeze, transpose
 
@@ -34,6 +35,7 @@ def _two(x1, x2):
     return map(convert_to_tensor, promoted(x1, x2))
 
 
+@open_sizes(2)
 def dot(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The sum of products over the last axis of x1 and the last but one (or only) axis of x2; of a number, the product."""
     x1, x2 = _two(x1, x2)
@@ -192,6 +194,7 @@ def _open(shape):
     return [-1 if size is None else size for size in shape]
 
 
+@open_sizes(2)
 def kron(x1: TensorLike, x2: TensorLike) -> Tensor:
     """x1 with each element replaced by that element times x2."""
     x1, x2 = _two(x1, x2)

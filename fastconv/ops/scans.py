@@ -1,7 +1,7 @@
 """Running sums and products along an axis, and differences of neighbours.
 
-Contract: without an axis x is a vector first. `dtype` is what the sums are computed in; booleans and narrow integers are
-summed as int32, or uint32.
+Contract: without an axis x is a vector first. `dtype` is what the sums are computed in: by default
+x's, of booleans int32.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from .common import normalize_axis
 from .comparisons import isnan, not_equal, where
 from .elementwise import add, multiply, subtract
 from .indexing import get_item
-from .reductions import Sum, sum
+from .reductions import sum
 from .shaping import reshape
 
 __all__ = ["cumprod", "cumsum", "diff", "nancumprod", "nancumsum", "trapezoid"]
 
 
+def _scanned(given, /, **attributes):
+    """Of what dtype a scan is: the given one, but booleans are counted."""
+    return np.dtype("int32") if given.kind == "b" else given
+
+
 class Cumsum(Op):
-    dtype = staticmethod(Sum.dtype)
+    dtype = staticmethod(_scanned)
 
     def forward(self, x, *, axis):
         self.axis = axis
@@ -38,7 +43,7 @@ class Cumsum(Op):
 
 
 class Cumprod(Op):
-    dtype = staticmethod(Sum.dtype)
+    dtype = staticmethod(_scanned)
 
     def forward(self, x, *, axis):
         self.x, self.axis = x, axis

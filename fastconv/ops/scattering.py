@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..tensor import Op, Tensor, TensorLike
-from .casting import cast, convert_to_tensor, promoted
+from .casting import cast, convert_to_tensor, indexing, promoted
 from .creation import zeros
 from .indexing import _check_block
 from .shaping import sizes
@@ -155,7 +155,7 @@ _START = {"add": lambda dtype: 0, "mul": lambda dtype: 1, "max": _least, "min": 
 
 
 def _whole(name, x):
-    x = convert_to_tensor(x)
+    x = indexing(x)
     if x.dtype.kind not in "iu" and x.size != 0:
         raise TypeError(f"{name} must hold integers; got {x.dtype}. Convert them: {name}.astype('int64').")
     return x if x.dtype.kind in "iu" else cast(x, "int64")

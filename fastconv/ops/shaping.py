@@ -6,16 +6,21 @@ Contract: reshape and its relatives share their input's memory; transposing and 
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import kernels
+from .. import config, kernels
 from ..tensor import Op, Tensor, TensorLike
 from .casting import convert_to_tensor
 from .common import Axes, Shape, normalize_axes, normalize_axis
+
+F = TypeVar("F", bound=Callable[..., Tensor])
 
 __all__ = [
     "broadcast_to", "expand_dims", "moveaxis", "ravel", "reshape", "squeeze", "swapaxes", "transpose",
@@ -159,6 +164,27 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
 def broadcast_to(x: TensorLike, shape: Shape) -> Tensor:
     """x stretched to `shape`, whose last sizes are x's, or x's are 1."""
     return BroadcastTo.apply(convert_to_tensor(x), shape=sizes("shape", shape))
+
+
+def either_layout(function: F) -> F:
+    """`function`, which computes channels last, for both layouts: by its argument `data_format`, None being
+    `config.image_data_format()`. Channels first are turned around and back: two copies."""
+    place = list(inspect.signature(function).parameters).index("data_format")
+
+    @functools.wraps(function)
+    def wrapper(inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        chosen = args[place - 1] if len(args) >= place else kwargs.get("data_format")
+        chosen = config.image_data_format() if chosen is None else chosen
+        if chosen == "channels_last":
+            return function(inputs, *args, **kwargs)
+        if chosen != "channels_first":
+            raise ValueError(f"data_format must be 'channels_last', 'channels_first' or None; got {chosen!r}.")
+        x = convert_to_tensor(inputs)
+        if x.ndim < 3:  # which the function refuses
+            return function(x, *args, **kwargs)
+        return moveaxis(function(moveaxis(x, 1, -1), *args, **kwargs), -1, 1)
+
+    return wrapper  # type: ignore[return-value]
 
 
 def check_labels(name, labels, num_classes):

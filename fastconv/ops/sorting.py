@@ -14,7 +14,7 @@ import numpy as np
 
 from ..tensor import FLOAT32, Op, Tensor, TensorLike, wrap
 from . import reductions
-from .casting import convert_to_tensor, floating
+from .casting import convert_to_tensor, floating, indexing
 from .common import Axes, normalize_axes, normalize_axis, reduced_shape
 from .comparisons import bitwise_invert, greater, isfinite, less, logical_and
 from .elementwise import negative
@@ -169,7 +169,7 @@ def top_k(x: TensorLike, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
 
 def in_top_k(targets: TensorLike, predictions: TensorLike, k: int) -> Tensor:
     """Whether fewer than k of the (N, K) predictions of each row are greater than that of its target, a class."""
-    targets, predictions = convert_to_tensor(targets), convert_to_tensor(floating(predictions))
+    targets, predictions = indexing(targets), convert_to_tensor(floating(predictions))
     if targets.dtype.kind not in "iu":
         raise TypeError(f"targets must hold integer class numbers; got {targets.dtype}.")
     own = take_along_axis(predictions, expand_dims(targets, -1), -1)

@@ -28,9 +28,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def get(identifier: Any, custom_objects: Any = None) -> Optimizer:
-    """An Optimizer from a name ("sgd", "adam"), a config, a class or an object; ValueError with near matches for an
-    unknown name."""
+def get(identifier: Any, custom_objects: Any = None) -> Optimizer | None:
+    """An Optimizer from a name ("sgd", "adam"), a config, a class or an object, None for None; ValueError with near
+    matches for an unknown name."""
+    if identifier is None:
+        return None
     config = identifier.get("config") if isinstance(identifier, dict) else None
     if custom_objects and isinstance(config, dict) and isinstance(config.get("learning_rate"), dict):
         schedule = schedules.get(config["learning_rate"], custom_objects)

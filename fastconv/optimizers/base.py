@@ -31,6 +31,11 @@ class LearningRate(float):
         """The number as NumPy's."""
         return np.float32(self)
 
+    @property
+    def value(self) -> np.float32:
+        """The same, as that of Keras' variable."""
+        return np.float32(self)
+
 
 class Optimizer(Configurable):
     """Base class: a subclass defines `update_step(gradient, variable, learning_rate)`, with state from `add_variable`
@@ -277,7 +282,7 @@ class Optimizer(Configurable):
     # Steps
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """One step: moves each Parameter by its gradient, an array of its shape and dtype; None leaves it alone.
+        """One step: moves each Parameter by its gradient, an array of its shape, in its dtype; None leaves it alone.
 
         Without `trainable_variables`, those of `build`.
         """
@@ -285,7 +290,7 @@ class Optimizer(Configurable):
         parameters = self._trainable_variables if trainable_variables is None else list(trainable_variables)
         if len(gradients) != len(parameters):
             raise ValueError(f"apply() needs one gradient a weight; got {len(gradients)} for {len(parameters)}.")
-        pairs = [(p, _array(g)) for p, g in zip(parameters, gradients) if g is not None]
+        pairs = [(p, _array(g, p.dtype)) for p, g in zip(parameters, gradients) if g is not None]
         for parameter, gradient in pairs:
             if gradient.shape != parameter.data.shape:
                 raise ValueError(
@@ -390,8 +395,9 @@ class Optimizer(Configurable):
         return self.slot_arrays(variable)[self.all_slots.index("average")]
 
 
-def _array(value):
-    return value.data if isinstance(value, Tensor) else np.asarray(value)
+def _array(value, dtype):
+    array = value.data if isinstance(value, Tensor) else np.asarray(value)
+    return array if array.dtype == dtype or array.dtype.kind != "f" else array.astype(dtype)
 
 
 def _norm(array):

@@ -1,4 +1,4 @@
-"""Denoising by a residual convnet whose answer is the noise, on data from a generator. Score: dB gained in PSNR / 10."""
+"""Denoising by a residual convnet whose answer is the noise, on an endless generator. Score: dB gained in PSNR / 10."""
 
 import numpy as np
 from made import shapes
@@ -12,9 +12,9 @@ def psnr(y_true, y_pred):
     return -10.0 * ops.log10(error)
 
 
-def pairs(batches, seed):
+def pairs(seed):
     rng = np.random.default_rng(seed)
-    for _ in range(batches):
+    while True:
         clean, _, _ = shapes(32, noise=0, seed=rng.integers(1 << 30))
         yield clean + 0.3 * rng.standard_normal(clean.shape).astype("float32"), clean
 
@@ -28,10 +28,8 @@ def main():
     noise = layers.Conv2D(1, 3, padding="same")(z)
     model = fastconv.Model(noisy, layers.Subtract()([noisy, noise]))
     model.compile(optimizer=fastconv.optimizers.Nadam(3e-3), loss=fastconv.losses.Huber(delta=0.5), metrics=[psnr])
-    for epoch in range(4):
-        for x, y in pairs(20, epoch):
-            model.train_on_batch(x, y)
-    x, y = next(pairs(1, 99))
+    model.fit(pairs(0), steps_per_epoch=20, epochs=4, validation_data=pairs(50), validation_steps=2, verbose=0)
+    x, y = next(pairs(99))
     _, after = model.evaluate(x, y, verbose=0)
     return float((after - np.mean(-10 * np.log10(np.mean((x - y) ** 2, axis=(1, 2, 3))))) / 10)
 

@@ -1,4 +1,4 @@
-"""Volumes: a ball or a shell in noisy tissue, by a 3D convnet. Score: accuracy."""
+"""Volumes: a ball or a shell in noisy tissue, one of them rare and weighed, by a 3D convnet. Score: accuracy."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ import fastconv
 from fastconv import layers
 
 
-def tissue(count, size=14, seed=0):
+def tissue(count, size=14, seed=0, balls=0.5):
     rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 2, count)
+    labels = (rng.random(count) >= balls).astype(int)
     grid = np.stack(np.mgrid[:size, :size, :size])
     x = 0.3 * rng.standard_normal((count, size, size, size, 1))
     for volume, label in zip(x, labels):
@@ -19,7 +19,7 @@ def tissue(count, size=14, seed=0):
 
 
 def main():
-    x, y = tissue(200)
+    x, y = tissue(200, balls=0.25)
     inputs = fastconv.Input((14, 14, 14, 1))
     z = layers.Conv3D(filters=8, kernel_size=3, activation="relu")(inputs)
     z = layers.MaxPool3D(pool_size=2)(z)
@@ -34,7 +34,9 @@ def main():
         loss="binary_crossentropy", optimizer=fastconv.optimizers.SGD(rate, momentum=0.9, nesterov=True),
         metrics=["acc", fastconv.metrics.Precision(), fastconv.metrics.Recall()],
     )  # fmt: skip
-    model.fit(x, y, validation_data=tissue(40, seed=2), epochs=10, batch_size=10, verbose=0)
+    model.fit(
+        x, y, validation_data=tissue(40, seed=2), epochs=10, batch_size=10, class_weight={0: 3.0, 1: 1.0}, verbose=0
+    )
     return model.evaluate(*tissue(80, seed=1), verbose=0, return_dict=True)["acc"]
 
 

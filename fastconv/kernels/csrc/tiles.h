@@ -511,6 +511,7 @@ typedef struct {
     X(recurrence_forward) X(recurrence_backward)                                                                     \
     X(map) X(combine) X(reduce)                                                                                      \
     X(norm_statistics) X(norm_fold) X(norm_forward) X(norm_gradients) X(norm_backward_fold) X(norm_backward)         \
+    X(norm_sample_forward) X(norm_sample_backward)                                                                   \
     X(batch_norm_update) X(batch_norm_fold) X(norm_rows_forward) X(norm_rows_backward)                               \
     X(sgd_step) X(adam_step) X(update_step)                                                                               \
     X(copy) X(copy_scaled) X(spread) X(fold) X(gather_forward) X(gather_backward) X(one_hot)                         \

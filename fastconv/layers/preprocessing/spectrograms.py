@@ -17,6 +17,7 @@ from fastconv.layers.base import Layer
 from fastconv.layers.preprocessing.scaling import Preprocessing
 from fastconv.layers.spatial import positive
 from fastconv.ops.image.batches import is_channels_first, one_of
+from fastconv.symbolic import NoValues
 from fastconv.tensor import Tensor
 
 _EPSILON = 1e-7
@@ -53,6 +54,8 @@ class MelSpectrogram(Preprocessing):
 
     def call(self, inputs: Any) -> Tensor:
         x = self._floats(inputs)
+        if x.shape[-1] is None:
+            raise NoValues("The number of frames follows from a length that is open.")
         real, imaginary = ops.stft(
             x, self.sequence_length, self.sequence_stride, self.fft_length, self._window_of(x.dtype)
         )
@@ -142,17 +145,31 @@ class STFTSpectrogram(Layer):
 
     def _transformed(self, x, kernel, channels):
         """(batch, frames, channels, bins) of x (batch * channels, time, 1)."""
-        y = ops.conv(x, kernel, strides=self._step, padding=self.padding)
+        y = ops.conv(x, kernel, strides=self._step, padding=self.padding, data_format="channels_last")
         y = ops.reshape(y, (-1, channels, *(-1 if n is None else n for n in y.shape[1:])))
         return ops.transpose(y, (0, 2, 1, 3))
 
     def call(self, inputs: Any) -> Tensor:
         x = inputs if is_channels_first(self.data_format) else ops.swapaxes(inputs, 1, 2)
         channels, time = x.shape[1:]
-        x = ops.reshape(x, (-1, -1 if time is None else time, 1))
+        if None in (channels, time):
+            raise NoValues("The output's shape follows from sizes that are open.")
+        x = ops.reshape(x, (-1, time, 1))
         real = None if self.mode == "imag" else self._transformed(x, self.real_kernel, channels)
         imaginary = None if self.mode == "real" else self._transformed(x, self.imag_kernel, channels)
         return self._laid_out(self._measured(real, imaginary))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        self.check_input(tuple(input_shape))
+        first = is_channels_first(self.data_format)
+        batch, (channels, time) = input_shape[0], input_shape[1:] if first else input_shape[:0:-1]
+        spare = 0 if self.padding == "same" else self.frame_length - self._step
+        frames = None if time is None else -(-(time - spare) // self._step)
+        bins = self._bins * (2 if self.mode == "stft" else 1)
+        if self.expand_dims:
+            return (batch, channels, frames, bins) if first else (batch, frames, bins, channels)
+        values = None if channels is None else channels * bins
+        return (batch, values, frames) if first else (batch, frames, values)
 
     def _measured(self, real, imaginary):
         if self.mode in ("real", "imag"):

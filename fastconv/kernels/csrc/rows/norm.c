@@ -458,6 +458,31 @@ void FC_NAME(norm_backward)(const void *job, ptrdiff_t tile, void *scratch)
     if (j->far) far_done();
 }
 
+/* ---- all passes over one sample, which stays in the cache between them ---- */
+
+FC_INLINE void sample_tiles(fc_tile *tile, const fc_norm *j, ptrdiff_t sample, ptrdiff_t count, void *scratch)
+{
+    for (ptrdiff_t i = 0; i < count; i++) tile(j, sample * count + i, scratch);
+}
+FC_INLINE ptrdiff_t pieces_of(const fc_norm *j) { return j->slices * blocks(j->width, j->columns); }
+FC_INLINE ptrdiff_t folds_of(const fc_norm *j) { return blocks(j->channels / j->group, j->part); }
+
+void FC_NAME(norm_sample_forward)(const void *job, ptrdiff_t sample, void *scratch)
+{
+    const fc_norm *j = job;
+    sample_tiles(FC_NAME(norm_statistics), j, sample, pieces_of(j), scratch);
+    sample_tiles(FC_NAME(norm_fold), j, sample, folds_of(j), scratch);
+    sample_tiles(FC_NAME(norm_forward), j, sample, pieces_of(j), scratch);
+}
+
+void FC_NAME(norm_sample_backward)(const void *job, ptrdiff_t sample, void *scratch)
+{
+    const fc_norm *j = job;
+    sample_tiles(FC_NAME(norm_gradients), j, sample, pieces_of(j), scratch);
+    sample_tiles(FC_NAME(norm_backward_fold), j, sample, folds_of(j), scratch);
+    sample_tiles(FC_NAME(norm_backward), j, sample, pieces_of(j), scratch);
+}
+
 /* ---- batch normalization's own, on one value a channel ---- */
 
 /* moving = moving * momentum + new * (1 - momentum), in place. */

@@ -83,6 +83,12 @@ FC_INLINE void normalize_row(const fc_norm *j, const int far, ptrdiff_t at, real
 #undef ROW
 }
 
+/* Asks for a row that comes into play soon. */
+FC_INLINE void soon(const real *x, ptrdiff_t width)
+{
+    for (ptrdiff_t c = 0; c < width; c += 64 / sizeof(real)) __builtin_prefetch(x + c, 0);
+}
+
 /* Where mean is NULL, that of the squares stands for the variance. Several rows go through each step together, so that
  * none waits for the division of the one before. */
 void FC_NAME(norm_rows_forward)(const void *job, ptrdiff_t tile, void *scratch)
@@ -111,6 +117,7 @@ void FC_NAME(norm_rows_forward)(const void *job, ptrdiff_t tile, void *scratch)
             const real center = (real)mean[r], inverse = (real)variance[r], shift = (real)(-rest[r] * variance[r]);
             if (j->mean) ((real *)j->mean)[row] = center;
             ((real *)j->inverse_std)[row] = inverse;
+            if (row + count < last) soon(x + (count + r) * width, width);
             if (j->far)
                 normalize_row(j, 1, row * width, center, inverse, shift);
             else
