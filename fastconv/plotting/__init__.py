@@ -8,8 +8,9 @@ first call.
 
 from fastconv.absent import explain as _explain
 from fastconv.plotting.attribution import grad_cam, receptive_field, saliency
+from fastconv.plotting.cells import predictions
 from fastconv.plotting.layers import activation_maps, filters
-from fastconv.plotting.results import confusion_matrix, feature_embedding, mistakes, predictions
+from fastconv.plotting.results import confusion_matrix, feature_embedding, mistakes
 from fastconv.plotting.training import history, learning_rate_finder
 
 __all__ = [

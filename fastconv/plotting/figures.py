@@ -226,6 +226,28 @@ def step_axis(ax: Any, length: int) -> None:
     ax.tick_params(labelsize=8)
 
 
+def predicted(y_pred: Any, x: np.ndarray) -> np.ndarray:
+    """An array of predictions, or what a model predicts for x."""
+    if hasattr(y_pred, "predict"):
+        found = y_pred.predict(x)
+        if isinstance(found, (list, tuple, dict)):
+            raise ValueError(f"{y_pred.name!r} gives several outputs: predict x yourself, and give one of them.")
+        return found
+    return numbers(y_pred, "y_pred")
+
+
+def with_channels(x: np.ndarray) -> np.ndarray:
+    """Samples (n, *spatial, channels): single numbers a step, and squares and cubes of more than four cells, have none
+    yet."""
+    if x.ndim == 2 or (x.ndim in (3, 4) and x.shape[-1] > 4 and x.shape[-1] == x.shape[-2]):
+        return x[..., None]
+    if not 3 <= x.ndim <= 5:
+        raise ValueError(
+            f"x must hold samples of 1D, 2D or 3D with channels, (n, ..., channels); got the shape {x.shape}."
+        )
+    return x
+
+
 def not_finite(array: np.ndarray) -> int:
     """How many values are NaN or infinite."""
     return int(np.size(array) - np.isfinite(array).sum())
