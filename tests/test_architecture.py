@@ -31,6 +31,7 @@ CHAIN = [
     {"planning"},
     {"modelfile", "kerasfile", "foreign", "backups", "callbacks", "progress", "batches"},
     {"results", "sources"},
+    {"fitting"},
     {"trainer"},
     {"models"},
     {"saving"},

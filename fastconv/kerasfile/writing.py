@@ -127,8 +127,10 @@ def write(value: Any) -> Any:
     room = value.get(
         "module", next((r for r in ROOMS if r in registry.TABLES and registry.TABLES[r].knows(kind)), None)
     )
-    if kind in OURS or room not in ROOMS:
-        raise ValueError(f"{kind} is not of Keras' classes, and not registered as one of your own")
+    if kind in OURS:
+        raise ValueError(f"{kind} is not of Keras' classes: save the model as *.safetensors")
+    if room not in ROOMS:  # a class of the user's own: who loads it names it in custom_objects
+        return {"module": None, "class_name": kind, "config": write(config), "registered_name": kind}
     return {
         "module": ROOMS[room],
         "class_name": kind,
