@@ -11,6 +11,10 @@ from typing import Any
 from fastconv.graph import Call, Node, sources
 from fastconv.kernels.geometry import Window
 from fastconv.layers import BatchNormalization, Concatenate, Dense, Dot, Identity, Layer, Rescaling, Softmax
+from fastconv.layers.convolutional import Convolution
+from fastconv.layers.pooling import Pooling
+from fastconv.layers.reshaping import Cropping, UpSampling, ZeroPadding
+from fastconv.layers.transposed import ConvTranspose
 from fastconv.nest import flatten
 
 Spans = list[tuple[int, int]]
@@ -97,9 +101,8 @@ def _looks_at_single_cells(layer):
 
 def _windows(layer, sizes):
     """A function (first, last) -> (first, last) for each axis of a layer that looks through windows, else None."""
-    kinds = [base.__name__ for base in type(layer).__mro__]
     sizes = tuple(_OPEN if size is None else size for size in sizes)
-    if "ConvTranspose" in kinds:
+    if isinstance(layer, ConvTranspose):
         w = Window.transposed(
             sizes, layer.kernel_size, layer.strides, layer.padding, layer.output_padding, layer.dilation_rate
         )
@@ -107,16 +110,16 @@ def _windows(layer, sizes):
         return [
             lambda a, b, k=k, s=s, d=d, p=p[0]: (-((-(a + p - (k - 1) * d)) // s), (b + p) // s) for k, s, d, p in rows
         ]
-    if "Convolution" in kinds or "Pooling" in kinds:
+    if isinstance(layer, (Convolution, Pooling)):
         size = getattr(layer, "kernel_size", None) or layer.pool_size
         w = Window.of(sizes, size, layer.strides, layer.padding, layer.dilation_rate)
         rows = zip(w.kernel, w.strides, w.dilation, w.padding)
         return [lambda a, b, k=k, s=s, d=d, p=p[0]: (a * s - p, b * s - p + (k - 1) * d) for k, s, d, p in rows]
-    if "UpSampling" in kinds:
+    if isinstance(layer, UpSampling):
         more = int(layer.interpolation != "nearest")
         return [lambda a, b, n=n: (a // n - more, b // n + more) for n in layer.size]
-    if "ZeroPadding" in kinds or "Cropping" in kinds:
-        ends, sign = (layer.padding, -1) if "ZeroPadding" in kinds else (layer.cropping, 1)
+    if isinstance(layer, (ZeroPadding, Cropping)):
+        ends, sign = (layer.padding, -1) if isinstance(layer, ZeroPadding) else (layer.cropping, 1)
         ends = ends if layer.rank > 1 else (ends,)
         return [lambda a, b, low=low: (a + sign * low, b + sign * low) for low, _ in ends]
     return None

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastconv.layers.depthwise import DepthwiseConv, SeparableConv
+from fastconv.layers.transposed import ConvTranspose
 from fastconv.plotting import figures
 from fastconv.plotting.figures import check_count, plain, sampled
 from fastconv.tensor import no_grad
@@ -27,10 +29,8 @@ def filters(model: Any, layer: Any = None, max_filters: int = 32, max_channels: 
     kernels are curves, or taps by channels; those of 3D are slices of their first axis. ValueError for a
     model that is not built and a layer without kernels.
     """
-    max_filters, max_channels = (
-        check_count(max_filters, "max_filters", 256),
-        check_count(max_channels, "max_channels", 64),
-    )
+    max_filters = check_count(max_filters, "max_filters", 256)
+    max_channels = check_count(max_channels, "max_channels", 64)
     layer, kernel = _kernel(model, layer)
     broken = figures.not_finite(kernel)
     *_, channels, count = kernel.shape
@@ -38,8 +38,7 @@ def filters(model: Any, layer: Any = None, max_filters: int = 32, max_channels: 
     chosen = sampled(count, max_filters)
     pictures = {1: _signals, 2: _images, 3: _volumes}[rank]
     title = f"{plain(layer.name)}: {_of(len(chosen), count, 'filter')} of {' × '.join(map(str, kernel.shape[:-1]))}"
-    figure = pictures(kernel, chosen, max_channels, title + (f" ({broken} weights are not finite)" if broken else ""))
-    return figure
+    return pictures(kernel, chosen, max_channels, title + (f" ({broken} weights are not finite)" if broken else ""))
 
 
 def _of(shown, count, what):
@@ -58,17 +57,13 @@ def _kernel(model, layer):
     else:
         found = figures.find_layer(model, layer)
         if id(found) not in known:
-            raise figures.refuse_layer(found, "filters", [known_layer.name for known_layer in known.values()])
+            raise figures.refuse_layer(found, "filters", [one.name for one in known.values()])
     kernel = _raw_kernel(found)
-    if "Depthwise" in _kinds(found) or "Separable" in _kinds(found):
+    if isinstance(found, (DepthwiseConv, SeparableConv)):
         kernel = kernel.reshape(*kernel.shape[:-2], 1, -1)
-    elif "Transpose" in _kinds(found):
+    elif isinstance(found, ConvTranspose):
         kernel = np.swapaxes(kernel, -1, -2)
     return found, kernel
-
-
-def _kinds(layer):
-    return " ".join(base.__name__ for base in type(layer).__mro__)
 
 
 def _raw_kernel(layer):
