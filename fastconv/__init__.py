@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what type checkers see of _MODULES and _NAMES, the same; te
         activations as activations, applications as applications, backend as backend, callbacks as callbacks,
         config as config, constraints as constraints, data as data, datasets as datasets, dtype_policies as dtype_policies,
         initializers as initializers, kernels as kernels, layers as layers, losses as losses, metrics as metrics,
-        models as models, ops as ops, optimizers as optimizers, preprocessing as preprocessing, random as random, regularizers as regularizers,
+        models as models, ops as ops, optimizers as optimizers, plotting as plotting, preprocessing as preprocessing, random as random, regularizers as regularizers,
         saving as saving, schedules as schedules, testing as testing, tree as tree, utils as utils,
     )  # fmt: skip
     from .autodiff import grad as grad, gradients as gradients, value_and_grad as value_and_grad
@@ -47,7 +47,7 @@ __version__ = "0.2.0"
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets", "dtype_policies",
-    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers",
+    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting", "preprocessing", "random", "regularizers",
     "saving", "schedules", "testing", "tree", "utils",
 )  # fmt: skip
 _NAMES = {

@@ -18,7 +18,7 @@ _OTHERS = "layers of other frameworks do not run here; model.load_weights takes 
 _PRECISION = "it computes in float32 and float64, which CPUs do fastest; inputs of float16 are taken"
 _REAL = "it computes with real numbers; ops.fft and its like take and give pairs of them"
 _MEMORY = "nothing is computed twice to save memory; programs share memory by lifetime"
-_PICTURES = "it draws no pictures; model.summary() prints the layers, and matplotlib shows arrays"
+_PICTURES = "fastconv.plotting and utils.plot_model draw networks and what they see; boxes on images are matplotlib's"
 
 REASONS = {
     "StatelessScope": "layers keep their weights, and gradients come from the tape: see fastconv.value_and_grad",
@@ -29,8 +29,7 @@ REASONS = {
     "mixed_precision": _PRECISION, "LossScaleOptimizer": _PRECISION, "quantizers": "it computes in float32 and float64",
     "Quantizer": "it computes in float32 and float64",
     "export": "it writes no other framework's formats; keep models with model.save",
-    "visualization": _PICTURES, "plot_model": _PICTURES, "model_to_dot": _PICTURES,
-    "Progbar": "fit shows its progress by itself; tqdm shows that of a loop of your own",
+    "visualization": _PICTURES, "draw_bounding_boxes": _PICTURES, "plot_image_gallery": _PICTURES,
     "StringLookup": _TEXT, "IntegerLookup": _TEXT, "TextVectorization": _TEXT, "Hashing": _TEXT, "HashedCrossing": _TEXT,
     "FeatureSpace": _TEXT, "text_dataset_from_directory": _TEXT,
     "audio_dataset_from_directory": "read sound with a package for it, and make batches with fastconv.data.Dataset",

@@ -141,6 +141,12 @@ class Tensor(Protocols, TensorMethods):
     def __repr__(self) -> str:
         return f"Tensor({self._summary()}{', requires_grad=True' if self._requires_grad else ''})"
 
+    def _repr_html_(self) -> str:
+        from .notebook import text
+
+        title = f"{type(self).__name__} {self.shape}, {self.dtype}"
+        return text(title, "" if self.symbolic else np.array2string(self.data, threshold=64, edgeitems=2, precision=4))
+
     def _summary(self):
         if self.data.size > 64:
             return f"shape={self.data.shape}, dtype={self.data.dtype}"

@@ -26,7 +26,10 @@ from fastconv.data.images import array_to_img, img_to_array, load_img, save_img
 from fastconv.data.pydataset import PyDataset, Sequence
 from fastconv.data.series import split_stream, timeseries_dataset_from_array
 from fastconv.downloads import get_file
+from fastconv.drawing import model_to_dot
 from fastconv.graph import Node, sources
+from fastconv.plotting.models import plot_model
+from fastconv.progress import Progbar
 from fastconv.rng import set_random_seed
 from fastconv.saving import (
     CustomObjectScope,
@@ -42,11 +45,11 @@ from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor
 
 __all__ = [
-    "CustomObjectScope", "PyDataset", "Sequence", "array_to_img", "clear_session", "custom_object_scope",
+    "CustomObjectScope", "Progbar", "PyDataset", "Sequence", "array_to_img", "clear_session", "custom_object_scope",
     "deserialize_keras_object", "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects",
     "get_file", "get_registered_name", "get_registered_object", "get_source_inputs", "image_dataset_from_directory",
-    "img_to_array", "is_interactive_logging_enabled", "is_keras_tensor", "load_img", "normalize",
-    "pack_x_y_sample_weight", "pad_sequences", "register_keras_serializable", "save_img", "serialize_keras_object",
+    "img_to_array", "is_interactive_logging_enabled", "is_keras_tensor", "load_img", "model_to_dot",
+    "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model", "register_keras_serializable", "save_img", "serialize_keras_object",
     "set_random_seed", "split_dataset", "standardize_dtype", "timeseries_dataset_from_array", "to_categorical",
     "unpack_x_y_sample_weight",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 
 # Rooms, lowest first; a room may import from itself and from those below. `kernels` means the whole folder.
 CHAIN = [
-    {"files", "tensorfile", "absent"},
+    {"files", "tensorfile", "absent", "notebook"},
     {"custom_objects"},
     {"config", "rng", "registry", "nest"},
     {"serialization"},
@@ -21,6 +21,7 @@ CHAIN = [
     {"tensor", "tensor_methods", "edge", "protocols"},
     {"symbolic"},
     {"graph"},
+    {"drawing"},
     {"ops", "autodiff", "testing"},
     {"fusion"},
     {"program"},
@@ -37,6 +38,7 @@ CHAIN = [
     {"backend", "dtype_policies", "tree"},
     {"datasets", "info", "applications"},
     {"downloads"},
+    {"plotting"},
     {"utils"},
     {"preprocessing"},
     {"cli"},

@@ -122,8 +122,7 @@ NAMES = [
     (lambda: fastconv.ops.conv2d, "Did you mean 'conv'"),
     (lambda: models.save, "Did you mean 'save_model'"),
     (lambda: layers.StringLookup, r"np\.unique\(x, return_inverse=True\)"),
-    (lambda: utils.plot_model, r"model\.summary\(\)"),
-    (lambda: fastconv.visualization, "draws no pictures"),
+    (lambda: fastconv.visualization, r"fastconv\.plotting and utils\.plot_model draw"),
     (lambda: fastconv.losses.ctc_of_keras, r"it is not in fastconv\. dir\(fastconv\.losses\) lists what there is"),
 ]  # fmt: skip
 

@@ -24,7 +24,7 @@ def settings():
     vars(config._settings).update(before)
 
 
-MODULES = ("backend", "config", "dtype_policies", "models", "random", "saving", "tree", "utils")
+MODULES = ("backend", "config", "dtype_policies", "models", "plotting", "random", "saving", "tree", "utils")
 
 
 @pytest.mark.parametrize("name", MODULES)

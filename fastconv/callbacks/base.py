@@ -246,6 +246,20 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
 
+    def _repr_html_(self) -> str:
+        from fastconv import notebook
+
+        full = [name for name, values in self.history.items() if len(values) == len(self.epoch)]
+        rows = [*zip((epoch + 1 for epoch in self.epoch), *(map(_shown, self.history[name]) for name in full))]
+        notes = [f"{len(rows) - 20} epochs before these are not shown."] if len(rows) > 20 else []
+        notes += [f"{name}, not of all epochs: {', '.join(map(_shown, values[-20:]))}"
+                  for name, values in self.history.items() if name not in full]  # fmt: skip
+        return notebook.table(f"History of {len(self.epoch)} epochs", ["Epoch", *full], rows[-20:], notes)
+
     def __repr__(self):
         last = {name: round(values[-1], 4) for name, values in self.history.items()}
         return f"<History of {len(self.epoch)} epochs; last: {last}>"
+
+
+def _shown(value) -> str:
+    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)

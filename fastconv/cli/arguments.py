@@ -111,6 +111,8 @@ def _train_arguments(command):
     add("--resume", action="store_true", help="go on with the run that stopped in --checkpoint DIR")
     add("--save", metavar="PATH", help="write the trained model to this .safetensors or .keras file")
     add("--history", metavar="PATH.csv", help="write loss and accuracy of each epoch to this file")
+    add("--plots", metavar="DIR", help="write pictures there: history, filters, activation maps, confusion matrix and "
+        "mistakes, as PNG files (needs matplotlib)")  # fmt: skip
     add("--seed", type=seed, default=0, metavar="N", help="of weights and shuffling (default: 0)")
     _common_arguments(command)
 

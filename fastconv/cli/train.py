@@ -12,6 +12,7 @@ import time
 import warnings
 from argparse import Namespace
 
+from fastconv.cli import plots
 from fastconv.cli.arguments import bad, fail, or_error
 from fastconv.cli.augmenting import augmented
 from fastconv.cli.data import load, ready, writable
@@ -50,7 +51,7 @@ def run(arguments: Namespace) -> int:
         return fail(arguments, error)
     model.optimizer.learning_rate = rate  # who goes on from the file does not begin where a schedule ended, at 0
     try:
-        _write_results(arguments, model, stopped)
+        _write_results(arguments, model, data, stopped)
     except BrokenPipeError:
         raise
     except (OSError, ValueError, ImportError) as error:
@@ -193,6 +194,7 @@ def _check_outputs(arguments):
     if arguments.save and arguments.save == arguments.history:
         bad(arguments, "--history", f"must not be the file of --save; got {arguments.history!r}")
     _check_checkpoint(arguments)
+    plots.check(arguments)
 
 
 def _check_checkpoint(arguments):
@@ -219,8 +221,8 @@ def _check_checkpoint(arguments):
 # Results
 
 
-def _write_results(arguments, model, stopped):
-    """--save and --history; of a run that was stopped, what there is, and it says so."""
+def _write_results(arguments, model, data, stopped):
+    """--save, --history and --plots; of a run that was stopped, what there is, and it says so."""
     history, steps, notes = model.history, model.optimizer.iterations, []
     if arguments.save:
         if not stopped or (steps and not isinstance(stopped, UserWarning)):
@@ -239,6 +241,8 @@ def _write_results(arguments, model, stopped):
             notes.append("The same command with --resume goes on after the last complete epoch.")
         else:
             os.remove(os.path.join(arguments.checkpoint, BACKUP))  # stopped early is done, too
+    if arguments.plots and (not stopped or (steps and not isinstance(stopped, UserWarning))):
+        print(*plots.write(arguments, model, data), sep="\n", flush=True)
     if stopped and notes:
         print(*notes, flush=True)
 

@@ -412,6 +412,14 @@ class Layer(Specified):
         """The layer that `get_config` described, with the layers that its arguments hold."""
         return cls(**serialization.revived(config))
 
+    def _repr_html_(self) -> str:
+        from fastconv import notebook
+
+        rows = [(weight.name, weight.shape, weight.dtype, f"{weight.size:,}") for weight in self.weights]
+        if not rows:
+            return notebook.text(repr(self))
+        return notebook.table(repr(self), ["Weight", "Shape", "Type", "Numbers"], rows)
+
     def _title(self) -> str:
         """Who an error is about."""
         return f"Layer {self.name!r} ({type(self).__name__})"

@@ -21,7 +21,7 @@ from fastconv.layers import Layer, calls, masks
 from fastconv.layers.misfits import remedy
 from fastconv.layers.shapes import array_of, flatten_shapes, map_shapes
 from fastconv.models.steps import Steps
-from fastconv.models.summary import summary
+from fastconv.models.summary import html, summary
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.planning import Planner
 from fastconv.symbolic import KerasTensor
@@ -455,6 +455,23 @@ class Model(Steps, Layer):
         """
         text = summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
         (print_fn or print)(text)
+
+    def to_svg(
+        self, show_shapes: bool = True, show_dtype: bool = False, show_layer_names: bool = True, rankdir: str = "TB",
+        expand_nested: bool = False, show_layer_activations: bool = False, show_trainable: bool = False,
+    ) -> str:  # fmt: skip
+        """The text of an SVG picture of the graph: a box for each call of a layer, a line for each tensor, outputs with a
+        thick border; light or dark as the reader's system is.
+
+        Arguments as in `utils.plot_model`, which writes files. ValueError for a model that is not built or has no graph.
+        """
+        from fastconv.drawing import Drawing, Show
+
+        show = Show(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested)
+        return Drawing(self, show, rankdir).svg
+
+    def _repr_html_(self) -> str:
+        return html(self)
 
     def get_config(self) -> dict[str, Any]:
         from fastconv.models import configs

@@ -1,4 +1,4 @@
-"""The table that `Model.summary` prints: layers, output shapes, parameters, connections.
+"""The table that `Model.summary` prints, and that notebooks show: layers, output shapes, parameters, connections.
 
 It reads a model's graph and computes nothing. Contract: one row a layer, in Keras' order; connections are shown where a
 layer has another input than the row above.
@@ -12,6 +12,8 @@ import textwrap
 from fastconv.graph import Call, Node, sources
 from fastconv.layers import Layer
 from fastconv.nest import flatten
+
+_OPEN = 30  # layers whose drawing a notebook shows without a click
 
 
 def summary(
@@ -40,12 +42,31 @@ def summary(
     bar = sum(widths) + 2 * (len(widths) - 1)
     head = len(lines) - sum(max(len(_wrap(c, w)) for c, w in zip(row, widths)) for row in cells[1:])
     text = [f'Model: "{model.name}"', "-" * bar, *lines[:head], "=" * bar, *lines[head:], "-" * bar]
+    return "\n".join(text + _totals(model))
+
+
+def html(model) -> str:
+    """The same table for notebooks, and the model drawn below it where it has a graph."""
+    from fastconv import notebook
+
+    rows = [(layer.name, type(layer).__name__, *rest) for _, layer, *rest in _rows(model, None, False)]
+    head = ["Layer", "Type", "Output Shape", "Param #", "Connected to"]
+    if not any(row[-1] for row in rows):
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    table = notebook.table(f'Model: "{model.name}"', head, rows, _totals(model))
+    if not (model.built and model.layers and model.graph):
+        return table
+    is_open = " open" if len(rows) <= _OPEN else ""
+    return f"{table}<details{is_open}><summary>Its graph</summary>{model.to_svg()}</details>"
+
+
+def _totals(model):
     trainable, fixed = model.trainable_weights, model.non_trainable_weights
-    for title, weights in (("Total", trainable + fixed), ("Trainable", trainable), ("Non-trainable", fixed)):
-        text.append(f"{title} params: {_size(weights)}")
+    kinds = ("Total", trainable + fixed), ("Trainable", trainable), ("Non-trainable", fixed)
+    lines = [f"{title} params: {_size(weights)}" for title, weights in kinds]
     if not model.built:
-        text.append("Not built yet: shapes are known after the first call, or with Input or input_shape=.")
-    return "\n".join(text)
+        lines.append("Not built yet: shapes are known after the first call, or with Input or input_shape=.")
+    return lines
 
 
 def _rows(model, layer_range, expand_nested, indent=""):
