@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from fastconv import Sequential, layers, models, optimizers
-from fastconv.datasets import _files
+from fastconv.datasets import _formats
 from tools.report import Report, arguments
 
 SECONDS = 20  # for one case; most take milliseconds
@@ -216,7 +216,7 @@ def npz_case(rng, folder, valid):
     if kind == 0 or not rng.randrange(8):
         content = some_bytes(rng, content)
     file = folder / "fuzzed.npz"
-    check_arrays(named(file, _files.read_npz, content, SHAPES, file), SHAPES)
+    check_arrays(named(file, _formats.read_npz, io.BytesIO(content), SHAPES, str(file)), SHAPES)
 
 
 def some_npy(rng, content) -> bytes:
@@ -239,7 +239,7 @@ def idx_case(rng, folder, valid):
         if rng.randrange(2):
             content = some_bytes(rng, content)
     file = folder / name
-    array = named(file, _files.read_idx, content, SHAPES[name], file)
+    array = named(file, _formats.read_idx, io.BytesIO(content), SHAPES[name], str(file))
     check_arrays(None if array is None else {name: array}, {name: SHAPES[name]})
 
 
