@@ -26,11 +26,12 @@ CSRC = f"{KERNELS}/csrc"
 TILES = sorted(os.path.relpath(path, CSRC) for path in glob.glob(f"{CSRC}/*/*.c")) + ["table.c"]
 # Loops over single elements, which -O2 leaves as they are; the others are written in vectors, and -O2 gives their code.
 LOOPS = {"rows/rows.c", "rows/norm.c", "elements/update.c", "winograd/winograd_kernel.c", "elements/random.c"}
-LOOP_FLAGS = {"-O2": ["-O3"], "-Os": ["-Os", "-ftree-loop-vectorize", "-fvect-cost-model=dynamic"]}
+LOOP_FLAGS = ["-ftree-loop-vectorize", "-fvect-cost-model=dynamic"]
 # Sums of products, which most of the time goes into: quick in every set.
 PRODUCTS = {"conv/products.c", "conv/conv_forward.c", "conv/conv_backward_kernel.c", "dense/dense.c"}
 # Random numbers have the same bits on every instruction set: none of them may fuse a product with a sum.
 UNFUSED = {"elements/random.c"}
+UNWOUND = "-fno-asynchronous-unwind-tables"  # nothing unwinds through C: 4 % of the wheel
 FLAGS = [
     "-g0",
     "-MMD",  # beside each object, what it includes: see out_of_date
@@ -38,7 +39,8 @@ FLAGS = [
     "-fno-math-errno",
     "-fno-trapping-math",
     "-fno-semantic-interposition",
-    "-fno-asynchronous-unwind-tables",  # nothing unwinds through a tile: 4 % of the wheel
+    UNWOUND,
+    "-fvisibility=hidden",  # tiles call one another directly, and the extension names none of them
 ]
 
 # name: (bytes in a vector, pixels in a register tile, flags)
@@ -70,7 +72,7 @@ class BuildKernels(build_ext):
     def build_extensions(self):
         openmp = ["-fopenmp"] if self.has_openmp() else []
         for extension in self.extensions:
-            extension.extra_compile_args += ["-Os", "-g0"]  # bindings: -O2 gains nothing there
+            extension.extra_compile_args += ["-Os", "-g0", UNWOUND]  # bindings: -O2 gains nothing there
             if not self.inplace and sys.platform.startswith("linux"):
                 extension.extra_link_args += ["-Wl,--strip-all"]
         bindings = [extension for extension in self.extensions if not extension.name.endswith("._tiles")]
@@ -134,7 +136,7 @@ class BuildKernels(build_ext):
                 self.compiler.compile(
                     [source], output_dir=folder, macros=list(macros), include_dirs=[CSRC],
                     extra_postargs=[
-                        *(LOOP_FLAGS[level] if name in LOOPS else ["-O2" if name in PRODUCTS else level]), *FLAGS, *flags, *["-ffp-contract=off"] * (name in UNFUSED),
+                        "-O2" if name in PRODUCTS else level, *LOOP_FLAGS * (name in LOOPS), *FLAGS, *flags, *["-ffp-contract=off"] * (name in UNFUSED),
                     ],
                 )  # fmt: skip
             return target

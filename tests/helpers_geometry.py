@@ -160,7 +160,6 @@ def try_pool(shape, pool_size, options, dtype):
         assert refuses(lambda: kernels.max_pool_forward(x, pool_size, **options))
         return "refused"
     y, index = same("max_pool_forward", x, pool_size, **options)
-    np.testing.assert_array_equal(kernels.max_pool(x, pool_size, **options), y)
     dy = integers(y.shape, dtype, 2)
     same("max_pool_backward", dy, index, shape, pool_size, **options)
     same("average_pool_forward", x, pool_size, tolerance=1e-4, **options)

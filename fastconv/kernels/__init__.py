@@ -113,7 +113,6 @@ from .pool import (
     global_max_pool,
     global_max_pool_backward,
     global_max_pool_forward,
-    max_pool,
     max_pool_backward,
     max_pool_forward,
     pool_geometry,

@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Convolution: fills the jobs of csrc/conv/conv_forward.c and conv_backward_kernel.c and runs their tiles, or _grouped.pyx's.
 
 `algorithm` is "direct", "depthwise" or "grouped" (kernels/algorithms.py chooses). Arrays must be C-contiguous, aligned,

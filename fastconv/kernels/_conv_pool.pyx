@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Convolution, ReLU and max-pooling at once: fills the jobs of csrc/conv/conv_pool.c and conv_pool_back.c and runs their tiles.
 
 `pool` is three window sizes; arrays as in _conv.pyx, and kernels/conv_pool.py checks them. `index` holds the tap that

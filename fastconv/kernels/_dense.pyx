@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Matrix products: chooses the tiles of csrc/dense/dense.c, fills their job, cuts it, and makes the result.
 
 `forward`, `backward_input` and `backward_kernel` take any arguments, and return None unless these are arrays that C can

@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Convolution in groups of few channels: fills the jobs of csrc/grouped/grouped.c and grouped_kernel.c and runs their tiles.
 
 _conv.pyx calls it, with jobs and arrays that it has checked and filled as for direct convolution. How the work is cut

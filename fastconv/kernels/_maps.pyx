@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Functions of one and of two elements, and reductions: fills the jobs of csrc/elements/maps.c, combine.c and reduce.c, and
 reads csrc/elements/maps.h, the table of the functions.
 

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, binding=False
 """The caching allocator: blocks of memory that outlive the arrays on them.
 
 A fresh page costs far more than a copy of it, so a block whose last array has died serves later ones. A Block is the

@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Data that moves: fills the jobs of csrc/moves/, and of csrc/elements/colors.c, which belongs to the same images.
 
 A copy is told by two NumPy views of one shape, each of an array of its own: their steps are the walk. Arrays must be

@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Normalization: fills the jobs of csrc/rows/norm.c and csrc/rows/norm_rows.c, cuts them and runs their tiles in their order.
 
 Arrays must be C-contiguous, aligned, of one dtype and not empty: kernels/norm.py sees to that, and says what each is.

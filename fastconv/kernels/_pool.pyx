@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Pooling: fills the job of csrc/pool/pool.c and runs its tiles. Arrays as in _conv.pyx; kernels/pool.py checks them."""
 
 from libc.stddef cimport ptrdiff_t
@@ -29,8 +29,6 @@ cdef int run_pool(fc_tile* tile, x, y, index, window, bint backward) except -1:
 
 def max_pool_forward(x, y, index, window):
     cdef const fc_tiles* tiles = tiles_of(x)
-    if index is None:
-        return run_pool(tiles.max_pool_alone, x, y, None, window, False)
     run_pool(tiles.max_pool_forward if index.itemsize == 1 else tiles.max_pool_forward_wide, x, y, index, window, False)
 
 

@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Random numbers and dropout: fills the job of csrc/elements/random.c. A draw is two runs: the numbers, then the state's advance,
 so that a plan that repeats them draws new ones. Arrays as in _moves.pyx; kernels/random.py checks them."""
 

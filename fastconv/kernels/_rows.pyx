@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Elementwise and row-wise kernels, recurrent layers and optimizer steps: fills the jobs of csrc/rows/rows.c,
 csrc/rows/recurrence.c and csrc/elements/update*.c.
 

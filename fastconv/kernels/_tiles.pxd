@@ -444,7 +444,6 @@ cdef extern from "tiles.h" nogil:
         fc_tile* grouped_backward_kernel
         fc_tile* max_pool_forward
         fc_tile* max_pool_forward_wide
-        fc_tile* max_pool_alone
         fc_tile* max_pool_backward
         fc_tile* max_pool_backward_wide
         fc_tile* average_pool_forward

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, binding=False
 """The one extension that owns the compiled tiles: it picks their table and runs them, and is the only room with
 threads. It knows no kernel: a kernel's binding fills a job and calls `run`.
 

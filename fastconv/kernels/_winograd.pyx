@@ -1,4 +1,4 @@
-# cython: language_level=3, cdivision=True
+# cython: language_level=3, binding=False, cdivision=True
 """Winograd convolution: fills the jobs of csrc/winograd/winograd.c and winograd_kernel.c and runs their tiles.
 
 `outputs` is the size of a Winograd tile's outputs on each axis (kernels/winograd.py chooses it). Arrays as in

@@ -28,12 +28,6 @@ def max_pool_forward(x, pool_size, *, strides=None, padding="valid"):
     return _max_forward(x, pool_geometry(x.shape, pool_size, strides, padding))
 
 
-def max_pool(x, pool_size, *, strides=None, padding="valid"):
-    """y of max_pool_forward alone, for which no gradient is asked."""
-    x = checked("x", x, RANKS)
-    return _max_alone(x, pool_geometry(x.shape, pool_size, strides, padding))
-
-
 def max_pool_backward(dy, index, input_shape, pool_size, *, strides=None, padding="valid"):
     """dx, of input_shape: each window's gradient goes to the cell that won it."""
     dy = checked("dy", dy, RANKS)
@@ -137,13 +131,6 @@ def _max_forward(x, window):
     if y.size:
         _pool.max_pool_forward(x, y, index, window)
     return y, index
-
-
-def _max_alone(x, window):
-    y = empty((x.shape[0], *window.output, x.shape[-1]), x.dtype)
-    if y.size:
-        _pool.max_pool_forward(x, y, None, window)
-    return y
 
 
 def _max_backward(dy, index, input_shape, window):

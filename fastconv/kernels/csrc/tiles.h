@@ -502,7 +502,7 @@ typedef struct {
     X(winograd_weights) X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_multiply) X(winograd_reduce)            \
     X(product_tiles) X(product_stream) X(product_dots) X(product_turn) X(product_sum)                                \
     X(depthwise_forward) X(grouped_forward) X(grouped_backward_kernel)                                               \
-    X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_alone) X(max_pool_backward) X(max_pool_backward_wide)    \
+    X(max_pool_forward) X(max_pool_forward_wide) X(max_pool_backward) X(max_pool_backward_wide)    \
     X(average_pool_forward) X(average_pool_backward)                                                                 \
     X(relu_forward) X(relu_backward) X(bias_forward) X(bias_backward)                                                \
     X(softmax_forward) X(softmax_backward) X(log_softmax_forward) X(log_softmax_backward)                            \

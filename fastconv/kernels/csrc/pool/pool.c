@@ -6,7 +6,6 @@
  * gathers from the windows over it. Either way dx is written once, needs no zeros before and no atomics.
  */
 #include "bytes.h"
-#include "extremum.h"
 #include "far.h"
 
 #include <string.h>
@@ -157,14 +156,6 @@ FC_INLINE void zeros(real *y, ptrdiff_t count)
 #define MAX_NAME(name) name##_wide
 #define INDEX int32_t
 #include "pool_max.h"
-
-static void max_row_alone(const fc_pool *j, ptrdiff_t row) { max_windows(0, j, row); }
-
-void FC_NAME(max_pool_alone)(const void *job, ptrdiff_t tile, void *scratch)
-{
-    (void)scratch;
-    each_row(job, tile, output_rows(job), max_row_alone);
-}
 
 /* ---- average ---- */
 

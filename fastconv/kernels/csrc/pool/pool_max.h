@@ -29,10 +29,9 @@ FC_INLINE ivec MAX_NAME(winners)(const INDEX *index, ptrdiff_t lanes)
     return __builtin_convertvector(narrow, ivec);
 }
 
-/* `first` is the number of the first tap inside, `depth_taps` and `row_taps` lie between depths and rows. Without
- * `indexed` the maxima alone are written. */
-FC_INLINE void MAX_NAME(max_window)(const int indexed, part p, lane first, lane depth_taps, lane row_taps,
-                                    ptrdiff_t next, const real *x, real *y, INDEX *index, int vectors, ptrdiff_t lanes)
+/* `first` is the number of the first tap inside, `depth_taps` and `row_taps` lie between depths and rows. */
+FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane row_taps, ptrdiff_t next, const real *x,
+                                    real *y, INDEX *index, int vectors, ptrdiff_t lanes)
 {
     vec best[WIDE];
     ivec won[WIDE];
@@ -49,21 +48,16 @@ FC_INLINE void MAX_NAME(max_window)(const int indexed, part p, lane first, lane 
                 if (d + h + w == 0) continue;
                 const ivec tap = (ivec){0} + (lane)(first + (lane)d * depth_taps + (lane)h * row_taps + (lane)w);
                 FC_UNROLL(4)
-                for (int v = 0; v < vectors; v++) {
-                    const vec found = load_part(x_tap + v * LANES, lanes);
-                    if (indexed)
-                        keep_greater(found, tap, &best[v], &won[v]);
-                    else
-                        best[v] = greater_of(found, best[v]);
-                }
+                for (int v = 0; v < vectors; v++)
+                    keep_greater(load_part(x_tap + v * LANES, lanes), tap, &best[v], &won[v]);
             }
     soon(1, y + PAGE, vectors);
     FC_UNROLL(4)
     for (int v = 0; v < vectors; v++) store_part(y + v * LANES, best[v], lanes);
-    if (indexed) MAX_NAME(store_index)(index, won, vectors, lanes);
+    MAX_NAME(store_index)(index, won, vectors, lanes);
 }
 
-FC_INLINE void MAX_NAME(max_windows)(const int indexed, const fc_pool *j, ptrdiff_t row)
+static void MAX_NAME(max_forward_row)(const fc_pool *j, ptrdiff_t row)
 {
     const fc_axis *W = &j->axis[2];
     const ptrdiff_t C = j->channels;
@@ -73,7 +67,7 @@ FC_INLINE void MAX_NAME(max_windows)(const int indexed, const fc_pool *j, ptrdif
     const real *x_row = (const real *)j->x + o.n * j->axis[0].input * all.depth_step
                       + (td.at + td.first) * all.depth_step + (th.at + th.first) * all.row_step;
     real *y = (real *)j->y + row * W->output * C;
-    INDEX *index = indexed ? (INDEX *)j->index + row * W->output * C : NULL;
+    INDEX *index = (INDEX *)j->index + row * W->output * C;
     const fc_axis *H = &j->axis[1];
     const ptrdiff_t next = min_(H->stride, H->input) * all.row_step; /* to what the next row of windows reads */
     const lane row_taps = (lane)W->taps, depth_taps = (lane)j->axis[1].taps * row_taps;
@@ -83,20 +77,17 @@ FC_INLINE void MAX_NAME(max_windows)(const int indexed, const fc_pool *j, ptrdif
         const lane first = (lane)td.first * depth_taps + (lane)th.first * row_taps + (lane)tw.first;
         const real *x = x_row + (tw.at + tw.first) * C;
 #define WINDOW(c, vectors, lanes)                                                                                    \
-    MAX_NAME(max_window)                                                                                             \
-    (indexed, p, first, depth_taps, row_taps, next, x + (c), y + (c), indexed ? index + (c) : NULL, vectors, lanes)
+    MAX_NAME(max_window)(p, first, depth_taps, row_taps, next, x + (c), y + (c), index + (c), vectors, lanes)
 #define COLUMNS(nd, nh, nw)                                                                                          \
     do {                                                                                                             \
         const part p = {nd, nh, nw, all.depth_step, all.row_step, C};                                                \
-        for (; ow < stop; ow++, x += W->stride * C, y += C, index += indexed ? C : 0) FOR_CHANNELS(C, WINDOW);       \
+        for (; ow < stop; ow++, x += W->stride * C, y += C, index += C) FOR_CHANNELS(C, WINDOW);                     \
     } while (0)
         FOR_TAPS(all.depths, all.rows, columns, COLUMNS);
 #undef COLUMNS
 #undef WINDOW
     }
 }
-
-static void MAX_NAME(max_forward_row)(const fc_pool *j, ptrdiff_t row) { MAX_NAME(max_windows)(1, j, row); }
 
 void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *scratch)
 {
