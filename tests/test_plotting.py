@@ -3,12 +3,12 @@
 Contract: models and arrays stay as they were, and pyplot is never loaded.
 """
 
-import subprocess
 import sys
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from helpers import python
 
 import fastconv
 from fastconv import Input, Model, Sequential, Tensor, layers, ops, plotting
@@ -562,5 +562,5 @@ def test_matplotlib_is_loaded_late_and_pyplot_never():
         "p.history({'loss': [1.0, 0.5]}).canvas\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    result = python("-c", program)
     assert result.returncode == 0, result.stderr
