@@ -39,7 +39,11 @@ class Data(NamedTuple):
 
     def prepared(self, x: Any, model: Any) -> Any:
         """Samples as the model takes them."""
-        return x if model.rescales or x.dtype.kind == "f" else x.astype("float32") / 255
+        import numpy as np
+
+        if model.rescales or x.dtype.kind == "f":
+            return x
+        return np.divide(x, np.float32(255), dtype=np.float32)
 
 
 def written(classes: list[str] | None) -> bool:

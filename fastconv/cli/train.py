@@ -73,13 +73,14 @@ def _train_and_test(arguments, model, recipe, data):
     options = {"epochs": recipe.epochs, "callbacks": _callbacks(arguments, model, recipe, len(x), validation)}
     if validation is not None:
         options["validation_data"] = validation
+    x = x if arguments.augment else data.prepared(x, model)
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "The loss is not finite")  # fit's diagnosis
         if arguments.augment:
             model.fit(_stream(arguments, model, recipe, data, x, y), **options)
         else:
-            model.fit(data.prepared(x, model), y, batch_size=recipe.batch_size, **options)
+            model.fit(x, y, batch_size=recipe.batch_size, **options)
     print(
         f"Trained on {len(x):,} {data.kind} in {time.perf_counter() - start:.1f} seconds "
         f"(threads: {fastconv.get_num_threads()})"
