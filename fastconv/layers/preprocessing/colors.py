@@ -14,8 +14,7 @@ import numpy as np
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
 from fastconv.layers.annotations import Factor, Seed, Shape
-from fastconv.layers.preprocessing.images import Draws, ImageLayer, as_table, limits
-from fastconv.layers.preprocessing.images import value_range as range_of
+from fastconv.layers.preprocessing.images import Draws, Graded, ImageLayer, as_table, limits, range_of
 from fastconv.ops.image.colors import GREY
 
 _MOST = float(np.finfo(np.float32).max)
@@ -154,21 +153,10 @@ class RandomGrayscale(ImageLayer):
         return mixed(x, greyed(how.astype(np.float64)), -_MOST, _MOST)
 
 
-class RandomColorDegeneration(ImageLayer):
+class RandomColorDegeneration(Graded):
     """Brings colours nearer to their grey, by a share between two numbers of -1 to 1; a number f is -f to f."""
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: Seed | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.factor = None
-        super().__init__(data_format=data_format, **kwargs)
-        self.factor, self.value_range = limits(self, "factor", factor, -1, 1), range_of(self, value_range)
-        self._set_seed(seed)
+    least = -1
 
     def draw(self, shape: Shape, random: Draws) -> Any:
         return random.uniform(shape[0], *self.factor)
@@ -180,21 +168,8 @@ class RandomColorDegeneration(ImageLayer):
         return mixed(x, greyed(how), *self.value_range)
 
 
-class _Turned(ImageLayer):
+class _Turned(Graded):
     """Base class: `draw` gives (N, 2), what is added to the hue and what the saturation is multiplied by."""
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: Seed | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.factor = None
-        super().__init__(data_format=data_format, **kwargs)
-        self.factor, self.value_range = self._limits(factor), range_of(self, value_range)
-        self._set_seed(seed)
 
     def changed(self, x: np.ndarray, how: Any) -> Any:
         _needs_colors(self, x.shape)
@@ -203,9 +178,6 @@ class _Turned(ImageLayer):
 
 class RandomHue(_Turned):
     """Turns hues by half of `factor` of the circle, either way: two numbers of 0 to 1; a number f is 0 to f."""
-
-    def _limits(self, factor):
-        return limits(self, "factor", factor, 0, 1)
 
     def draw(self, shape: Shape, random: Draws) -> Any:
         sign = np.where(random.uniform(shape[0]) > 0.5, -1, 1)
@@ -219,8 +191,7 @@ class RandomSaturation(_Turned):
     """Multiplies saturations by f / (1 - f) for an f between two numbers of `factor`, of -1 to 1: 0.5 changes nothing, 0
     and less give grey, 1 full colours; a number f is -f to f."""
 
-    def _limits(self, factor):
-        return limits(self, "factor", factor, -1, 1)
+    least = -1
 
     def draw(self, shape: Shape, random: Draws) -> Any:
         factor = random.uniform(shape[0], *self.factor)

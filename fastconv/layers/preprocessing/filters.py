@@ -13,8 +13,7 @@ import numpy as np
 from fastconv import kernels
 from fastconv.kernels.image import BYTE
 from fastconv.layers.annotations import Factor, Seed, Shape, Sizes
-from fastconv.layers.preprocessing.images import Draws, ImageLayer, by_parts, column, limits
-from fastconv.layers.preprocessing.images import value_range as range_of
+from fastconv.layers.preprocessing.images import Draws, Graded, ImageLayer, by_parts, column, limits, range_of
 from fastconv.ops.image.taps import filter_taps, gaussian
 
 
@@ -68,22 +67,9 @@ class RandomGaussianBlur(ImageLayer):
         return by_parts(x, blurred)
 
 
-class RandomSharpness(ImageLayer):
+class RandomSharpness(Graded):
     """Sharpens or softens images: 0.5 of `factor` changes nothing, 0 blurs, 1 sharpens; a number f is 0 to f, two numbers
     lie in 0 to 1."""
-
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: Seed | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.factor = None
-        super().__init__(data_format=data_format, **kwargs)
-        self.factor, self.value_range = limits(self, "factor", factor, 0, 1), range_of(self, value_range)
-        self._set_seed(seed)
 
     def draw(self, shape: Shape, random: Draws) -> Any:
         return 2 * random.uniform(shape[0], *self.factor)

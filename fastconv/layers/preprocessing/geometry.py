@@ -14,8 +14,7 @@ import numpy as np
 from fastconv import kernels
 from fastconv.kernels.image import MODES
 from fastconv.layers.annotations import Factor, Seed, Shape
-from fastconv.layers.preprocessing.images import Draws, ImageLayer, limits
-from fastconv.layers.preprocessing.images import value_range as range_of
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, limits, range_of
 from fastconv.ops.image.batches import one_of
 from fastconv.ops.image.filters import filtered
 from fastconv.ops.image.taps import gaussian

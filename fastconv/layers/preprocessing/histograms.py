@@ -5,7 +5,6 @@ Contract: bytes go through tables, one a channel of a sample; floats through Num
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +14,7 @@ from fastconv import kernels
 from fastconv.kernels.image import BYTE
 from fastconv.layers.annotations import Factor, Seed, Shape
 from fastconv.layers.preprocessing.colors import scaled
-from fastconv.layers.preprocessing.images import Draws, ImageLayer, as_table, by_parts, column, limits
-from fastconv.layers.preprocessing.images import value_range as range_of
+from fastconv.layers.preprocessing.images import Draws, Graded, ImageLayer, as_table, by_parts, column, limits, range_of
 from fastconv.layers.spatial import positive
 
 
@@ -108,23 +106,11 @@ class Equalization(Pointwise):
         return np.clip(np.rint((below - least) * 255 / max(below[-1] - least, 1)), 0, 255)
 
 
-class RandomPosterization(Pointwise):
+class RandomPosterization(Graded, Pointwise):
     """Keeps a few bits of each value of 0 to 255: a number of them from the first of `factor` to below the second, two
     numbers of 1 to 8; a number f is 1 to f, which alone is sure with (f, f)."""
 
-    def __init__(
-        self,
-        factor: Factor,
-        value_range: Sequence[float] = (0, 255),
-        data_format: str | None = None,
-        seed: Seed | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.factor = None
-        super().__init__(data_format=data_format, **kwargs)
-        self.factor = tuple(map(operator.index, limits(self, "factor", factor, 1, 8)))
-        self.value_range = range_of(self, value_range)
-        self._set_seed(seed)
+    least, most, whole = 1, 8, True
 
     def draw(self, shape: Shape, random: Draws) -> Any:
         low, high = self.factor

@@ -8,6 +8,7 @@ bytes. Called by itself it is in training, as in Keras; within a model it does a
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from fastconv import kernels, ops, rng
 from fastconv.kernels.image import BYTE
-from fastconv.layers.annotations import DTypeLike, Factor, Shape
+from fastconv.layers.annotations import DTypeLike, Factor, Seed, Shape
 from fastconv.layers.calls import state
 from fastconv.layers.preprocessing.scaling import Preprocessing
 from fastconv.ops.dropout import key_of
@@ -90,7 +91,7 @@ class ImageLayer(Preprocessing):
 
     def __init__(
         self,
-        factor: Factor = None,
+        factor: Factor | None = None,
         bounding_box_format: str | None = None,
         data_format: str | None = None,
         dtype: DTypeLike | None = None,
@@ -235,7 +236,29 @@ class ImageLayer(Preprocessing):
         return self.changed_labels(labels, transformation, False) if training else labels
 
 
-def value_range(layer, values) -> tuple:
+class Graded(ImageLayer):
+    """Base class of what is done as strongly as `factor` says: two numbers of `least` to `most`, or one, see `limits`;
+    `whole` ones."""
+
+    least, most, whole = 0, 1, False
+
+    def __init__(
+        self,
+        factor: Factor,
+        value_range: Sequence[float] = (0, 255),
+        data_format: str | None = None,
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.factor = None
+        super().__init__(data_format=data_format, **kwargs)
+        found = limits(self, "factor", factor, self.least, self.most)
+        self.factor = tuple(map(operator.index, found)) if self.whole else found
+        self.value_range = range_of(self, value_range)
+        self._set_seed(seed)
+
+
+def range_of(layer, values) -> tuple:
     """(low, high) of what pixels may be."""
     try:
         low, high = sorted(float(value) for value in values)

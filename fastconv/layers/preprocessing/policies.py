@@ -16,8 +16,7 @@ from fastconv.layers.base import Layer
 from fastconv.layers.calls import state
 from fastconv.layers.preprocessing import colors, filters, geometry, histograms
 from fastconv.layers.preprocessing.geometry import as_pair
-from fastconv.layers.preprocessing.images import Draws, ImageLayer, by_parts, column, limits
-from fastconv.layers.preprocessing.images import value_range as range_of
+from fastconv.layers.preprocessing.images import Draws, ImageLayer, by_parts, column, limits, range_of
 from fastconv.layers.spatial import positive
 from fastconv.rng import FixedSeed
 from fastconv.tensor import Tensor
