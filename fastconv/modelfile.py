@@ -21,7 +21,7 @@ from fastconv import foreign, kerasfile, optimizers, registry, tensorfile
 from fastconv.compiled import Objective
 from fastconv.layers.holder import uninitialized_weights
 from fastconv.progress import warn_user
-from fastconv.registry import snake_case
+from fastconv.registry import free_name, snake_case
 from fastconv.serialization import texts
 
 Path = str | os.PathLike[str]
@@ -174,20 +174,10 @@ def weight_names(model) -> dict:
     names = {}
     taken, counts = {layer.name for layer in model.layers if not _automatic(layer)}, {}
     for layer in model.layers:
-        stem = _free(snake_case(type(layer).__name__), taken, counts) if _automatic(layer) else layer.name
+        stem = free_name(snake_case(type(layer).__name__), taken, counts) if _automatic(layer) else layer.name
         for name, weight in _layer_names(layer).items():
             names[f"{stem}/{name}"] = weight
     return names
-
-
-def _free(stem, taken, counts) -> str:
-    """The first of stem, stem_1, stem_2, ... that is not `taken`, where it is put; `counts` are those tried before."""
-    while True:
-        counts[stem] = count = counts.get(stem, -1) + 1
-        name = f"{stem}_{count}" if count else stem
-        if name not in taken:
-            taken.add(name)
-            return name
 
 
 def _automatic(layer) -> bool:
@@ -198,7 +188,7 @@ def _layer_names(layer) -> dict:
     if hasattr(layer, "layers"):
         return weight_names(layer)
     taken, counts = set(), {}
-    return {_free(weight.name, taken, counts): weight for weight in layer.weights}
+    return {free_name(weight.name, taken, counts): weight for weight in layer.weights}
 
 
 # Compile settings

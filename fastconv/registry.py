@@ -109,6 +109,16 @@ def snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def free_name(stem: str, taken: set[str], counts: dict[str, int]) -> str:
+    """The first of stem, stem_1, stem_2, ... that is not `taken`, where it is put; `counts` are those tried before."""
+    while True:
+        counts[stem] = count = counts.get(stem, -1) + 1
+        name = f"{stem}_{count}" if count else stem
+        if name not in taken:
+            taken.add(name)
+            return name
+
+
 def _fold(name: str) -> str:
     return name.lower().replace("_", "")
 

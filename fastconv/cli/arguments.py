@@ -7,6 +7,7 @@ that names it, the value, what it must be and near matches, and the exit code 2.
 import argparse
 import difflib
 import math
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -198,6 +199,18 @@ def or_error(arguments: argparse.Namespace, option: str, function: Callable[...,
         return function(*values)
     except (TypeError, ValueError) as error:
         bad(arguments, option, error)
+
+
+def check_folder(arguments: argparse.Namespace, option: str, folder: str) -> None:
+    """Makes the folder that an option names, unless it is there; `bad` where it cannot be written into."""
+    if not folder or os.path.exists(folder) and not os.path.isdir(folder):
+        bad(arguments, option, f"must name a folder; got {folder!r}")
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        bad(arguments, option, f"{folder!r} cannot be made: {error.strerror}")
+    if not os.access(folder, os.W_OK):
+        bad(arguments, option, f"{folder!r} cannot be written (permission denied)")
 
 
 def bad(arguments: argparse.Namespace, option: str, problem: Any) -> NoReturn:

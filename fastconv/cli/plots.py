@@ -9,7 +9,7 @@ import os
 from argparse import Namespace
 from typing import Any
 
-from fastconv.cli.arguments import bad, one_line
+from fastconv.cli.arguments import bad, check_folder, one_line
 
 DPI = 110
 
@@ -25,14 +25,7 @@ def check(arguments: Namespace) -> None:
         new_figure(1, 1)
     except ImportError as error:
         bad(arguments, "--plots", error)
-    if not folder or os.path.exists(folder) and not os.path.isdir(folder):
-        bad(arguments, "--plots", f"must name a folder; got {folder!r}")
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        bad(arguments, "--plots", f"{folder!r} cannot be made: {error.strerror}")
-    if not os.access(folder, os.W_OK):
-        bad(arguments, "--plots", f"{folder!r} cannot be written (permission denied)")
+    check_folder(arguments, "--plots", folder)
 
 
 def write(arguments: Namespace, model: Any, data: Any) -> list[str]:

@@ -13,7 +13,7 @@ import warnings
 from argparse import Namespace
 
 from fastconv.cli import plots
-from fastconv.cli.arguments import bad, fail, or_error
+from fastconv.cli.arguments import bad, check_folder, fail, or_error
 from fastconv.cli.augmenting import augmented
 from fastconv.cli.data import load, ready, writable
 from fastconv.cli.networks import ENDINGS, network
@@ -204,14 +204,7 @@ def _check_checkpoint(arguments):
         if arguments.resume:
             bad(arguments, "--resume", "goes on with the run in --checkpoint DIR: name it")
         return
-    if not folder or os.path.exists(folder) and not os.path.isdir(folder):
-        bad(arguments, "--checkpoint", f"must name a folder; got {folder!r}")
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        bad(arguments, "--checkpoint", f"{folder!r} cannot be made: {error.strerror}")
-    if not os.access(folder, os.W_OK):
-        bad(arguments, "--checkpoint", f"{folder!r} cannot be written (permission denied)")
+    check_folder(arguments, "--checkpoint", folder)
     there = os.path.exists(os.path.join(folder, BACKUP))
     if there and not arguments.resume:
         bad(arguments, "--checkpoint", f"{folder!r} holds a run that was stopped: add --resume, or empty it")

@@ -10,12 +10,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastconv.kernels import empty
 from fastconv.nest import flatten, map_leaves, pack
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 def as_arrays(structure: Any) -> Any:
@@ -85,17 +88,22 @@ def mapped(call: Callable, elements: Iterable, workers: int) -> Iterator:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(workers) as pool:
-        running: deque = deque()
-        try:
-            for element in elements:
-                running.append(pool.submit(call, element))
-                if len(running) >= 2 * workers:
-                    yield running.popleft().result()
-            while running:
+        yield from in_order((pool.submit(call, element) for element in elements), 2 * workers)
+
+
+def in_order(jobs: Iterator[Future], ahead: int) -> Iterator:
+    """The results of jobs in their order, of which up to `ahead` run; those that nobody asks for are cancelled."""
+    running: deque = deque()
+    try:
+        for job in jobs:
+            running.append(job)
+            if len(running) >= ahead:
                 yield running.popleft().result()
-        finally:
-            for job in running:
-                job.cancel()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for job in running:
+            job.cancel()
 
 
 def drawn(elements: Iterable, buffer_size: int | None, generator: np.random.Generator) -> Iterator:

@@ -6,11 +6,12 @@ processes, and the batches keep their order, so that their number never changes 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastconv.data.elements import in_order
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -56,17 +57,8 @@ class PyDataset:
             yield from (self[i] for i in range(count))
             return
         with self._pool() as pool:
-            running: deque = deque()
-            try:
-                for i in range(count):
-                    running.append(pool.submit(_batch, self, i))
-                    if len(running) >= max(self.workers, min(self.max_queue_size, 2 * self.workers)):
-                        yield running.popleft().result()
-                while running:
-                    yield running.popleft().result()
-            finally:
-                for job in running:
-                    job.cancel()
+            ahead = max(self.workers, min(self.max_queue_size, 2 * self.workers))
+            yield from in_order((pool.submit(_batch, self, i) for i in range(count)), ahead)
 
     def _pool(self) -> Executor:
         import multiprocessing

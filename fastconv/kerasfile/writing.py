@@ -16,7 +16,6 @@ from fastconv import registry
 from fastconv.graph import Node
 from fastconv.kerasfile.configs import SHARED
 from fastconv.layers import InputLayer, Layer
-from fastconv.layers.base import snake_case
 from fastconv.nest import flatten
 from fastconv.tensor import Tensor
 
@@ -158,12 +157,12 @@ def _write_graph(model, written):
     graph = model.graph
     calls: dict[int, list] = {}  # a layer -> its calls in their order
     names: dict[int, str] = {}  # a call of an op -> its name
-    taken = {layer.name for layer in graph.layers}
+    taken, counts = {layer.name for layer in graph.layers}, {}
     for node in [*[tensor.source for tensor in flatten(graph.inputs)], *graph.nodes]:
         if isinstance(node, Node):
             calls.setdefault(id(node.layer), []).append(node)
         else:
-            names[id(node)] = _free(snake_case(node.op.__name__), taken)
+            names[id(node)] = registry.free_name(registry.snake_case(node.op.__name__), taken, counts)
 
     def history(tensor):
         node = tensor.source
@@ -197,15 +196,6 @@ def _write_graph(model, written):
         return [ends(part) for part in nest] if isinstance(nest, (list, tuple)) else history(nest)
 
     return {"layers": layers, "input_layers": ends(graph.inputs), "output_layers": ends(graph.outputs)}
-
-
-def _free(stem, taken):
-    name, count = stem, 0
-    while name in taken:
-        count += 1
-        name = f"{stem}_{count}"
-    taken.add(name)
-    return name
 
 
 def _constant(part):

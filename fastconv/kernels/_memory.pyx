@@ -186,8 +186,11 @@ cdef void give_common(char* at, size_t size) noexcept:
     """A region that nobody uses any more; without its memory where enough is kept."""
     global cached
     cdef int i = add_region(&common, at, size, size)
+    if i < 0:
+        return_pages(at, size)  # nobody can note it: its addresses are lost, its memory is not
+        return
     cached += size
-    if cached > limit and i >= 0:
+    if cached > limit:
         return_common(i)
 
 

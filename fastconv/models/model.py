@@ -557,14 +557,10 @@ def _names(structure, kind) -> list[str]:
     """A name for each tensor: its key in a dict, or that of the layer that made it, made unique."""
     if isinstance(structure, dict) and not any(isinstance(part, (dict, list, tuple)) for part in structure.values()):
         return list(structure)
-    names = []
+    names, taken, counts = [], set(), {}
     for number, tensor in enumerate(flatten(structure), 1):
         name = tensor.source.layer.name if isinstance(tensor.source, Node) else tensor.name or f"{kind}_{number}"
-        stem, count = name, 0
-        while name in names:
-            count += 1
-            name = f"{stem}_{count}"
-        names.append(name)
+        names.append(registry.free_name(name, taken, counts))
     return names
 
 
