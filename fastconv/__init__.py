@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # what type checkers see of _MODULES and _NAMES, the same; te
     # isort: off
     from . import (
         activations as activations, applications as applications, backend as backend, callbacks as callbacks,
-        config as config, constraints as constraints, data as data, datasets as datasets, dtype_policies as dtype_policies,
+        config as config, constraints as constraints, data as data, datasets as datasets, distribution as distribution,
+        dtype_policies as dtype_policies,
         initializers as initializers, kernels as kernels, layers as layers, losses as losses, metrics as metrics,
         models as models, ops as ops, optimizers as optimizers, plotting as plotting, preprocessing as preprocessing, random as random, regularizers as regularizers,
         saving as saving, schedules as schedules, testing as testing, tree as tree, utils as utils,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:  # what type checkers see of _MODULES and _NAMES, the same; te
 __version__ = "0.2.0"
 
 _MODULES = (
-    "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets", "dtype_policies",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets", "distribution", "dtype_policies",
     "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting", "preprocessing", "random", "regularizers",
     "saving", "schedules", "testing", "tree", "utils",
 )  # fmt: skip

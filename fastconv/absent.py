@@ -19,13 +19,14 @@ _PRECISION = "it computes in float32 and float64, which CPUs do fastest; inputs 
 _REAL = "it computes with real numbers; ops.fft and its like take and give pairs of them"
 _MEMORY = "nothing is computed twice to save memory; programs share memory by lifetime"
 _PICTURES = "fastconv.plotting and utils.plot_model draw networks and what they see; boxes on images are matplotlib's"
+_WHOLE = "each process holds the whole model; batches are shared out by DataParallel"
 
 REASONS = {
     "StatelessScope": "layers keep their weights, and gradients come from the tape: see fastconv.value_and_grad",
     "SymbolicScope": "shapes come from compute_output_shape, or a layer called on fastconv.Input",
     "RematScope": _MEMORY, "remat": _MEMORY,
     "device": "there is one device, the CPU; leave the block out, or see fastconv.set_num_threads",
-    "distribution": "it computes on one machine",
+    "DeviceMesh": _WHOLE, "LayoutMap": _WHOLE, "ModelParallel": _WHOLE, "TensorLayout": _WHOLE, "distribute_tensor": _WHOLE,
     "mixed_precision": _PRECISION, "LossScaleOptimizer": _PRECISION, "quantizers": "it computes in float32 and float64",
     "Quantizer": "it computes in float32 and float64",
     "export": "it writes no other framework's formats; keep models with model.save",

@@ -13,6 +13,7 @@ from fastconv import batches, config, rng
 from fastconv.batches import samples
 from fastconv.callbacks import Logs
 from fastconv.data.elements import note
+from fastconv.distribution import world
 from fastconv.results import Results
 from fastconv.sources import Arrays
 
@@ -56,7 +57,8 @@ class Run:
             callback = next((callback for callback in left if type(callback).__name__ == kind), None)
             if callback is not None:
                 left.remove(callback)
-                callback.set_state(state)
+                if not (callback.only_writes and world.rank()):
+                    callback.set_state(state)
         self.skipped, self.taken = resume["step"], resume if resume["step"] else None
         rng.set_state(resume["drawn" if resume["step"] else "random"])
         return resume["epoch"]

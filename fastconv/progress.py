@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastconv import config
+from fastconv.distribution import world
 
 try:  # without the enums that `signal` makes of all numbers: they took a tenth of a small model's step
     import _signal
@@ -36,6 +37,7 @@ class Progress:
             verbose = 1 if config.is_interactive_logging_enabled() else 2
         if verbose not in (0, 1, 2):
             raise ValueError(f"verbose must be 0, 1, 2 or 'auto'; got {verbose!r}.")
+        verbose = 0 if world.rank() else verbose
         self._lines = verbose == 2 or (verbose == 1 and not _on_terminal())
         self._bars = verbose == 1 and not self._lines
         self._bar = None
@@ -151,8 +153,17 @@ def _text(results: dict) -> str:
                       for key, value in results.items())  # fmt: skip
 
 
+def say(text: str) -> None:
+    """Prints a line; of several processes the first one does."""
+    if not world.rank():
+        print(text, flush=True)
+
+
 def warn_user(message: str) -> None:
-    """A UserWarning that shows the line of the program which called fastconv, from however deep inside."""
+    """A UserWarning that shows the line of the program which called fastconv, from however deep inside; of several
+    processes the first one gives it."""
+    if world.rank():
+        return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1

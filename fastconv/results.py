@@ -38,11 +38,14 @@ class Results:
 
     def add(self, y, output, losses, weights):
         """A batch: its targets, outputs, losses as floats, and weights of samples or None."""
-        count = len(flatten(output)[0])
-        self._samples += count
-        totals = self._totals or [0.0] * len(losses)
-        self._totals = [total + loss * count for total, loss in zip(totals, losses)]
+        self.count(len(flatten(output)[0]), losses)
         self._objective.update_metrics(y, output, weights)
+
+    def count(self, samples, losses):
+        """The losses of a batch of so many samples; its metrics are counted elsewhere."""
+        self._samples += samples
+        totals = self._totals or [0.0] * len(losses)
+        self._totals = [total + loss * samples for total, loss in zip(totals, losses)]
 
     def add_logs(self, logs):
         """What a step of the user's own reports."""

@@ -52,6 +52,11 @@ def new_state(seed: int, stream: int = 0) -> np.ndarray:
     return np.array([seed, stream, 0, 0], np.uint64)
 
 
+def branch(state: np.ndarray, number: int) -> np.ndarray:
+    """The state of a stream that follows from another's state and a number, and meets neither it nor other numbers'."""
+    return new_state(_mixed(*map(int, state[:3]), number))
+
+
 def generator() -> np.random.Generator:
     """The NumPy generator that everything in fastconv shares."""
     global _generator

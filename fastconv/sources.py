@@ -45,9 +45,14 @@ class Arrays:
 class Stream:
     """A Dataset, PyDataset, generator or other iterable of batches; `check(x, y, weight)` makes arrays of each."""
 
-    def __init__(self, data: Any, steps: int | None, name: str, caller: str, check: Callable[..., tuple]):
+    def __init__(
+        self, data: Any, steps: int | None, name: str, caller: str, check: Callable[..., tuple],
+        pace: Callable[[Iterator[tuple], str], Iterator[tuple]] | None = None,
+    ):  # fmt: skip
+        """`pace(batches, caller)`: the batches, as all processes of a distribution have them."""
         self._feed = Feed(data, None if steps is None else positive(name, steps), caller)
         self._check, self.steps = check, self._feed.known or None  # of none, the first epoch says so
+        self._pace, self._caller = pace, caller
 
     @property
     def ended(self) -> bool:
@@ -58,6 +63,10 @@ class Stream:
         self._feed.go_to(epoch)
 
     def batches(self, epoch: int = 0) -> Iterator[tuple]:
+        found = self._checked(epoch)
+        return found if self._pace is None else self._pace(found, self._caller)
+
+    def _checked(self, epoch):
         batches = itertools.islice(self._feed.epoch(epoch), config.max_steps_per_epoch())
         for step, (x, y, weight) in enumerate(batches, 1):
             try:

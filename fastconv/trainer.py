@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import inspect
 import math
+from contextlib import contextmanager
 
 import numpy as np
 
-from fastconv import batches, config, kernels, ops, optimizers, rng
+from fastconv import batches, config, kernels, ops, optimizers, rng, sharding
 from fastconv.batches import samples
 from fastconv.callbacks import CallbackList, History, ProgbarLogger
 from fastconv.compiled import Objective
 from fastconv.fitting import Run
 from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves, pack
-from fastconv.progress import Interrupts, Progress, warn_user
+from fastconv.progress import Interrupts, Progress, say, warn_user
 from fastconv.results import Results, diagnose
 from fastconv.sources import Arrays, Stream, checked_stream, is_stream, positive
 from fastconv.tensor import no_grad
@@ -35,6 +36,7 @@ class Trainer:
         self.optimizer = self.objective = self.history = None
         self.stop_training = self.run_eagerly = False
         self.run = None  # the running call of fit
+        self.sharding = None  # what computes the steps of a call that goes by a distribution (sharding.py)
         self.resume = None  # the facts of a backup (backups.py) that a callback goes on from
         self.began = self.drawn = None  # the random streams as fit began, and its running epoch
         self.interrupted = False
@@ -60,37 +62,31 @@ class Trainer:
     ):  # fmt: skip
         self._check_compiled("fit")
         batch_size = positive("batch_size", 32 if batch_size is None else batch_size)
+        given_size, batch_size = batch_size, sharding.own_batch(batch_size)
         epochs = positive("epochs", epochs)
         epochs = min(epochs, config.max_epochs() or epochs)
         given, self._looked = _as_list(callbacks), False
         progress = Progress(0 if any(isinstance(callback, ProgbarLogger) for callback in given) else verbose)
         with Interrupts() as interrupts:
-            held_out = None
-            if is_stream(x):
-                checked_stream("fit", y=y, sample_weight=sample_weight, validation_split=validation_split or None)
-                source = self._stream(x, steps_per_epoch, "steps_per_epoch", "fit", class_weight)
-            else:
-                data = self._data(x, y, "fit", sample_weight, class_weight)
-                if not self.model.has_own("train_step", "compute_loss"):
-                    batches.check_some(data[2])
-                if validation_data is None:
-                    data, held_out = batches.split(data, validation_split)
-                source = Arrays(data, batch_size, steps_per_epoch, "steps_per_epoch")
-            if is_stream(validation_data):
-                held_out = self._stream(validation_data, validation_steps, "validation_steps", "validation")
-            elif validation_data is not None:
-                held_out = self._data(*batches.pair(validation_data))
-            if isinstance(held_out, tuple):
-                held_out = Arrays(held_out, validation_batch_size or batch_size, validation_steps, "validation_steps")
+            source, held_out = sharding.together(
+                "fit", self._sources, x, y, batch_size, validation_split, validation_data, class_weight, sample_weight,
+                steps_per_epoch, validation_steps, sharding.own_batch(validation_batch_size or given_size),
+            )  # fmt: skip
             run = Run(self, source, shuffle, progress, interrupts)
             run.validate(held_out, validation_freq)
             params = {"epochs": epochs, "steps": run.steps, "verbose": verbose}
             self.history = history = History()
             run.callbacks = CallbackList([*given, history], model=self.model, **params)
             self.stop_training = self._warned_loss = self.interrupted = False
-            self.run, self.resume, self.began = run, None, rng.get_state()
+            settings = {"batch_size": given_size, "epochs": epochs, "initial_epoch": initial_epoch, "shuffle": bool(shuffle),
+                        "steps_per_epoch": run.steps}  # fmt: skip
+            self.resume = None
+            self.sharding = sharding.begin(self, "fit", [source, held_out], settings)
+            self.run, self.began = run, rng.get_state()
             try:
-                run.callbacks.call("on_train_begin", {})
+                sharding.together("fit", run.callbacks.call, "on_train_begin", {})
+                if self.sharding is not None:
+                    self.sharding.synchronize()  # a callback may have taken up a backup
                 first = run.go_on(self.resume, initial_epoch)
                 for epoch in range(first, epochs):
                     run.epoch(epoch, epochs)
@@ -101,35 +97,65 @@ class Trainer:
                 self.stop_training = self.interrupted = True
                 interrupts.pending = True  # it is raised again when all is in order
                 progress.close()
-                print(
+                say(
                     f"Interrupted in epoch {run.number + 1} of {epochs}, after {run.done} of {run.steps or '?'} steps. The "
                     "weights are those of the last complete step; the history holds the complete epochs: "
-                    f"{len(history.epoch)}.", flush=True,
-                )  # fmt: skip
+                    f"{len(history.epoch)}."
+                )
             finally:
                 progress.close()
-                self.run = None
+                self.run = self.sharding = None
             run.callbacks.call("on_train_end", dict(run.logs))
+            if not self.interrupted:
+                sharding.wait()
         return history
+
+    def _sources(
+        self, x, y, batch_size, validation_split, validation_data, class_weight, sample_weight, steps_per_epoch,
+        validation_steps, validation_batch_size,
+    ):  # fmt: skip
+        """(the source of fit's batches, that of its validation or None)."""
+        held_out = None
+        if is_stream(x):
+            checked_stream("fit", y=y, sample_weight=sample_weight, validation_split=validation_split or None)
+            source = self._stream(x, steps_per_epoch, "steps_per_epoch", "fit", class_weight)
+        else:
+            data = self._data(x, y, "fit", sample_weight, class_weight)
+            if not self.model.has_own("train_step", "compute_loss"):
+                batches.check_some(data[2])
+            if validation_data is None:
+                data, held_out = batches.split(data, validation_split)
+            source = Arrays(data, batch_size, steps_per_epoch, "steps_per_epoch")
+        if is_stream(validation_data):
+            held_out = self._stream(validation_data, validation_steps, "validation_steps", "validation")
+        elif validation_data is not None:
+            held_out = self._data(*batches.pair(validation_data))
+        if isinstance(held_out, tuple):
+            held_out = Arrays(held_out, validation_batch_size, validation_steps, "validation_steps")
+        return source, held_out
 
     def train_on_batch(self, x, y, sample_weight, class_weight, return_dict):
         self._check_compiled("train_on_batch")
         with Interrupts():
-            x, y, weights = self._data(x, y, "train_on_batch", sample_weight, class_weight)
-            results = Results(self.model, self.objective)
-            self.step(x, y, weights, self.model.trainable_weights, results)
+            found = sharding.together("train_on_batch", self._data, x, y, "train_on_batch", sample_weight, class_weight)
+            with self._sharded("train_on_batch", Arrays(found, samples(found[0]), None, "steps")):
+                results = Results(self.model, self.objective)
+                self.step(*found, self.model.trainable_weights, results)
         return results.report(return_dict)
 
     def evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict):
         self._check_compiled("evaluate")
-        batch_size = positive("batch_size", 32 if batch_size is None else batch_size)
+        batch_size = sharding.own_batch(positive("batch_size", 32 if batch_size is None else batch_size))
         progress = Progress(verbose)
-        with Interrupts() as interrupts:
+
+        def source_of():
             if is_stream(x):
                 checked_stream("evaluate", y=y, sample_weight=sample_weight)
-                source = self._stream(x, steps, "steps", "evaluate")
-            else:
-                source = Arrays(self._data(x, y, "evaluate", sample_weight), batch_size, steps, "steps")
+                return self._stream(x, steps, "steps", "evaluate")
+            return Arrays(self._data(x, y, "evaluate", sample_weight), batch_size, steps, "steps")
+
+        source = sharding.together("evaluate", source_of)
+        with Interrupts() as interrupts, self._sharded("evaluate", source):
             found = CallbackList(_as_list(callbacks), model=self.model, verbose=verbose, steps=source.steps)
             progress.begin("Evaluate", source.steps)
             try:
@@ -171,6 +197,17 @@ class Trainer:
                 progress.close()
         return pack(output, [np.concatenate(column) for column in zip(*parts)])
 
+    @contextmanager
+    def _sharded(self, caller, source):
+        """Steps go by the distribution, if one is set; also within a fit."""
+        before, resume = self.sharding, self.resume
+        self.resume = None
+        self.sharding = sharding.begin(self, caller, [source], {})
+        try:
+            yield
+        finally:
+            self.sharding, self.resume = before, resume
+
     # One batch
 
     def step(self, x, y, shares, weights, results):
@@ -203,22 +240,35 @@ class Trainer:
         return results.computed()
 
     def _look(self, x, y, shares, results):
+        if self.sharding is not None:
+            self.sharding.look(x, y, shares, results)
+            return
+        losses, outputs = self.seen(x, y, shares)
+        results.add(y, outputs, losses, shares)
+
+    def seen(self, x, y, shares):
+        """([a loss for each output, the loss], outputs) of a batch, without training."""
         output = self.model(x, training=False)
         losses = [loss.item() for loss in self.losses(x, y, output, shares, training=False)]
-        results.add(y, map_leaves(lambda leaf: leaf.data, output), losses, shares)
+        return losses, map_leaves(lambda leaf: leaf.data, output)
 
     def _move(self, x, y, shares, weights, results):
         for weight in weights:
             weight.grad = None
-        values, outputs, gradients = self._gradients(x, y, shares, weights)
+        if self.sharding is not None:
+            values, gradients = self.sharding.step(x, y, shares, weights, results)
+        else:
+            values, outputs, gradients = self._gradients(x, y, shares, weights)
         if not math.isfinite(values[-1]) and not self._warned_loss:
             self._warned_loss = True
             warn_user(diagnose(self, x, y))
-        self._doubt(y, outputs)
+        if self.sharding is None:
+            self._doubt(y, outputs)
         self.optimizer.apply(gradients, weights)
         for weight in weights:
             weight.grad = None
-        results.add(y, outputs, values, shares)
+        if self.sharding is None:
+            results.add(y, outputs, values, shares)
 
     def _doubt(self, y, outputs):
         """Warns, once a fit, of targets and outputs that cannot be meant: they are so from the first batch on."""
@@ -301,7 +351,10 @@ class Trainer:
             )
 
     def _stream(self, data, steps, name, caller, class_weight=None):
-        return Stream(data, steps, name, caller, lambda x, y, w: self._data(x, y, caller, w, class_weight))
+        def check(x, y, w):
+            return self._data(x, y, caller, w, class_weight)
+
+        return Stream(data, steps, name, caller, check, sharding.in_step)
 
     def _data(self, x, y, caller, sample_weight=None, class_weight=None):
         """(x, y, weights of samples or None): nests of arrays of equally many samples, the model built for x."""

@@ -13,6 +13,7 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 # Rooms, lowest first; a room may import from itself and from those below. `kernels` means the whole folder.
 CHAIN = [
     {"files", "tensorfile", "absent", "notebook"},
+    {"distribution"},
     {"custom_objects"},
     {"config", "rng", "registry", "nest"},
     {"serialization"},
@@ -31,6 +32,7 @@ CHAIN = [
     {"planning"},
     {"modelfile", "kerasfile", "foreign", "backups", "callbacks", "progress", "batches"},
     {"results", "sources"},
+    {"sharding"},
     {"fitting"},
     {"trainer"},
     {"models"},

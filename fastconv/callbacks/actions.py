@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from fastconv.progress import say
+
 from .base import HOOKS, Callback
 
 
@@ -34,7 +36,7 @@ class LearningRateScheduler(Callback):
             raise TypeError(f"LearningRateScheduler: schedule must give a number; got {value!r}.") from None
         optimizer.learning_rate = value
         if self.verbose:
-            print(f"Epoch {epoch + 1}: the learning rate is {value:.4g}.", flush=True)
+            say(f"Epoch {epoch + 1}: the learning rate is {value:.4g}.")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
@@ -67,7 +69,7 @@ class TerminateOnNaN(Callback):
         message = f"Batch {batch}: the loss is {loss}; the training ends."
         if self.raise_error:
             raise RuntimeError(message)
-        print(message, flush=True)
+        say(message)
         self.model.stop_training = True
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+from fastconv.distribution import world
+
 
 class Logs(dict):
     """A dict in which "acc" finds "accuracy" and the reverse, with or without "val_". A KeyError says what there is."""
@@ -58,6 +60,7 @@ class Callback:
     model: Any = None
     params: dict[str, Any] | None = None
     comes_last = False  # called after those that change what it keeps
+    only_writes = False  # files, and nothing else: of several processes the first one calls it
 
     def get_state(self) -> dict[str, Any]:
         """What a run that goes on from a backup needs: JSON values and lists of arrays, by name. None here."""
@@ -160,7 +163,8 @@ class CallbackList(Callback):
 
     def _arrange(self):
         self.callbacks.sort(key=lambda callback: callback.comes_last)
-        self._hooks = {hook: [getattr(c, hook) for c in self.callbacks if _has(c, hook)] for hook in HOOKS}
+        called = [c for c in self.callbacks if not (c.only_writes and world.rank())]
+        self._hooks = {hook: [getattr(c, hook) for c in called if _has(c, hook)] for hook in HOOKS}
 
     def append(self, callback: Callback) -> None:
         """Adds a callback at the end, but before those that come last."""

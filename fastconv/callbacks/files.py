@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from fastconv import backups, modelfile
+from fastconv.distribution import world
 from fastconv.progress import warn_user
 
 from .base import Callback
@@ -25,8 +26,11 @@ class CSVLogger(Callback):
     """Writes the logs of each epoch as a line of a CSV file, headed by their names; `append` goes on at its end, and a
     run that goes on from a backup after the lines of the epochs before.
 
-    A value that is not there, such as that of a validation which was left out, is "NA".
+    A value that is not there, such as that of a validation which was left out, is "NA". Of several processes the first
+    one writes.
     """
+
+    only_writes = True
 
     def __init__(self, filename: str | os.PathLike, separator: str = ",", append: bool = False) -> None:
         self.filename, self.separator, self.append = os.fspath(filename), separator, bool(append)
@@ -74,7 +78,7 @@ class BackupAndRestore(Callback):
 
     Of data, all that draw from a seed of their own, or from `random` and NumPy's common stream, come back: arrays,
     Datasets, PyDatasets (whose on_epoch_begin and on_epoch_end are called for the epochs before), and generators, whose
-    batches are passed over.
+    batches are passed over. Of several processes the first one writes and reads; the others may be another number then.
     """
 
     comes_last = True
@@ -100,13 +104,17 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._batches, self._asked = 0, False
-        self._check_folder()
+        if not world.rank():
+            self._check_folder()
         if self.save_on_sigterm:
             if threading.current_thread() is not threading.main_thread():
                 raise ValueError(
                     "BackupAndRestore: save_on_sigterm=True needs fit in the main thread, which gets signals."
                 )
-            self._previous = signal.signal(signal.SIGTERM, self._note)
+            # Of several processes the first one saves and ends the job, for which the others must wait.
+            self._previous = signal.signal(signal.SIGTERM, signal.SIG_IGN if world.rank() else self._note)
+        if world.rank():
+            return  # process 0 reads, and the others take what it has (sharding.py)
         for path in filter(os.path.exists, (self._path, self._before)):
             try:
                 self.model._trainer.resume = backups.load(self.model, path)
@@ -146,12 +154,14 @@ class BackupAndRestore(Callback):
         if self._previous is not None:
             signal.signal(signal.SIGTERM, self._previous)
             self._previous = None
-        if self.delete_checkpoint and not self.model._trainer.interrupted:
+        if self.delete_checkpoint and not self.model._trainer.interrupted and not world.rank():
             for path in (self._path, self._before):
                 with suppress(FileNotFoundError):
                     os.remove(path)
 
     def _save(self, epoch, step):
+        if world.rank():
+            return
         if self.double_checkpoint:
             with suppress(FileNotFoundError):
                 os.replace(self._path, self._before)
@@ -179,8 +189,11 @@ class TensorBoard(Callback):
 
     `update_freq`: "epoch", "batch" or a number of batches after which the running means are written too.
     `histogram_freq`: after how many epochs the weights' histograms are, 0 for never. Graphs, images of weights,
-    embeddings and profiles are not written: `write_graph` is taken, the others must be left as they are.
+    embeddings and profiles are not written: `write_graph` is taken, the others must be left as they are. Of several
+    processes the first one writes.
     """
+
+    only_writes = True
 
     def __init__(
         self, log_dir: str | os.PathLike = "logs", histogram_freq: int = 0, write_graph: bool = True,

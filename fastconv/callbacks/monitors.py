@@ -10,7 +10,8 @@ import math
 import os
 from typing import Any
 
-from fastconv.progress import warn_user
+from fastconv.distribution import world
+from fastconv.progress import say, warn_user
 
 from .base import Callback, Logs, NoLog
 
@@ -109,11 +110,11 @@ class EarlyStopping(_Monitor):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping", flush=True)
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
             if self.verbose:
-                print(f"The weights are those of the best epoch: {self.best_epoch + 1}.", flush=True)
+                say(f"The weights are those of the best epoch: {self.best_epoch + 1}.")
 
 
 class ModelCheckpoint(_Monitor):
@@ -122,7 +123,7 @@ class ModelCheckpoint(_Monitor):
     `filepath` may hold `{epoch}` and `{batch}` (from 1) and names of logs:
     "best-{epoch:02d}-{val_loss:.2f}.safetensors".
     `save_weights_only` writes what `load_weights` reads. `mode` and `verbose` as in EarlyStopping.
-    `initial_value_threshold`: a value to beat from the start.
+    `initial_value_threshold`: a value to beat from the start. Of several processes the first one writes.
     """
 
     kept = ("_best", "_batches")
@@ -162,9 +163,10 @@ class ModelCheckpoint(_Monitor):
                 return
             self._best = score
         path = self._path(logs, batch)
-        (self.model.save_weights if self.save_weights_only else self.model.save)(path)
+        if not world.rank():
+            (self.model.save_weights if self.save_weights_only else self.model.save)(path)
         if self.verbose:
-            print(f"Epoch {self._epoch + 1}: saved {path}", flush=True)
+            say(f"Epoch {self._epoch + 1}: saved {path}")
 
     def _path(self, logs, batch):
         places = {"epoch": self._epoch + 1} | ({} if batch is None else {"batch": batch + 1})
@@ -220,7 +222,7 @@ class ReduceLROnPlateau(_Monitor):
                 optimizer.learning_rate = max(rate * self.factor, self.min_lr)
                 self.cooldown_counter, self.wait = self.cooldown, 0
                 if self.verbose:
-                    print(f"Epoch {epoch + 1}: the learning rate is now {optimizer.learning_rate:.4g}.", flush=True)
+                    say(f"Epoch {epoch + 1}: the learning rate is now {optimizer.learning_rate:.4g}.")
 
 
 def checked_frequency(owner: Any, value: Any) -> str | int:

@@ -1,0 +1,363 @@
+"""Sharding: a batch computed shard by shard, and summed up over all shards of all processes.
+
+How a batch is cut is distribution/parallel.py's, the tree of sums folding.py's. Contract: what a step gives (gradients,
+losses, metrics, moving statistics) follows from the batch and the number of shards alone, never from the number of
+processes; averages are weighted by samples. All processes call `begin`, and then step together; one that cannot go on
+before the first step stops all of them, with one error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastconv import backups, kernels, registry, rng
+from fastconv.batches import cut, samples
+from fastconv.data.elements import note
+from fastconv.distribution import world
+from fastconv.distribution.folding import Fold
+from fastconv.distribution.parallel import distribution
+from fastconv.layers.shapes import map_shapes
+from fastconv.nest import flatten
+from fastconv.progress import warn_user
+from fastconv.sources import Arrays
+
+
+def together(caller: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(*arguments)`; where a distribution is set, an error in one process is one in all."""
+    if distribution() is None:
+        return function(*arguments)
+    return world.together(caller, function, *arguments)
+
+
+def own_batch(batch_size: int) -> int:
+    """How many samples of its own data a process gives to a batch; ValueError where the processes cannot share it."""
+    parallel, size = distribution(), world.size()
+    if parallel is None or parallel.auto_shard_dataset:
+        return batch_size
+    if batch_size % size:
+        raise ValueError(
+            f"batch_size={batch_size} is that of all {size} processes together, each of which gives the same number of its "
+            "own samples: make it a multiple of them."
+        )
+    return batch_size // size
+
+
+def in_step(batches: Iterator[tuple], caller: str) -> Iterator[tuple]:
+    """The batches (x, y, weights) of a stream; ValueError in all processes where one of them has another batch, or
+    none. Each process may have batches of its own where the distribution says so."""
+    parallel = distribution()
+    for number in itertools.count(1):
+        batch = next(batches, None)
+        count = None if batch is None else samples(batch[0])
+        if parallel is not None and world.size() > 1:
+            same = parallel.auto_shard_dataset and batch is not None
+            facts = {f"number of samples in batch {number} of the data": count}
+            if same:
+                facts[f"batch {number} of the data"] = _checksum(batch)
+            world.agree(caller, facts)
+        if batch is None:
+            return
+        if parallel is not None and caller == "fit" and number == 1:
+            _check_count(count, parallel, caller)
+        yield batch
+
+
+def begin(trainer: Any, caller: str, sources: list[Any], settings: dict[str, Any]) -> Sharding | None:
+    """What computes the trainer's steps from now on, None where no distribution is set. ValueError in every process
+    where they have other models, data, settings or too few samples."""
+    parallel = distribution()
+    if parallel is None:
+        if world.size() > 1 and caller == "fit":
+            warn_user(
+                f"There are {world.size()} processes, and each trains the whole by itself: call "
+                "fastconv.distribution.set_distribution(DataParallel()) before fit."
+            )
+        return None
+    found = together(caller, Sharding, trainer, parallel, caller, sources)
+    if world.size() > 1:
+        world.agree(caller, found.facts(sources, settings))
+        found.synchronize()
+    return found
+
+
+def wait() -> None:
+    """Until all processes are here, where a distribution is set: files that process 0 wrote are there then."""
+    if distribution() is not None:
+        world.barrier()
+
+
+class Sharding:
+    """The steps of one call of fit or evaluate."""
+
+    def __init__(self, trainer: Any, parallel: Any, caller: str, sources: list[Any]):
+        self.trainer, self.model, self.parallel, self.shards = trainer, trainer.model, parallel, parallel.shards
+        parallel.check(caller)
+        _check_model(self.model, trainer.objective, caller, parallel.shards)
+        source = sources[0]
+        if caller != "evaluate" and isinstance(source, Arrays):
+            _check_count(min(source.batch_size, samples(source.data[0])), parallel, caller)
+
+    # What all processes must have in common
+
+    def facts(self, sources, settings):
+        """What must be the same in every process, by what it is called in an error."""
+        facts = {"shards": self.shards, "auto_shard_dataset": self.parallel.auto_shard_dataset, **settings}
+        facts["model (its layers, weights' shapes or settings)"] = _described(self.model)
+        for source in sources:
+            if isinstance(source, Arrays):
+                facts["number of samples"] = facts.get("number of samples", ()) + (samples(source.data[0]),)
+                if self.parallel.auto_shard_dataset:
+                    facts["data"] = facts.get("data", "") + _digest(source.data)
+        return facts
+
+    def synchronize(self) -> None:
+        """Every process takes process 0's weights, state of optimizers, random streams, and the run that it goes on."""
+        trainer, model = self.trainer, self.model
+        optimizers = backups.optimizers(model).values()
+        state = world.from_first({
+            "shape": model._build_shape if model.built else None, "random": rng.get_state(), "resume": trainer.resume,
+            "numbers": backups.numbers(model),
+            "slots": [[weight in optimizer._state for weight in model.weights] for optimizer in optimizers],
+        })  # fmt: skip
+        if not model.built and state["shape"] is not None:
+            model.build(map_shapes(tuple, state["shape"]))
+        rng.set_state(state["random"])
+        trainer.resume = state["resume"]
+        backups.take_numbers(model, state["numbers"])
+        arrays = []
+        for weight in model.weights:
+            arrays.append(weight.array)
+            weight.version += 1
+        for optimizer, slots in zip(optimizers, state["slots"]):
+            for weight, there in zip(model.weights, slots):
+                arrays += optimizer.slot_arrays(weight) if there else ()
+        for array in arrays:
+            world.copy_from_first(array)
+
+    # Steps
+
+    def step(self, x, y, shares, weights, results):
+        """([a loss for each output, the loss], one gradient or None for each weight) of a batch, whose metrics it adds."""
+        trainer = self.trainer
+
+        def compute(x, y, shares):
+            for weight in weights:
+                weight.grad = None
+            values, outputs, gradients = trainer._gradients(x, y, shares, weights)
+            if world.rank() == 0:
+                trainer._doubt(y, outputs)
+            trainer.objective.update_metrics(y, outputs, shares)
+            return values, gradients
+
+        return self._computed(compute, x, y, shares, weights, results)
+
+    def look(self, x, y, shares, results):
+        """Adds the losses and metrics of a batch, without training."""
+
+        def compute(x, y, shares):
+            values, outputs = trainer.seen(x, y, shares)
+            trainer.objective.update_metrics(y, outputs, shares)
+            return values, ()
+
+        trainer = self.trainer
+        values, _ = self._computed(compute, x, y, shares, (), results)
+        return values
+
+    def _computed(self, compute, x, y, shares, weights, results):
+        """What `compute(x, y, shares)`, (losses, gradients), gives for the whole batch."""
+        streams = [rng.seed_generator(), *backups.streams(self.model)]
+        fixed = self._moving()
+        metrics = [_values(metric) for metric in self.model.metrics]
+        before = [stream.state.copy() for stream in streams], [weight.array.copy() for weight in fixed]
+        sums, totals = Fold(), Fold()
+        for place, (start, stop) in enumerate(self.parallel.cuts(samples(x))):
+            if start == stop:
+                sums.push(None)
+                totals.push(None)
+                continue
+            number = self.parallel.number(place)
+            for stream, state in zip(streams, before[0]):
+                stream.state[...] = rng.branch(state, number)
+            for metric in self.model.metrics:
+                _set_values(metric, [0.0] * len(metric.variables))
+            _restore(fixed, before[1])
+            part = [None if nest is None else cut(nest, start, stop) for nest in (x, y, shares)]
+            try:
+                values, gradients = compute(*part)
+            except (ValueError, TypeError) as error:
+                note(error, f"In shard {number + 1} of {self.shards}, which has {stop - start} of the batch's samples.")
+                raise
+            self._losses = len(values)
+            sums.push(self._sums(stop - start, values, gradients, fixed, before[1]))
+            totals.push(_flat(gradients, weights, stop - start))
+        for stream, state in zip(streams, before[0]):
+            stream.state[...] = state
+            stream.state[2] += np.uint64(1)
+        _restore(fixed, before[1])
+        if samples(x) < self.parallel.parts:
+            self._agree_on_layout(sums.result() is None)
+        return self._taken(sums.result(), totals.result(), weights, fixed, metrics, results)
+
+    def _agree_on_layout(self, empty):
+        """Tells processes that got no sample of the batch what the others add up."""
+        layouts = world.gathered(None if empty else self._losses)
+        self._losses = next(losses for losses in layouts if losses is not None)
+        shapes = [[value.shape for value in _values(metric)] for metric in self.model.metrics]
+        world.agree("A batch with fewer samples than shards", {"variables of metrics": shapes})
+
+    def _moving(self):
+        """The weights that calls of layers move, such as moving statistics; what is frozen is none of them."""
+        frozen = {id(weight) for layer in self.model.flatten_layers() for weight in layer._weights}
+        return [weight for weight in self.model.non_trainable_weights if id(weight) not in frozen]
+
+    def _sums(self, count, values, gradients, fixed, before):
+        """One shard's numbers, which are added up in float64."""
+        parts = [[count], np.multiply(values, count), [float(gradient is not None) for gradient in gradients]]
+        parts += [(weight.array.astype(np.float64) - old).ravel() * count for weight, old in zip(fixed, before)]
+        parts += [value.ravel() for metric in self.model.metrics for value in _values(metric)]
+        return np.concatenate(parts, dtype=np.float64)
+
+    def _taken(self, sums, flat, weights, fixed, metrics, results):
+        """Adds up over all processes; moves statistics and metrics; the losses and gradients."""
+        several = self._losses
+        if sums is None:  # no shard of this process has samples
+            values = sum(value.size for metric in self.model.metrics for value in _values(metric))
+            sums = np.zeros(1 + several + len(weights) + sum(weight.size for weight in fixed) + values)
+            flat = np.zeros(sum(weight.size for weight in weights), self.model._dtype)
+        world.total(sums)
+        if weights:
+            world.total(flat)
+            flat /= flat.dtype.type(sums[0])
+        count, losses, there, rest = sums[0], sums[1 : 1 + several] / sums[0], [], sums[1 + several :]
+        there, rest = rest[: len(weights)], rest[len(weights) :]
+        for weight in fixed:
+            own, rest = rest[: weight.size].reshape(weight.shape) / count, rest[weight.size :]
+            if own.any():
+                with weight.writable() as array:
+                    moved = array + own
+                    array[...] = np.rint(moved) if array.dtype.kind != "f" else moved
+        for metric, old in zip(self.model.metrics, metrics):
+            new = []
+            for place, value in enumerate(_values(metric)):
+                own, rest = rest[: value.size].reshape(value.shape), rest[value.size :]
+                new.append(own + old[place] if place < len(old) else own)
+            _set_values(metric, new)
+        losses = losses.tolist()
+        results.count(int(count), losses)
+        gradients = []
+        for weight, some in zip(weights, there):
+            own, flat = flat[: weight.size].reshape(weight.shape), flat[weight.size :]
+            gradients.append(own if some else None)
+        return losses, gradients
+
+
+def _flat(gradients, weights, count):
+    """The gradients times the number of samples, one behind the other; zeros where there is none."""
+    if not weights:
+        return None
+    flat, place = kernels.empty((sum(weight.size for weight in weights),), weights[0].dtype), 0
+    for gradient, weight in zip(gradients, weights):
+        part = flat[place : place + weight.size].reshape(weight.shape)
+        part[...] = 0 if gradient is None else np.multiply(gradient, part.dtype.type(count))
+        place += weight.size
+    return flat
+
+
+def _restore(weights, arrays):
+    for weight, array in zip(weights, arrays):
+        np.copyto(weight.array, array)
+        weight.version += 1
+
+
+def _values(metric):
+    return [variable.array.astype(np.float64) for variable in metric.variables]
+
+
+def _set_values(metric, values):
+    for variable, value in zip(metric.variables, values):
+        variable.assign(value)
+
+
+# Checks
+
+
+def _check_count(count, parallel, caller):
+    """The last batch of an epoch may leave shards empty; where the first one does, most processes have nothing to do."""
+    parts = parallel.parts
+    if count < parts:
+        raise ValueError(
+            f"{caller}: a batch of {count} samples leaves some of the {parts} shards that "
+            f"{'a batch' if parallel.auto_shard_dataset else 'each process'} has without samples: take larger batches, or "
+            f"DataParallel(shards={1 << max(count.bit_length() - 1, 0)}) at most."
+        )
+
+
+def _check_model(model, objective, caller, shards):
+    if model.has_own("train_step", "test_step"):
+        raise ValueError(
+            f"{caller}: {type(model).__name__} has a train_step or test_step of its own, which no shard can be given: keep "
+            "set_distribution(None), and add gradients up in it by fastconv.distribution.reduce(gradients)."
+        )
+    for layer in model.flatten_layers():
+        if getattr(layer, "synchronized", False) and shards > 1:
+            raise ValueError(
+                f"{caller}: {layer.name!r} has synchronized=True, but a shard is computed without the statistics of the "
+                "others: leave it out (each shard then has its own), or take layers.GroupNormalization."
+            )
+    for loss in flatten(objective.loss):
+        if getattr(loss, "reduction", None) in ("sum", "mean_with_sample_weight"):
+            raise ValueError(
+                f"{caller}: the loss {loss.name!r} has reduction={loss.reduction!r}, but shards are averaged by their "
+                "numbers of samples: take 'sum_over_batch_size'."
+            )
+    for metric in model.metrics:
+        if not metric.variables and type(metric).__module__.partition(".")[0] != "fastconv":
+            raise ValueError(
+                f"{caller}: the metric {metric.name!r} keeps nothing in variables, which are what processes add up: make "
+                "them in its constructor by self.add_weight(...)."
+            )
+
+
+def _described(model):
+    """A text that models of equal structure and settings have in common; their names may differ."""
+    weights = [(weight.path, weight.shape, weight.dtype.str, weight.trainable) for weight in model.weights]
+    kinds = [type(layer).__name__ for layer in model.flatten_layers()]
+    settings = []
+    for described in (lambda: [_settings(layer) for layer in model.layers], model.get_compile_config):
+        try:
+            settings.append(described())
+        except (ValueError, NotImplementedError):  # functions of the user's own
+            settings.append(None)
+    return hashlib.blake2b(repr((weights, kinds, settings)).encode(), digest_size=16).hexdigest()
+
+
+def _settings(layer):
+    return {name: value for name, value in registry.serialize(layer)["config"].items() if name != "name"}
+
+
+def _digest(data):
+    """Of all arrays in (x, y, weights)."""
+    found = hashlib.blake2b(digest_size=16)
+    for leaf in flatten([part for part in data if part is not None]):
+        found.update(repr((leaf.shape, leaf.dtype.str)).encode())
+        rows = max(1, (1 << 24) // max(leaf[:1].nbytes, 1))
+        for start in range(0, len(leaf), rows):
+            found.update(_bytes(leaf[start : start + rows]))
+    return found.hexdigest()
+
+
+def _checksum(batch):
+    found = 0
+    for leaf in flatten([part for part in batch if part is not None]):
+        found = zlib.crc32(_bytes(leaf), found)
+    return found
+
+
+def _bytes(array):
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
