@@ -17,6 +17,7 @@ from fastconv import batches, config, kernels, ops, optimizers, rng, sharding
 from fastconv.batches import samples
 from fastconv.callbacks import CallbackList, History, ProgbarLogger
 from fastconv.compiled import Objective
+from fastconv.distribution import world
 from fastconv.fitting import Run
 from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves, pack
@@ -102,6 +103,10 @@ class Trainer:
                     "weights are those of the last complete step; the history holds the complete epochs: "
                     f"{len(history.epoch)}."
                 )
+            except SystemExit as stop:
+                if self.sharding is not None:
+                    world.abort(stop.code if isinstance(stop.code, int) and stop.code else 1)  # the others would wait
+                raise
             finally:
                 progress.close()
                 self.run = self.sharding = None

@@ -114,6 +114,10 @@ def _train_arguments(command):
     add("--history", metavar="PATH.csv", help="write loss and accuracy of each epoch to this file")
     add("--plots", metavar="DIR", help="write pictures there: history, filters, activation maps, confusion matrix and "
         "mistakes, as PNG files (needs matplotlib)")  # fmt: skip
+    add("--distributed", action="store_true", help="train on all processes that mpirun or srun started, as in `mpirun -n 4 "
+        "fastconv train --distributed` (needs mpi4py)")  # fmt: skip
+    add("--shards", type=shards, default=8, metavar="N", help="with --distributed: cut a batch into N parts, a power of two, "
+        "whatever the number of processes (default: 8)")  # fmt: skip
     add("--seed", type=seed, default=0, metavar="N", help="of weights and shuffling (default: 0)")
     _common_arguments(command)
 
@@ -143,6 +147,13 @@ def at_least(minimum: int) -> Callable[[str], int]:
         return value
 
     return convert
+
+
+def shards(text: str) -> int:
+    value = whole_number(text)
+    if value < 1 or value & (value - 1):
+        raise argparse.ArgumentTypeError(f"must be a power of two, such as 8; got {value}")
+    return value
 
 
 def seed(text: str) -> int:

@@ -5,6 +5,7 @@ there is in --save, --history and --checkpoint, and say so; what is worth nothin
 a loss that is no number; no complete epoch) replaces no file.
 """
 
+import contextlib
 import csv
 import math
 import os
@@ -23,11 +24,52 @@ BACKUP, BEST = "latest.safetensors", "best.safetensors"
 
 
 def run(arguments: Namespace) -> int:
+    return _distributed(arguments) if arguments.distributed else _run(arguments)
+
+
+def _distributed(arguments):
+    """One of several processes, of which the first prints and writes; what ends one, ends all."""
+    from fastconv import distribution
+    from fastconv.distribution.world import abort
+
+    try:
+        distribution.initialize()
+        distribution.set_distribution(distribution.DataParallel(shards=arguments.shards))
+    except (ImportError, RuntimeError, ValueError) as error:
+        return fail(arguments, error)
+    stop = None
+    with open(os.devnull, "w") as nowhere, contextlib.ExitStack() as stack:
+        if distribution.rank():
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        try:
+            code = _run(arguments)
+        except SystemExit as error:
+            stop, code = error, error.code
+        except KeyboardInterrupt as error:
+            stop, code = error, 130
+        except OSError as error:
+            stop, code = error, fail(arguments, error)
+    if code and distribution.size() > 1:
+        abort(code)
+    if stop is not None:
+        raise stop
+    return code
+
+
+def _is_first():
+    """Whether this process writes files."""
+    import fastconv
+
+    return fastconv.distribution.rank() == 0
+
+
+def _run(arguments):
     import fastconv
 
     recipe = chosen_recipe(arguments)
     optimizer = _optimizer(arguments, recipe)
-    _check_outputs(arguments)
+    if not arguments.distributed or _is_first():
+        _check_outputs(arguments)
     if arguments.threads is not None:
         or_error(arguments, "--threads", fastconv.set_num_threads, arguments.threads)
     fastconv.utils.set_random_seed(arguments.seed)
@@ -51,7 +93,8 @@ def run(arguments: Namespace) -> int:
         return fail(arguments, error)
     model.optimizer.learning_rate = rate  # who goes on from the file does not begin where a schedule ended, at 0
     try:
-        _write_results(arguments, model, data, stopped)
+        if not arguments.distributed or _is_first():
+            _write_results(arguments, model, data, stopped)
     except BrokenPipeError:
         raise
     except (OSError, ValueError, ImportError) as error:
