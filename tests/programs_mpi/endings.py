@@ -1,0 +1,33 @@
+"""Two processes, of which the second ends in the middle of a fit, in the way that the argument says."""
+
+import ctypes
+import os
+import signal
+import sys
+
+import numpy as np
+
+from fastconv import Input, Sequential, distribution, layers
+from fastconv.callbacks import Callback
+
+distribution.initialize()
+distribution.set_distribution(distribution.DataParallel())
+
+
+class End(Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if distribution.rank() != 1 or batch != 1:
+            return
+        if sys.argv[1] == "raise":
+            raise RuntimeError("a bad sector")
+        if sys.argv[1] == "exit":
+            sys.exit(3)
+        if sys.argv[1] == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        ctypes.string_at(0)  # a crash
+
+
+model = Sequential([Input((4,)), layers.Dense(2)])
+model.compile("sgd", "mse")
+model.fit(np.zeros((64, 4), "float32"), np.zeros((64, 2), "float32"), batch_size=16, callbacks=[End()], verbose=0)
+print("The end.")

