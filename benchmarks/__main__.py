@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from . import augment, competing, pipeline, report, startup, suites, targets
+from . import augment, competing, pipeline, report, scale, startup, suites, targets
 from .contestants import CONTESTANTS, OURS
 from .results import Results
 
@@ -120,6 +120,10 @@ def input_pipeline(arguments, settings, results):
     pipeline.main(settings, arguments.quick)
 
 
+def scaling(arguments, settings, results):
+    scale.main(settings, arguments.quick)
+
+
 def mnist99(arguments, settings, results):
     suites.mnist99(settings, results, arguments.seeds)
     report.mnist99(results)
@@ -156,6 +160,7 @@ def _parser():
             input_pipeline,
             "an epoch from fastconv.data.Dataset beside one from arrays, and PyTorch's DataLoader",
         ),
+        ("scale", scaling, "training over 1 to 256 machines: messages measured here, and a prediction"),
         ("mnist99", mnist99, "seconds of `fastconv train mnist --preset fast`"),
         ("table", everything, "everything, and the table of what must be reached"),
     ):

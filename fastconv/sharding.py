@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -52,18 +53,20 @@ def in_step(batches: Iterator[tuple], caller: str) -> Iterator[tuple]:
     """The batches (x, y, weights) of a stream; ValueError in all processes where one of them has another batch, or
     none. Each process may have batches of its own where the distribution says so."""
     parallel = distribution()
+    if parallel is None:
+        yield from batches
+        return
     for number in itertools.count(1):
         batch = next(batches, None)
         count = None if batch is None else samples(batch[0])
-        if parallel is not None and world.size() > 1:
-            same = parallel.auto_shard_dataset and batch is not None
+        if world.size() > 1:
             facts = {f"number of samples in batch {number} of the data": count}
-            if same:
+            if parallel.auto_shard_dataset and batch is not None:
                 facts[f"batch {number} of the data"] = _checksum(batch)
             world.agree(caller, facts)
         if batch is None:
             return
-        if parallel is not None and caller == "fit" and number == 1:
+        if caller == "fit" and number == 1:
             _check_count(count, parallel, caller)
         yield batch
 
@@ -166,40 +169,39 @@ class Sharding:
             return values, ()
 
         trainer = self.trainer
-        values, _ = self._computed(compute, x, y, shares, (), results)
-        return values
+        self._computed(compute, x, y, shares, (), results)
 
     def _computed(self, compute, x, y, shares, weights, results):
         """What `compute(x, y, shares)`, (losses, gradients), gives for the whole batch."""
         streams = [rng.seed_generator(), *backups.streams(self.model)]
         fixed = self._moving()
         metrics = [_values(metric) for metric in self.model.metrics]
-        before = [stream.state.copy() for stream in streams], [weight.array.copy() for weight in fixed]
+        states, arrays = [stream.state.copy() for stream in streams], [weight.array.copy() for weight in fixed]
         sums, totals = Fold(), Fold()
-        for place, (start, stop) in enumerate(self.parallel.cuts(samples(x))):
-            if start == stop:
-                sums.push(None)
-                totals.push(None)
-                continue
-            number = self.parallel.number(place)
-            for stream, state in zip(streams, before[0]):
-                stream.state[...] = rng.branch(state, number)
-            for metric in self.model.metrics:
-                _set_values(metric, [0.0] * len(metric.variables))
-            _restore(fixed, before[1])
-            part = [None if nest is None else cut(nest, start, stop) for nest in (x, y, shares)]
-            try:
-                values, gradients = compute(*part)
-            except (ValueError, TypeError) as error:
-                note(error, f"In shard {number + 1} of {self.shards}, which has {stop - start} of the batch's samples.")
-                raise
-            self._losses = len(values)
-            sums.push(self._sums(stop - start, values, gradients, fixed, before[1]))
-            totals.push(_flat(gradients, weights, stop - start))
-        for stream, state in zip(streams, before[0]):
-            stream.state[...] = state
-            stream.state[2] += np.uint64(1)
-        _restore(fixed, before[1])
+        try:
+            for place, (start, stop) in enumerate(self.parallel.cuts(samples(x))):
+                if start == stop:
+                    sums.push(None)
+                    totals.push(None)
+                    continue
+                number = self.parallel.number(place)
+                for stream, state in zip(streams, states):
+                    stream.state[...] = rng.branch(state, number)
+                for metric in self.model.metrics:
+                    _set_values(metric, [0.0] * len(metric.variables))
+                _restore(fixed, arrays)
+                values, gradients = compute(*[cut(nest, start, stop) for nest in (x, y, shares)])
+                self._losses = len(values)
+                sums.push(self._sums(stop - start, values, gradients, fixed, arrays))
+                totals.push(_flat(gradients, weights, stop - start))
+        except (ValueError, TypeError) as error:
+            note(error, f"In shard {number + 1} of {self.shards}, which has {stop - start} of the batch's samples.")
+            raise
+        finally:  # also where a step fails, it moves nothing
+            _restore(fixed, arrays)
+            for stream, state in zip(streams, states):
+                stream.state[...] = state
+                stream.state[2] += np.uint64(1)
         if samples(x) < self.parallel.parts:
             self._agree_on_layout(sums.result() is None)
         return self._taken(sums.result(), totals.result(), weights, fixed, metrics, results)
@@ -225,17 +227,16 @@ class Sharding:
 
     def _taken(self, sums, flat, weights, fixed, metrics, results):
         """Adds up over all processes; moves statistics and metrics; the losses and gradients."""
-        several = self._losses
         if sums is None:  # no shard of this process has samples
             values = sum(value.size for metric in self.model.metrics for value in _values(metric))
-            sums = np.zeros(1 + several + len(weights) + sum(weight.size for weight in fixed) + values)
+            sums = np.zeros(1 + self._losses + len(weights) + sum(weight.size for weight in fixed) + values)
             flat = np.zeros(sum(weight.size for weight in weights), self.model._dtype)
         world.total(sums)
         if weights:
             world.total(flat)
             flat /= flat.dtype.type(sums[0])
-        count, losses, there, rest = sums[0], sums[1 : 1 + several] / sums[0], [], sums[1 + several :]
-        there, rest = rest[: len(weights)], rest[len(weights) :]
+        count, losses, there, rest = np.split(sums, np.cumsum([1, self._losses, len(weights)]))
+        count, losses = count[0], (losses / count).tolist()
         for weight in fixed:
             own, rest = rest[: weight.size].reshape(weight.shape) / count, rest[weight.size :]
             if own.any():
@@ -248,7 +249,6 @@ class Sharding:
                 own, rest = rest[: value.size].reshape(value.shape), rest[value.size :]
                 new.append(own + old[place] if place < len(old) else own)
             _set_values(metric, new)
-        losses = losses.tolist()
         results.count(int(count), losses)
         gradients = []
         for weight, some in zip(weights, there):
@@ -332,9 +332,10 @@ def _described(model):
     for described in (lambda: [_settings(layer) for layer in model.layers], model.get_compile_config):
         try:
             settings.append(described())
-        except (ValueError, NotImplementedError):  # functions of the user's own
+        except (ValueError, TypeError, NotImplementedError):  # functions of the user's own
             settings.append(None)
-    return hashlib.blake2b(repr((weights, kinds, settings)).encode(), digest_size=16).hexdigest()
+    text = json.dumps((weights, kinds, settings), default=lambda value: type(value).__name__)  # no address in a repr
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _settings(layer):

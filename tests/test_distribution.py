@@ -1,8 +1,10 @@
 """Training in shards by one process: the tree of sums, what a step adds up, what is refused, and what goes wrong with
-launchers. Several processes are in test_distribution_mpi.py."""
+launchers; docs/machines.md, which runs. Several processes are in test_distribution_mpi.py."""
 
 import os
+import pathlib
 import queue
+import re
 import sys
 import threading
 import types
@@ -17,6 +19,7 @@ from fastconv.callbacks import BackupAndRestore, Callback
 from fastconv.distribution import DataParallel, folding, world
 from fastconv.utils import set_random_seed
 
+GUIDE = pathlib.Path(__file__).parent.parent / "docs" / "machines.md"
 RANDOM = np.random.default_rng(0)
 X = RANDOM.random((50, 6, 6, 1)).astype("float32")
 Y = RANDOM.integers(0, 3, 50)
@@ -255,6 +258,20 @@ def test_batches_and_evaluations_go_by_shards_too():
     np.testing.assert_allclose(*results, rtol=1e-5)
 
 
+def test_a_step_that_fails_moves_nothing():
+    """The last batch has two samples in four shards, and one value a channel has no variance."""
+    model = Sequential([Input((4,)), layers.BatchNormalization(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = RANDOM.random((2, 4)).astype("float32")
+    distribution.set_distribution(DataParallel(shards=2))
+    before = [*model.get_weights(), *model.metrics]
+    with pytest.raises(ValueError, match="one value a channel") as caught:
+        model.train_on_batch(x, x[:, :1])
+    if hasattr(caught.value, "__notes__"):  # from Python 3.11 on
+        assert "In shard 1 of 2, which has 1 of the batch's samples." in caught.value.__notes__
+    assert all(np.array_equal(a, b) for a, b in zip(before, [*model.get_weights(), *model.metrics]))
+
+
 # Backups
 
 
@@ -456,3 +473,12 @@ def test_nothing_imports_mpi4py_for_one_process():
 def test_the_command_line_refuses(arguments, message):
     result = python("-m", "fastconv", "train", "--distributed", *arguments)
     assert result.returncode == 2 and message in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="the tests run without the sources")
+def test_the_guide_runs(tmp_path, monkeypatch, capsys, restore_threads):
+    fastconv.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
+        exec(compile(block, str(GUIDE), "exec"), {})
+    assert (tmp_path / "model.safetensors").exists()

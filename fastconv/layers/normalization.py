@@ -82,7 +82,8 @@ class BatchNormalization(Normalizing):
     In training mean and variance are the batch's, and the moving ones become `moving * momentum + batch's * (1 -
     momentum)`; at least two values a channel are needed, and of a masked input only what the mask shows counts.
     Otherwise, and where `trainable` is False, they are the moving ones. Weights: gamma, beta, and, not trained,
-    moving_mean and moving_variance. `synchronized` changes nothing on one machine; renorm=True is not built.
+    moving_mean and moving_variance. `synchronized` changes nothing where there is one shard, and is refused by `fit` where
+    `fastconv.distribution` cuts batches into several; renorm=True is not built.
     """
 
     supports_masking = True
