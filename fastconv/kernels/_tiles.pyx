@@ -78,10 +78,11 @@ cdef unsigned long recorder = 0  # the thread that records
 # Where other programs want the processors, threads that wait for one another lose far more than they gain: each wait may
 # take a slice of somebody else's time. A thread that shares work computes or waits awake, so it has a processor nearly all
 # of the time; where it had one for less than OWN of the last WINDOW seconds of such work, the next work is one thread's, and
-# several are tried again after a pause, which doubles from PAUSE to LONGEST seconds. While they are tried, PROBE seconds
+# several are tried again after a pause, which doubles from PAUSE to LONGEST seconds: it begins short, because a program that
+# has just ended its work often waits awake for some milliseconds (OpenMP's default). While they are tried, PROBE seconds
 # tell, in the middle of a plan too.
-cdef double WINDOW = 0.02, PROBE = 0.0005, OWN = 0.8, PAUSE = 0.2, LONGEST = 3.2
-cdef double alone_until = 0, pause = 0.2, shared_seconds = 0, own_seconds = 0
+cdef double WINDOW = 0.02, PROBE = 0.0005, OWN = 0.8, PAUSE = 0.002, LONGEST = 3.2
+cdef double alone_until = 0, pause = PAUSE, shared_seconds = 0, own_seconds = 0
 cdef bint probing = True
 
 cdef int threads = 1
