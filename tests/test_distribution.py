@@ -469,9 +469,12 @@ def test_nothing_imports_mpi4py_for_one_process():
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("arguments,message", [(["--shards", "6"], "power of two")])
+@pytest.mark.parametrize(
+    "arguments,message",
+    [(["--distributed", "--shards", "6"], "power of two"), (["--shards", "8"], "goes with --distributed")],
+)
 def test_the_command_line_refuses(arguments, message):
-    result = python("-m", "fastconv", "train", "--distributed", *arguments)
+    result = python("-m", "fastconv", "train", *arguments)
     assert result.returncode == 2 and message in result.stderr and len(result.stderr.splitlines()) == 1
 
 

@@ -26,12 +26,12 @@ SETTINGS = {  # of Open MPI, on a machine with fewer cores than processes, and i
 }  # fmt: skip
 
 
-def mpirun(processes, *arguments):
+def mpirun(processes, *arguments, **environment):
     """Runs Python with these arguments in so many processes, or, for 0, without a launcher."""
     launcher = [MPIRUN, "-n", str(processes)] if processes else []
     return subprocess.run(
         [*launcher, sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=INSTALLED,
-        env={**os.environ, **SETTINGS},
+        env={**os.environ, **SETTINGS, **environment},
     )  # fmt: skip
 
 
@@ -111,6 +111,11 @@ def test_the_command_line(tmp_path):
         assert result.stdout.count("Test accuracy") == 1
     one, other = (load_file(tmp_path / f"{n}.safetensors") for n in (0, 2))
     assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_a_launcher_of_another_mpi():
+    result = mpirun(0, PROGRAMS / "endings.py", "raise", PMI_SIZE="2", SLURM_NTASKS="1")
+    assert result.returncode == 1 and "PMI_SIZE=2" in result.stderr and "RuntimeError" in result.stderr
 
 
 def test_three_processes_are_an_error():

@@ -116,7 +116,7 @@ def _train_arguments(command):
         "mistakes, as PNG files (needs matplotlib)")  # fmt: skip
     add("--distributed", action="store_true", help="train on all processes that mpirun or srun started, as in `mpirun -n 4 "
         "fastconv train --distributed` (needs mpi4py)")  # fmt: skip
-    add("--shards", type=shards, default=8, metavar="N", help="with --distributed: cut a batch into N parts, a power of two, "
+    add("--shards", type=shards, metavar="N", help="with --distributed: cut a batch into N parts, a power of two, "
         "whatever the number of processes (default: 8)")  # fmt: skip
     add("--seed", type=seed, default=0, metavar="N", help="of weights and shuffling (default: 0)")
     _common_arguments(command)

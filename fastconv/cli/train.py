@@ -24,7 +24,11 @@ BACKUP, BEST = "latest.safetensors", "best.safetensors"
 
 
 def run(arguments: Namespace) -> int:
-    return _distributed(arguments) if arguments.distributed else _run(arguments)
+    if arguments.distributed:
+        return _distributed(arguments)
+    if arguments.shards is not None:
+        bad(arguments, "--shards", "goes with --distributed")
+    return _run(arguments)
 
 
 def _distributed(arguments):
@@ -34,7 +38,7 @@ def _distributed(arguments):
 
     try:
         distribution.initialize()
-        distribution.set_distribution(distribution.DataParallel(shards=arguments.shards))
+        distribution.set_distribution(distribution.DataParallel(shards=arguments.shards or 8))
     except (ImportError, RuntimeError, ValueError) as error:
         return fail(arguments, error)
     stop = None
