@@ -40,6 +40,8 @@ CHAIN = [
     {"downloads"},
     {"plotting"},
     {"utils"},
+    {"sklearn"},
+    {"wrappers"},
     {"preprocessing"},
     {"cli"},
     {"__main__"},

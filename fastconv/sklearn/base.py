@@ -86,7 +86,8 @@ class Estimator(scikit.BaseEstimator):
 
     def _checked(self, X, reset, **targets):
         """X as floats, or (X, y), in a form that scikit-learn vouches for; `targets`: y, and how it is looked at."""
-        found = scikit.validate_data(self, X, reset=reset, dtype=config.floatx(), allow_nd=True, **targets)
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused
+            found = scikit.validate_data(self, X, reset=reset, dtype=config.floatx(), allow_nd=True, **targets)
         shape = (found[0] if "y" in targets else found).shape[1:]
         if reset:
             self.input_shape_ = shape

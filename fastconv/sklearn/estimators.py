@@ -68,10 +68,11 @@ class FastConvClassifier(scikit.ClassifierMixin, Estimator):
             self.classes_ = np.unique(y if classes is None else classes)
         count = len(self.classes_)
         if count < 2:
-            raise ValueError(f"A classifier needs two classes; y holds one class: {self.classes_[0]!r}.")
-        strange = np.setdiff1d(y, self.classes_)
-        if len(strange):
-            raise ValueError(f"y holds {strange[0]!r}, which is none of the classes {self.classes_} of the first fit.")
+            raise ValueError(f"A classifier needs two classes; y holds one class: {self.classes_.tolist()[0]!r}.")
+        strange = np.setdiff1d(y, self.classes_).tolist()
+        if strange:
+            known = self.classes_.tolist()
+            raise ValueError(f"y holds {strange[0]!r}, which is none of the classes {known} of the first call.")
         weights = None if sample_weight is None else scikit.check_sample_weight(sample_weight, X, dtype=X.dtype)
         if self.class_weight is not None:
             by_class = scikit.compute_sample_weight(self.class_weight, y)

@@ -33,7 +33,9 @@ def small(input_shape: Shape, outputs: int, units: int = 64, softmax: bool = Tru
             "the number of outputs that returns layers."
         )
     else:
-        conv, pool, mean = (getattr(layers, f"{name}{rank}D") for name in ("Conv", "MaxPooling", "GlobalAveragePooling"))
+        conv, pool, mean = (
+            getattr(layers, f"{name}{rank}D") for name in ("Conv", "MaxPooling", "GlobalAveragePooling")
+        )
         x = pool(2, padding="same")(conv(units // 2, 3, padding="same", activation="relu")(x))
         x = mean()(conv(units, 3, padding="same", activation="relu")(x))
     return Model(inputs, layers.Dense(outputs, activation="softmax" if softmax else None)(x))

@@ -22,8 +22,7 @@ __all__ = ["FCNClassifier", "InceptionTimeClassifier", "LITETimeClassifier", "Re
 
 class SeriesClassifier(FastConvClassifier):
     """What they share: parameters as FastConvClassifier's, without `model`; `model__...` are arguments of the network's
-    function, such as `model__filters`. Without `callbacks`, the learning rate halves where the loss stays for 50 epochs,
-    down to 0.0001, and the weights of the lowest loss are kept, as published."""
+    function, such as `model__filters`."""
 
     _made_by: Callable[..., Any]
 
@@ -45,9 +44,11 @@ class SeriesClassifier(FastConvClassifier):
     def _callbacks(self):
         if self.callbacks is not None:
             return self.callbacks
+        # A low loss comes early where batches are few, and then the moving statistics of BatchNormalization lag behind.
+        settled = self.epochs // 2
         return [
             ReduceLROnPlateau("loss", factor=0.5, patience=50, min_lr=1e-4),
-            EarlyStopping("loss", patience=self.epochs, restore_best_weights=True),
+            EarlyStopping("loss", patience=self.epochs, restore_best_weights=True, start_from_epoch=settled),
         ]
 
     def _checked(self, X, reset, **targets):
@@ -75,7 +76,7 @@ class FCNClassifier(SeriesClassifier):
 
     Parameters: as FastConvClassifier's, without `model`; `model__filters` and `model__kernel_size` change the network.
     Without `callbacks`, the published rule: the learning rate halves where the loss stays for 50 epochs, down to 0.0001, and
-    the weights of the lowest loss are kept.
+    the weights of the lowest loss are kept; of the last half of the epochs, before which normalization has not settled.
     """
 
     _made_by = staticmethod(networks.fcn)
