@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from fastconv import config, optimizers, registry, rng
+from fastconv.layers import Layer
 from fastconv.models import Model, Sequential, clone_model
 from fastconv.sklearn import networks, scikit
+from fastconv.sources import positive
 
 __all__ = ["Estimator", "parameters_checked"]
 
@@ -111,7 +113,7 @@ class Estimator(scikit.BaseEstimator):
         models = []
         with _streams(seed):
             parts, held_out = _split(X, targets, weights, share, classes, seed)
-            for number in range(getattr(self, "n_classifiers", 1)):
+            for number in range(positive("n_classifiers", getattr(self, "n_classifiers", 1))):
                 model = self._made(X.shape[1:], outputs) if fresh else self.models_[number]
                 x, y, weight = parts[0], self._encoded(model, parts[1]), parts[2]
                 model.fit(
@@ -132,7 +134,10 @@ class Estimator(scikit.BaseEstimator):
                     f"model__{next(iter(options))} is for a model that is a function; it is {given!r}, which has no arguments."
                 )
             model = clone_model(given)
-        elif callable(given):
+        elif callable(given) and not isinstance(given, Layer):
+            parameters = inspect.signature(given).parameters
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                registry.reject_arguments("The function given as model", options.keys() - parameters.keys(), parameters)
             made = given(input_shape, outputs, **options)
             if not isinstance(made, (Model, list, tuple)):
                 raise TypeError(f"model must return a Model, or a list of layers; it returned {made!r}.")
@@ -160,9 +165,7 @@ class Estimator(scikit.BaseEstimator):
         given = next(choice for choice in (self.optimizer, model.optimizer, "adam") if choice is not None)
         optimizer = optimizers.get(given)
         known = optimizer.get_config()
-        for name in options:
-            if name not in known:
-                raise registry.unknown_name(f"argument of {type(optimizer).__name__}", name, known)
+        registry.reject_arguments(type(optimizer).__name__, [name for name in options if name not in known], known)
         loss = next(choice for choice in (self.loss, model.loss, self._usual_loss(model)) if choice is not None)
         metrics = (model.metrics if model.compiled else None) if self.metrics is None else self.metrics
         model.compile(type(optimizer).from_config({**known, **options}), loss, metrics=copy.deepcopy(metrics))

@@ -62,6 +62,11 @@ class FastConvClassifier(scikit.ClassifierMixin, Estimator):
         return self._fit(X, y, sample_weight, classes, fresh, 1, 0.0)
 
     def _fit(self, X, y, sample_weight, classes, fresh, epochs, share):
+        shape = getattr(y, "shape", ())
+        if len(shape) > 1 and shape[1] > 1:
+            raise ValueError(
+                f"y must be one label a sample; got shape {shape}. Of one-hot rows, give y.argmax(axis=1)."
+            )
         X, y = self._checked(X, reset=fresh, y=y)
         scikit.check_classification_targets(y)
         if fresh:
