@@ -171,7 +171,9 @@ def _parser():
         if name == "train":
             command.add_argument("--epoch", action="store_true", help="also run a whole epoch of 60,000 digits each")
         if name == "series":
-            command.add_argument("--epochs", type=_positive, metavar="N", help="for every classifier (default: its own)")
+            command.add_argument(
+                "--epochs", type=_positive, metavar="N", help="for every classifier (default: its own)"
+            )
         if name in ("startup", "table"):
             command.add_argument("--wheel", metavar="FILE", help="fastconv's wheel (default: the newest in dist/)")
         if name in ("mnist99", "table"):

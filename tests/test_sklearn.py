@@ -356,6 +356,19 @@ def test_series_are_told_apart(name):
     )
 
 
+def test_normalization_ends_with_the_statistics_of_all_samples():
+    """After few steps, where moving averages have hardly moved; batches of equal size, whose means are the mean."""
+    x, y = series()
+    for size in (20, 5):
+        model = sklearn.FCNClassifier(1, size, model__filters=(4,), model__kernel_size=(3,), random_state=0).fit(x, y)
+        convolution, normalization = model.model_.layers[1:3]
+        maps = convolution(np.asarray(x.transpose(0, 2, 1), "float32")).numpy()
+        assert np.allclose(normalization.moving_mean.numpy(), maps.mean(axis=(0, 1)), atol=1e-5)
+        assert normalization.momentum == 0.99
+        variances = [part.var(axis=(0, 1)) for part in np.split(maps, len(x) // size)]
+        assert np.allclose(normalization.moving_variance.numpy(), np.mean(variances, axis=0), rtol=1e-3)
+
+
 def test_one_channel_may_be_left_out():
     x, y = series(channels=1)
     model = SmallSeries(epochs=2, random_state=0).fit(x, y)

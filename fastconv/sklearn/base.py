@@ -121,6 +121,7 @@ class Estimator(scikit.BaseEstimator):
                     callbacks=copy.deepcopy(self._callbacks()),
                     validation_data=held_out and (held_out[0], self._encoded(model, held_out[1]), held_out[2]),
                 )  # fmt: skip
+                self._finish(model, x)
                 models.append(model)
         self.models_ = models
         return self
@@ -185,6 +186,9 @@ class Estimator(scikit.BaseEstimator):
     def history_(self) -> dict[str, list[float]]:
         """What the last training of `model_` reported, by name and epoch."""
         return self.model_.history.history
+
+    def _finish(self, model, x):
+        """What is done with a trained network and the samples that it was trained on: nothing."""
 
     def _outputs(self, X):
         """What the networks give for checked samples; the mean, where there are several."""

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from fastconv.callbacks import EarlyStopping, ReduceLROnPlateau
+from fastconv.layers import BatchNormalization
 from fastconv.sklearn import networks
 from fastconv.sklearn.base import parameters_checked
 from fastconv.sklearn.estimators import FastConvClassifier
+from fastconv.tensor import no_grad
 
 __all__ = ["FCNClassifier", "InceptionTimeClassifier", "LITETimeClassifier", "ResNetClassifier"]
 
@@ -44,12 +46,23 @@ class SeriesClassifier(FastConvClassifier):
     def _callbacks(self):
         if self.callbacks is not None:
             return self.callbacks
-        # A low loss comes early where batches are few, and then the moving statistics of BatchNormalization lag behind.
-        settled = self.epochs // 2
         return [
             ReduceLROnPlateau("loss", factor=0.5, patience=50, min_lr=1e-4),
-            EarlyStopping("loss", patience=self.epochs, restore_best_weights=True, start_from_epoch=settled),
+            EarlyStopping("loss", patience=self.epochs, restore_best_weights=True),
         ]
+
+    def _finish(self, model, x):
+        """Sets what normalization takes for mean and variance to those of the samples: moving averages are behind where
+        steps are few. Of 50 series, a network that tells all in training told no better than chance after 100 epochs."""
+        normalized = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
+        momenta = [layer.momentum for layer in normalized]
+        with no_grad():
+            for number, start in enumerate(range(0, len(x), self.batch_size)):
+                for layer in normalized:
+                    layer.momentum = number / (number + 1)  # so that it becomes the mean over the batches
+                model(x[start : start + self.batch_size], training=True)
+        for layer, momentum in zip(normalized, momenta):
+            layer.momentum = momentum
 
     def _checked(self, X, reset, **targets):
         if isinstance(X, (list, tuple)):
@@ -76,7 +89,8 @@ class FCNClassifier(SeriesClassifier):
 
     Parameters: as FastConvClassifier's, without `model`; `model__filters` and `model__kernel_size` change the network.
     Without `callbacks`, the published rule: the learning rate halves where the loss stays for 50 epochs, down to 0.0001, and
-    the weights of the lowest loss are kept; of the last half of the epochs, before which normalization has not settled.
+    the weights of the lowest loss are kept. Unlike there, normalization ends with the statistics of all samples, not with
+    moving averages, so that far fewer epochs do.
     """
 
     _made_by = staticmethod(networks.fcn)
