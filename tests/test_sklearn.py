@@ -230,6 +230,13 @@ def test_warm_starts_and_parts_go_on():
     assert numbers.model_.optimizer.iterations == 4
 
 
+def test_ensembles_grow_by_a_warm_start():
+    x, y = series()
+    model = sklearn.LITETimeClassifier(1, epochs=1, random_state=0, warm_start=True).fit(x, y)
+    model.set_params(n_classifiers=2).fit(x, y)
+    assert [int(network.optimizer.iterations) for network in model.models_] == [2, 1]
+
+
 def test_pipelines_and_searches():
     x, y = rows()
     pipe = make_pipeline(StandardScaler(), quick(model=net))

@@ -114,7 +114,8 @@ class Estimator(scikit.BaseEstimator):
         with _streams(seed):
             parts, held_out = _split(X, targets, weights, share, classes, seed)
             for number in range(positive("n_classifiers", getattr(self, "n_classifiers", 1))):
-                model = self._made(X.shape[1:], outputs) if fresh else self.models_[number]
+                known = not fresh and number < len(self.models_)
+                model = self.models_[number] if known else self._made(X.shape[1:], outputs)
                 x, y, weight = parts[0], self._encoded(model, parts[1]), parts[2]
                 model.fit(
                     x, y, batch_size=self.batch_size, epochs=epochs, verbose=self.verbose, sample_weight=weight,
@@ -138,7 +139,8 @@ class Estimator(scikit.BaseEstimator):
         elif callable(given) and not isinstance(given, Layer):
             parameters = inspect.signature(given).parameters
             if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-                registry.reject_arguments("The function given as model", options.keys() - parameters.keys(), parameters)
+                unknown = [name for name in options if name not in parameters]
+                registry.reject_arguments("The function given as model", unknown, parameters)
             made = given(input_shape, outputs, **options)
             if not isinstance(made, (Model, list, tuple)):
                 raise TypeError(f"model must return a Model, or a list of layers; it returned {made!r}.")
