@@ -313,6 +313,7 @@ REFUSED = {
     "weights": (lambda: quick().fit(X, Y, sample_weight=np.ones(3)), ValueError, "sample_weight"),
     "all weights 0": (lambda: quick().fit(X, Y, sample_weight=np.zeros(60)), ValueError, "are 0|non-zero"),
     "lengths": (lambda: sklearn.FCNClassifier().fit(ragged(), list("ab") * 5), ValueError, "2 lengths, 5 to 7"),
+    "epochs of series": (lambda: sklearn.FCNClassifier("many").fit(*series()), TypeError, "epochs must be"),
     "network": (lambda: sklearn.FCNClassifier(model=net), TypeError, "no argument 'model'"),
     "not compiled": (
         lambda: wrappers.SKLearnClassifier(Sequential([Input((4,)), layers.Dense(3)])).fit(X, Y),
@@ -363,6 +364,14 @@ def test_series_are_told_apart(name):
     )
 
 
+@pytest.mark.filterwarnings("ignore")  # of aeon's
+def test_aeons_data_are_taken_as_they_are():
+    load = pytest.importorskip("aeon.datasets").load_classification
+    model = sklearn.FCNClassifier(epochs=30, random_state=0).fit(*load("ItalyPowerDemand", split="train"))
+    assert list(model.classes_) == ["1", "2"]
+    assert model.score(*load("ItalyPowerDemand", split="test")) > 0.94
+
+
 def test_normalization_ends_with_the_statistics_of_all_samples():
     """After few steps, where moving averages have hardly moved; batches of equal size, whose means are the mean."""
     x, y = series()
@@ -379,7 +388,8 @@ def test_normalization_ends_with_the_statistics_of_all_samples():
 def test_one_channel_may_be_left_out():
     x, y = series(channels=1)
     model = SmallSeries(epochs=2, random_state=0).fit(x, y)
-    assert (model.predict_proba(x[:, 0]) == model.predict_proba(x)).all()
+    for form in (x[:, 0], list(x), x.tolist()):
+        assert (model.predict_proba(form) == model.predict_proba(x)).all()
     assert (SmallSeries(epochs=2, random_state=0).fit(x[:, 0], y).predict_proba(x) == model.predict_proba(x)).all()
 
 

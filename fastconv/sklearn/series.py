@@ -17,6 +17,7 @@ from fastconv.layers import BatchNormalization
 from fastconv.sklearn import networks
 from fastconv.sklearn.base import parameters_checked
 from fastconv.sklearn.estimators import FastConvClassifier
+from fastconv.sources import positive
 from fastconv.tensor import no_grad
 
 __all__ = ["FCNClassifier", "InceptionTimeClassifier", "LITETimeClassifier", "ResNetClassifier"]
@@ -46,9 +47,10 @@ class SeriesClassifier(FastConvClassifier):
     def _callbacks(self):
         if self.callbacks is not None:
             return self.callbacks
+        epochs = positive("epochs", self.epochs)
         return [
             ReduceLROnPlateau("loss", factor=0.5, patience=50, min_lr=1e-4),
-            EarlyStopping("loss", patience=self.epochs, restore_best_weights=True, start_from_epoch=self.epochs // 2),
+            EarlyStopping("loss", patience=epochs, restore_best_weights=True, start_from_epoch=epochs // 2),
         ]
 
     def _finish(self, model, x):
@@ -73,6 +75,7 @@ class SeriesClassifier(FastConvClassifier):
                     f"X holds series of {len(lengths)} lengths, {steps[0]} to {steps[-1]}: bring them to one, by zeros at "
                     "the end or by aeon's Padder."
                 )
+            X = np.asarray(X)
         if len(getattr(X, "shape", ())) == 3 and X.shape[1] == 1:
             X = X[:, 0]  # one channel is told alike in both forms
         return super()._checked(X, reset, **targets)
