@@ -41,7 +41,7 @@ CHAIN = [
     {"plotting"},
     {"utils"},
     {"preprocessing"},
-    {"cli"},
+    {"cli", "demo"},
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(CHAIN) for room in rooms}
