@@ -19,6 +19,7 @@ from fastconv.tensor import Tensor, no_grad
 
 SHAPE = (28, 28, 1)
 MOST_LAYERS, MOST_MAPS, MOST_PIXELS = 16, 64, 64  # layers, maps of one, pixels a side of these: more are sampled
+MOST_NUMBERS = 512  # of a layer without maps
 
 
 class Shown(NamedTuple):
@@ -49,7 +50,7 @@ class Viewer:
     def __init__(self, model: Any) -> None:
         self.model = model
         noise = np.random.default_rng(0).integers(0, 256, SHAPE).astype("uint8")  # equal by chance is nothing here
-        self.shown, self.left_out = _chosen(self._calls(noise)[0])
+        self.shown, self.left_out = _chosen(noise, self._calls(noise)[0])
 
     def look(self, image: np.ndarray) -> bytes:
         """The message about this image."""
@@ -59,7 +60,9 @@ class Viewer:
         for shown, maps in zip(self.shown, outputs):
             text, pictures = _pictures(shown, maps)
             if shown.pool is not None:
-                text["pool"]["place"] = next((n for n, other in enumerate(self.shown) if other.layer is shown.pool), None)
+                text["pool"]["place"] = next(
+                    (n for n, other in enumerate(self.shown) if other.layer is shown.pool), None
+                )
             about.append(text)
             arrays += pictures
         output = output.numpy()[0]
@@ -89,38 +92,38 @@ class Viewer:
         return {"rows": values.shape[1], "columns": values.shape[2], "values": values.reshape(len(chosen), -1).tolist()}
 
     def _calls(self, image):
-        x = image[None] if self.model.rescales else np.divide(image[None], np.float32(255), dtype="float32")
+        x = image[None] if self.model.rescales else image[None] / np.float32(255)
         with no_grad():
             return figures.calls(self.model, x)
 
 
-def _chosen(calls):
+def _chosen(image, calls):
     """([Shown], how many layers are left out). What hands on the numbers that it was given (Flatten, Dropout, a model
     inside after its last layer) is not shown again; the last output is the probabilities."""
     found, pools, same = [], {}, {}  # same: the call that a call only repeats
+    last = image / np.float32(255)
     for number, (layer, args, output) in enumerate(calls):
         if not isinstance(output, Tensor):
             continue
-        given = next((n for n, call in enumerate(calls[:number]) if args and call[2] is args[0]), None)
         values = output.numpy()
-        last = calls[found[-1]][2].numpy() if found else None
-        if last is not None and values.size == last.size and np.array_equal(values.ravel(), last.ravel()):
-            same[number] = found[-1]
+        if np.array_equal(values.ravel(), last.ravel()):
+            same[number] = found[-1] if found else None
             continue
-        if isinstance(layer, layers.MaxPooling2D) and given is not None:
+        given = next((n for n, call in enumerate(calls[:number]) if args and call[2] is args[0]), None)
+        if isinstance(layer, layers.MaxPooling2D):
             pools.setdefault(same.get(given, given), layer)
         if values.ndim in (2, 4):
             found.append(number)
-    found.pop()
+            last = values
+    del found[-1:]
     kept = [found[n] for n in figures.sampled(len(found), MOST_LAYERS)]
     return [Shown(n, calls[n][0], pools.get(n)) for n in kept], len(found) - len(kept)
 
 
 def _pictures(shown, output):
     """(what the page is told of a layer's output (1, rows, columns, channels) or (1, numbers), [arrays])."""
-    is_row = output.ndim == 2
-    maps = output[:, None, :, None] if is_row else output
-    step = 1 if is_row else -(-max(maps.shape[1:3]) // MOST_PIXELS)
+    maps = output[:, None, :, None] if output.ndim == 2 else output  # numbers are a picture of one row
+    step = -(-max(maps.shape[1:3]) // (MOST_NUMBERS if output.ndim == 2 else MOST_PIXELS))
     chosen = figures.sampled(maps.shape[3], MOST_MAPS)
     low, high = figures.finite_range(maps)
     low = min(low, 0.0)

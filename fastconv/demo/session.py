@@ -107,7 +107,9 @@ class Session:
             ready(model, self._data, self._recipe.optimizer)
             rate, epochs = self._recipe.learning_rate, self._recipe.epochs
             falling = callbacks.LearningRateScheduler(lambda epoch: rate * (1 - epoch / epochs))
-            (x, y), (x_test, y_test) = ((self._data.prepared(x, model), y) for x, y in (self._data.train, self._data.test))
+            (x, y), (x_test, y_test) = (
+                (self._data.prepared(x, model), y) for x, y in (self._data.train, self._data.test)
+            )
             model.fit(
                 x, y, batch_size=self._recipe.batch_size, epochs=epochs, validation_data=(x_test, y_test), verbose=0,
                 callbacks=[falling, _watch(self)],

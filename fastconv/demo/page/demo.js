@@ -2,7 +2,7 @@
    It computes nothing of the network. At most one drawing is on its way; the next one sent is the latest. */
 "use strict";
 
-const PAD = 140, SIZE = 28, TILE = 46, GAP = 2, BARS = 12;
+const PAD = 140, SIZE = 28, TILE = window.innerWidth < 500 ? 34 : 46, GAP = 2, BARS = 10;
 const $ = (id) => document.getElementById(id);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const times = (size) => size.join(" × ");
@@ -43,21 +43,21 @@ function strip(bytes, rows, columns, count, colours, kept) {
 }
 
 /* How pictures of this size are laid out in the width that there is. */
-function layout(rows, columns, count, width) {
+function layout(rows, columns, count, width, tile = TILE) {
   if (rows === 1) {
     const cell = Math.max(1, Math.min(8, Math.floor(width / (columns * count))));
     const across = Math.max(1, Math.min(count, Math.floor(width / (columns * cell))));
     return { wide: columns * cell, high: 14, gap: 0, across };
   }
-  const cell = Math.max(1, Math.round(TILE / Math.max(rows, columns)));
+  const ratio = window.devicePixelRatio || 1, cell = Math.max(1, Math.round(tile * ratio / Math.max(rows, columns))) / ratio;
   const wide = columns * cell, high = rows * cell;
   let across = Math.max(1, Math.min(count, Math.floor((width + GAP) / (wide + GAP))));
-  if (across < count && across > 8) across -= across % 4;
+  if (across < count && across > 7) across -= across % 4;
   return { wide, high, gap: GAP, across };
 }
 
-function tiles(canvas, source, rows, columns, count, width, chosen) {
-  const { wide, high, gap, across } = layout(rows, columns, count, width);
+function tiles(canvas, source, rows, columns, count, width, chosen, tile) {
+  const { wide, high, gap, across } = layout(rows, columns, count, width, tile);
   const down = Math.ceil(count / across);
   const pen = sized(canvas, across * (wide + gap) - gap, down * (high + gap) - gap);
   const at = (n) => [(n % across) * (wide + gap), Math.floor(n / across) * (high + gap)];
@@ -173,15 +173,18 @@ function trouble(text) {
   $("trouble").hidden = !text;
 }
 
-let waiting = null, busy = false, seen = null;
-async function changed(since) {
-  waiting ??= since;
+let waiting = false, since = null, busy = false, seen = null;
+/* Something is to be looked at: a drawing that changed at this time, or another network. */
+async function changed(time = null) {
+  waiting = true;
+  since ??= time;
   if (busy) return;
   busy = true;
   try {
-    while (waiting !== null) {
-      const start = waiting, empty = blank;
-      waiting = null;
+    while (waiting) {
+      const start = since, empty = blank;
+      waiting = false;
+      since = null;
       smallPen.clearRect(0, 0, PAD, PAD);
       smallPen.drawImage(pad, 0, 0, PAD, PAD);
       const pixels = smallPen.getImageData(0, 0, PAD, PAD).data, body = new Uint8Array(PAD * PAD);
@@ -190,9 +193,9 @@ async function changed(since) {
       seen = unpacked(await answer.arrayBuffer());
       seen.empty = empty;
       paint();
-      const spent = performance.now() - start;
-      $("pace").textContent = `${spent.toFixed(0)} ms from stroke to maps`;
-      $("pace").dataset.milliseconds = spent;
+      if (start === null) continue;
+      $("pace").dataset.milliseconds = performance.now() - start;
+      $("pace").textContent = `${(performance.now() - start).toFixed(0)} ms from stroke to maps`;
     }
   } catch (error) {
     trouble(error.message);
@@ -250,7 +253,6 @@ function paintAnswer() {
 const SAYS = {
   Conv2D: "bright where a filter found its pattern",
   MaxPooling2D: "the largest pixel of each window",
-  Dense: "one number a unit",
 };
 let chosen = null, drawnFor = "";
 
@@ -260,7 +262,10 @@ function build() {
     const title = document.createElement("b"), canvas = document.createElement("canvas");
     title.textContent = layer.kind;
     caption.append(title, document.createElement("span"));
-    Object.assign(canvas, { tabIndex: 0 });
+    figure.append(caption, canvas);
+    canvas.setAttribute("role", "img");
+    if (layer.rows === 1) return figure;
+    canvas.tabIndex = 0;
     canvas.setAttribute("role", "slider");
     canvas.setAttribute("aria-valuemin", 1);
     canvas.setAttribute("aria-valuemax", layer.shown.length);
@@ -270,6 +275,7 @@ function build() {
       const box = canvas.getBoundingClientRect();
       const column = Math.floor((event.clientX - box.left) / (wide + gap));
       choose(place, column + across * Math.floor((event.clientY - box.top) / (high + gap)));
+      $("lens").scrollIntoView({ block: "nearest" });
     });
     canvas.addEventListener("keydown", (event) => {
       const now = seen.layers[place], { across } = placed(now), count = now.shown.length;
@@ -279,7 +285,6 @@ function build() {
       event.preventDefault();
       choose(place, Math.max(0, Math.min(count - 1, at + steps[event.key])));
     });
-    figure.append(caption, canvas);
     return figure;
   }));
   $("layers").append(Object.assign(document.createElement("p"), {
@@ -295,7 +300,9 @@ function choose(layer, map) {
 }
 /* Before anyone chose: the liveliest map of the first layer that is pooled. */
 function liveliest() {
-  const layer = Math.max(0, seen.layers.findIndex((one) => one.pool)), { rows, columns, maps, shown } = seen.layers[layer];
+  const pooled = seen.layers.findIndex((one) => one.pool), layer = pooled < 0 ? seen.layers.findIndex((one) => one.rows > 1) : pooled;
+  if (layer < 0) return null;
+  const { rows, columns, maps, shown } = seen.layers[layer];
   const sums = shown.map((_, n) => maps.subarray(n * rows * columns, (n + 1) * rows * columns).reduce((a, b) => a + b, 0));
   return { layer, map: sums.indexOf(Math.max(...sums)) };
 }
@@ -309,9 +316,9 @@ function paintLayers() {
   const width = $("layers").clientWidth, dim = $("mark").checked;
   seen.layers.forEach((layer, place) => {
     const [caption, canvas] = $("layers").children[place].children, count = layer.shown.length;
-    const isRow = layer.rows === 1;
-    caption.lastChild.textContent = ` · ${layer.count} ${isRow && layer.columns === 1 ? "numbers" : "maps of " + times(layer.size)}`
-      + (count < layer.count ? `, ${count} of them shown` : "") + (layer.step > 1 ? `, every ${layer.step}th pixel` : "")
+    const isRow = layer.rows === 1, every = layer.step > 1 ? `, one of ${layer.step} shown` : "";
+    caption.lastChild.textContent = (isRow ? ` · ${layer.size[1]} numbers${every}`
+      : ` · ${layer.count} maps of ${times(layer.size)}${count < layer.count ? `, ${count} of them shown` : ""}${every && ", thinned out"}`)
       + (layer.broken ? ` · ${layer.broken} values are not finite` : SAYS[layer.kind] ? ` · ${SAYS[layer.kind]}` : "");
     const source = strip(layer.maps, layer.rows, layer.columns, count, VIRIDIS, dim && layer.kept);
     const map = chosen?.layer === place ? chosen.map : -1;
@@ -378,7 +385,7 @@ async function follow(path = "state", options) {
     const before = state?.version;
     state = await (await ask(path, options)).json();
     paintTraining();
-    if (before !== undefined && before !== state.version) changed(performance.now());
+    if (before !== undefined && before !== state.version) changed();
   } catch (error) {
     trouble(error.message);
   }
@@ -393,7 +400,7 @@ function paintTraining() {
   const right = tests.length ? ` It reads ${percent(tests[tests.length - 1][1])} of ${test_samples.toLocaleString("en")} test digits.` : "";
   const text = {
     training: `Training on ${samples?.toLocaleString("en")} digits, epoch ${epoch} of ${epochs}.${right}`,
-    ready: steps ? `Trained on ${samples.toLocaleString("en")} digits in ${steps} steps.${right}` : `From the file ${title}.`,
+    ready: steps ? `Trained on ${samples.toLocaleString("en")} digits in ${steps.toLocaleString("en")} steps.${right}` : `From the file ${title}.`,
     stopped: `Stopped after ${step} of ${steps} steps.${right}`,
     failed: message,
   }[status];
@@ -411,12 +418,12 @@ function paintTraining() {
   const { rows, columns, values } = filters;
   $("filters-text").textContent = `First filters, ${values.length} of ${times([rows, columns])}: dark below 0, bright above`;
   const source = strip(values.flat(), rows, columns, values.length, GREY);
-  tiles($("filters"), source, rows, columns, values.length, $("training").clientWidth - 28, -1);
+  tiles($("filters"), source, rows, columns, values.length, $("filters-figure").clientWidth, -1, 35);
   $("filters").setAttribute("aria-label", $("filters-text").textContent);
 }
 /* The loss falls over decades: its axis is logarithmic. */
 function paintCurve(loss, steps, epochs) {
-  const canvas = $("curve"), width = $("curve-figure").clientWidth, height = 150, left = 38, bottom = 18, top = 6;
+  const canvas = $("curve"), width = $("curve-figure").clientWidth, height = 150, left = 48, bottom = 18, top = 6;
   const pen = sized(canvas, width, height), logs = loss.map((point) => Math.log10(Math.max(point[1], 1e-6)));
   const low = Math.min(-1, Math.floor(Math.min(...logs))), high = Math.max(0.5, ...logs);
   const x = (step) => left + (width - left - 6) * step / steps;
