@@ -355,13 +355,22 @@ def test_what_cannot_be_served_is_one_line(port, capsys, tmp_path):
         assert re.search(said, captured.err) and captured.err.count("\n") == 1 and not captured.out
 
 
-@pytest.mark.parametrize("from_file", [True, False], ids=["of a file", "in training"])
-def test_ctrl_c_ends_it_in_order(tmp_path, digits, from_file):
+def test_a_model_file_is_served(port, monkeypatch, capsys, tmp_path):
+    from fastconv.demo import server
+
+    found = []
+    monkeypatch.setattr(server, "serve", lambda session, listening: found.append(session.state()))
+    path = str(tmp_path / "small.safetensors")
+    small().save(path)
+    assert main(["demo", "--no-browser", "--model", path]) == 0
+    assert found[0]["status"] == "ready" and found[0]["title"] == path
+    assert re.fullmatch(r"Draw a digit at http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\n", capsys.readouterr().out)
+
+
+def test_ctrl_c_ends_it_in_order_and_its_training(digits):
     pytest.importorskip("starlette")
     pytest.importorskip("uvicorn")
-    small().save(tmp_path / "small.safetensors")
-    arguments = ["--model", str(tmp_path / "small.safetensors")] * from_file
-    with subprocess.Popen([sys.executable, "-m", "fastconv", "demo", "--no-browser", *arguments], text=True, cwd=INSTALLED,
+    with subprocess.Popen([sys.executable, "-m", "fastconv", "demo", "--no-browser"], text=True, cwd=INSTALLED,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
         try:
             address = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
