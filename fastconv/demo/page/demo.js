@@ -2,10 +2,16 @@
    It computes nothing of the network. At most one drawing is on its way; the next one sent is the latest. */
 "use strict";
 
-const PAD = 140, SIZE = 28, TILE = window.innerWidth < 500 ? 34 : 46, GAP = 2, BARS = 10;
+const PAD = 140, SIZE = 28, GAP = 2, BARS = 10;
 const $ = (id) => document.getElementById(id);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const times = (size) => size.join(" × ");
+const tileSize = () => (window.innerWidth < 500 ? 34 : 46);
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
 
 /* Colours of maps: viridis, from nothing to the layer's largest; half as bright for what pooling drops. */
 const STOPS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
@@ -28,7 +34,7 @@ function sized(canvas, width, height) {
 }
 
 /* `count` pictures of bytes below one another, as a canvas to copy from. */
-const strips = document.createElement("canvas");
+const strips = element("canvas");
 function strip(bytes, rows, columns, count, colours, kept) {
   strips.width = columns;
   strips.height = rows * count;
@@ -43,7 +49,7 @@ function strip(bytes, rows, columns, count, colours, kept) {
 }
 
 /* How pictures of this size are laid out in the width that there is. */
-function layout(rows, columns, count, width, tile = TILE) {
+function layout(rows, columns, count, width, tile = tileSize()) {
   if (rows === 1) {
     const cell = Math.max(1, Math.min(8, Math.floor(width / (columns * count))));
     const across = Math.max(1, Math.min(count, Math.floor(width / (columns * cell))));
@@ -73,7 +79,7 @@ function tiles(canvas, source, rows, columns, count, width, chosen, tile) {
 /* The drawing */
 
 const pad = $("pad"), ink = pad.getContext("2d", { willReadFrequently: true });
-const small = Object.assign(document.createElement("canvas"), { width: PAD, height: PAD });
+const small = element("canvas", { width: PAD, height: PAD });
 const smallPen = small.getContext("2d", { willReadFrequently: true });
 smallPen.imageSmoothingQuality = "high";
 Object.assign(ink, { lineWidth: 22, lineCap: "round", lineJoin: "round" });
@@ -86,7 +92,7 @@ function wipe() {
 }
 function clear() {
   wipe();
-  changed(performance.now());
+  changed();
 }
 function place(event) {
   const box = pad.getBoundingClientRect();
@@ -105,14 +111,14 @@ function stroke(event) {
   changed(event.timeStamp);
 }
 pad.addEventListener("pointerdown", (event) => {
-  if (event.button) return;
+  if (event.button || !event.isPrimary) return;
   event.preventDefault();
   pad.setPointerCapture(event.pointerId);
   if (isSample) wipe();
   last = place(event);
   stroke(event);
 });
-pad.addEventListener("pointermove", (event) => last && stroke(event));
+pad.addEventListener("pointermove", (event) => last && event.isPrimary && stroke(event));
 for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => { last = null; });
 $("clear").addEventListener("click", clear);
 
@@ -127,26 +133,20 @@ function showSample(digit) {
   ink.drawImage(all[nextSample[digit]++ % all.length], 0, 0, pad.width, pad.height);
   blank = false;
   isSample = true;
-  changed(performance.now());
+  changed();
 }
 async function loadSamples() {
   const bytes = new Uint8Array(await (await ask("samples")).arrayBuffer());
   for (let at = 0; at < bytes.length; at += 1 + SIZE * SIZE) {
-    const canvas = Object.assign(document.createElement("canvas"), { width: SIZE, height: SIZE });
+    const canvas = element("canvas", { width: SIZE, height: SIZE });
     const pen = canvas.getContext("2d"), pixels = pen.createImageData(SIZE, SIZE);
     for (let n = 0; n < SIZE * SIZE; n++) pixels.data[4 * n + 3] = bytes[at + 1 + n];
     pen.putImageData(pixels, 0, 0);
     samples[bytes[at]].push(canvas);
   }
-  samples.forEach((all, digit) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.setAttribute("aria-label", `Sample ${digit}`);
-    button.setAttribute("aria-keyshortcuts", digit);
-    button.append(all[0]);
-    button.addEventListener("click", () => showSample(digit));
-    $("samples").append(button);
-  });
+  $("samples").append(...samples.map((all, digit) => element(
+    "button", { type: "button", ariaLabel: `Sample ${digit}`, ariaKeyShortcuts: digit, onclick: () => showSample(digit) }, all[0],
+  )));
   if (blank) showSample(3);
 }
 document.addEventListener("keydown", (event) => {
@@ -174,7 +174,7 @@ function trouble(text) {
 }
 
 let waiting = false, since = null, busy = false, seen = null;
-/* Something is to be looked at: a drawing that changed at this time, or another network. */
+/* Something is to be looked at: a stroke of this time, another drawing or another network. */
 async function changed(time = null) {
   waiting = true;
   since ??= time;
@@ -229,23 +229,12 @@ function paintAnswer() {
   if ($("prediction").textContent !== says) $("prediction").textContent = says;
   $("surety").textContent = seen.empty ? "draw a digit" : found ? `${(100 * found[order[0]]).toFixed(1)} % sure`
     : "its output is not a number";
-  const rows = $("bars");
-  while (rows.children.length > shown.length) rows.lastChild.remove();
-  while (rows.children.length < shown.length) {
-    const row = document.createElement("li"), bar = document.createElement("span");
-    bar.className = "bar";
-    bar.append(document.createElement("i"));
-    row.append(document.createElement("span"), bar, document.createElement("span"));
-    row.lastChild.className = "number";
-    rows.append(row);
-  }
-  shown.forEach((n, place) => {
-    const [label, bar, number] = rows.children[place].children, share = seen.empty ? 0 : found[n];
-    label.textContent = name(n);
-    bar.firstChild.style.width = `${100 * share}%`;
-    number.textContent = seen.empty ? "" : `${(100 * share).toFixed(1)} %`;
-    rows.children[place].className = n === order[0] && !seen.empty ? "best" : "";
-  });
+  $("bars").replaceChildren(...shown.map((n) => {
+    const percent = `${(100 * found[n]).toFixed(1)} %`, bar = element("i");
+    bar.style.width = seen.empty ? 0 : percent.replace(" ", "");
+    return element("li", { className: n === order[0] && !seen.empty ? "best" : "" }, element("span", {}, name(n)),
+      element("span", { className: "bar" }, bar), element("span", { className: "number" }, seen.empty ? "" : percent));
+  }));
 }
 
 /* Layers: one canvas each; a click, or arrow keys, choose the map that is enlarged */
@@ -258,18 +247,11 @@ let chosen = null, drawnFor = "";
 
 function build() {
   $("layers").replaceChildren(...seen.layers.map((layer, place) => {
-    const figure = document.createElement("figure"), caption = document.createElement("figcaption");
-    const title = document.createElement("b"), canvas = document.createElement("canvas");
-    title.textContent = layer.kind;
-    caption.append(title, document.createElement("span"));
-    figure.append(caption, canvas);
-    canvas.setAttribute("role", "img");
+    const canvas = element("canvas", { role: "img", ariaLabel: `Layer ${place + 1}, ${layer.kind}` });
+    const figure = element("figure", {}, element("figcaption", {}, element("b", {}, layer.kind), element("span")), canvas);
     if (layer.rows === 1) return figure;
-    canvas.tabIndex = 0;
-    canvas.setAttribute("role", "slider");
-    canvas.setAttribute("aria-valuemin", 1);
-    canvas.setAttribute("aria-valuemax", layer.shown.length);
-    canvas.setAttribute("aria-label", `Maps of layer ${place + 1}, ${layer.kind}: arrow keys choose the enlarged one`);
+    Object.assign(canvas, { tabIndex: 0, role: "slider", ariaValueMin: 1, ariaValueMax: layer.shown.length });
+    canvas.ariaLabel += ": arrow keys choose the map that is enlarged";
     canvas.addEventListener("click", (event) => {
       const now = seen.layers[place], { wide, high, gap, across } = placed(now);
       const box = canvas.getBoundingClientRect();
@@ -287,9 +269,7 @@ function build() {
     });
     return figure;
   }));
-  $("layers").append(Object.assign(document.createElement("p"), {
-    className: "hint", textContent: seen.left_out ? `${seen.left_out} more layers are not shown.` : "",
-  }));
+  if (seen.left_out) $("layers").append(element("p", { className: "hint" }, `${seen.left_out} more layers are not shown.`));
   chosen = null;
 }
 const placed = (layer) => layout(layer.rows, layer.columns, layer.shown.length, $("layers").clientWidth);
@@ -323,8 +303,9 @@ function paintLayers() {
     const source = strip(layer.maps, layer.rows, layer.columns, count, VIRIDIS, dim && layer.kept);
     const map = chosen?.layer === place ? chosen.map : -1;
     tiles(canvas, source, layer.rows, layer.columns, count, width, map);
-    canvas.setAttribute("aria-valuenow", map + 1);
-    canvas.setAttribute("aria-valuetext", map < 0 ? "none enlarged" : `map ${layer.shown[map] + 1} of ${layer.count}`);
+    if (isRow) return;
+    canvas.ariaValueNow = map + 1;
+    canvas.ariaValueText = map < 0 ? "none enlarged" : `map ${layer.shown[map] + 1} of ${layer.count}`;
   });
   paintLens();
 }
@@ -351,10 +332,10 @@ function paintLens() {
     const wide = after.columns, high = after.rows, each = Math.max(1, Math.round(cell * columns / wide / 2));
     const source = strip(cut(after.maps, wide * high), high, wide, 1, VIRIDIS);
     sized($("pooled"), wide * each, high * each).drawImage(source, 0, 0, wide * each, high * each);
-    $("pooled").setAttribute("aria-label", "The same map after max-pooling");
+    $("pooled").ariaLabel = "The same map after max-pooling";
     text += ` ${times(after.size)} are left: the small picture.`;
   }
-  $("large").setAttribute("aria-label", name);
+  $("large").ariaLabel = name;
   $("lens-text").textContent = text;
 }
 function rings(pen, kept, { rows, columns, pool }, cell) {
@@ -396,14 +377,15 @@ $("stop").addEventListener("click", () => follow("stop", { method: "POST" }));
 
 function paintTraining() {
   const { status, loss, tests, title, step, steps, epoch, epochs, samples, test_samples, message, filters } = state;
-  const trains = status === "training", percent = (share) => `${(100 * share).toFixed(1)} %`;
-  const right = tests.length ? ` It reads ${percent(tests[tests.length - 1][1])} of ${test_samples.toLocaleString("en")} test digits.` : "";
+  const number = (value) => value.toLocaleString("en"), last = tests[tests.length - 1];
+  const trains = status === "training", percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+  const right = last ? ` It reads ${percent(last[1])} of ${number(test_samples)} test digits.` : "";
   const text = {
-    training: `Training on ${samples?.toLocaleString("en")} digits, epoch ${epoch} of ${epochs}.${right}`,
-    ready: steps ? `Trained on ${samples.toLocaleString("en")} digits in ${steps.toLocaleString("en")} steps.${right}` : `From the file ${title}.`,
-    stopped: `Stopped after ${step} of ${steps} steps.${right}`,
-    failed: message,
-  }[status];
+    training: () => `Training on ${number(samples)} digits, epoch ${epoch} of ${epochs}.${right}`,
+    ready: () => steps ? `Trained on ${number(samples)} digits in ${number(steps)} steps.${right}` : `From the file ${title}.`,
+    stopped: () => `Stopped after ${step} of ${steps} steps.${right}`,
+    failed: () => message,
+  }[status]();
   if ($("status").textContent !== text) $("status").textContent = text;
   $("about").textContent = trains ? `The network is being trained right now: step ${step} of ${steps}.` : "";
   $("progress").hidden = !trains;
@@ -412,14 +394,14 @@ function paintTraining() {
   $("stop").hidden = !trains;
   $("curve-figure").hidden = !loss.length;
   if (loss.length) paintCurve(loss, steps, epochs);
-  $("tests").textContent = tests.length ? `Right, of the test digits, after each epoch: ${tests.map((t) => (100 * t[1]).toFixed(1)).join(", ")} %` : "";
+  $("tests").textContent = tests.length ? `Right, of the test digits, after each epoch: ${tests.map((one) => (100 * one[1]).toFixed(1)).join(", ")}\u00a0%` : "";
   $("filters-figure").hidden = !filters;
   if (!filters) return;
   const { rows, columns, values } = filters;
   $("filters-text").textContent = `First filters, ${values.length} of ${times([rows, columns])}: dark below 0, bright above`;
   const source = strip(values.flat(), rows, columns, values.length, GREY);
   tiles($("filters"), source, rows, columns, values.length, $("filters-figure").clientWidth, -1, 35);
-  $("filters").setAttribute("aria-label", $("filters-text").textContent);
+  $("filters").ariaLabel = $("filters-text").textContent;
 }
 /* The loss falls over decades: its axis is logarithmic. */
 function paintCurve(loss, steps, epochs) {
@@ -450,7 +432,7 @@ function paintCurve(loss, steps, epochs) {
   pen.beginPath();
   loss.forEach((point, n) => pen.lineTo(x(point[0]), y(logs[n])));
   pen.stroke();
-  canvas.setAttribute("aria-label", `Loss by step, now ${loss[loss.length - 1][1].toPrecision(2)}`);
+  canvas.ariaLabel = `Loss by step, now ${loss[loss.length - 1][1].toPrecision(2)}`;
 }
 
 /* Together */
