@@ -85,6 +85,14 @@ def test_equal_windows_keep_nothing_and_padded_ones_what_they_hold():
     assert 2 * 49 < kept.sum() <= 2 * 13 * 13  # 13 x 13 windows share pixels
 
 
+def test_an_empty_image_is_held_against_the_last_drawing(digits):
+    viewer = Viewer(net(layers.Conv2D(2, 3, bias_initializer="ones"), layers.Flatten(), layers.Dense(10)))
+    blank = np.zeros((28, 28, 1), "uint8")
+    assert unpacked(viewer.look(blank))[2][0][0].min() == 255
+    largest = unpacked(viewer.look(digits[0][..., None]))[0]["layers"][0]["high"]
+    assert unpacked(viewer.look(blank))[2][0][0].max() == round(255 / largest) < 200
+
+
 INNER = Sequential([Input((28, 28, 1)), layers.Conv2D(2, 3), layers.ReLU()])
 SHOWN = [
     ("what repeats its input is not shown", lambda: net(layers.Dropout(0.5), layers.Conv2D(2, 3), layers.Dropout(0.5),

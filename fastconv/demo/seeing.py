@@ -23,11 +23,13 @@ MOST_NUMBERS = 512  # of a layer without maps
 
 
 class Shown(NamedTuple):
-    """A layer's call that the page shows: its number, the layer, and the max-pooling whose input it is."""
+    """A layer's call that the page shows: its number, the layer, the max-pooling whose input it is, and that one's
+    place among those that are shown."""
 
     call: int
     layer: Any
     pool: Any
+    place: int | None
 
 
 def check(model: Any, title: str) -> None:
@@ -44,12 +46,14 @@ def check(model: Any, title: str) -> None:
 class Viewer:
     """A network, and which of its layers are shown: those that change what they are given, sampled where they are many.
 
-    `look` takes uint8 images (28, 28, 1); one call at a time.
+    `look` takes uint8 images (28, 28, 1); one call at a time. Colours span a layer's own range, but what it makes of an
+    empty image is held against the last one that was not: it is next to nothing, and is to look so.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
         noise = np.random.default_rng(0).integers(0, 256, SHAPE).astype("uint8")  # equal by chance is nothing here
+        self._largest: dict[int, float] = {}
         self.shown, self.left_out = _chosen(noise, self._calls(noise)[0])
 
     def look(self, image: np.ndarray) -> bytes:
@@ -58,11 +62,7 @@ class Viewer:
         outputs = [calls[shown.call][2].numpy() for shown in self.shown]
         arrays, about = [image[..., 0]], []
         for shown, maps in zip(self.shown, outputs):
-            text, pictures = _pictures(shown, maps)
-            if shown.pool is not None:
-                text["pool"]["place"] = next(
-                    (n for n, other in enumerate(self.shown) if other.layer is shown.pool), None
-                )
+            text, pictures = _pictures(shown, maps, *self._range(shown, maps, bool(image.any())))
             about.append(text)
             arrays += pictures
         output = output.numpy()[0]
@@ -91,6 +91,12 @@ class Viewer:
         values = np.rint(128 + 127 * (kernel / bound)).astype("uint8")
         return {"rows": values.shape[1], "columns": values.shape[2], "values": values.reshape(len(chosen), -1).tolist()}
 
+    def _range(self, shown, maps, is_drawn):
+        low, high = figures.finite_range(maps)
+        if is_drawn:
+            self._largest[shown.call] = high
+        return min(low, 0.0), max(high, self._largest.get(shown.call, high))
+
     def _calls(self, image):
         x = image[None] if self.model.rescales else image[None] / np.float32(255)
         with no_grad():
@@ -117,16 +123,16 @@ def _chosen(image, calls):
             last = values
     del found[-1:]
     kept = [found[n] for n in figures.sampled(len(found), MOST_LAYERS)]
-    return [Shown(n, calls[n][0], pools.get(n)) for n in kept], len(found) - len(kept)
+    places = {id(calls[n][0]): place for place, n in enumerate(kept)}
+    shown = [Shown(n, calls[n][0], pools.get(n), places.get(id(pools.get(n)))) for n in kept]
+    return shown, len(found) - len(kept)
 
 
-def _pictures(shown, output):
+def _pictures(shown, output, low, high):
     """(what the page is told of a layer's output (1, rows, columns, channels) or (1, numbers), [arrays])."""
     maps = output[:, None, :, None] if output.ndim == 2 else output  # numbers are a picture of one row
     step = -(-max(maps.shape[1:3]) // (MOST_NUMBERS if output.ndim == 2 else MOST_PIXELS))
     chosen = figures.sampled(maps.shape[3], MOST_MAPS)
-    low, high = figures.finite_range(maps)
-    low = min(low, 0.0)
     about = {
         "name": shown.layer.name, "kind": type(shown.layer).__name__, "count": maps.shape[3], "shown": chosen,
         "size": maps.shape[1:3], "step": step, "low": low, "high": high, "broken": figures.not_finite(maps), "pool": None,
@@ -135,7 +141,7 @@ def _pictures(shown, output):
     arrays = [_first_channels(np.rint(scaled * 255).astype("uint8"), step, chosen)]
     about["rows"], about["columns"] = arrays[0].shape[1:]
     if shown.pool is not None:
-        about["pool"] = {"size": shown.pool.pool_size, "strides": shown.pool.strides}
+        about["pool"] = {"size": shown.pool.pool_size, "strides": shown.pool.strides, "place": shown.place}
         arrays.append(_first_channels(_kept(shown.pool, output), step, chosen))
     return about, arrays
 
