@@ -261,7 +261,7 @@ function build() {
     });
     canvas.addEventListener("keydown", (event) => {
       const now = seen.layers[place], { across } = placed(now), count = now.shown.length;
-      const at = chosen.layer === place ? chosen.map : -1;
+      const at = chosen?.layer === place ? chosen.map : -1;
       const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across, Home: -count, End: count };
       if (!(event.key in steps)) return;
       event.preventDefault();
@@ -283,7 +283,10 @@ function liveliest() {
   const pooled = seen.layers.findIndex((one) => one.pool), layer = pooled < 0 ? seen.layers.findIndex((one) => one.rows > 1) : pooled;
   if (layer < 0) return null;
   const { rows, columns, maps, shown } = seen.layers[layer];
-  const sums = shown.map((_, n) => maps.subarray(n * rows * columns, (n + 1) * rows * columns).reduce((a, b) => a + b, 0));
+  const sums = shown.map((_, n) => {
+    const map = maps.subarray(n * rows * columns, (n + 1) * rows * columns), least = Math.min(...map);
+    return map.reduce((sum, value) => sum + value - least, 0);
+  });
   return { layer, map: sums.indexOf(Math.max(...sums)) };
 }
 
@@ -297,7 +300,7 @@ function paintLayers() {
   seen.layers.forEach((layer, place) => {
     const [caption, canvas] = $("layers").children[place].children, count = layer.shown.length;
     const isRow = layer.rows === 1, every = layer.step > 1 ? `, one of ${layer.step} shown` : "";
-    caption.lastChild.textContent = (isRow ? ` · ${layer.size[1]} numbers${every}`
+    caption.lastChild.textContent = (isRow ? ` · ${layer.size[1] * layer.count} numbers${every}`
       : ` · ${layer.count} maps of ${times(layer.size)}${count < layer.count ? `, ${count} of them shown` : ""}${every && ", thinned out"}`)
       + (layer.broken ? ` · ${layer.broken} values are not finite` : SAYS[layer.kind] ? ` · ${SAYS[layer.kind]}` : "");
     const source = strip(layer.maps, layer.rows, layer.columns, count, VIRIDIS, dim && layer.kept);
@@ -361,7 +364,6 @@ function rings(pen, kept, { rows, columns, pool }, cell) {
 
 let state = null, timer = 0;
 async function follow(path = "state", options) {
-  clearTimeout(timer);
   try {
     const before = state?.version;
     state = await (await ask(path, options)).json();
@@ -370,6 +372,7 @@ async function follow(path = "state", options) {
   } catch (error) {
     trouble(error.message);
   }
+  clearTimeout(timer);
   timer = setTimeout(follow, state?.status === "training" ? 200 : 3000);
 }
 $("train").addEventListener("click", () => follow("train", { method: "POST" }));
