@@ -24,10 +24,10 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 SERIES = {
-    "FCNClassifier": ("fcn", {"filters": (8, 8, 8)}),
-    "ResNetClassifier": ("resnet", {"filters": (4, 8)}),
-    "InceptionTimeClassifier": ("inception", {"filters": 4, "depth": 3, "kernel_size": 8, "bottleneck": 4}),
-    "LITETimeClassifier": ("lite", {"filters": 4}),
+    "FCNClassifier": {"filters": (8, 8, 8)},
+    "ResNetClassifier": {"filters": (4, 8)},
+    "InceptionTimeClassifier": {"filters": 4, "depth": 3, "kernel_size": 8, "bottleneck": 4},
+    "LITETimeClassifier": {"filters": 4},
 }
 
 
@@ -348,9 +348,8 @@ def test_sparse_input_is_refused():
 @pytest.mark.parametrize("name", SERIES)
 def test_series_are_told_apart(name):
     x, y = series()
-    _, arguments = SERIES[name]
     model = getattr(sklearn, name)(
-        epochs=30, batch_size=8, random_state=0, **{f"model__{key}": value for key, value in arguments.items()}
+        epochs=30, batch_size=8, random_state=0, **{f"model__{key}": value for key, value in SERIES[name].items()}
     )
     if "Time" in name:
         model.set_params(n_classifiers=2)
