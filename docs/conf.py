@@ -26,16 +26,15 @@ html_title = f"fastconv {version}"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["README.md", "*/README.md", "sg_execution_times.rst"]
+exclude_patterns = ["README.md", "scripts", "sg_execution_times.rst"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-# The gallery's settings hold functions; some pages come with what they describe.
-suppress_warnings = ["config.cache", "toc.empty_glob"]
+suppress_warnings = ["config.cache"]  # the gallery's settings hold functions
 
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["fastconv.css"]
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_show_copyright = html_show_sphinx = False
 pygments_style, pygments_dark_style = "friendly", "monokai"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -45,7 +44,6 @@ autodoc_typehints = "none"  # signatures show names and defaults, as Keras' do; 
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 add_module_names = False
-python_maximum_signature_line_length = 100
 toc_object_entries_show_parents = "hide"
 
 if gallery.scripts():
@@ -54,15 +52,26 @@ if gallery.scripts():
 
 # Outside of code, docstrings are plain text, in which stars, bars and last underscores mean themselves.
 _CODE = re.compile(r"(`+[^`]+`+)")
+_COMMON = re.compile(r"(activity_regularizer=None, )?trainable=True, .*name=None, input_shape=None\)$")
 _MARKS = re.compile(r"[*|\\]|(?<=\w)_(?=\W|$)")
 
 
 def plain(app, what, name, item, options, lines):
-    """Docstrings' text outside of code and examples, made safe for reStructuredText."""
+    """Docstrings' text outside of code and examples, made safe for reStructuredText; of a module's the first paragraph,
+    since the rest is for who changes it."""
+    if what == "module" and "" in lines:
+        del lines[lines.index("") :]
     for number, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             parts = _CODE.split(line)
             lines[number] = "".join(p if i % 2 else _MARKS.sub(r"\\\g<0>", p) for i, p in enumerate(parts))
+
+
+def shortened(app, what, name, item, options, signature, returns):
+    """A layer's signature without what every Layer takes."""
+    if what == "class" and signature and issubclass(item, fastconv.Layer) and item is not fastconv.Layer:
+        signature = _COMMON.sub("**kwargs)", signature).replace("(*, **", "(**").replace(", *, **", ", **")
+    return signature, returns
 
 
 def made(app):
@@ -81,3 +90,4 @@ def setup(app):
     """Called by Sphinx."""
     app.connect("builder-inited", made)
     app.connect("autodoc-process-docstring", plain)
+    app.connect("autodoc-process-signature", shortened)

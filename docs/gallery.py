@@ -2,17 +2,30 @@
 
 It executes the few scripts in RUN, in their short form, and shows the pictures that they save; the others are shown as
 they are. Contract: without the folder there is no gallery; a script that needs a package beside fastconv's and
-matplotlib is never executed here.
+matplotlib is never executed here; nothing is written into the folder. The order is that of examples/README.md's table.
 """
 
 import os
 import pathlib
 import re
 import shutil
-import tempfile
 
-EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
-RUN = ("tutorial", "overfitting", "grad_cam", "autoencoder", "unet_masks", "moving_digits_3d", "voxel_shapes")
+DOCS = pathlib.Path(__file__).parent
+EXAMPLES = DOCS.parent / "examples"
+COPIES = DOCS / "scripts"  # where sphinx-gallery reads them, beside a title for the page
+PICTURES = "pictures"  # what the scripts are told as --out; the current folder is COPIES then
+PLAIN = COPIES / "plain.png"
+RUN = (
+    "tutorial", "overfitting", "postcode_and_cheque", "autoencoder", "unet_masks", "transfer_learning", "grad_cam",
+    "moving_digits_3d", "voxel_shapes",
+)  # fmt: skip
+HEADER = """Examples
+========
+
+Programs of less than 120 lines from the folder ``examples/``, which run offline in less than two minutes; the first line
+of each says what it shows. Where there are pictures, they come from the short form (``EXAMPLES_QUICK=1``: little data,
+few epochs), so the numbers under them are worse than the text's.
+"""
 
 
 def scripts() -> list[pathlib.Path]:
@@ -22,53 +35,86 @@ def scripts() -> list[pathlib.Path]:
 
 def settings() -> dict:
     """`sphinx_gallery_conf`."""
-    os.environ.setdefault("EXAMPLES_QUICK", "1")
-    out = pathlib.Path(tempfile.mkdtemp(prefix="fastconv-examples-"))
+    os.environ["EXAMPLES_QUICK"] = "1"
+    shutil.rmtree(COPIES, ignore_errors=True)
+    COPIES.mkdir()
+    for path in EXAMPLES.glob("*.py"):
+        shutil.copy2(path, COPIES)
+    (COPIES / "GALLERY_HEADER.rst").write_text(HEADER)
+    _draw_plain()
     return {
-        "examples_dirs": str(EXAMPLES),
+        "examples_dirs": str(COPIES),
         "gallery_dirs": "examples",
         "filename_pattern": rf"/({'|'.join(RUN)})\.py$",
         "ignore_pattern": r"(common|__init__)\.py$",
-        "reset_argv": _Arguments(out),
-        "image_scrapers": (_Pictures(out),),
+        "within_subsection_order": Order,
+        "default_thumb_file": str(PLAIN),
+        "reset_argv": Arguments(),
+        "image_scrapers": (Pictures(),),
+        "reset_modules": (Fresh(),),
         "capture_repr": (),
         "download_all_examples": False,
         "show_memory": False,
         "show_signature": False,
         "min_reported_time": 1e9,
-        "reset_modules": (),
         "log_level": {"backreference_missing": "debug"},
     }
 
 
-class _Arguments:
-    """The command line that scripts see: their pictures go to a folder of their own."""
+def _draw_plain():
+    """The picture of a script that was not executed."""
+    from matplotlib.figure import Figure
 
-    def __init__(self, out):
-        self.out = out
+    figure = Figure((4, 2.8), facecolor="#eef1f4")
+    figure.text(0.5, 0.5, "not run here", ha="center", va="center", fontsize=18, color="#5b6670")
+    figure.savefig(PLAIN, dpi=100)
+
+
+class Order:
+    """A script's place on the page: that in the table of examples/README.md, others after it."""
+
+    def __init__(self, folder):
+        readme = EXAMPLES / "README.md"
+        self.names = re.findall(r"\((\w+\.py)\)", readme.read_text(encoding="utf-8")) if readme.exists() else []
+
+    def __call__(self, name):
+        return (self.names.index(name) if name in self.names else len(self.names), name)
+
+
+class Arguments:
+    """The command line that scripts see: where their pictures go."""
 
     def __call__(self, gallery_conf, script_vars):
-        return ["--out", str(self.out)]
+        return ["--out", PICTURES]
 
     def __repr__(self):
         return "arguments"
 
 
-class _Pictures:
-    """Takes the pictures that a block of a script has saved into the page."""
+class Fresh:
+    """Before each script: layers are numbered from the start again, as in a process of its own."""
 
-    def __init__(self, out):
-        self.out = out
+    def __call__(self, gallery_conf, script):
+        import fastconv
+
+        fastconv.backend.clear_session()
+
+    def __repr__(self):
+        return "fresh"
+
+
+class Pictures:
+    """Takes the pictures that a block of a script has saved into the page."""
 
     def __call__(self, block, block_vars, gallery_conf):
         from sphinx_gallery.scrapers import figure_rst
 
-        names = []
-        for path in sorted(self.out.rglob("*.png"), key=lambda path: path.stat().st_mtime_ns):
+        shown = ""
+        for path in sorted((COPIES / PICTURES).glob("*.png"), key=lambda path: path.stat().st_mtime_ns):
             name = next(block_vars["image_path_iterator"])
             shutil.move(path, name)
-            names.append((name, re.sub("[_-]", " ", path.stem)))
-        return "".join(figure_rst([name], gallery_conf["src_dir"], title) for name, title in names)
+            shown += figure_rst([name], gallery_conf["src_dir"], path.stem.replace("_", " "))
+        return shown
 
     def __repr__(self):
         return "pictures"
