@@ -1,4 +1,4 @@
-"""Sphinx' settings for fastconv's documentation: `python -m sphinx -W docs build/html`.
+"""Sphinx' settings for fastconv's documentation: `sphinx-build -W docs build/html`.
 
 Not the pages, and no list of names: reference.py writes the API's pages from each module's `__all__`. Contract: it
 builds offline and without a warning, whether or not there are examples and packages for them; fastconv is the installed

@@ -74,6 +74,8 @@ def test_names_and_files_in_a_page_exist(page):
     for name in re.findall(r"`((?:fastconv|" + "|".join(MODULES) + r")(?:\.[A-Za-z_]\w*)+)(?!/)", text):
         if not re.search(r"\.(safetensors|keras|h5|png|py)$", name):
             assert _thing(name) is not None, f"{page.name} names {name}"
+    for name in re.findall(r"^\|[^|]*\| `([A-Z]\w+)\(", text, re.M) if page.stem == "pytorch" else ():
+        assert hasattr(fastconv.layers, name), f"{page.name} names {name}"
     for path in re.findall(r"`((?:fastconv|tests|benchmarks|tools)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), f"{page.name} names {path}"
 
