@@ -9,26 +9,25 @@ import importlib
 import inspect
 import pathlib
 import sys
+from contextlib import suppress
 
 import fastconv
 
 ONE_PAGE = {"kernels"}  # modules in whose __all__ the modules that define the functions are helpers
 LATER = {"backend", "saving", "utils"}  # modules that repeat names of others
 SUBMODULES = {"ops": ["image"]}  # public, though not in __all__
-WHOLE = (
-    "fastconv.models.Model",
-    "fastconv.models.Sequential",
-)  # classes whose inherited methods stand on their page too
+WHOLE = ("fastconv.models.Model", "fastconv.models.Sequential")  # whose inherited methods stand there too
 
 
 def write(folder: pathlib.Path) -> None:
     """Writes the pages and their index into `folder`, and drops pages of modules that are gone."""
-    modules = [name for name in fastconv.__all__ if inspect.ismodule(getattr(fastconv, name))]
+    found = _loaded()
+    modules = [name for name, thing in found.items() if inspect.ismodule(thing)]
     homes, pages = {}, {"fastconv": ""}
     for name in sorted(modules, key=lambda name: (name in LATER, name)):
         module = getattr(fastconv, name)
         pages[f"fastconv.{name}"] = _page(module, module.__all__, homes, inner=name not in ONE_PAGE)
-    top = [name for name in fastconv.__all__ if name not in modules and name != "__version__"]
+    top = [name for name in found if name not in modules and name != "__version__"]
     pages["fastconv"] = _page(fastconv, top, homes)
     pages = dict(sorted(pages.items()))
     pages["index"] = _title("API", "=") + (
@@ -43,6 +42,15 @@ def write(folder: pathlib.Path) -> None:
         path = folder / f"{page}.rst"
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
+
+
+def _loaded():
+    """name -> thing of fastconv's public names, but for modules whose extra is not installed."""
+    found = {}
+    for name in fastconv.__all__:
+        with suppress(ImportError):
+            found[name] = getattr(fastconv, name)
+    return found
 
 
 def _page(module, names, homes, inner=True):

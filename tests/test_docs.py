@@ -12,6 +12,7 @@ import re
 import runpy
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -25,7 +26,11 @@ MADE = ("api", "drawings", "examples", "pictures")  # folders that the build wri
 USED = ("Sequential", "Model", "Model.fit", "Model.save", "models.load_model", "Input", "layers.Conv1D", "layers.Conv2D",
         "layers.Conv3D", "layers.MaxPooling2D", "layers.Dense", "grad", "ops.conv", "plotting.filters", "kernels.explain",
         "datasets.mnist.load_data", "utils.to_categorical")  # fmt: skip
-MODULES = {name: getattr(fastconv, name) for name in fastconv.__all__ if inspect.ismodule(getattr(fastconv, name))}
+PUBLIC = {}
+for entry in fastconv.__all__:
+    with suppress(ImportError):  # a module whose extra is not installed
+        PUBLIC[entry] = getattr(fastconv, entry)
+MODULES = {name: thing for name, thing in PUBLIC.items() if inspect.ismodule(thing)}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
@@ -114,8 +119,8 @@ def _examples():
             if not own.startswith("_"):
                 look(f"{name}.{own}", getattr(thing, own, None), depth + 1)
 
-    for name in fastconv.__all__:
-        look(name, getattr(fastconv, name), depth=0)
+    for name, thing in PUBLIC.items():
+        look(name, thing)
     return found
 
 
