@@ -4,8 +4,8 @@ A face or not, from 100 pictures
 
 Two hundred grey pictures of 25 by 25 pixels: one hundred faces, one hundred cuttings from the background of the same
 photographs. A small convolutional network learns from half of them to tell them apart, and then looks for a face in a
-whole photograph. It does not know whose face it is. The pictures are a part of Labeled Faces in the Wild (Huang et al.)
-that scikit-image carries inside itself: nothing is downloaded.
+whole photograph. It does not know whose face it is. The pictures are a part of Labeled Faces in the Wild (Huang et
+al.) that scikit-image carries inside itself: nothing is downloaded.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from fastconv import layers, plotting
 # %%
 # The data
 # --------
-# The pictures come sorted, so that they are shuffled before they are cut into halves. With a hundred pictures to test on,
-# one picture is a whole percent, and chance decides much: the scores below are means over several cuts.
+# The pictures come sorted, so that they are shuffled before they are cut into halves. With a hundred pictures to test
+# on, one picture is a whole percent, and chance decides much: the scores below are means over several cuts.
 
 data = need("skimage.data", "scikit-image")
 x = data.lfw_subset()[..., None].astype("float32")
@@ -29,8 +29,8 @@ print(f"{len(x)} pictures of {x.shape[1]} x {x.shape[2]} pixels, half of them fa
 # %%
 # What is easy?
 # -------------
-# Guessing gets half of them right. The nearest training picture (squared differences of pixels, summed) gets many right,
-# since faces resemble each other more than anything else does.
+# Guessing gets half of them right. The nearest training picture (squared differences of pixels, summed) gets many
+# right, since faces resemble each other more than anything else does.
 
 
 def nearest_picture(train, test):
@@ -80,8 +80,9 @@ save(plotting.mistakes(x[test], y[test], model, classes=names), "faces_mistakes.
 # %%
 # Where is the face?
 # ------------------
-# A photograph of the astronaut Eileen Collins (NASA), made smaller by four, so that her face is about as large as those
-# above. The network is asked about each window of 25 by 25 pixels, and its answer drawn where the window's middle is.
+# A photograph of the astronaut Eileen Collins (NASA), made smaller by four, so that her face is about as large as
+# those above. The network is asked about each window of 25 by 25 pixels, and its answer drawn where the window's
+# middle is.
 
 
 def grey_windows(photo, factor):
@@ -103,9 +104,10 @@ before = face_map(model)
 # %%
 # What it never saw
 # -----------------
-# The first row below is a surprise after so few mistakes: the network saw no rocket, no flag and no space suit, and calls
-# most of them a face. A few dozen cuttings were little to learn from what is *not* a face. So more than a thousand others
-# are cut from photographs without a face, near and far. Then the face stands out, and so does a round badge.
+# The first row below is a surprise after so few mistakes: the network saw no rocket, no flag and no space suit, and
+# calls most of them a face. A few dozen cuttings were little to learn from what is *not* a face. So more than a
+# thousand others are cut from photographs without a face, near and far. Then the face stands out, and so does a round
+# badge.
 
 rng, cuttings = np.random.default_rng(0), []
 for other in (data.brick, data.grass, data.gravel, data.coffee, data.text, data.page, data.hubble_deep_field):

@@ -4,8 +4,9 @@ Winter or summer? A day's demand for power
 
 How much electricity Italy used in each of the 24 hours of a day tells whether the day was in winter (October to March)
 or in summer (April to September). There are 67 days to learn from and 1029 to be tested on: little data, of which much
-can be made by asking what the task is like. The series are ItalyPowerDemand of the UCR archive (Keogh et al. 2006), real
-data that the package aeon carries inside itself: `pip install --no-deps aeon` is enough, since only its files are read.
+can be made by asking what the task is like. The series are ItalyPowerDemand of the UCR archive (Keogh et al. 2006),
+real data that the package aeon carries inside itself: `pip install --no-deps aeon` is enough, since only its files are
+read.
 """
 
 from pathlib import Path
@@ -20,9 +21,9 @@ from fastconv.datasets import ucr
 # %%
 # The data
 # --------
-# Each day comes normalized: its mean is 0 and its standard deviation 1, so that only the shape of the curve is left, not
-# how much power was used. The two mean curves differ at breakfast, in the afternoon, and in the evening, when the lights
-# go on earlier in winter.
+# Each day comes normalized: its mean is 0 and its standard deviation 1, so that only the shape of the curve is left,
+# not how much power was used. The two mean curves differ at breakfast, in the afternoon, and in the evening, when the
+# lights go on earlier in winter.
 
 folder = Path(need("aeon", "aeon").__file__).parent / "datasets" / "data" / "ItalyPowerDemand"
 train, test = ucr.load("ItalyPowerDemand", folder=folder)
@@ -54,7 +55,8 @@ results["the nearest training day"] = nearest(train.x, train.y)
 # Convolutions find shapes wherever they are in the day: a rise, a peak, a dip. What follows decides whether it matters
 # *when* they came. A mean over all hours (GlobalAveragePooling1D) forgets it. That is right for a voice, which is the
 # same at any moment, see `japanese_vowels.py`; here the hour of a peak is just what tells the seasons apart. Flatten
-# keeps the hours. Dropout takes away half of what the last layer sees, at random, since 67 days are soon known by heart.
+# keeps the hours. Dropout takes away half of what the last layer sees, at random, since 67 days are soon known by
+# heart.
 
 
 def train_network(name, *ending):

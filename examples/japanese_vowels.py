@@ -3,9 +3,9 @@ Who speaks? Series of twelve channels
 =====================================
 
 Nine men said the same two Japanese vowels, and a 1D convolutional network tells from the sound who it was. Not speech
-recognition: the vowels are the same, only the voice differs. The recordings are JapaneseVowels (Kudo, Toyama and Shimbo,
-1999), real data that the package aeon carries inside itself, so that nothing is downloaded. aeon's own code is not
-needed: `pip install --no-deps aeon` is enough.
+recognition: the vowels are the same, only the voice differs. The recordings are JapaneseVowels (Kudo, Toyama and
+Shimbo, 1999), real data that the package aeon carries inside itself, so that nothing is downloaded. aeon's own code is
+not needed: `pip install --no-deps aeon` is enough.
 """
 
 from pathlib import Path
@@ -20,8 +20,9 @@ from fastconv.datasets import ucr
 # The data
 # --------
 # An utterance is a series: at each step twelve numbers describe the sound (coefficients of linear prediction). Such
-# numbers are *channels*, as the three colours of a pixel are. Utterances last 7 to 29 steps; a network takes one length,
-# so the shorter ones are filled up with zeros at their end, and the shape of the data is (utterances, steps, channels).
+# numbers are *channels*, as the three colours of a pixel are. Utterances last 7 to 29 steps; a network takes one
+# length, so the shorter ones are filled up with zeros at their end, and the shape of the data is (utterances, steps,
+# channels).
 
 folder = Path(need("aeon", "aeon").__file__).parent / "datasets" / "data" / "JapaneseVowels"
 train, test = ucr.load("JapaneseVowels", pad_value=0.0, folder=folder)
@@ -33,8 +34,8 @@ print(
 # %%
 # What is easy?
 # -------------
-# A result means little without a trivial one beside it. Here are two: always name the man who speaks most, and name the
-# speaker of the training utterance whose numbers are nearest (their squared differences, summed).
+# A result means little without a trivial one beside it. Here are two: always name the man who speaks most, and name
+# the speaker of the training utterance whose numbers are nearest (their squared differences, summed).
 
 most = (test.y[:, None] == range(len(speakers))).mean(axis=0).max()
 distances = [((train.x - utterance) ** 2).sum(axis=(1, 2)) for utterance in test.x]
@@ -44,9 +45,9 @@ nearest = sum(train.y[d.argmin()] == y for d, y in zip(distances, test.y)) / len
 # The network
 # -----------
 # `Conv1D` slides its filters along the steps and sees all twelve channels at once. The mean over time at the end
-# (GlobalAveragePooling1D) makes it the same to the network when a sound came. The channels
-# differ in size, so they are normalized first, by their means and deviations in the training data; the steps that were
-# filled up do not count there.
+# (GlobalAveragePooling1D) makes it the same to the network when a sound came. The channels differ in size, so they are
+# normalized first, by their means and deviations in the training data; the steps that were filled up do not count
+# there.
 
 fastconv.utils.set_random_seed(1)
 normalize = layers.Normalization(axis=-1)
@@ -64,8 +65,8 @@ model.summary()
 # %%
 # Training
 # --------
-# The step size falls along half a cosine to zero: long steps find the way, short ones settle. A network this small learns
-# 270 short series in a second. The test utterances are asked once, at the end.
+# The step size falls along half a cosine to zero: long steps find the way, short ones settle. A network this small
+# learns 270 short series in a second. The test utterances are asked once, at the end.
 
 epochs = 10 if QUICK else 40
 rate = fastconv.optimizers.schedules.CosineDecay(5e-3, decay_steps=epochs * -(-len(train.x) // 16))

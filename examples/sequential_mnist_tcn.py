@@ -33,8 +33,8 @@ print(f"{len(x_train)} series of {x_train.shape[1]} steps to train on, {len(x_te
 # Causal and dilated
 # ------------------
 # *Causal* means that a step sees itself and what came before, never what comes after: padding="causal" puts all zeros
-# before the start. *Dilated* means that the three weights of a filter look at pixels that lie 1, 2, 4, ... steps apart,
-# so that a few layers see far. Two convolutions and a way around them (the skip) make a block.
+# before the start. *Dilated* means that the three weights of a filter look at pixels that lie 1, 2, 4, ... steps
+# apart, so that a few layers see far. Two convolutions and a way around them (the skip) make a block.
 
 
 def block(x, rate, filters=24):
@@ -58,8 +58,8 @@ def network(rates, name):
 # %%
 # What the last step sees
 # -----------------------
-# The same six blocks twice: with dilation, the last step sees 253 steps back, which is more than there are; without, only
-# 25, less than the last two lines of the image. Both have the same number of weights.
+# The same six blocks twice: with dilation, the last step sees 253 steps back, which is more than there are; without,
+# only 25, less than the last two lines of the image. Both have the same number of weights.
 
 fastconv.utils.set_random_seed(1)
 far, far_every_step = network((1, 2, 4, 8, 16, 32), "dilated")
@@ -87,8 +87,8 @@ print("TCN of the paper          99.0%  (60,000 digits, 784 steps, Bai, Kolter a
 # When does it know?
 # ------------------
 # Since it is causal, the network can be asked at every step, and its answer there depends on nothing that comes later.
-# The dashed line is the probability that it gives to the true digit, over the pixels (grey) as they come. It becomes sure
-# in the last steps, long after the last ink: there it was asked in training, so that it has learned to wait.
+# The dashed line is the probability that it gives to the true digit, over the pixels (grey) as they come. It becomes
+# sure in the last steps, long after the last ink: there it was asked in training, so that it has learned to wait.
 
 answers = far_every_step.predict(x_test[:4], verbose=0)
 sure = np.take_along_axis(answers, y_test[:4, None, None], axis=-1)
