@@ -69,20 +69,16 @@ for seed in range(2 if QUICK else 10):
     model = train_network(x[train], y[train], seed, epochs=10 if QUICK else 60)
     nearest.append(nearest_picture(train, test))
     accuracy.append(model.evaluate(x[test], y[test], verbose=0, return_dict=True)["accuracy"])
-print(
-    f"guessing                      50.0%\nthe nearest training picture  {np.mean(nearest):.1%} +- {np.std(nearest):.1%}"
-)
-print(
-    f"this network                  {np.mean(accuracy):.1%} +- {np.std(accuracy):.1%}  (of {len(accuracy)} cuts in halves)"
-)
+print("guessing                      50.0%")
+print(f"the nearest training picture  {np.mean(nearest):.1%} +- {np.std(nearest):.1%}")
+print(f"this network                  {np.mean(accuracy):.1%} +- {np.std(accuracy):.1%}  (of {len(accuracy)} cuts)")
 save(plotting.mistakes(x[test], y[test], model, classes=names), "faces_mistakes.png")
 
 # %%
 # Where is the face?
 # ------------------
 # A photograph of the astronaut Eileen Collins (NASA), made smaller by four, so that her face is about as large as
-# those above. The network is asked about each window of 25 by 25 pixels, and its answer drawn where the window's
-# middle is.
+# those above. The network is asked about each window of 25 by 25 pixels, its answer drawn at the middle.
 
 
 def grey_windows(photo, factor):
@@ -106,8 +102,7 @@ before = face_map(model)
 # -----------------
 # The first row below is a surprise after so few mistakes: the network saw no rocket, no flag and no space suit, and
 # calls most of them a face. A few dozen cuttings were little to learn from what is *not* a face. So more than a
-# thousand others are cut from photographs without a face, near and far. Then the face stands out, and so does a round
-# badge.
+# thousand others are cut from photographs without a face, near and far. Then the face stands out, and a round badge.
 
 rng, cuttings = np.random.default_rng(0), []
 for other in (data.brick, data.grass, data.gravel, data.coffee, data.text, data.page, data.hubble_deep_field):

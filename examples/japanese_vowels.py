@@ -27,9 +27,7 @@ from fastconv.datasets import ucr
 folder = Path(need("aeon", "aeon").__file__).parent / "datasets" / "data" / "JapaneseVowels"
 train, test = ucr.load("JapaneseVowels", pad_value=0.0, folder=folder)
 speakers = [f"man {name}" for name in train.classes]
-print(
-    f"{len(train.x)} utterances to train on, {len(test.x)} to test on: {train.x.shape[1]} steps, {len(speakers)} speakers"
-)
+print(f"{len(train.x)} utterances to train on, {len(test.x)} to test on: {train.x.shape[1]} steps, 12 channels")
 
 # %%
 # What is easy?
