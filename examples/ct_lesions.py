@@ -116,5 +116,4 @@ model.fit(x_train, true[..., None].astype("float32"), epochs=epochs, batch_size=
 answers = model.predict(x_test, batch_size=8, verbose=0)[..., 0]
 report("3D U-Net", answers > 0.5)
 title = "A slice of each volume, its lesions, and the probability that the U-Net gives them"
-shown = np.clip(x_test[:4], -150, 250)
-save(plotting.predictions(shown, answers[:4], y_test[:4] > 0, title=title), "ct_lesions.png")
+save(plotting.predictions(np.clip(x_test[:4], -150, 250), answers[:4], y_test[:4] > 0, title=title), "ct_lesions.png")
