@@ -19,9 +19,9 @@ EPOCHS = 4 if QUICK else 200
 
 # %%
 # Dropout and augmenting layers work in training only. Dropout sets a random half of its inputs to zero, so that no node
-# can lean on one other node alone. Augmentation turns, shifts and zooms each digit a little, each time anew, so that
-# no epoch repeats another: it teaches what does not matter to the class. Digits must not be mirrored or turned far:
-# a 6 would be a 9.
+# can lean on one other node alone. Augmentation turns, shifts and zooms each digit a little, each time anew, so that no
+# epoch repeats another: it teaches what does not matter to the class. Digits must not be mirrored or turned far: a 6
+# would be a 9.
 
 
 def network(dropout=False, augmentation=False):

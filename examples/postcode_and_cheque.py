@@ -24,8 +24,9 @@ rng = np.random.default_rng(0)
 # **The reader of single digits** also learns slanted, turned, shifted and resized ones.
 
 model = Sequential([
-    layers.Input((28, 28, 1)), layers.RandomShear(0.3), layers.RandomRotation(0.03), layers.RandomTranslation(0.06, 0.06),
-    layers.RandomZoom(0.1), layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D(2),
+    layers.Input((28, 28, 1)), layers.RandomShear(0.3), layers.RandomRotation(0.03),
+    layers.RandomTranslation(0.06, 0.06), layers.RandomZoom(0.1),
+    layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D(2),
     layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(), layers.Dropout(0.4),
     layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax"),
 ])  # fmt: skip
@@ -54,8 +55,8 @@ def written(text, height=44):
 
 
 # %%
-# **Cut.** Cells clearly darker than the paper are ink. Ink that touches is one character, over gaps of 2 rows too, as in
-# a broken 5: every cell takes the largest number around it, until none changes. Less than 6 cells are dirt.
+# **Cut.** Cells clearly darker than the paper are ink. Ink that touches is one character, over gaps of 2 rows too, as
+# in a broken 5: every cell takes the largest number around it, until none changes. Less than 6 cells are dirt.
 #
 # **Read.** Each character is brought to the form of MNIST's: 20 cells in its longer direction, its centre of mass in
 # the middle of 28 x 28. A field is right only if all of its digits are: its confidence is their probabilities' product.
@@ -103,6 +104,7 @@ for ax, i in zip(figure.subplots(5, 4).flat, [*range(10), *range(len(codes), len
     for top, bottom, left, right in boxes:
         ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color="#d55e00", linewidth=1)
     ax.set(title=f"{text} ({confidence:.2f}): {verdict}", xticks=[], yticks=[])
+figure.suptitle("Postcodes and amounts as they were read, with the confidence, and what becomes of them")
 save(figure, "postcodes_and_amounts.png")
 
 wrong, sure = np.array([(answer[0] != text, answer[1]) for answer, text in zip(answers, texts)]).T
