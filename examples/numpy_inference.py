@@ -73,6 +73,8 @@ def run(path, x):
         kind, config = layer["class_name"], layer["config"]
         kernel, bias = (arrays.get(f"{config['name']}/{part}") for part in ("kernel", "bias"))
         if kind == "Conv2D":
+            if config["groups"] != 1 or config["dilation_rate"] != [1, 1]:
+                raise ValueError("This reader knows neither groups nor dilation.")
             if config["padding"] == "same":  # at a stride of 1: one less than the window's size is shared by both sides
                 sides = [((size - 1) // 2, size // 2) for size in config["kernel_size"]]
                 x = np.pad(x, ((0, 0), *sides, (0, 0)))

@@ -45,9 +45,9 @@ print(f"old task, 0 to 4: {old.sum()} samples, accuracy {score:.3f}")
 
 # %%
 # **The new task**: 5 to 9, of which there are few. A frozen base stays as it is, bit for bit; only the last layer
-# learns, NNN weights instead of MMM. Each result is the mean of three draws of samples. What 0 to 4 taught is worth
-# something at each number of samples: 0.931 against 0.912 of 100. Frozen chance shows that it is not the last layer
-# alone which does it: 0.751.
+# learns, 2,885 weights instead of 26,181. Each result is the mean of three draws of samples. What 0 to 4 taught is
+# worth something at each number of samples: 0.773 of 25 where the network from chance has 0.729, 0.935 of 100 where
+# that has 0.909. Frozen chance, 0.541 and 0.876, shows what the last layer does alone.
 
 base.trainable = False
 kept = base.get_weights()
@@ -65,7 +65,7 @@ def accuracy(kind, count):
         used = base if kind == "learned 0 to 4, frozen" else convolutions()
         used.trainable = kind == "from chance"
         model = classifier(used)
-        model.fit(x_new[few], y_new[few], batch_size=10, epochs=5 if QUICK else 20 + 1000 // count, verbose=0)
+        model.fit(x_new[few], y_new[few], batch_size=25, epochs=5 if QUICK else 200, verbose=0)
         scores.append(model.evaluate(x_unseen, y_unseen, verbose=0)[1])
     return np.mean(scores)
 
@@ -90,7 +90,8 @@ ax.grid(alpha=0.3)
 save(figure, "transfer_learning.png")
 
 # %%
-# What the frozen base makes of digits that it never learned, in the two directions in which it varies most.
+# What the frozen base makes of digits that it never learned, in the two directions in which it varies most: 6 and 7 lie
+# apart already; 5, 8 and 9 touch.
 
 names = list("56789")
 save(plotting.feature_embedding(base, x_unseen, y_unseen, layer="flatten", classes=names), "transfer_embedding.png")

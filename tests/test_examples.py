@@ -46,7 +46,7 @@ def test_an_example_runs_and_writes_the_pictures_that_it_names(name, tmp_path):
     wrote = [tmp_path / line[6:] for line in done.stdout.splitlines() if line.startswith("wrote ")]
     assert wrote and sorted(wrote) == sorted((tmp_path / "pictures").glob("*.png"))
     for path in wrote:
-        assert all(size >= 200 for size in png_size(path)), path
+        assert all(size >= 120 for size in png_size(path)), path
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
