@@ -19,7 +19,7 @@ from fastconv.utils import set_random_seed
 set_random_seed(0)
 (x, y), (x_test, y_test) = digits()
 model = Sequential([
-    layers.Input((28, 28, 1)), layers.Conv2D(16, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
+    layers.Input((28, 28, 1)), layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D(2),
     layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(2), layers.Flatten(),
     layers.Dense(10, activation="softmax"),
 ])  # fmt: skip
@@ -51,45 +51,42 @@ def read(path):
 # %%
 # **The layers.** A convolution looks through a window at each place: `sliding_window_view` gives all windows at once,
 # as (images, rows, columns, channels, window rows, window columns), and a sum of products over the last three axes does
-# the rest. Max-pooling takes the largest of each window; a dense layer is a matrix product.
+# the rest. Max-pooling takes the largest of each window; a dense layer is a matrix product. What this reader does not
+# know it refuses: a wrong answer would be worse than none.
 
 
 def windows(x, size, step):
     return np.lib.stride_tricks.sliding_window_view(x, size, axis=(1, 2))[:, :: step[0], :: step[1]]
 
 
-def activate(x, name):
-    if name == "relu":
-        return np.maximum(x, 0)
-    if name == "softmax":
-        powers = np.exp(x - x.max(axis=-1, keepdims=True))
-        return powers / powers.sum(axis=-1, keepdims=True)
-    return x
+def softmax(x):
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+ACTIVATIONS = {"linear": lambda x: x, "relu": lambda x: np.maximum(x, 0), "softmax": softmax}
+KNOWN = {"padding": "valid", "groups": 1, "dilation_rate": [1, 1], "data_format": "channels_last", "use_bias": True}
 
 
 def run(path, x):
     network, arrays = read(path)
     for layer in network:
         kind, config = layer["class_name"], layer["config"]
+        if any(config.get(name, value) != value for name, value in KNOWN.items()):
+            raise ValueError(f"This reader knows layers with {KNOWN} only; {config['name']} is another.")
         kernel, bias = (arrays.get(f"{config['name']}/{part}") for part in ("kernel", "bias"))
         if kind == "Conv2D":
-            if config["groups"] != 1 or config["dilation_rate"] != [1, 1]:
-                raise ValueError("This reader knows neither groups nor dilation.")
-            if config["padding"] == "same":  # at a stride of 1: one less than the window's size is shared by both sides
-                sides = [((size - 1) // 2, size // 2) for size in config["kernel_size"]]
-                x = np.pad(x, ((0, 0), *sides, (0, 0)))
-            x = np.einsum(
-                "nhwcij,ijck->nhwk", windows(x, config["kernel_size"], config["strides"]), kernel, optimize=True
-            )
-            x = activate(x + bias, config["activation"])
+            seen = windows(x, config["kernel_size"], config["strides"])
+            x = np.einsum("nhwcij,ijck->nhwk", seen, kernel, optimize=True) + bias
         elif kind == "MaxPooling2D":
             x = windows(x, config["pool_size"], config["strides"]).max(axis=(-2, -1))
         elif kind == "Flatten":
             x = x.reshape(len(x), -1)
         elif kind == "Dense":
-            x = activate(x @ kernel + bias, config["activation"])
+            x = x @ kernel + bias
         elif kind != "InputLayer":
-            raise ValueError(f"{kind} is not among the layers that this reader knows.")
+            raise ValueError(f"This reader does not know {kind}.")
+        x = ACTIVATIONS[config.get("activation", "linear")](x)
     return x
 
 

@@ -3,8 +3,8 @@ A layer of your own, and a training loop of your own
 ====================================================
 
 A layer is a class with weights and a `call` of ops; gradients come by themselves, from the tape that every op goes on.
-A training loop is: call, loss, `backward`, a step of the optimizer. Neither is slower for being yours: `explain` tells
-how a model runs.
+A training loop is: call, loss, `backward`, a step of the optimizer. And `explain` tells how a model runs: a layer of
+your own goes into the recorded step of `fit` like any other.
 """
 
 import numpy as np
@@ -87,8 +87,8 @@ for epoch in range(2 if QUICK else 8):
 print(f"accuracy on unseen digits: {np.mean(model.predict(x_test, verbose=0).argmax(axis=-1) == y_test):.3f}")
 
 # %%
-# **How it runs.** What `fit` and `predict` run is recorded once for each shape, and repeated in C from then on; a layer
-# of your own is made of the same ops, and is recorded like any other.
+# **How it runs.** Your loop goes op by op. `fit` and `predict` record what they run, once for each shape, and repeat it
+# in C from then on; your layer is made of ops that can be recorded, so no step in Python is left.
 
 model.compile(optimizer, loss_of)
 model.fit(x[:200], y[:200], batch_size=50, verbose=0)
