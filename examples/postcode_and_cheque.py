@@ -90,7 +90,7 @@ def read(image, form):
 # %%
 # **Be sure or refuse.** A postcode has five digits, an amount two after its dot. A field of another form, or with a
 # confidence below the limit, goes to a person. The limit is a bargain: without one, 88 % of the fields are read right;
-# at 0.9, 39 % go to a person and 1.5 % are read wrong.
+# at 0.9, some 40 % go to a person, and little more than 1 % are read wrong.
 
 codes = [f"{rng.integers(0, 100000):05}" for _ in range(10 if QUICK else 300)]
 texts = codes + [f"{rng.integers(100, 300000) / 100:.2f}" for _ in codes]
