@@ -34,8 +34,8 @@ def save(figure, name):
 def digits():
     """(x_train, y_train), (x_test, y_test): the 4,000 and 1,000 digits of MNIST that ship with fastconv.
 
-    Images are (n, 28, 28, 1), float32 from 0 (paper) to 1 (ink); labels are (n,), whole numbers. In the short form there
-    are 1,000 and 300.
+    Images are (n, 28, 28, 1), float32 from 0 (paper) to 1 (ink); labels are (n,), whole numbers. In the short form
+    there are 1,000 and 300.
     """
     (x_train, y_train), (x_test, y_test) = need("fastconv", "fastconv").datasets.mnist_mini.load_data()
     train, test = (1000, 300) if QUICK else (4000, 1000)

@@ -33,8 +33,8 @@ model.summary()
 
 # %%
 # **Split the data into training and test sets.** MNIST has 60,000 digits to learn from and 10,000 to test with. Where
-# its files are not on this computer, 4,000 and 1,000 of its digits that ship with fastconv do; as those are few, the
-# network then looks at them 20 times instead of 5, which is about the time that the full set takes for one look.
+# its files are not on this computer, the 4,000 and 1,000 of its digits that ship with fastconv do; they are few, so the
+# network looks at them 20 times instead of 5.
 
 (train_images, train_labels), (test_images, test_labels) = digits()
 epochs = 3 if QUICK else 20
@@ -68,16 +68,18 @@ test_loss, test_acc = model.evaluate(test_images, test_labels, verbose=0)
 print("Test accuracy:", round(test_acc, 4))
 
 # %%
-# The same filters after training. Some became edges: bright on one side, dark on the other. "The filters are typically
-# created by an engineer"; nobody made these.
+# The same filters after training, which took 20 epochs to an accuracy of 0.918 on the digits that ship. The scale tells
+# that some weights have grown to three times the largest of before: these filters are now bright bars and blobs, which
+# answer to a piece of stroke in their own direction. "The filters are typically created by an engineer"; not these.
 
 save(plotting.filters(model), "tutorial_2_filters_after.png")
 
 # %%
 # "Each layer returns activation maps. These maps point out important features." Row by row one test digit goes through
-# the network. The first convolution finds edges, each filter those of its own direction. **Max-pooling** keeps the
-# largest of each 2 x 2 values: half the size, and the strokes are still there. Deeper maps are smaller and stand for
-# more of the digit; the last row is all that the classification layer sees.
+# the network. Maps of the first convolution are bright where the digit looks like their filter: along the whole stroke,
+# or only on those sides of it that run in one direction. **Max-pooling** keeps the largest of each 2 x 2 values: half
+# the size, and the strokes are still there. Deeper maps are smaller, and each value stands for more of the digit; the
+# last row is all that the classification layer sees.
 
 save(plotting.activation_maps(model, test_images[0]), "tutorial_3_activation_maps.png")
 
@@ -89,7 +91,7 @@ save(plotting.receptive_field(model, 3, sample=test_images[0]), "tutorial_4_rece
 
 # %%
 # "The last layer determines the predicted value." These digits it got wrong, the surest first, and this is how often it
-# took one class for another. Many would be hard for you too.
+# took one class for another. Some would be hard for you too.
 
 probabilities = model.predict(test_images, verbose=0)
 save(plotting.mistakes(test_images, test_digits, probabilities, names, 12), "tutorial_5_mistakes.png")
@@ -98,8 +100,11 @@ save(plotting.confusion_matrix(test_digits, probabilities, names), "tutorial_6_c
 # %%
 # "Just be careful that you don't overfit your model." With the tutorial's settings there is no danger yet: the two
 # curves stay together. The last picture shows the same network on 200 digits with a quicker optimizer: it soon knows
-# every one of them by heart (loss 0 in training) while its loss on digits that it has not seen stays up, or rises.
-# `overfitting.py` shows what helps.
+# every one of them by heart (accuracy 1 in training), while its loss on digits that it has not seen is least after some
+# 13 epochs and then rises. `overfitting.py` shows what helps.
+#
+# "There are multiple kinds of CNNs": `japanese_vowels.py` is one in 1D, `moving_digits_3d.py` one in 3D;
+# `postcode_and_cheque.py` reads zip codes and cheques.
 
 save(plotting.history(model, "The tutorial's settings"), "tutorial_7_history.png")
 small = models.clone_model(model)

@@ -41,7 +41,7 @@ CHAIN = [
     {"plotting"},
     {"utils"},
     {"preprocessing"},
-    {"cli"},
+    {"cli", "demo"},  # a command serves the page, which trains and draws by what commands share
     {"__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(CHAIN) for room in rooms}

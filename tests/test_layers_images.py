@@ -337,3 +337,16 @@ def test_flips_and_crops_copy_pixels_of_any_width(channels, dtype):
             windows = np.lib.stride_tricks.sliding_window_view(x, cut.shape[1:3], axis=(1, 2))
             assert all(any(np.array_equal(one, np.moveaxis(window, 0, -1)) for rows in old for window in rows)
                        for one, old in zip(cut, windows))  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [
+    lambda: layers.RandomInvert((0.5, 0.5), seed=1, dtype="uint8"), lambda: layers.RandomPosterization((1, 8), seed=1, dtype="uint8"),
+])  # fmt: skip
+def test_bits_of_bytes_are_changed_as_by_the_table(make, monkeypatch):
+    quick = make()(BYTES, training=True).numpy()
+    monkeypatch.setattr("fastconv.layers.preprocessing.images._with_bits", None)
+    monkeypatch.setattr("fastconv.layers.preprocessing.images.np.array_equal", lambda *arrays: False)
+    slow = make()(BYTES, training=True).numpy()
+    monkeypatch.undo()
+    np.testing.assert_array_equal(quick, slow)
+    assert quick.dtype == np.uint8 and (quick != BYTES).any()

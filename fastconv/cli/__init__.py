@@ -1,4 +1,4 @@
-"""The command `fastconv`: train, evaluate, predict, summary, info; a file each beside this one.
+"""The command `fastconv`: train, evaluate, predict, summary, demo, info; a file each beside this one.
 
 Not a library: it uses the public names only, as a user's program would.
 Contract: `main` returns the exit code. 0: done; 1: it could not be done (no data, disk full, training diverged); 2: a

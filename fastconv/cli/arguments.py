@@ -74,6 +74,11 @@ def parser() -> Parser:
     )
     summary = command("summary", "print the layers, sizes and classes of a saved model")
     summary.add_argument("model", metavar="MODEL", help="a .safetensors or .keras file")
+    demo = command("demo", "open a page to draw a digit on, which shows what each layer of a network makes of it")
+    demo.add_argument("--model", metavar="FILE", help="a .safetensors or .keras file of a network that takes images of "
+        "28 x 28 x 1; default: the tutorial's, trained while the page is open")  # fmt: skip
+    demo.add_argument("--port", type=port, default=0, metavar="N", help="of 127.0.0.1; default: one that is free")
+    demo.add_argument("--no-browser", action="store_true", help="print the address only")
     command("info", "print what a bug report needs")
     return main
 
@@ -149,6 +154,13 @@ def seed(text: str) -> int:
     value = whole_number(text)
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"must be from 0 to {2**32 - 1}; got {value}")
+    return value
+
+
+def port(text: str) -> int:
+    value = whole_number(text)
+    if not 0 <= value < 2**16:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {2**16 - 1}; got {value}")
     return value
 
 

@@ -21,7 +21,11 @@ def centred(image: Any) -> np.ndarray:
         share = ENOUGH / max(image.size)
         size = [max(1, round(side * share)) for side in image.size]
         image = image.resize(size, pillow().Resampling.BOX)
-    ink = _ink(np.asarray(image, "float32"))
+    return placed(_ink(np.asarray(image, "float32")))
+
+
+def placed(ink: np.ndarray) -> np.ndarray:
+    """Ink (rows, columns), from 0, the ground, to 255, as uint8 (28, 28, 1); ValueError where there is none."""
     rows, columns = (np.flatnonzero(ink.max(axis=axis) > 0) for axis in (1, 0))
     if not len(rows):
         raise ValueError("it shows no sign, only ground.")
@@ -54,8 +58,8 @@ def _ink(grey):
 
 def _boxed(sign):
     """Resized so that its longer side is that of the box, without changing its form."""
+    from fastconv import ops
+
     scale = BOX / max(sign.shape)
     rows, columns = (max(1, round(side * scale)) for side in sign.shape)
-    image_room = pillow()
-    image = image_room.fromarray(sign.astype("float32"))
-    return np.asarray(image.resize((columns, rows), image_room.Resampling.BILINEAR))
+    return ops.image.resize(sign.astype("float32")[None, ..., None], (rows, columns), antialias=True).numpy()[0, ..., 0]

@@ -6,6 +6,8 @@ cannot be read is one line on stderr, the others are shown, and the exit code is
 
 from argparse import Namespace
 
+import numpy as np
+
 from fastconv.cli.arguments import fail
 from fastconv.cli.data import model_of, written
 from fastconv.cli.digits import centred
@@ -62,8 +64,6 @@ def _read(path, mode):
 
 def _sized(image, shape):
     """uint8 (rows, columns, channels), resized to the model's; an open size stays what it is."""
-    import numpy as np
-
     from fastconv.data.images import pillow
 
     size = (shape[1] or image.width, shape[0] or image.height)
@@ -73,10 +73,13 @@ def _sized(image, shape):
 
 def _probabilities(model, pixels):
     """One number a class, of one image."""
-    import numpy as np
-
     x = pixels[None] if model.rescales else pixels[None].astype("float32") / 255
-    found = model.predict(x, verbose=0)[0].astype("float64")
+    return probabilities(model.predict(x, verbose=0)[0])
+
+
+def probabilities(outputs: np.ndarray) -> np.ndarray:
+    """What a network gave for one image, one number a class (one of two), as float64 probabilities."""
+    found = outputs.astype("float64")
     if len(found) == 1:  # a sigmoid's, of two classes
         found = np.array([1 - found[0], found[0]])
     if found.min() < 0 or abs(found.sum() - 1) > 1e-3:  # logits

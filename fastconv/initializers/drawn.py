@@ -17,6 +17,7 @@ from fastconv.registry import checked_number
 from fastconv.rng import SeedGenerator
 
 Seed = int | SeedGenerator | dict | None
+_PIECE = 1 << 20
 
 
 class _Random(Initializer):
@@ -33,16 +34,23 @@ class _Random(Initializer):
             config["seed"] = {"class_name": "SeedGenerator", "config": {"seed": self.seed.seed}}
         return config
 
-    def _draw(self, dtype, values):
-        """`values(generator)` in `dtype`."""
+    def _generator(self, dtype):
         dtype = np.dtype(dtype or "float32")
         if dtype.kind != "f":
             raise TypeError(f"{type(self).__name__} draws floats; got dtype {dtype}.")
         if isinstance(self.seed, SeedGenerator):
-            generator = rng.drawn(self.seed)
-        else:
-            generator = rng.generator() if self.seed is None else rng.seeded(self.seed)
-        return values(generator).astype(dtype)
+            return rng.drawn(self.seed), dtype
+        return rng.generator() if self.seed is None else rng.seeded(self.seed), dtype
+
+    def _draw(self, shape, dtype, values):
+        """An array of `values(generator, count)`, some at a time: they are float64, and weights may be hundreds of MB."""
+        generator, dtype = self._generator(dtype)
+        drawn = np.empty(shape, dtype)
+        flat = drawn.reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            part = flat[start : start + _PIECE]
+            part[...] = values(generator, part.size)
+        return drawn
 
 
 class RandomUniform(_Random):
@@ -53,7 +61,7 @@ class RandomUniform(_Random):
         self._set_seed(seed)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
-        return self._draw(dtype, lambda generator: generator.uniform(self.minval, self.maxval, shape))
+        return self._draw(shape, dtype, lambda generator, n: generator.uniform(self.minval, self.maxval, n))
 
 
 class RandomNormal(_Random):
@@ -64,7 +72,7 @@ class RandomNormal(_Random):
         self._set_seed(seed)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
-        return self._draw(dtype, lambda generator: generator.normal(self.mean, self.stddev, shape))
+        return self._draw(shape, dtype, lambda generator, n: generator.normal(self.mean, self.stddev, n))
 
 
 class TruncatedNormal(RandomNormal):
@@ -72,11 +80,11 @@ class TruncatedNormal(RandomNormal):
     is 0.88 of `stddev`."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
-        return self._draw(dtype, lambda generator: self.mean + self.stddev * _truncated(generator, shape))
+        return self._draw(shape, dtype, lambda generator, n: self.mean + self.stddev * _truncated(generator, n))
 
 
-def _truncated(generator, shape):
-    values = np.asarray(generator.standard_normal(shape))
+def _truncated(generator, count):
+    values = generator.standard_normal(count)
     while (outside := np.abs(values) > 2.0).any():
         values[outside] = generator.standard_normal(np.count_nonzero(outside))
     return values
@@ -95,13 +103,10 @@ class Orthogonal(_Random):
             raise ValueError(f"Orthogonal needs a shape of at least two axes; got {tuple(shape)}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]
 
-        def values(generator):
-            tall = generator.standard_normal((max(rows, columns), min(rows, columns)))
-            q, r = np.linalg.qr(tall)
-            q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # uniform among all such matrices
-            return self.gain * (q if rows >= columns else q.T).reshape(shape)
-
-        return self._draw(dtype, values)
+        generator, dtype = self._generator(dtype)
+        q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # uniform among all such matrices
+        return (self.gain * (q if rows >= columns else q.T).reshape(shape)).astype(dtype)
 
 
 class VarianceScaling(_Random):
@@ -133,11 +138,11 @@ class VarianceScaling(_Random):
         deviation = math.sqrt(variance)
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
-            return self._draw(dtype, lambda generator: generator.uniform(-limit, limit, shape))
+            return self._draw(shape, dtype, lambda generator, n: generator.uniform(-limit, limit, n))
         if self.distribution == "untruncated_normal":
-            return self._draw(dtype, lambda generator: deviation * generator.standard_normal(shape))
+            return self._draw(shape, dtype, lambda generator, n: deviation * generator.standard_normal(n))
         wide = deviation / 0.87962566103423978  # the deviation of what is left of a normal distribution
-        return self._draw(dtype, lambda generator: wide * _truncated(generator, shape))
+        return self._draw(shape, dtype, lambda generator, n: wide * _truncated(generator, n))
 
 
 class _Named(VarianceScaling):

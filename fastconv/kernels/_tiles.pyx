@@ -78,10 +78,11 @@ cdef unsigned long recorder = 0  # the thread that records
 # Where other programs want the processors, threads that wait for one another lose far more than they gain: each wait may
 # take a slice of somebody else's time. A thread that shares work computes or waits awake, so it has a processor nearly all
 # of the time; where it had one for less than OWN of the last WINDOW seconds of such work, the next work is one thread's, and
-# several are tried again after a pause, which doubles from PAUSE to LONGEST seconds. While they are tried, PROBE seconds
-# tell, in the middle of a plan too.
-cdef double WINDOW = 0.02, PROBE = 0.0005, OWN = 0.8, PAUSE = 0.2, LONGEST = 3.2
-cdef double alone_until = 0, pause = 0.2, shared_seconds = 0, own_seconds = 0
+# several are tried again after a pause: of PAUSE seconds where sharing went well for longer than the pause before it, since
+# a program that has just ended its work often waits awake for some milliseconds (OpenMP's default); else of twice the one
+# before, LONGEST at most. While they are tried, PROBE seconds tell, in the middle of a plan too.
+cdef double WINDOW = 0.005, PROBE = 0.0005, OWN = 0.8, PAUSE = 0.002, LONGEST = 3.2
+cdef double alone_until = 0, pause = PAUSE, shared_seconds = 0, own_seconds = 0, well_seconds = LONGEST
 cdef bint probing = True
 
 cdef int threads = 1
@@ -103,16 +104,16 @@ cdef int team_now(double work, ptrdiff_t most):
 
 cdef void note_sharing(double start, double own_start):
     """After several threads worked, since these readings of fc_seconds and fc_own_seconds: whether others compete."""
-    global alone_until, pause, probing, shared_seconds, own_seconds
+    global alone_until, pause, probing, shared_seconds, own_seconds, well_seconds
     shared_seconds += fc_seconds() - start
     own_seconds += fc_own_seconds() - own_start
     if shared_seconds < (PROBE if probing else WINDOW):
         return
     if own_seconds < OWN * shared_seconds:
-        alone_until = fc_seconds() + pause
-        pause = min(2 * pause, LONGEST)
-    elif not probing:
-        pause = PAUSE
+        pause = PAUSE if well_seconds > pause else min(2 * pause, LONGEST)
+        alone_until, well_seconds = fc_seconds() + pause, 0
+    else:
+        well_seconds += shared_seconds
     probing, shared_seconds, own_seconds = False, 0, 0
 
 

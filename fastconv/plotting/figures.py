@@ -109,6 +109,12 @@ def run(model: Any, x: Any) -> tuple[list[tuple[Layer, Any]], Any]:
 
     A Tensor that requires a gradient keeps all of it on the tape.
     """
+    found, output = calls(model, x)
+    return [(layer, made) for layer, _, made in found], output
+
+
+def calls(model: Any, x: Any) -> tuple[list[tuple[Layer, Any, Any]], Any]:
+    """As `run`, but (layer, the arguments that it was given, what it gave)."""
     found = []
 
     def call(layer, args, kwargs):
@@ -116,7 +122,7 @@ def run(model: Any, x: Any) -> tuple[list[tuple[Layer, Any]], Any]:
             output = layer.graph.run(layer.prepare(layer.arrange(args[0])), call)
         else:
             output = layer(*args, **kwargs)
-        found.append((layer, output))
+        found.append((layer, args, output))
         return output
 
     return found, model.graph.run(model.prepare(model.arrange(x)), call)

@@ -301,7 +301,20 @@ def as_table(x: np.ndarray, function) -> np.ndarray:
     """Bytes x (N, H, W, C) by `function(v)` (N, C, 256) of all bytes v (256,), rounded half up and limited."""
     table = np.clip(np.floor(function(np.arange(256.0)) + 0.5), 0, 255).astype(BYTE)
     shape = (len(x), x.shape[3], 256)
+    if table.shape[-2] == 1:
+        kept, flipped = table[..., 255:] ^ table[..., :1], table[..., :1]
+        if np.array_equal(np.arange(256, dtype=BYTE) & kept ^ flipped, table):
+            return _with_bits(x, kept[..., None], flipped[..., None])
     return kernels.color_table(x, np.ascontiguousarray(np.broadcast_to(table, shape)))
+
+
+def _with_bits(x, kept, flipped):
+    """x & kept ^ flipped: a table that does no more, as those of inverting and posterizing, is the slower way."""
+    y = kernels.empty(x.shape, BYTE)
+    if (kept == 255).all():
+        return np.bitwise_xor(x, flipped, out=y)
+    np.bitwise_and(x, kept, out=y)
+    return y if not flipped.any() else np.bitwise_xor(y, flipped, out=y)
 
 
 def by_parts(x: np.ndarray, function) -> np.ndarray:

@@ -156,6 +156,34 @@ FC_INLINE void merge_rows(const int kind, const int trees, const real *x, const 
 #undef TERM_ONE
 }
 
+/* The same for rows that lie side by side, of which whole ones fill `vectors` vectors: those stay in registers, STREAK
+ * times at most, so that no chain is long. */
+FC_INLINE void merge_stream(const int kind, const int vectors, const real *x, const real *b, ptrdiff_t rows,
+                            ptrdiff_t columns, real *y)
+{
+    enum { STREAK = 64 };
+    const ptrdiff_t several = vectors * LANES / columns;
+    ptrdiff_t groups = rows / several;
+    rows -= groups * several;
+    while (groups > 0) {
+        vec sums[8];
+        real merged[8 * LANES];
+        const ptrdiff_t streak = min_(groups, STREAK);
+        FC_UNROLL(8)
+        for (int v = 0; v < vectors; v++) sums[v] = splat(start(kind));
+        for (ptrdiff_t g = 0; g < streak; g++, x += vectors * LANES) {
+            FC_UNROLL(8)
+            for (int v = 0; v < vectors; v++) sums[v] = merge(kind, sums[v], term(kind, x + v * LANES, b + v * LANES));
+            if (kind == FC_REDUCE_products) b += vectors * LANES;
+        }
+        FC_UNROLL(8)
+        for (int v = 0; v < vectors; v++) store(merged + v * LANES, sums[v]);
+        merge_rows(kind == FC_REDUCE_products ? FC_REDUCE_sum : kind, 1, merged, merged, several, columns, columns, y);
+        groups -= streak;
+    }
+    merge_rows(kind, 1, x, b, rows, columns, columns, y);
+}
+
 /* Rows that lie side by side are added up as rows of several: to fill vectors, and since memory is read best from one
  * end to the other. */
 FC_INLINE void reduce_columns(const int kind, const real *x, const real *b, ptrdiff_t rows, ptrdiff_t step,
@@ -163,6 +191,10 @@ FC_INLINE void reduce_columns(const int kind, const real *x, const real *b, ptrd
 {
     enum { WIDE = 2 * LANES * LANES }; /* LANES rows of less than two vectors, or more rows of fewer vectors */
     for (ptrdiff_t c = 0; c < columns; c++) y[c] = start(kind);
+    if (columns == step && 8 * LANES % columns == 0) {
+        merge_stream(kind, 8, x, b, rows, columns, y);
+        return;
+    }
     const ptrdiff_t several = columns < 2 * LANES ? LANES : WIDE / columns;
     if (columns == step && several > 1) {
         real sums[WIDE];
