@@ -65,7 +65,7 @@ def report(name, found):
 # What is easy?
 # -------------
 # Take the mean over the 27 voxels around each, and call a lesion what lies between two brightnesses: bone is brighter,
-# tissue darker. The two that overlap best with the training lesions are taken.
+# tissue darker. The two that overlap best with the training lesions are taken; vessels pass, too.
 
 
 def smooth(x):
