@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from . import augment, competing, pipeline, report, startup, suites, targets
+from . import augment, competing, pipeline, report, series, startup, suites, targets
 from .contestants import CONTESTANTS, OURS
 from .results import Results
 
@@ -120,6 +120,10 @@ def input_pipeline(arguments, settings, results):
     pipeline.main(settings, arguments.quick)
 
 
+def time_series(arguments, settings, results):
+    series.main(settings, arguments.quick, arguments.epochs)
+
+
 def mnist99(arguments, settings, results):
     suites.mnist99(settings, results, arguments.seeds)
     report.mnist99(results)
@@ -156,6 +160,7 @@ def _parser():
             input_pipeline,
             "an epoch from fastconv.data.Dataset beside one from arrays, and PyTorch's DataLoader",
         ),
+        ("series", time_series, "accuracy of time-series classifiers on aeon's data, beside the published figures"),
         ("mnist99", mnist99, "seconds of `fastconv train mnist --preset fast`"),
         ("table", everything, "everything, and the table of what must be reached"),
     ):
@@ -165,6 +170,10 @@ def _parser():
         _common_options(command)
         if name == "train":
             command.add_argument("--epoch", action="store_true", help="also run a whole epoch of 60,000 digits each")
+        if name == "series":
+            command.add_argument(
+                "--epochs", type=_positive, metavar="N", help="for every classifier (default: its own)"
+            )
         if name in ("startup", "table"):
             command.add_argument("--wheel", metavar="FILE", help="fastconv's wheel (default: the newest in dist/)")
         if name in ("mnist99", "table"):

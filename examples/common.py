@@ -14,6 +14,8 @@ import os
 import sys
 from pathlib import Path
 
+from fastconv.datasets import mnist_mini
+
 
 def need(module, install):
     """The module; without it, one line that says what to install, and the end of the script with status 2."""
@@ -37,7 +39,7 @@ def digits():
     Images are (n, 28, 28, 1), float32 from 0 (paper) to 1 (ink); labels are (n,), whole numbers. In the short form
     there are 1,000 and 300.
     """
-    (x_train, y_train), (x_test, y_test) = need("fastconv", "fastconv").datasets.mnist_mini.load_data()
+    (x_train, y_train), (x_test, y_test) = mnist_mini.load_data()
     train, test = (1000, 300) if QUICK else (4000, 1000)
 
     def ready(x, y, count):

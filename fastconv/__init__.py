@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # what type checkers see of _MODULES and _NAMES, the same; te
         config as config, constraints as constraints, data as data, datasets as datasets, dtype_policies as dtype_policies,
         initializers as initializers, kernels as kernels, layers as layers, losses as losses, metrics as metrics,
         models as models, ops as ops, optimizers as optimizers, plotting as plotting, preprocessing as preprocessing, random as random, regularizers as regularizers,
-        saving as saving, schedules as schedules, testing as testing, tree as tree, utils as utils,
+        saving as saving, schedules as schedules, sklearn as sklearn, testing as testing, tree as tree, utils as utils,
+        wrappers as wrappers,
     )  # fmt: skip
     from .autodiff import grad as grad, gradients as gradients, value_and_grad as value_and_grad
     from .config import DTypePolicy as DTypePolicy
@@ -48,7 +49,7 @@ __version__ = "0.2.0"
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "data", "datasets", "dtype_policies",
     "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting", "preprocessing", "random", "regularizers",
-    "saving", "schedules", "testing", "tree", "utils",
+    "saving", "schedules", "sklearn", "testing", "tree", "utils", "wrappers",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "ops", "no_grad": "tensor", "Sequential": "models", "Model": "models", "KerasTensor": "symbolic",

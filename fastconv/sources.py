@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
 from fastconv import config
 from fastconv.batches import cut, samples
 from fastconv.data.feeding import Feed, is_stream
 
-__all__ = ["Arrays", "Stream", "checked_stream", "is_stream", "positive"]
+__all__ = ["Arrays", "Stream", "blocks", "checked_stream", "is_blocks", "is_stream", "positive"]
 
 
 class Arrays:
@@ -65,6 +67,24 @@ class Stream:
             except (ValueError, TypeError) as error:
                 raise type(error)(f"Batch {step} of the data: {error}") from error
             yield checked
+
+
+def is_blocks(x: Any) -> bool:
+    """Whether `x` is an array whose blocks come when they are asked for: Dask's, or one that wraps it as xarray's do."""
+    return hasattr(x, "__dask_graph__") and bool(getattr(x, "chunks", None))
+
+
+def blocks(x: Any, batch_size: int) -> Iterator[np.ndarray]:
+    """The samples of such an array, batch by batch, of which one block along the first axis is in memory at a time.
+
+    ValueError where the blocks' sizes are not known."""
+    start = 0
+    for size in x.chunks[0]:
+        if size != size:
+            raise ValueError("predict: the sizes of x's blocks are not known: call x.compute_chunk_sizes() first.")
+        block = np.asarray(x[start : start + size])
+        start += size
+        yield from (block[first : first + batch_size] for first in range(0, size, batch_size))
 
 
 def checked_stream(caller: str, **given: Any) -> None:

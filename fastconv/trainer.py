@@ -21,7 +21,7 @@ from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.progress import Interrupts, Progress, warn_user
 from fastconv.results import Results, diagnose
-from fastconv.sources import Arrays, Stream, checked_stream, is_stream, positive
+from fastconv.sources import Arrays, Stream, blocks, checked_stream, is_blocks, is_stream, positive
 from fastconv.tensor import no_grad
 
 
@@ -143,6 +143,8 @@ class Trainer:
         batch_size = 32 if batch_size is None else positive("batch_size", batch_size)
         progress = Progress(verbose)
         with Interrupts() as interrupts, no_grad():
+            if is_blocks(x) and x.shape[0]:
+                x = blocks(x, batch_size)
             if is_stream(x):
                 source = Stream(x, steps, "steps", "predict", lambda x, y, w: (self._inputs(x, "predict"), None, None))
             else:

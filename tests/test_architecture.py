@@ -40,6 +40,8 @@ CHAIN = [
     {"downloads"},
     {"plotting"},
     {"utils"},
+    {"sklearn"},
+    {"wrappers"},
     {"preprocessing"},
     {"cli", "demo"},  # a command serves the page, which trains and draws by what commands share
     {"__main__"},

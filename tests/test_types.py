@@ -20,7 +20,8 @@ PROGRAMS = sorted((HERE / "typing").glob("*.py"))
 # Arguments of kernels are arrays, for ops.
 MODULES = [name for name in fastconv._MODULES if name != "kernels"]
 # Their arguments are any number of the same kind.
-OPEN = {"update_state", "__call__", "range", "zip", "result_type", "stateless_call", "reshape", "transpose", "has_own"}
+OPEN = {"update_state", "__call__", "range", "zip", "result_type", "stateless_call", "reshape", "transpose", "has_own",
+        "set_params"}  # fmt: skip
 
 
 def public():

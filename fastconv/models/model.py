@@ -357,7 +357,8 @@ class Model(Steps, Layer):
         """The outputs for all samples, as one array or a nest of them; `batch_size` is 32 by default. No samples give no
         rows; `steps`: the first so many batches only.
 
-        Threads may predict with one model at once, also the first time; each gets the bits that one alone gets.
+        A Dask array is computed block by block along its first axis, so that it need not fit into memory. Threads may
+        predict with one model at once, also the first time; each gets the bits that one alone gets.
         """
         return self._trainer.predict(x, batch_size, verbose, steps, callbacks)
 
