@@ -92,6 +92,10 @@ def value_and_grad(
     of them, and their gradients have the same form (a tuple of them where `argnums` is a sequence), zeros where nothing
     depends on one. An argument that is a weight of a model, or a list of them, stands for the weights themselves. With
     `has_aux` function gives a pair, whose second part comes out beside the value. No `grad` is touched.
+
+    >>> value, slope = fastconv.value_and_grad(lambda x: ops.sum(x**3))(np.array([1.0, 2.0]))
+    >>> float(value), slope
+    (9.0, array([ 3., 12.]))
     """
     places = [operator.index(argnums)] if hasattr(argnums, "__index__") else list(map(operator.index, argnums))
 
@@ -116,7 +120,11 @@ def value_and_grad(
 
 def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that gives function's gradients by the arguments that `argnums` names, as value_and_grad does; with
-    `has_aux` (gradients, aux)."""
+    `has_aux` (gradients, aux).
+
+    >>> fastconv.grad(lambda x: ops.sum(x * x))(np.array([1.0, 2.0]))
+    array([2., 4.])
+    """
     both = value_and_grad(function, argnums, has_aux)
 
     @functools.wraps(function)

@@ -64,6 +64,10 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
 
     Raises ValueError for a label outside the range and for an empty `x` without num_classes, TypeError for
     labels that are no numbers.
+
+    >>> utils.to_categorical([2, 0], num_classes=3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
     """
     labels = np.asarray(x)
     if labels.dtype.kind not in "buif":

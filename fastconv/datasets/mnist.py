@@ -44,6 +44,8 @@ def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.nda
 
     Raises ValueError when a file in FASTCONV_DATA_DIR is not MNIST's (it names the file), OSError when MNIST
     is nowhere to be had (it says what was tried and what to do).
+
+    >>> (x_train, y_train), (x_test, y_test) = fastconv.datasets.mnist.load_data()  # doctest: +SKIP
     """
     train, test = _files.load(DATASET)
     return train, test

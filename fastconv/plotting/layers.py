@@ -28,6 +28,9 @@ def filters(model: Any, layer: Any = None, max_filters: int = 32, max_channels: 
     above it; kernels over three input channels are shown as colours, from the least weight to the largest. 1D
     kernels are curves, or taps by channels; those of 3D are slices of their first axis. ValueError for a
     model that is not built and a layer without kernels.
+
+    >>> model = fastconv.Sequential([layers.Input((28, 28, 1)), layers.Conv2D(8, 5)])
+    >>> plotting.filters(model).savefig("filters.png")
     """
     max_filters = check_count(max_filters, "max_filters", 256)
     max_channels = check_count(max_channels, "max_channels", 64)
