@@ -75,6 +75,8 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
                 if "class_name" not in config:  # fastconv 0.1.0, which had Sequential only
                     config = {"class_name": "Sequential", "config": config}
                 model = build(config)
+            if not hasattr(model, "layers"):
+                raise ValueError(f"it is a layer, {type(model).__name__}, and no model")
             if not model.built:
                 raise ValueError("it has no input shape")
         except Exception as error:  # a config may hold anything, and lead to any error

@@ -357,6 +357,15 @@ def test_no_file_of_pytorch(tmp_path, content):
         network().load_weights(tmp_path / "folder.pt")
 
 
+def test_an_archive_of_a_later_zip_is_named(tmp_path):
+    torch_file(tmp_path / "w.pt", ONE)
+    content = bytearray((tmp_path / "w.pt").read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 128  # the version that its first entry needs
+    (tmp_path / "w.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.pt is damaged.*version 12\.8"):
+        network().load_weights(tmp_path / "w.pt")
+
+
 def test_every_damaged_byte_of_a_state_dict_is_no_crash(tmp_path):
     torch_file(tmp_path / "w.pt", ONE)
     content, random = (tmp_path / "w.pt").read_bytes(), np.random.default_rng(0)

@@ -218,7 +218,7 @@ FORGERIES = [
     {"layers": [{"class_name": "os.system", "config": {}}]},
     dense(units=10**15), dense(units=10**6), dense(units="2"), dense(units=-1), dense(unit=2), dense(units=2, name=[]),
     dense(units=2, activation={"class_name": "eval"}), dense(units=2, use_bias=True), dense(units=2, dtype="object"),
-    dense(units=2, dtype="9" * 5000),
+    dense(units=2, dtype="9" * 5000), {"class_name": "MaxPooling1D", "config": {}},
 ]  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""Fuzzes what reads files: damaged and forged model files, .npz and IDX files, and paths that are no files.
+"""Fuzzes what reads files: damaged and forged model files (Keras' too where h5py is installed), .npz and IDX files, and
+paths that are no files.
 
 It changes bytes, JSON and headers; most forgeries carry a right checksum, so that they get past it. Contract: every
 case ends as a whole load, or as a ValueError or OSError that names the file, within SECONDS and MEMORY, and a model
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gzip
+import importlib.util
 import io
 import json
 import os
@@ -38,6 +40,7 @@ RESIDENT = 64 << 20  # bytes that a child may really use
 BATCH = 250  # cases a child
 SHAPES = {"x_train": (6, 28, 28), "y_train": (6,), "x_test": (3, 28, 28), "y_test": (3,)}
 ARRAYS = {name: np.random.default_rng(0).integers(0, 10, shape, np.uint8) for name, shape in SHAPES.items()}
+ARCHIVES: list = []  # what valid_archives gives
 DEEP = "a place for something deep"
 HOSTILE = [
     None, True, False, 0, -1, 1, 3, 2**31 - 1, 2**31, 2**53 + 1, 2**63, 2**64, 10**30, -(2**63), 10**400, 0.5, -0.0,
@@ -174,13 +177,59 @@ def model_case(rng, folder, valid):
         os.truncate(path, rng.choice((1 << 30, 1 << 34)))  # a sparse file
     loaded = named(path, models.load_model, path, compile=bool(rng.randrange(4)))
     if loaded is not None:
-        loaded.summary(print_fn=str)
+        with contextlib.suppress(ValueError):  # an axis that no input has is met when the layers are called
+            loaded.summary(print_fn=str)
         json.dumps(loaded.get_config())
     before = model.get_weights()
     if named(path, model.load_weights, path) is None:
         return
-    if not all(map(np.array_equal, before, model.get_weights())):
+    if not same(before, model.get_weights()):
         raise AssertionError("a load that failed changed the weights")
+
+
+def valid_archives(folder) -> list:
+    """(name, content, the model in it) of Keras' two kinds of files; none where h5py is missing."""
+    if importlib.util.find_spec("h5py") is None:
+        return []
+    stack = [layers.Input((6, 6, 2)), layers.Conv2D(4, 3, padding="same", groups=2, activation="relu"),
+             layers.BatchNormalization(), layers.Flatten(), layers.Dropout(0.2, seed=3), layers.Dense(3)]  # fmt: skip
+    model = Sequential(stack)
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    model.save(folder / "valid.keras")
+    model.save_weights(folder / "valid.weights.h5")
+    return [(name, (folder / name).read_bytes(), model) for name in ("valid.keras", "valid.weights.h5")]
+
+
+def archive_case(rng, folder, valid):
+    name, content, model = rng.choice(ARCHIVES)
+    path = folder / name
+    path.write_bytes(
+        some_archive(rng, content) if path.suffix == ".keras" and rng.randrange(3) else some_bytes(rng, content)
+    )
+    before = model.get_weights()
+    if path.suffix == ".keras":
+        named(path, models.load_model, path, compile=bool(rng.randrange(2)))
+    elif named(path, model.load_weights, path) is None and not same(before, model.get_weights()):
+        raise AssertionError("a load that failed changed the weights")
+
+
+def some_archive(rng, content) -> bytes:
+    """A zip file whose members are changed and renamed, under right checksums."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stream, "w", rng.choice((0, 8))) as new:
+        for name in old.namelist():
+            member = old.read(name)
+            if not rng.randrange(2):
+                if name.endswith(".json") and rng.randrange(4):
+                    member = dumped(rng, some_json(rng, json.loads(member))).encode("utf-8", "surrogatepass")
+                else:
+                    member = some_bytes(rng, member)
+            new.writestr(rng.choice((*[name] * 8, name + "x", "../" + name, "/" + name)), member)
+    return stream.getvalue()
+
+
+def same(arrays, others) -> bool:
+    return all(np.array_equal(one, other, equal_nan=True) for one, other in zip(arrays, others, strict=True))
 
 
 def path_case(rng, folder, valid):
@@ -272,7 +321,8 @@ def run_case(case, seed, valid):
     rng = random.Random(f"{seed}/{case}")
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     try:
-        rng.choice((model_case,) * 6 + (npz_case,) * 3 + (idx_case, path_case))(rng, folder, valid)
+        kinds = (model_case,) * 6 + (npz_case,) * 3 + (idx_case, path_case) + (archive_case,) * (4 if ARCHIVES else 0)
+        rng.choice(kinds)(rng, folder, valid)
     finally:
         shutil.rmtree(folder)
 
@@ -333,6 +383,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
         valid = valid_models(Path(folder))
+        ARCHIVES.extend(valid_archives(Path(folder)))
         if given.case is not None:
             try:
                 run_case(given.case, given.seed, valid)

@@ -108,7 +108,7 @@ def opened(path: Any) -> Iterator[dict[str, Stored]]:
     """The tensors of the one state dict in a file, by name and in their order, in a `with` statement."""
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, RuntimeError) as error:
         raise ValueError(
             f"{path} is damaged, or of a PyTorch before 1.6: save the state dict again. {error}."
         ) from error
@@ -120,7 +120,7 @@ def opened(path: Any) -> Iterator[dict[str, Stored]]:
             raise ValueError(f"{path}: {reason.rstrip('.')}.") from error
         try:
             yield found
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
             raise ValueError(f"{path} is damaged: {error}.") from error
 
 
