@@ -78,10 +78,10 @@ cdef unsigned long recorder = 0  # the thread that records
 # Where other programs want the processors, threads that wait for one another lose far more than they gain: each wait may
 # take a slice of somebody else's time. A thread that shares work computes or waits awake, so it has a processor nearly all
 # of the time; where it had one for less than OWN of the last WINDOW seconds of such work, the next work is one thread's, and
-# several are tried again after a pause: of PAUSE seconds where sharing went well for longer than the pause before it, since
-# a program that has just ended its work often waits awake for some milliseconds (OpenMP's default); else of twice the one
-# before, LONGEST at most. While they are tried, PROBE seconds tell, in the middle of a plan too.
-cdef double WINDOW = 0.005, PROBE = 0.0005, OWN = 0.8, PAUSE = 0.002, LONGEST = 3.2
+# several are tried again after a pause: of PAUSE seconds where sharing went well for longer than the pause before it, else
+# of twice the one before, LONGEST at most. While they are tried, PROBE seconds tell, in the middle of a plan too. A program
+# that has just ended its work often waits awake for some milliseconds (OpenMP's default): the window is longer than that.
+cdef double WINDOW = 0.05, PROBE = 0.0005, OWN = 0.5, PAUSE = 0.02, LONGEST = 3.2
 cdef double alone_until = 0, pause = PAUSE, shared_seconds = 0, own_seconds = 0, well_seconds = LONGEST
 cdef bint probing = True
 
