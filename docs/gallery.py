@@ -1,8 +1,8 @@
 """The examples as pages: what sphinx-gallery is told about the folder `examples/`.
 
-It executes the few scripts in RUN, those in WHOLE as they are and the others in their short form, and shows the pictures
-that they save; all else is shown without pictures. Contract: without the folder there is no gallery; a script that needs a package beside fastconv's and
-matplotlib is never executed here; nothing is written into the folder. The order is that of examples/README.md's table.
+It executes the scripts in RUN, two minutes of them, and shows the pictures that they save; all else is shown without
+pictures. Contract: without the folder there is no gallery; a script that needs a package beside fastconv's and matplotlib is
+never executed here; nothing is written into the folder. The order is that of examples/README.md's table.
 """
 
 import os
@@ -16,14 +16,15 @@ EXAMPLES = DOCS.parent / "examples"
 COPIES = DOCS / "scripts"  # where sphinx-gallery reads them, beside a title for the page
 PICTURES = "pictures"  # what the scripts are told as --out; the current folder is COPIES then
 PLAIN = COPIES / "plain.png"
-WHOLE = ("tutorial",)
-RUN = (*WHOLE, "overfitting", "postcode_and_cheque", "autoencoder", "unet_masks", "moving_digits_3d", "voxel_shapes")
+RUN = (
+    "tutorial", "overfitting", "postcode_and_cheque", "autoencoder", "unet_masks", "grad_cam", "own_layer_and_loop",
+    "numpy_inference", "moving_digits_3d", "voxel_shapes", "audio_tones",
+)  # fmt: skip
 HEADER = """Examples
 ========
 
 Programs of less than 120 lines from the folder ``examples/``, which run offline in less than two minutes; the first line
-of each says what it shows. The tutorial was run as it stands when this page was built; pictures of others come from
-their short form (``EXAMPLES_QUICK=1``: little data, few epochs), whose numbers are worse than the text's.
+of each says what it shows. Those with pictures were run when this page was built.
 """
 
 
@@ -42,7 +43,8 @@ def settings() -> dict:
     _draw_plain()
     os.environ["XDG_CACHE_HOME"] = str(COPIES)  # the data that come with fastconv, whatever this computer has
     os.environ["FASTCONV_OFFLINE"] = "1"
-    os.environ.pop("FASTCONV_DATA_DIR", None)
+    for name in ("FASTCONV_DATA_DIR", "EXAMPLES_QUICK"):
+        os.environ.pop(name, None)
     return {
         "examples_dirs": str(COPIES),
         "gallery_dirs": "examples",
@@ -93,13 +95,12 @@ class Arguments:
 
 
 class Fresh:
-    """Before each script: its form, and what a process of its own would have: layers numbered from the start."""
+    """Before each script: what a process of its own would have, such as layers numbered from the start."""
 
     def __call__(self, gallery_conf, script):
         import fastconv
 
-        os.environ["EXAMPLES_QUICK"] = "" if pathlib.Path(script or "").stem in WHOLE else "1"
-        sys.modules.pop("common", None)  # which reads it when it is imported
+        sys.modules.pop("common", None)  # which reads the command line when it is imported
         fastconv.backend.clear_session()
 
     def __repr__(self):
