@@ -9,7 +9,7 @@ later needs not know how the pictures were made.
 """
 
 import numpy as np
-from common import QUICK, save
+from common import QUICK, nearest, save
 from matplotlib.figure import Figure
 
 import fastconv
@@ -45,19 +45,13 @@ print(f"{len(x_train)} sounds to train on, {len(x_test)} to test on, {x_train.sh
 # The nearest training sound (squared differences of samples, summed) is little better than guessing: two sounds of one
 # kind are nearly as unlike as any two, sample by sample. Between spectrograms the same works better.
 
-
-def nearest(train, test):
-    train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
-    distances = (train**2).sum(axis=1) - 2 * test @ train.T
-    return np.mean(y_train[distances.argmin(axis=1)] == y_test)
-
-
 spectrogram = layers.MelSpectrogram(
     fft_length=128, sequence_stride=32, sequence_length=128, sampling_rate=RATE, num_mel_bins=32, min_freq=50,
     max_freq=RATE / 2,
 )  # fmt: skip
 pictures = spectrogram(x_train).numpy()
-by_samples, by_pictures = nearest(x_train, x_test), nearest(pictures, spectrogram(x_test).numpy())
+by_samples = np.mean(nearest(x_train, y_train, x_test) == y_test)
+by_pictures = np.mean(nearest(pictures, y_train, spectrogram(x_test).numpy()) == y_test)
 
 figure = Figure(figsize=(9, 4.2), layout="constrained")
 figure.suptitle("Sounds as samples over time, and as spectrograms: pitch upwards, time to the right")

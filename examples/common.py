@@ -2,7 +2,8 @@
 What the examples share
 =======================
 
-Not an example: where pictures go, what is said when a package is missing, and the digits. Contract: `--out DIR` (the
+Not an example: where pictures go, what is said when a package is missing, the digits, and the nearest neighbour that
+networks are held against. Contract: `--out DIR` (the
 current folder by default, made when it is missing) gets every picture, each is named by a line "wrote PATH";
 EXAMPLES_QUICK=1 asks for little data and few epochs; a missing package ends the script with status 2, and one line
 says what to install.
@@ -46,6 +47,12 @@ def digits():
         return x[:count, ..., None].astype("float32") / 255, y[:count].astype("int64")
 
     return ready(x_train, y_train, train), ready(x_test, y_test, test)
+
+
+def nearest(train, labels, test):
+    """The label of the nearest training sample (squared differences, summed) of each test sample."""
+    train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
+    return labels[((train**2).sum(axis=1) - 2 * test @ train.T).argmin(axis=1)]
 
 
 QUICK = os.environ.get("EXAMPLES_QUICK", "") not in ("", "0")

@@ -8,7 +8,7 @@ images, with one axis more: edges become surfaces, and a kernel of 3 x 3 x 3 has
 """
 
 import numpy as np
-from common import QUICK, save
+from common import QUICK, nearest, save
 
 import fastconv
 from fastconv import layers, plotting
@@ -57,15 +57,8 @@ print(f"{len(x_train)} volumes to train on, {len(x_test)} to test on, each of {x
 # Bodies differ in size, so the mean brightness of a volume says something; the training volume that is nearest
 # (squared differences of voxels, summed) says more. Both are asked for comparison.
 
-
-def nearest(train, test):
-    train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
-    distances = (train**2).sum(axis=1) - 2 * test @ train.T
-    return np.mean(y_train[distances.argmin(axis=1)] == y_test)
-
-
-by_brightness = nearest(*(x.mean(axis=(1, 2, 3)) for x in (x_train, x_test)))
-by_voxels = nearest(x_train, x_test)
+by_brightness = np.mean(nearest(x_train.mean(axis=(1, 2, 3)), y_train, x_test.mean(axis=(1, 2, 3))) == y_test)
+by_voxels = np.mean(nearest(x_train, y_train, x_test) == y_test)
 
 # %%
 # The network

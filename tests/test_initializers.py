@@ -207,3 +207,10 @@ ERRORS = [
 def test_errors_say_what_to_do(program, kind, message):
     with pytest.raises(kind, match=message):
         program()
+
+
+@pytest.mark.parametrize("cls", [initializers.RandomUniform, initializers.RandomNormal, initializers.GlorotUniform])
+def test_weights_drawn_by_pieces_are_those_of_one_draw(cls, monkeypatch):
+    whole = cls(seed=1)((5, 7, 3))
+    monkeypatch.setattr("fastconv.initializers.drawn._PIECE", 20)
+    np.testing.assert_array_equal(cls(seed=1)((5, 7, 3)), whole)
