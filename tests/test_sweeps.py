@@ -29,9 +29,10 @@ def inputs(count=50):
 
 @pytest.mark.filterwarnings("ignore")  # of the packages'
 @pytest.mark.skipif(not GUIDE.exists(), reason="the tests run without the sources")
-def test_the_guide_runs():
+def test_the_guide_runs(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     pytest.importorskip("distributed")
+    monkeypatch.chdir(tmp_path)  # Ray's workers import from the folder it is started in: here, uncompiled sources
     names = {"__name__": "__main__"}  # so that workers are sent the functions themselves
     for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
         if block.startswith("import ray") and not importlib.util.find_spec("ray"):
