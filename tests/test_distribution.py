@@ -202,6 +202,106 @@ def test_moving_statistics_are_the_mean_of_the_shards():
     np.testing.assert_allclose(variance, [(2 * 1 + 3 * 200 / 3) / 5], rtol=1e-6)
 
 
+def synchronized(*more, **options):
+    """A network whose last batch of two samples leaves six of eight shards empty, and one value a channel to each."""
+    model = Sequential([
+        Input((6, 6, 1)), layers.BatchNormalization(synchronized=True), layers.Conv2D(4, 3), *more, layers.ReLU(),
+        layers.BatchNormalization(axis=1, synchronized=True), layers.Flatten(), layers.Dense(5),
+        layers.BatchNormalization(synchronized=True), layers.Dense(3, activation="softmax", kernel_regularizer="l2"),
+    ])  # fmt: skip
+    model.compile(**{"optimizer": optimizers.SGD(0.1), "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"],
+                     **options})  # fmt: skip
+    return model
+
+
+def masked():
+    model = Sequential([
+        Input((6, 4)), layers.Masking(), layers.BatchNormalization(synchronized=True),
+        layers.GlobalAveragePooling1D(), layers.Dense(3),
+    ])  # fmt: skip
+    model.compile("sgd", "mse")
+    return model
+
+
+def nested():
+    inner = Sequential(
+        [Input((6, 6, 1)), layers.BatchNormalization(synchronized=True), layers.ActivityRegularization(0.1)]
+    )
+    model = Sequential([Input((6, 6, 1)), inner, layers.Flatten(), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+MASKED = np.where(RANDOM.random((50, 6, 1)) < 0.7, RANDOM.random((50, 6, 4)), 0).astype("float32")
+SYNCHRONIZED = {
+    "three layers, the last batch of two samples": (synchronized, {}),
+    "validation": (synchronized, {"validation_data": (X[:21], Y[:21])}),
+    "weights of samples": (synchronized, {"sample_weight": WEIGHTS}),
+    "masked": (masked, {"x": MASKED, "y": RANDOM.random((50, 3))}),
+    "in a model of a model, with a loss of a layer's": (nested, {"x": X[:48], "y": Y[:48]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make,options", SYNCHRONIZED.values(), ids=SYNCHRONIZED)
+def test_synchronized_statistics_are_those_of_the_whole_batch(make, options):
+    before = threading.active_count()
+    whole, *cut = [trained(shards, make, **options) for shards in (None, 1, 4, 8)]
+    for one in cut:
+        check_close(one, whole)
+    assert threading.active_count() == before
+
+
+def test_synchronized_shards_draw_what_they_draw_by_themselves():
+    """Streams and moving weights are a shard's own while others are in the middle of a step."""
+
+    def make(shared):
+        return lambda: network(layers.Dropout(0.3), layers.BatchNormalization(momentum=0.5), layers.Dropout(0.3, seed=1),
+                               *shared)  # fmt: skip
+
+    alone = trained(4, make(()))
+    waiting = layers.BatchNormalization(synchronized=True, epsilon=0.0, center=False, scale=False, trainable=False)
+    found = trained(4, make((waiting,)))
+    check_close((found[0], [*found[1][:6], *found[1][-2:]]), alone)
+
+
+def test_a_shard_that_fails_among_waiting_ones_moves_nothing():
+    class Odd(layers.Layer):
+        def call(self, inputs, training=False):
+            if training and float(inputs.numpy().max()) > 1:
+                raise ValueError("above 1")
+            return inputs
+
+    model = synchronized(Odd())
+    x = X[:16].copy()
+    x[9] = 500.0
+    distribution.set_distribution(DataParallel(shards=8))
+    before, running = model.get_weights(), threading.active_count()
+    with pytest.raises(ValueError, match="above 1") as caught:
+        model.train_on_batch(x, Y[:16])
+    if hasattr(caught.value, "__notes__"):
+        assert "In shard 5 of 8, which has 2 of the batch's samples." in caught.value.__notes__
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+    assert threading.active_count() == running
+
+
+def test_layers_that_some_shards_skip_cannot_be_synchronized():
+    class Sometimes(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.norm = layers.BatchNormalization(synchronized=True)
+
+        def call(self, inputs, training=False):
+            if training and float(inputs.numpy()[0, 0]) < 1:
+                return inputs
+            return self.norm(inputs, training=training)
+
+    model = Sequential([Input((2,)), Sometimes(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    distribution.set_distribution(DataParallel(shards=2))
+    with pytest.raises(ValueError, match="called equally often"):
+        model.train_on_batch(np.arange(8, dtype="float32").reshape(4, 2), np.zeros((4, 1)))
+
+
 def test_frozen_layers_are_not_moved():
     model = network(layers.BatchNormalization(), layers.Dropout(0.3))
     model.layers[0].trainable = model.layers[1].trainable = False
@@ -338,7 +438,6 @@ def own_step():
 
 REFUSED = {
     "a step of its own": (own_step, {}, "reduce"),
-    "synchronized": (lambda: network(layers.BatchNormalization(synchronized=True)), {}, "synchronized=True"),
     "a sum": (lambda: network(loss=losses.SparseCategoricalCrossentropy(reduction="sum")), {}, "sum_over_batch_size"),
     "a metric without variables": (lambda: network(metrics=[Counter()]), {}, "add_weight"),
     "small batches": (network, {"batch_size": 4}, r"4 samples.*DataParallel\(shards=4\)"),

@@ -23,6 +23,7 @@ from fastconv.layers.shapes import array_of, flatten_shapes, map_shapes
 from fastconv.models.steps import Steps
 from fastconv.models.summary import html, summary
 from fastconv.nest import flatten, map_leaves, pack
+from fastconv.ops.shards import in_shard
 from fastconv.planning import Planner
 from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor
@@ -200,7 +201,7 @@ class Model(Steps, Layer):
         else:
             inputs = self._ranked(inputs)
         inputs = self.prepare(inputs)
-        if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
+        if not (args or kwargs or self._trainer.run_eagerly or in_shard()) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
                 calls.begin(self)
                 output = self._planner.call(self, inputs, calls.in_training(training))
@@ -402,7 +403,7 @@ class Model(Steps, Layer):
 
     def planned_gradients(self, x: Any, y: Any, weights: Any, sample_weight: Any = None) -> Any:
         """As Planner.gradients; None where the step runs eagerly."""
-        if self._trainer.run_eagerly or not self.built:
+        if self._trainer.run_eagerly or not self.built or in_shard():
             return None
         return self._planner.gradients(self, x, y, weights, sample_weight)
 
