@@ -151,10 +151,10 @@ class Sharding:
 
     def step(self, x, y, shares, weights, results):
         """([a loss for each output, the loss], one gradient or None for each weight) of a batch, whose metrics it adds."""
-        trainer = self.trainer
+        trainer, count = self.trainer, self._count(x)
 
         def compute(x, y, shares):
-            values, outputs, gradients = trainer._gradients(x, y, shares, weights)
+            values, outputs, gradients = trainer._gradients(x, y, self._summing(shares, count, samples(x)), weights)
             for weight in weights:
                 weight.grad = None
             if world.rank() == 0:
@@ -168,12 +168,29 @@ class Sharding:
         """Adds the losses and metrics of a batch, without training."""
 
         def compute(x, y, shares):
-            values, outputs = trainer.seen(x, y, shares)
+            values, outputs = trainer.seen(x, y, self._summing(shares, count, samples(x)))
             self._measure(y, outputs, shares)
             return values, ()
 
-        trainer = self.trainer
+        trainer, count = self.trainer, self._count(x)
         self._computed(compute, x, y, shares, (), results, False)
+
+    def _count(self, x):
+        """The samples of all processes' batch."""
+        return samples(x) * (1 if self.parallel.auto_shard_dataset else world.size())
+
+    def _summing(self, shares, count, own):
+        """The weights of a shard's `own` samples by which its losses, averaged over shards of `count` samples, are sums
+        where they shall be."""
+        if self.model.has_own("compute_loss"):
+            return shares
+        summed = self.trainer.objective.summed(self.model.output_names)
+        if not any(summed):
+            return shares
+        factor = self.model._dtype.type(count / own)
+        ones = np.ones(own, self.model._dtype)
+        given = [ones] * len(summed) if shares is None else shares
+        return [(ones if by is None else by) * factor if sums else by for by, sums in zip(given, summed)]
 
     def _measure(self, y, outputs, shares):
         """The metrics of one shard."""
@@ -335,10 +352,10 @@ def _check_model(model, objective, caller):
             "set_distribution(None), and add gradients up in it by fastconv.distribution.reduce(gradients)."
         )
     for loss in flatten(objective.loss):
-        if getattr(loss, "reduction", None) in ("sum", "mean_with_sample_weight"):
+        if getattr(loss, "reduction", None) == "mean_with_sample_weight":
             raise ValueError(
                 f"{caller}: the loss {loss.name!r} has reduction={loss.reduction!r}, but shards are averaged by their "
-                "numbers of samples: take 'sum_over_batch_size'."
+                "numbers of samples, not by weights: take 'sum_over_batch_size', or 'sum'."
             )
     for metric in model.metrics:
         if not metric.variables and type(metric).__module__.partition(".")[0] != "fastconv":

@@ -149,6 +149,13 @@ def check_close(one, other):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+def sum_of_losses(**options):
+    return network(
+        loss=losses.SparseCategoricalCrossentropy(reduction="sum"), optimizer=optimizers.SGD(0.003),
+        weighted_metrics=["accuracy"], **options,
+    )  # fmt: skip
+
+
 WEIGHTS = RANDOM.random(50)
 CASES = {  # 50 samples in batches of 16: the last batch has two, in eight shards
     "regularized once, an uneven last batch": {},
@@ -160,6 +167,8 @@ CASES = {  # 50 samples in batches of 16: the last batch has two, in eight shard
     "clipped": {"make": lambda: network(optimizer=optimizers.Adam(0.01, global_clipnorm=0.1))},
     "accumulated": {"make": lambda: network(optimizer=optimizers.Adam(0.01, gradient_accumulation_steps=2))},
     "step by step": {"make": lambda: network(run_eagerly=True)},
+    "a sum": {"make": sum_of_losses, "validation_data": (X[:21], Y[:21])},
+    "a sum, step by step, with weights": {"make": lambda: sum_of_losses(run_eagerly=True), "sample_weight": WEIGHTS},
     "a metric of all outputs": {"make": lambda: network(metrics=[metrics.SparseTopKCategoricalAccuracy(2)])},
 }  # fmt: skip
 
@@ -169,17 +178,24 @@ def test_shards_train_as_the_whole_batch_does(options):
     check_close(trained(8, **options), trained(None, **options))
 
 
-def two_outputs():
+def two_outputs(reduction="sum_over_batch_size"):
     inputs = Input((6, 6, 1))
     flat = layers.Flatten()(inputs)
     model = fastconv.Model(inputs, [layers.Dense(2, name="a")(flat), layers.Dense(1, name="b")(flat)])
-    model.compile("sgd", ["mse", "mae"], loss_weights=[1.0, 0.5], metrics={"b": ["mae", metrics.R2Score()]})
+    model.compile(
+        "sgd",
+        ["mse", losses.MeanAbsoluteError(reduction)],
+        loss_weights=[1.0, 0.5],
+        metrics={"b": ["mae", metrics.R2Score()]},
+    )
     return model
 
 
-def test_several_outputs_and_metrics_that_know_their_shape_late():
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
+def test_several_outputs_and_metrics_that_know_their_shape_late(reduction):
     y = [RANDOM.random((50, 2)), RANDOM.random((50, 1))]
-    check_close(trained(4, two_outputs, y=y), trained(None, two_outputs, y=y))
+    one, other = (trained(shards, lambda: two_outputs(reduction), y=y) for shards in (4, None))
+    check_close(one, other)
 
 
 def test_the_same_run_has_the_same_bits_and_shards_are_part_of_it():
@@ -438,7 +454,10 @@ def own_step():
 
 REFUSED = {
     "a step of its own": (own_step, {}, "reduce"),
-    "a sum": (lambda: network(loss=losses.SparseCategoricalCrossentropy(reduction="sum")), {}, "sum_over_batch_size"),
+    "a mean by weights": (
+        lambda: network(loss=losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")), {},
+        "sum_over_batch_size",
+    ),
     "a metric without variables": (lambda: network(metrics=[Counter()]), {}, "add_weight"),
     "small batches": (network, {"batch_size": 4}, r"4 samples.*DataParallel\(shards=4\)"),
     "few samples": (network, {"x": X[:3], "y": Y[:3]}, r"3 samples.*DataParallel\(shards=2\)"),
