@@ -525,7 +525,12 @@ def test_one_process_alone():
 def fake_mpi(monkeypatch, size=1):
     """An mpi4py whose world has so many processes, of which this is the first."""
     comm = types.SimpleNamespace(Get_size=lambda: size, Get_rank=lambda: 0)
-    MPI = types.SimpleNamespace(COMM_WORLD=comm, Get_library_version=lambda: "Some MPI v1, built by nobody")
+    MPI = types.SimpleNamespace(
+        COMM_WORLD=comm,
+        Get_library_version=lambda: "Some MPI v1, built by nobody",
+        Query_thread=lambda: 0,
+        THREAD_MULTIPLE=3,
+    )
     monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=MPI))
     monkeypatch.setattr(world, "_comm", None)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
