@@ -4,7 +4,8 @@ Measured here: a training step by the size of a shard in one process, and messag
 memory, TCP on the loopback, and two network namespaces, with tc's bandwidth limit on one. The model: a step is its shards,
 one after another, what is done once, and exchanges of alpha + beta * bytes each; it is held against steps of two
 processes over the same transports. `python -m benchmarks scale` prints it all and needs mpirun and mpi4py; namespaces
-need root. `python -m benchmarks.scale messages` and `step NETWORK BATCH SHARDS` are what runs in the processes.
+need root. `python -m benchmarks.scale messages` and `step NETWORK BATCH SHARDS` are what runs in the processes;
+`overlap NETWORK SAMPLES`, by itself under mpirun, is whether sums should go while a shard is computed.
 """
 
 from __future__ import annotations
@@ -91,6 +92,58 @@ def step(name, batch, shards, steps=7):
     size = sum(weight.nbytes for weight in model.get_weights())
     best = min(b - a for a, b in zip(clock.times[2:], clock.times[3:]))
     return [best, size] if fastconv.distribution.rank() == 0 else None
+
+
+def overlap(name, count, buckets=8, steps=8):
+    """Seconds, the quickest: a shard of `count` samples, the exchange, one after the other as a step does it, and both at
+    once by a thread: all buckets but one are there before the shard is, which is more than a step could have."""
+    import queue
+    import threading
+
+    import numpy as np
+    from mpi4py import MPI
+
+    import fastconv
+    from fastconv.distribution.folding import add_up
+
+    fastconv.set_num_threads(1)
+    comm, model, random = MPI.COMM_WORLD, network(name), np.random.default_rng(0)
+    x, y = random.random((count, *NETWORKS[name][0]), dtype="float32"), random.integers(0, 10, count)
+    weights, ready, sent = model.trainable_weights, queue.Queue(), queue.Queue()
+    flat = np.ones(sum(weight.size for weight in weights), "float32")
+    parts = np.array_split(flat, buckets)
+
+    def shard():
+        model._trainer._gradients(x, y, None, weights)
+
+    def send():
+        while True:
+            add_up(ready.get(), comm)
+            sent.put(None)
+
+    def in_turn():
+        shard()
+        add_up(flat, comm)
+
+    def at_once():
+        for part in parts[:-1]:
+            ready.put(part)
+        shard()
+        ready.put(parts[-1])
+        for _ in parts:
+            sent.get()
+
+    threading.Thread(target=send, daemon=True).start()
+    cases = {"a shard": shard, "the exchange": lambda: add_up(flat, comm), "in turn": in_turn, "at once": at_once}
+    found = dict.fromkeys(cases, math.inf)
+    for _ in range(steps):
+        for case, run in cases.items():
+            flat.fill(1)
+            comm.Barrier()
+            start = time.perf_counter()
+            run()
+            found[case] = min(found[case], time.perf_counter() - start)
+    return found if comm.Get_rank() == 0 else None
 
 
 # What starts them
@@ -286,6 +339,7 @@ def _network(name, me, one, links):
 
 
 if __name__ == "__main__":
-    found = messages() if sys.argv[1] == "messages" else step(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    runs = {"messages": messages, "step": step, "overlap": overlap}
+    found = runs[sys.argv[1]](*[int(text) if text.isdigit() else text for text in sys.argv[2:]])
     if found is not None:
         print("ANSWER " + json.dumps(found), flush=True)
