@@ -17,7 +17,8 @@ from fastconv.layers import InputLayer, Layer
 from fastconv.layers.base import building, building_within
 from fastconv.layers.misfits import remedy
 from fastconv.models import configs
-from fastconv.models.model import Model, one_input, ranked
+from fastconv.models.inputs import one_input, ranked
+from fastconv.models.model import Model
 from fastconv.symbolic import KerasTensor
 
 
