@@ -13,7 +13,7 @@ from math import gcd
 
 from ._tiles cimport (
     FC_AXES, LINE, MEMORY_WORK, PACK_WORK, address, fc_colors, fc_copy, fc_fold, fc_gather, fc_resample, fc_resize,
-    fc_spread, fc_spread_axis, fc_step, fc_tile, fc_tiles, fc_warp, is_far, run, tiles_for, tiles_of,
+    fc_size, fc_spread, fc_spread_axis, fc_step, fc_tile, fc_tiles, fc_warp, is_far, run, tiles_for, tiles_of,
 )
 
 cdef enum:
@@ -255,8 +255,7 @@ def one_hot(index, y):
     run_gather(tiles_of(y).one_hot, &job, 1, job.places, y.size)
 
 
-cdef int run_resize(fc_tile* tile, x, y, input, output, written, ptrdiff_t span) except -1:
-    """`span`: the columns of the other array that those of a tile reach, for one of its own, and some."""
+cdef int run_resize(fc_tile* tile, fc_size* size, x, y, input, output, written) except -1:
     cdef fc_resize job
     cdef int axis
     job.x, job.y = address(x), address(y, True)
@@ -269,18 +268,19 @@ cdef int run_resize(fc_tile* tile, x, y, input, output, written, ptrdiff_t span)
     cdef ptrdiff_t columns = written[1]
     job.columns = min(columns, max(1, RESIZE_BLOCK // job.channels))
     return run(tile, &job, sizeof(job), job.batch * <ptrdiff_t>written[0] * ((columns + job.columns - 1) // job.columns),
-               MEMORY_WORK * 2.0 * max(x.size, y.size), False,
-               ((job.columns + 1) * span + 4) * job.channels * <size_t>x.itemsize)
+               MEMORY_WORK * 2.0 * max(x.size, y.size), False, size(&job))
 
 
 def resize_forward(x, y):
     input, output = x.shape[1:3], y.shape[1:3]
-    run_resize(tiles_of(x).resize_forward, x, y, input, output, output, input[1] // output[1] + 1)
+    cdef const fc_tiles* tiles = tiles_of(x)
+    run_resize(tiles.resize_forward, tiles.resize_forward_size, x, y, input, output, output)
 
 
 def resize_backward(dy, dx):
     input, output = dx.shape[1:3], dy.shape[1:3]
-    run_resize(tiles_of(dy).resize_backward, dy, dx, input, output, input, output[1] // input[1] + 1)
+    cdef const fc_tiles* tiles = tiles_of(dy)
+    run_resize(tiles.resize_backward, tiles.resize_backward_size, dy, dx, input, output, input)
 
 
 cdef int fill_warp(fc_warp* job, x, y, images, pixels, maps, places, int mode, bint nearest) except -1:
@@ -304,14 +304,14 @@ def warp_forward(x, y, maps, places, int mode, bint nearest, double fill):
     fill_warp(&job, x, y, x, y, maps, places, mode, nearest)
     job.fill = fill
     run(tiles_of(x).warp_forward, &job, sizeof(job), job.batch * ((job.output[0] + job.block - 1) // job.block),
-        WARP_WORK * <double>y.size, False, 16 * <size_t>job.output[1])
+        WARP_WORK * <double>y.size, False, tiles_of(x).warp_size(&job))
 
 
 def warp_backward(dy, dx, maps, places, int mode, bint nearest):
     cdef fc_warp job
     fill_warp(&job, dy, dx, dx, dy, maps, places, mode, nearest)
     run(tiles_of(dy).warp_backward, &job, sizeof(job), job.batch, WARP_WORK * <double>dy.size, False,
-        16 * <size_t>job.output[1])
+        tiles_of(dy).warp_size(&job))
 
 
 def resample(x, start, weights, y):
@@ -338,4 +338,4 @@ def colors(kind, x, y, table, double low, double high):
     job.block = min(max(1, BLOCK // job.channels), job.pixels)
     job.low, job.high, job.bytes = low, high, x.dtype.char == "B"
     run(tile, &job, sizeof(job), job.batch * (1 if kind == "histogram" else (job.pixels + job.block - 1) // job.block),
-        WARP_WORK / 4 * <double>x.size, False, 128 * <size_t>job.channels if kind == "scale" else 0)
+        WARP_WORK / 4 * <double>x.size, False, tiles.color_scale_size(&job) if kind == "scale" else 0)

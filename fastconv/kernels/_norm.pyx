@@ -70,15 +70,16 @@ cdef bint by_samples(const fc_norm* job, ptrdiff_t itemsize):
     return job.samples >= SAMPLES and job.rows * job.channels * itemsize <= SAMPLE
 
 
-cdef int run_samples(fc_tile* tile, fc_norm* job, double work) except -1:
+cdef int run_samples(const fc_tiles* tiles, fc_tile* tile, fc_norm* job, double work) except -1:
     return run(tile, job, sizeof(fc_norm), job.samples, work * MEMORY_WORK * job.samples * job.rows * job.channels, True,
-               2 * job.part * job.group * sizeof(double))
+               tiles.norm_fold_size(job))
 
 
-cdef int run_fold(fc_tile* tile, fc_norm* job) except -1:
+cdef int run_fold(const fc_tiles* tiles, fc_tile* tile, fc_norm* job) except -1:
     cdef ptrdiff_t channels = job.part * job.group
     return run(tile, job, sizeof(fc_norm), job.samples * blocks(job.channels, channels),
-               4.0 * MEMORY_WORK * job.samples * job.slices * job.channels, True, 2 * channels * sizeof(double))
+               4.0 * MEMORY_WORK * job.samples * job.slices * job.channels, True,
+               tiles.norm_fold_size(job))
 
 
 cdef Block room_for_sums(fc_norm* job):
@@ -98,10 +99,10 @@ def group_forward(x, gamma, beta, residual, y, mean, inverse_std, variance, ptrd
     if most is not None:
         job.most = most
     if by_samples(&job, x.itemsize):
-        run_samples(tiles.norm_sample_forward, &job, 3)
+        run_samples(tiles, tiles.norm_sample_forward, &job, 3)
         return
     run_pieces(tiles.norm_statistics, &job, 1)
-    run_fold(tiles.norm_fold, &job)
+    run_fold(tiles, tiles.norm_fold, &job)
     run_pieces(tiles.norm_forward, &job, 2)
 
 
@@ -118,7 +119,7 @@ def inverse_std(variance, inverse, double epsilon):
     """Fills inverse = 1 / sqrt(variance + epsilon)."""
     cdef fc_norm job = norm_job(variance, None, None, None, 1, variance.size, variance.size)
     job.variance, job.inverse_std, job.epsilon = data(variance), data(inverse, True), epsilon
-    run_fold(tiles_of(variance).norm_fold, &job)
+    run_fold(tiles_of(variance), tiles_of(variance).norm_fold, &job)
 
 
 def group_backward(dy, x, gamma, mean, inverse_std, mask, dx, dgamma, dbeta, cut, dmean, dvariance, ptrdiff_t samples,
@@ -143,10 +144,10 @@ def group_backward(dy, x, gamma, mean, inverse_std, mask, dx, dgamma, dbeta, cut
     cdef bint at_once = job.slope != NULL and by_samples(&job, 2 * size)
     cdef bint summed = job.slope != NULL or any([a is not None for a in (dgamma, dbeta, dmean, dvariance, cut)])
     if at_once:
-        run_samples(tiles.norm_sample_backward, &job, 5)
+        run_samples(tiles, tiles.norm_sample_backward, &job, 5)
     elif summed:
         run_pieces(tiles.norm_gradients, &job, 2)
-        run_fold(tiles.norm_backward_fold, &job)
+        run_fold(tiles, tiles.norm_backward_fold, &job)
     if samples > 1 and dgamma is not None:
         sum_rows(tiles, job.dgamma, data(dgamma, True), samples, channels, size)
     if samples > 1 and dbeta is not None:

@@ -6,6 +6,7 @@
  * far above the deviation costs no digits. NaN reaches every output that depends on it.
  */
 #include "far.h"
+#include "sizes.h"
 
 #include <math.h>
 
@@ -242,6 +243,13 @@ FC_INLINE share share_of(const fc_norm *j, ptrdiff_t tile)
 }
 
 /* mean, rest, inverse_std and variance of each group; where no sums are given, inverse_std from the variance alone. */
+/* Two sums a channel, of norm_backward_fold and of the tiles of whole samples too. */
+ptrdiff_t FC_NAME(norm_fold_size)(const void *job)
+{
+    const fc_norm *j = job;
+    return FC_PRODUCT(2, j->part, j->group, sizeof(double));
+}
+
 void FC_NAME(norm_fold)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_norm *j = job;
