@@ -136,8 +136,8 @@ class Spaced(Op):
     """NumPy's linspace, logspace or geomspace of two arrays, counted in float64; linspace alone has a gradient."""
 
     @staticmethod
-    def shape(start, stop, *, num, axis, **attributes):
-        ends = broadcast_shape(start, stop)
+    def shape(start, stop, *, function, num, axis, **attributes):
+        ends = broadcast_shape(function, start, stop)
         place = normalize_axis(axis, len(ends) + 1)
         return (*ends[:place], num, *ends[place:])
 
