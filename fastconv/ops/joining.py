@@ -103,6 +103,7 @@ def _at_least(x, ndim):
 
 def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> Tensor:
     """x1 and behind it x2 along `axis`; both as vectors without one."""
+    x1, x2 = promoted(x1, x2)
     if axis is None:
         return concatenate([reshape(x1, -1), reshape(x2, -1)])
     return concatenate([x1, x2], axis)
