@@ -113,16 +113,15 @@ class Optimizer(Configurable):
         elif callable(value):
             self._learning_rate = value
         else:
-            value = value.item() if isinstance(value, (np.ndarray, Tensor)) and value.size == 1 else value
-            self._learning_rate = checked_number(self, "learning_rate", value)
+            self._learning_rate = checked_number(self, "learning_rate", _as_number(value))
 
     def _rate(self):
         rate = self._learning_rate
         if type(rate) is float:
             return rate
         if isinstance(rate, schedules.LearningRateSchedule):
-            return checked_number(self, "the schedule's rate", rate(self.iterations))
-        return checked_number(self, "the learning rate function's value", rate())
+            return checked_number(self, "the schedule's rate", _as_number(rate(self.iterations)))
+        return checked_number(self, "the learning rate function's value", _as_number(rate()))
 
     @property
     def iterations(self) -> int:
@@ -393,6 +392,11 @@ class Optimizer(Configurable):
 
     def _average(self, variable):
         return self.slot_arrays(variable)[self.all_slots.index("average")]
+
+
+def _as_number(value):
+    """A lone number in a Tensor or an array, such as schedules that compute with ops give, as Python's."""
+    return value.item() if isinstance(value, (np.ndarray, np.generic, Tensor)) and value.size == 1 else value
 
 
 def _array(value, dtype):
