@@ -99,11 +99,18 @@ def test_a_metric_of_several_values_is_logged_by_their_names():
 
     model = dense()
     model.compile("sgd", "mse", metrics=[Counts()])
+    assert set(model.compute_metrics(X, Y, model(X))) == {"first", "both"}
     assert model.fit(X, Y, batch_size=8, verbose=0).history | {"loss": None} == {
         "loss": None,
         "first": [2.0],
         "both": [4.0],
     }
+
+
+def test_lora_is_refused_in_words():
+    assert not hasattr(layers.Dense(2), "enable_lora")
+    with pytest.raises(AttributeError, match="trains whole weights; freeze layers"):
+        layers.Dense(2).enable_lora(2)
 
 
 def test_an_endpoint_layer_takes_targets_and_counts_a_metric():

@@ -41,6 +41,7 @@ _REFUSED = {
     "lora_alpha": "it trains whole weights; freeze layers with trainable=False instead",
     "quantization_config": "it computes in float32 and float64",
 }
+_ABSENT = {"enable_lora": _REFUSED["lora_rank"], "quantized_call": _REFUSED["quantization_config"]}  # methods of Keras'
 _counts: dict[str, itertools.count] = {}
 _builders: list[str] = []  # the names of the layers that are being built, each within the one before
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
@@ -208,6 +209,8 @@ class Layer(Specified):
     def __getattr__(self, name: str) -> Any:
         if hasattr(type(self), name):  # a property, whose own AttributeError says more
             return object.__getattribute__(self, name)
+        if name in _ABSENT:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {_ABSENT[name]}.")
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
