@@ -35,7 +35,7 @@ class Task(NamedTuple):
     quick_steps: int
 
 
-TASKS = {"fast preset": Task((28, 28, 1), 4, 200, 100, 50), "ResNet-18": Task((32, 32, 3), 8, 64, 8, 2)}
+TASKS = {"fast preset": Task((28, 28, 1), 4, 128, 150, 80), "ResNet-18": Task((32, 32, 3), 8, 64, 8, 2)}
 
 
 def made(task, steps):
@@ -57,18 +57,22 @@ def plain(task, images):
 
 def ours(name, task, steps):
     """{way: a function that trains an epoch} of fastconv."""
-    from fastconv import Input, Sequential, applications, layers
+    import fastconv
+    from fastconv import Input, Sequential, layers
     from fastconv.data import Dataset
+
+    from .adapters import keras_networks
+    from .networks import NETWORKS
 
     images, y = made(task, steps)
     x = plain(task, images)
     if name == "ResNet-18":
-        model = applications.ResNet18(weights=None, input_shape=task.shape, classes=CLASSES)
+        model = keras_networks.build(fastconv, NETWORKS["resnet18-32"], {})
     else:
         model = Sequential([Input(task.shape), layers.Conv2D(8, 5, activation="relu"), layers.MaxPooling2D(),
-                            layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
-                            layers.Dense(128, activation="relu"), layers.Dense(CLASSES, activation="softmax")])  # fmt: skip
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+                            layers.Conv2D(16, 5, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
+                            layers.Dense(128, activation="relu"), layers.Dense(CLASSES)])  # fmt: skip
+    model.compile("adam", fastconv.losses.SparseCategoricalCrossentropy(from_logits=True))
     change = Sequential([
         layers.RandomCrop(*task.shape[:2], dtype="uint8"), layers.RandomFlip("horizontal", dtype="uint8"),
         layers.Rescaling(1 / 255),
@@ -97,8 +101,8 @@ def theirs(name, task, steps, threads):
         model = Walk(NETWORKS["resnet18-32"], {})
     else:
         nn = torch.nn
-        model = nn.Sequential(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 32, 3), nn.ReLU(),
-                              nn.MaxPool2d(2), nn.Flatten(), nn.Linear(800, 128), nn.ReLU(),
+        model = nn.Sequential(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 5), nn.ReLU(),
+                              nn.MaxPool2d(2), nn.Flatten(), nn.Linear(256, 128), nn.ReLU(),
                               nn.Linear(128, CLASSES))  # fmt: skip
     optimizer = torch.optim.Adam(model.parameters())
 

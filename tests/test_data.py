@@ -1,16 +1,21 @@
 """fastconv.data: pipelines, data sets by batch number, windows of series, folders of images, downloads."""
 
 import math
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
 
-from fastconv import Sequential, layers
+from fastconv import Sequential, kernels, layers
 from fastconv.data import Dataset, PyDataset
 from fastconv.data.ahead import ahead
 from fastconv.data.feeding import Feed, is_stream
 from fastconv.data.series import timeseries_dataset_from_array
 from fastconv.utils import set_random_seed, split_dataset
+
+AHEAD = sys.modules[ahead.__module__]
 
 X = np.arange(40, dtype="uint8").reshape(10, 4)
 Y = np.arange(10)
@@ -69,8 +74,11 @@ def test_shuffling_follows_set_random_seed():
     assert elements(Dataset.range(20).shuffle()) == first != elements(Dataset.range(20).shuffle())
 
 
+@pytest.mark.parametrize("late", [0, 1e9], ids=["ahead", "when asked"])
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_random_maps_give_the_same_numbers_on_any_number_of_threads(workers):
+def test_random_maps_give_the_same_numbers_on_any_number_of_threads(monkeypatch, workers, late):
+    monkeypatch.setattr(AHEAD, "LATE", late)
+
     def dataset(workers):
         noisy = Dataset.from_arrays((X, Y)).map(lambda x, y, rng: (x + rng.random(4), y), workers, seed=5)
         return noisy.batch(4).prefetch(2)
@@ -101,7 +109,9 @@ def test_a_cache_reads_once():
     assert read == [0, 0, 1, 2, 3]
 
 
-def test_working_ahead_raises_in_place_and_ends_when_nobody_asks():
+@pytest.mark.parametrize("late", [0, 1e9], ids=["by a thread", "when asked"])
+def test_working_ahead_raises_in_place_and_ends_when_nobody_asks(monkeypatch, late):
+    monkeypatch.setattr(AHEAD, "LATE", late)
     closed = []
 
     def source():
@@ -120,6 +130,22 @@ def test_working_ahead_raises_in_place_and_ends_when_nobody_asks():
     assert next(run) == 0
     run.close()
     assert closed == [True, True]
+
+
+def test_only_what_takes_time_is_made_by_a_thread(monkeypatch):
+    monkeypatch.setattr(AHEAD, "QUICK", 0.1)
+    made = []
+
+    def source(seconds):
+        for _ in range(4):
+            time.sleep(seconds)
+            made.append(threading.current_thread() is threading.main_thread())
+            yield
+
+    assert len(list(ahead(source(0), 2))) == 4 and all(made)
+    assert len(list(ahead(source(0.15), 2))) == 4 and made[4:] == [True, False, False, False]
+    monkeypatch.setattr(kernels, "get_num_threads", lambda: kernels.usable_processors() - 1)
+    assert len(list(ahead(source(0), 2))) == 4 and not any(made[8:])
 
 
 @pytest.mark.parametrize("make, message", [

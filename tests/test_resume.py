@@ -22,10 +22,17 @@ from fastconv.callbacks import (
     ReduceLROnPlateau,
     SwapEMAWeights,
 )
+from fastconv.data.ahead import ahead
 from fastconv.utils import set_random_seed
 
 X = np.random.default_rng(0).uniform(0, 1, (20, 8, 8, 1)).astype("float32")
 Y = np.arange(20) % 3
+
+
+@pytest.fixture(autouse=True)
+def ahead_of_the_steps(monkeypatch):
+    """A thread makes what `prefetch` is asked for, as where that takes longer than here."""
+    monkeypatch.setattr(sys.modules[ahead.__module__], "LATE", 0)
 
 
 # Data: made anew in each run, as a program would

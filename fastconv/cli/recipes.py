@@ -30,7 +30,7 @@ DEFAULTS = {
 OTHER = Recipe("adam", 0.001, 32, 10, "falling")
 PRESETS = {
     "tutorial": Recipe("sgd", 0.01, 100, 5, None),
-    "fast": Recipe("adam", 0.01, 200, 2, "one-cycle", "fast"),
+    "fast": Recipe("adam", 0.015, 128, 2, "one-cycle", "fast"),
 }
 
 

@@ -23,6 +23,7 @@ from ._tiles import (
     note_change,
     set_num_threads,
     settings_version,
+    usable_processors,
     use_isa,
     version,
 )
