@@ -113,6 +113,19 @@ def test_lora_is_refused_in_words():
         layers.Dense(2).enable_lora(2)
 
 
+@pytest.mark.parametrize(
+    "given, near", [({"patients": 3}, "patience"), ({"restore_best_weight": True}, "best_weights")]
+)
+def test_a_callback_names_the_argument_that_was_meant(given, near):
+    with pytest.raises(TypeError, match=f"EarlyStopping has no argument.*Did you mean '.*{near}'"):
+        keras.callbacks.EarlyStopping(**given)
+
+
+def test_layers_know_their_policy():
+    policy = layers.Dense(2, dtype="float64").dtype_policy
+    assert (policy.name, layers.Dense(2, dtype=policy).dtype) == ("float64", "float64")
+
+
 def test_an_endpoint_layer_takes_targets_and_counts_a_metric():
     class Endpoint(layers.Layer):
         def __init__(self):
