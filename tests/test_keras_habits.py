@@ -107,6 +107,25 @@ def test_a_metric_of_several_values_is_logged_by_their_names():
     }
 
 
+def test_an_optimizer_of_the_users_own_keeps_state_as_keras_teaches():
+    class Heavy(keras.optimizers.Optimizer):
+        def build(self, variables):
+            super().build(variables)
+            self.speeds = [self.add_variable_from_reference(one, name="speed") for one in variables]
+
+        def update_step(self, gradient, variable, learning_rate):
+            speed = self.speeds[self._get_variable_index(variable)]
+            self.assign(speed, speed * 0.9 + gradient)
+            self.assign_sub(variable, speed * learning_rate)
+
+    mine, ours = dense(), dense()
+    ours.set_weights(mine.get_weights())
+    for model, optimizer in ((mine, Heavy(0.01)), (ours, keras.optimizers.SGD(0.01, momentum=0.9))):
+        model.compile(optimizer, "mse")
+        model.fit(X, Y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(mine.get_weights()[0], ours.get_weights()[0], rtol=1e-5)
+
+
 def test_lora_is_refused_in_words():
     assert not hasattr(layers.Dense(2), "enable_lora")
     with pytest.raises(AttributeError, match="trains whole weights; freeze layers"):

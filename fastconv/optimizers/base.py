@@ -210,6 +210,16 @@ class Optimizer(Configurable):
         for variable in self._trainable_variables:
             self._entry(variable, self.all_slots)
 
+    def _get_variable_index(self, variable: Any) -> int:
+        """The place of a weight among those that `build` was given, by which Keras' optimizers keep their state."""
+        places = [i for i, one in enumerate(self._trainable_variables) if one is variable]
+        if not places:
+            raise ValueError(
+                f"{type(self).__name__} was built without the weight {variable.name!r}: compile the model again after "
+                "layers were made trainable, so that a new optimizer knows them."
+            )
+        return places[0]
+
     def add_variable(
         self, shape: Any, initializer: Any = "zeros", dtype: str | None = None, aggregation: str = "none",
         layout: Any = None, name: str | None = None,
@@ -353,7 +363,9 @@ class Optimizer(Configurable):
         return around
 
     def _step(self, parameters, arrays, gradients, slots, around):
-        """Moves all weights by `update_step` of a class of one's own."""
+        """Moves all weights by `update_step` of a class of one's own, whose `build` makes its state at the first step."""
+        if not self._trainable_variables:
+            self.build(parameters)
         prepared = [gradient * around["scales"][i] if "scales" in around else gradient.copy()
                     for i, gradient in enumerate(gradients)]  # fmt: skip
         if "limit" in around:
