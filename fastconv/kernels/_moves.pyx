@@ -18,6 +18,7 @@ from ._tiles cimport (
 
 cdef enum:
     BLOCK = 16384         # elements of a tile
+    LONG = 1024           # bytes of a run from which on it gains that it goes past the caches, wherever its lines begin
     SQUARE = 64           # rows and columns of a tile that transposes
     RESIZE_BLOCK = 4096   # elements that a tile of an interpolation writes
     MOST_AXES = 64        # of a NumPy array
@@ -92,15 +93,17 @@ cdef bint transposed(fc_copy* job):
     return False
 
 
-cdef bint lines(fc_copy* job, whole, ptrdiff_t itemsize):
-    """Whether y is written in runs of whole lines, past the caches."""
+cdef bint lines(fc_copy* job, const void* whole, ptrdiff_t size, ptrdiff_t itemsize):
+    """Whether y, a part of `whole`, one of arrays of this size in bytes, is written in runs of whole lines, past the caches."""
     cdef int a, last = <int>job.axes - 1
     if job.axis[last].x_step != 1 or job.axis[last].y_step != 1:
         return False
+    if job.axis[last].count * itemsize >= LONG:
+        return is_far(whole, size, LINE)
     for a in range(last):
         if job.axis[a].y_step * itemsize % LINE:
             return False
-    return is_far(job.y, whole.nbytes, job.axis[last].count * itemsize)
+    return is_far(job.y, size, job.axis[last].count * itemsize)
 
 
 cdef ptrdiff_t cut(fc_copy* job, bint square):
@@ -122,15 +125,16 @@ cdef ptrdiff_t cut(fc_copy* job, bint square):
             * ((columns + job.columns - 1) // job.columns))
 
 
-def copy(x_view, x, y_view, y):
-    """y_view[...] = x_view for views of x and y."""
+def copy(x_view, x, y_view, y, ptrdiff_t together=0):
+    """y_view[...] = x_view for views of x and y; `together` are the bytes of all arrays that are written one after the
+    other, if there are several."""
     cdef fc_copy job
     address(x)
     address(y, True)
     walk(&job, x_view, y_view)
     job.factor = NULL
     cdef bint square = transposed(&job)
-    job.far = lines(&job, y, x.itemsize)
+    job.far = lines(&job, address(y), max(together, <ptrdiff_t>y.nbytes), x.itemsize)
     cdef ptrdiff_t tiles = cut(&job, square)
     run(tiles_of(x).copy, &job, sizeof(job), tiles, (PACK_WORK if square else MEMORY_WORK) * <double>x_view.size)
 

@@ -10,11 +10,12 @@ from libc.string cimport memset
 
 from ._memory cimport Block
 from ._rows cimport sum_rows
-from ._tiles cimport MEMORY_WORK, address, fc_norm, fc_tile, fc_tiles, is_far, run, tiles_of
+from ._tiles cimport LINE, MEMORY_WORK, address, fc_norm, fc_tile, fc_tiles, is_far, run, tiles_of
 
 cdef enum:
     NARROW = 64      # below so many channels a row holds several pixels,
     WIDE = 128       # until it has this many elements
+    LONG = 100       # columns of a row from which on it gains that it goes past the caches, wherever its lines begin
     LANES = 16       # or more, so that it ends with a whole vector
     COLUMNS = 256    # of a piece, at most, where a row is a pixel
     PIECE = 16384    # elements of a piece, at least, where there are as many,
@@ -36,7 +37,7 @@ cdef void* data(array, bint writable=False) except? NULL:
 cdef fc_norm norm_job(x, y, gamma, beta, ptrdiff_t samples, ptrdiff_t channels, ptrdiff_t groups) except *:
     """The job of norm.c for x, or another array of its shape, cut by shape alone."""
     cdef fc_norm job
-    cdef ptrdiff_t several = 1, parts, rows, common = LANES
+    cdef ptrdiff_t several = 1, parts, rows, columns, common = LANES
     memset(&job, 0, sizeof(job))
     job.most = NAN
     job.x, job.y, job.gamma, job.beta = data(x), data(y, True), data(gamma), data(beta)
@@ -57,7 +58,8 @@ cdef fc_norm norm_job(x, y, gamma, beta, ptrdiff_t samples, ptrdiff_t channels, 
     job.block = blocks(rows, job.slices)
     job.slices = blocks(rows, job.block)
     job.part = max(1, PART // job.group)
-    job.far = y is not None and is_far(job.y, y.nbytes, (job.columns if parts > 1 else job.width) * x.itemsize)
+    columns = job.columns if parts > 1 else job.width
+    job.far = y is not None and is_far(job.y, y.nbytes, LINE if columns >= LONG else columns * x.itemsize)
     return job
 
 

@@ -254,8 +254,8 @@ class Layer(Specified):
 
     def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """As `__call__`, for what `prepare` gave."""
-        alone = isinstance(x, Tensor) and not args and not kwargs
-        if not is_tracing() and (x.symbolic if alone else symbolic_leaves((x, args, kwargs))):
+        given = (x, args, kwargs) if args or kwargs else x
+        if not is_tracing() and (given.symbolic if isinstance(given, Tensor) else symbolic_leaves(given)):
             if state.inside:
                 return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)
@@ -356,6 +356,12 @@ class Layer(Specified):
 
     def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
+        if type(inputs) in (list, tuple) and all([type(i) is Tensor and i.dtype == self._dtype for i in inputs]):
+            shapes = [i.shape for i in inputs]  # the usual case of several inputs
+            if inputs and (shapes != self._checked_shape or not self.built):
+                self.ensure_built(map_leaves(lambda leaf: leaf.shape, inputs))
+                self._checked_shape = shapes
+            return inputs[:]
         if isinstance(inputs, (list, tuple, dict)) and any(
             isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)
         ):

@@ -213,7 +213,7 @@ def promoted(*values: TensorLike, floats: bool = False) -> list:
     Of arrays and Tensors the floats decide, then the widest integer; a number or a list counts by its kind alone.
     `floats` asks for floats in any case.
     """
-    if all(isinstance(value, Tensor) and value.dtype.kind == "f" for value in values):
+    if all([isinstance(value, Tensor) and value.dtype.kind == "f" for value in values]):
         return list(values)
     strong, kinds, found = set(), set(), []
     for value in values:
