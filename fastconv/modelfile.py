@@ -88,7 +88,9 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
             try:
                 arrays |= _compile(model, json.loads(saved.facts["compile"]), saved)
             except Exception as error:
-                raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
+                raise ValueError(
+                    f"{path}: its compile settings cannot be restored: {_reason(error)} compile=False leaves them aside."
+                ) from error
         if (names := _class_names(saved)) is not None:
             model.class_names = names
         saved.read(arrays)

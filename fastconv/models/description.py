@@ -66,9 +66,10 @@ class Description:
             return cls(**config)
         return configs.graph_from_config(cls, config, custom_objects)
 
-    def to_json(self) -> str:
-        """The architecture without weights, as JSON; `fastconv.models.model_from_json` reads it."""
-        return json.dumps(registry.serialize(self))
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture without weights, as JSON; `fastconv.models.model_from_json` reads it. Further arguments are
+        json.dumps', such as `indent=2`."""
+        return json.dumps(registry.serialize(self), **kwargs)
 
     def save(self, filepath: modelfile.Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Writes architecture, weights and compile settings to one safetensors file; see fastconv.saving.

@@ -55,8 +55,12 @@ class Steps:
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, float]:
-        """Names and values of the metrics."""
-        return {metric.name: metric.result() for metric in self.metrics}
+        """Names and values of the metrics; one that gives a dict of several is listed by their names."""
+        found = {}
+        for metric in self.metrics:
+            value = metric.result()
+            found |= value if isinstance(value, dict) else {metric.name: value}
+        return found
 
     def reset_metrics(self) -> None:
         """Puts the metrics back to where nothing was counted."""
