@@ -189,3 +189,43 @@ def test_gradients_flow_through_targets_that_a_network_made(name):
     online = np.full((16, 3), 1 / 3, "float32")
     getattr(keras.losses, name)()(layer(X), online).backward()
     assert np.abs(layer.kernel.grad).sum() > 0
+
+
+@keras.saving.register_keras_serializable("habits")
+class Counting(layers.Layer):
+    """Keeps a number that is no weight, beside one that is."""
+
+    def __init__(self, seen=0, **kwargs):
+        super().__init__(**kwargs)
+        self.seen = seen
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+    def call(self, x):
+        return x * self.scale
+
+    def save_own_variables(self, store):
+        store["seen"], store["scale"] = np.int64(self.seen), self.scale.numpy()
+
+    def load_own_variables(self, store):
+        self.seen = int(store["seen"])
+        self.scale.assign(store["scale"])
+
+
+@pytest.mark.parametrize("name", ["own.keras", "own.weights.h5"])
+def test_a_layer_says_itself_what_keras_files_hold_of_it(tmp_path, name):
+    pytest.importorskip("h5py")
+    model = dense(Counting(7))
+    model.layers[-1].scale.assign(3.0)
+    if name.endswith(".keras"):
+        model.save(tmp_path / name)
+        again = models.load_model(tmp_path / name)
+    else:
+        model.save_weights(tmp_path / name)
+        again = dense(Counting())
+        again.load_weights(tmp_path / name)
+    assert again.layers[-1].seen == 7
+    assert np.array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+    with pytest.warns(UserWarning, match=r"'counting.*save_own_variables.*\.keras or \.weights\.h5"):
+        model.save_weights(tmp_path / "own.safetensors")
