@@ -85,6 +85,10 @@ class Objective:
             return []
         return [*[value for value, _ in parts], total] if len(row) > 1 else [total]
 
+    def summed(self, names) -> list[bool]:
+        """For each output, whether its loss is the sum of its values."""
+        return [getattr(loss, "reduction", None) == "sum" for loss, *_ in self._resolve(names)]
+
     @property
     def has_loss(self) -> bool:
         """Whether compile was given a loss."""

@@ -8,6 +8,7 @@ before the first step stops all of them, with one error.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -20,7 +21,7 @@ import numpy as np
 from fastconv import backups, kernels, registry, rng
 from fastconv.batches import cut, samples
 from fastconv.data.elements import note
-from fastconv.distribution import world
+from fastconv.distribution import lockstep, world
 from fastconv.distribution.folding import Fold
 from fastconv.distribution.parallel import distribution
 from fastconv.layers.shapes import map_shapes
@@ -101,7 +102,10 @@ class Sharding:
     def __init__(self, trainer: Any, parallel: Any, caller: str, sources: list[Any]):
         self.trainer, self.model, self.parallel, self.shards = trainer, trainer.model, parallel, parallel.shards
         parallel.check(caller)
-        _check_model(self.model, trainer.objective, caller, parallel.shards)
+        _check_model(self.model, trainer.objective, caller)
+        self.synchronized = self.shards > 1 and any(
+            getattr(layer, "synchronized", False) for layer in self.model.flatten_layers()
+        )  # then shards wait for one another, and so run eagerly, each in a thread of its own
         source = sources[0]
         if caller != "evaluate" and isinstance(source, Arrays):
             _check_count(min(source.batch_size, samples(source.data[0])), parallel, caller)
@@ -147,62 +151,101 @@ class Sharding:
 
     def step(self, x, y, shares, weights, results):
         """([a loss for each output, the loss], one gradient or None for each weight) of a batch, whose metrics it adds."""
-        trainer = self.trainer
+        trainer, count = self.trainer, self._count(x)
 
         def compute(x, y, shares):
+            values, outputs, gradients = trainer._gradients(x, y, self._summing(shares, count, samples(x)), weights)
             for weight in weights:
                 weight.grad = None
-            values, outputs, gradients = trainer._gradients(x, y, shares, weights)
             if world.rank() == 0:
                 trainer._doubt(y, outputs)
-            trainer.objective.update_metrics(y, outputs, shares)
+            self._measure(y, outputs, shares)
             return values, gradients
 
-        return self._computed(compute, x, y, shares, weights, results)
+        return self._computed(compute, x, y, shares, weights, results, self.synchronized)
 
     def look(self, x, y, shares, results):
         """Adds the losses and metrics of a batch, without training."""
 
         def compute(x, y, shares):
-            values, outputs = trainer.seen(x, y, shares)
-            trainer.objective.update_metrics(y, outputs, shares)
+            values, outputs = trainer.seen(x, y, self._summing(shares, count, samples(x)))
+            self._measure(y, outputs, shares)
             return values, ()
 
-        trainer = self.trainer
-        self._computed(compute, x, y, shares, (), results)
+        trainer, count = self.trainer, self._count(x)
+        self._computed(compute, x, y, shares, (), results, False)
 
-    def _computed(self, compute, x, y, shares, weights, results):
+    def _count(self, x):
+        """The samples of all processes' batch."""
+        return samples(x) * (1 if self.parallel.auto_shard_dataset else world.size())
+
+    def _summing(self, shares, count, own):
+        """The weights of a shard's `own` samples by which its losses, averaged over shards of `count` samples, are sums
+        where they shall be."""
+        if self.model.has_own("compute_loss"):
+            return shares
+        summed = self.trainer.objective.summed(self.model.output_names)
+        if not any(summed):
+            return shares
+        factor = self.model._dtype.type(count / own)
+        ones = np.ones(own, self.model._dtype)
+        given = [ones] * len(summed) if shares is None else shares
+        return [(ones if by is None else by) * factor if sums else by for by, sums in zip(given, summed)]
+
+    def _measure(self, y, outputs, shares):
+        """The metrics of one shard."""
+        for metric in self.model.metrics:
+            _set_values(metric, [0.0] * len(metric.variables))
+        self.trainer.objective.update_metrics(y, outputs, shares)
+
+    def _computed(self, compute, x, y, shares, weights, results, synchronized):
         """What `compute(x, y, shares)`, (losses, gradients), gives for the whole batch."""
         streams = [rng.seed_generator(), *backups.streams(self.model)]
         fixed = self._moving()
         metrics = [_values(metric) for metric in self.model.metrics]
-        states, arrays = [stream.state.copy() for stream in streams], [weight.array.copy() for weight in fixed]
-        sums, totals = Fold(), Fold()
-        try:
-            for place, (start, stop) in enumerate(self.parallel.cuts(samples(x))):
-                if start == stop:
-                    sums.push(None)
-                    totals.push(None)
-                    continue
-                number = self.parallel.number(place)
-                for stream, state in zip(streams, states):
-                    stream.state[...] = rng.branch(state, number)
-                for metric in self.model.metrics:
-                    _set_values(metric, [0.0] * len(metric.variables))
-                _restore(fixed, arrays)
+        states, arrays = _copies(streams, fixed)
+        cuts, left = self.parallel.cuts(samples(x)), {}
+
+        def enter(place):
+            number = self.parallel.number(place)
+            own, moved = left.get(place) or ([rng.branch(state, number) for state in states], arrays)
+            for stream, state in zip(streams, own):
+                stream.state[...] = state
+            _restore(fixed, moved)
+
+        def leave(place):
+            left[place] = _copies(streams, fixed)
+
+        def work(place):
+            start, stop = cuts[place]
+            try:
                 values, gradients = compute(*[cut(nest, start, stop) for nest in (x, y, shares)])
-                self._losses = len(values)
-                sums.push(self._sums(stop - start, values, gradients, fixed, arrays))
-                totals.push(_flat(gradients, weights, stop - start))
-        except (ValueError, TypeError) as error:
-            note(error, f"In shard {number + 1} of {self.shards}, which has {stop - start} of the batch's samples.")
-            raise
+            except (ValueError, TypeError) as error:
+                number = self.parallel.number(place) + 1
+                note(error, f"In shard {number} of {self.shards}, which has {stop - start} of the batch's samples.")
+                raise
+            self._losses = len(values)
+            return self._sums(stop - start, values, gradients, fixed, arrays), _flat(gradients, weights, stop - start)
+
+        def one_by_one():
+            for place, run in enumerate(works):
+                if run is not None:
+                    enter(place)
+                yield run and run()
+
+        counts = [stop - start for start, stop in cuts]
+        works = [functools.partial(work, place) if count else None for place, count in enumerate(counts)]
+        uneven, sums, totals = samples(x) < self.parallel.parts, Fold(), Fold()
+        try:
+            for found in lockstep.run(works, counts, enter, leave, uneven) if synchronized else one_by_one():
+                sums.push(found and found[0])
+                totals.push(found and found[1])
         finally:  # also where a step fails, it moves nothing
             _restore(fixed, arrays)
             for stream, state in zip(streams, states):
                 stream.state[...] = state
                 stream.state[2] += np.uint64(1)
-        if samples(x) < self.parallel.parts:
+        if uneven:
             self._agree_on_layout(sums.result() is None)
         return self._taken(sums.result(), totals.result(), weights, fixed, metrics, results)
 
@@ -269,6 +312,10 @@ def _flat(gradients, weights, count):
     return flat
 
 
+def _copies(streams, weights):
+    return [stream.state.copy() for stream in streams], [weight.array.copy() for weight in weights]
+
+
 def _restore(weights, arrays):
     for weight, array in zip(weights, arrays):
         np.copyto(weight.array, array)
@@ -298,23 +345,17 @@ def _check_count(count, parallel, caller):
         )
 
 
-def _check_model(model, objective, caller, shards):
+def _check_model(model, objective, caller):
     if model.has_own("train_step", "test_step"):
         raise ValueError(
             f"{caller}: {type(model).__name__} has a train_step or test_step of its own, which no shard can be given: keep "
             "set_distribution(None), and add gradients up in it by fastconv.distribution.reduce(gradients)."
         )
-    for layer in model.flatten_layers():
-        if getattr(layer, "synchronized", False) and shards > 1:
-            raise ValueError(
-                f"{caller}: {layer.name!r} has synchronized=True, but a shard is computed without the statistics of the "
-                "others: leave it out (each shard then has its own), or take layers.GroupNormalization."
-            )
     for loss in flatten(objective.loss):
-        if getattr(loss, "reduction", None) in ("sum", "mean_with_sample_weight"):
+        if getattr(loss, "reduction", None) == "mean_with_sample_weight":
             raise ValueError(
                 f"{caller}: the loss {loss.name!r} has reduction={loss.reduction!r}, but shards are averaged by their "
-                "numbers of samples: take 'sum_over_batch_size'."
+                "numbers of samples, not by weights: take 'sum_over_batch_size', or 'sum'."
             )
     for metric in model.metrics:
         if not metric.variables and type(metric).__module__.partition(".")[0] != "fastconv":

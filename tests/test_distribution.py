@@ -149,6 +149,13 @@ def check_close(one, other):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+def sum_of_losses(**options):
+    return network(
+        loss=losses.SparseCategoricalCrossentropy(reduction="sum"), optimizer=optimizers.SGD(0.003),
+        weighted_metrics=["accuracy"], **options,
+    )  # fmt: skip
+
+
 WEIGHTS = RANDOM.random(50)
 CASES = {  # 50 samples in batches of 16: the last batch has two, in eight shards
     "regularized once, an uneven last batch": {},
@@ -160,6 +167,8 @@ CASES = {  # 50 samples in batches of 16: the last batch has two, in eight shard
     "clipped": {"make": lambda: network(optimizer=optimizers.Adam(0.01, global_clipnorm=0.1))},
     "accumulated": {"make": lambda: network(optimizer=optimizers.Adam(0.01, gradient_accumulation_steps=2))},
     "step by step": {"make": lambda: network(run_eagerly=True)},
+    "a sum": {"make": sum_of_losses, "validation_data": (X[:21], Y[:21])},
+    "a sum, step by step, with weights": {"make": lambda: sum_of_losses(run_eagerly=True), "sample_weight": WEIGHTS},
     "a metric of all outputs": {"make": lambda: network(metrics=[metrics.SparseTopKCategoricalAccuracy(2)])},
 }  # fmt: skip
 
@@ -169,17 +178,24 @@ def test_shards_train_as_the_whole_batch_does(options):
     check_close(trained(8, **options), trained(None, **options))
 
 
-def two_outputs():
+def two_outputs(reduction="sum_over_batch_size"):
     inputs = Input((6, 6, 1))
     flat = layers.Flatten()(inputs)
     model = fastconv.Model(inputs, [layers.Dense(2, name="a")(flat), layers.Dense(1, name="b")(flat)])
-    model.compile("sgd", ["mse", "mae"], loss_weights=[1.0, 0.5], metrics={"b": ["mae", metrics.R2Score()]})
+    model.compile(
+        "sgd",
+        ["mse", losses.MeanAbsoluteError(reduction)],
+        loss_weights=[1.0, 0.5],
+        metrics={"b": ["mae", metrics.R2Score()]},
+    )
     return model
 
 
-def test_several_outputs_and_metrics_that_know_their_shape_late():
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
+def test_several_outputs_and_metrics_that_know_their_shape_late(reduction):
     y = [RANDOM.random((50, 2)), RANDOM.random((50, 1))]
-    check_close(trained(4, two_outputs, y=y), trained(None, two_outputs, y=y))
+    one, other = (trained(shards, lambda: two_outputs(reduction), y=y) for shards in (4, None))
+    check_close(one, other)
 
 
 def test_the_same_run_has_the_same_bits_and_shards_are_part_of_it():
@@ -200,6 +216,106 @@ def test_moving_statistics_are_the_mean_of_the_shards():
     mean, variance = model.get_weights()[2:]
     np.testing.assert_allclose(mean, [(2 * 1 + 3 * 20) / 5], rtol=1e-6)
     np.testing.assert_allclose(variance, [(2 * 1 + 3 * 200 / 3) / 5], rtol=1e-6)
+
+
+def synchronized(*more, **options):
+    """A network whose last batch of two samples leaves six of eight shards empty, and one value a channel to each."""
+    model = Sequential([
+        Input((6, 6, 1)), layers.BatchNormalization(synchronized=True), layers.Conv2D(4, 3), *more, layers.ReLU(),
+        layers.BatchNormalization(axis=1, synchronized=True), layers.Flatten(), layers.Dense(5),
+        layers.BatchNormalization(synchronized=True), layers.Dense(3, activation="softmax", kernel_regularizer="l2"),
+    ])  # fmt: skip
+    model.compile(**{"optimizer": optimizers.SGD(0.1), "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"],
+                     **options})  # fmt: skip
+    return model
+
+
+def masked():
+    model = Sequential([
+        Input((6, 4)), layers.Masking(), layers.BatchNormalization(synchronized=True),
+        layers.GlobalAveragePooling1D(), layers.Dense(3),
+    ])  # fmt: skip
+    model.compile("sgd", "mse")
+    return model
+
+
+def nested():
+    inner = Sequential(
+        [Input((6, 6, 1)), layers.BatchNormalization(synchronized=True), layers.ActivityRegularization(0.1)]
+    )
+    model = Sequential([Input((6, 6, 1)), inner, layers.Flatten(), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+MASKED = np.where(RANDOM.random((50, 6, 1)) < 0.7, RANDOM.random((50, 6, 4)), 0).astype("float32")
+SYNCHRONIZED = {
+    "three layers, the last batch of two samples": (synchronized, {}),
+    "validation": (synchronized, {"validation_data": (X[:21], Y[:21])}),
+    "weights of samples": (synchronized, {"sample_weight": WEIGHTS}),
+    "masked": (masked, {"x": MASKED, "y": RANDOM.random((50, 3))}),
+    "in a model of a model, with a loss of a layer's": (nested, {"x": X[:48], "y": Y[:48]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make,options", SYNCHRONIZED.values(), ids=SYNCHRONIZED)
+def test_synchronized_statistics_are_those_of_the_whole_batch(make, options):
+    before = threading.active_count()
+    whole, *cut = [trained(shards, make, **options) for shards in (None, 1, 4, 8)]
+    for one in cut:
+        check_close(one, whole)
+    assert threading.active_count() == before
+
+
+def test_synchronized_shards_draw_what_they_draw_by_themselves():
+    """Streams and moving weights are a shard's own while others are in the middle of a step."""
+
+    def make(shared):
+        return lambda: network(layers.Dropout(0.3), layers.BatchNormalization(momentum=0.5), layers.Dropout(0.3, seed=1),
+                               *shared)  # fmt: skip
+
+    alone = trained(4, make(()))
+    waiting = layers.BatchNormalization(synchronized=True, epsilon=0.0, center=False, scale=False, trainable=False)
+    found = trained(4, make((waiting,)))
+    check_close((found[0], [*found[1][:6], *found[1][-2:]]), alone)
+
+
+def test_a_shard_that_fails_among_waiting_ones_moves_nothing():
+    class Odd(layers.Layer):
+        def call(self, inputs, training=False):
+            if training and float(inputs.numpy().max()) > 1:
+                raise ValueError("above 1")
+            return inputs
+
+    model = synchronized(Odd())
+    x = X[:16].copy()
+    x[9] = 500.0
+    distribution.set_distribution(DataParallel(shards=8))
+    before, running = model.get_weights(), threading.active_count()
+    with pytest.raises(ValueError, match="above 1") as caught:
+        model.train_on_batch(x, Y[:16])
+    if hasattr(caught.value, "__notes__"):
+        assert "In shard 5 of 8, which has 2 of the batch's samples." in caught.value.__notes__
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+    assert threading.active_count() == running
+
+
+def test_layers_that_some_shards_skip_cannot_be_synchronized():
+    class Sometimes(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.norm = layers.BatchNormalization(synchronized=True)
+
+        def call(self, inputs, training=False):
+            if training and float(inputs.numpy()[0, 0]) < 1:
+                return inputs
+            return self.norm(inputs, training=training)
+
+    model = Sequential([Input((2,)), Sometimes(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    distribution.set_distribution(DataParallel(shards=2))
+    with pytest.raises(ValueError, match="called equally often"):
+        model.train_on_batch(np.arange(8, dtype="float32").reshape(4, 2), np.zeros((4, 1)))
 
 
 def test_frozen_layers_are_not_moved():
@@ -338,8 +454,10 @@ def own_step():
 
 REFUSED = {
     "a step of its own": (own_step, {}, "reduce"),
-    "synchronized": (lambda: network(layers.BatchNormalization(synchronized=True)), {}, "synchronized=True"),
-    "a sum": (lambda: network(loss=losses.SparseCategoricalCrossentropy(reduction="sum")), {}, "sum_over_batch_size"),
+    "a mean by weights": (
+        lambda: network(loss=losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")), {},
+        "sum_over_batch_size",
+    ),
     "a metric without variables": (lambda: network(metrics=[Counter()]), {}, "add_weight"),
     "small batches": (network, {"batch_size": 4}, r"4 samples.*DataParallel\(shards=4\)"),
     "few samples": (network, {"x": X[:3], "y": Y[:3]}, r"3 samples.*DataParallel\(shards=2\)"),
@@ -407,7 +525,12 @@ def test_one_process_alone():
 def fake_mpi(monkeypatch, size=1):
     """An mpi4py whose world has so many processes, of which this is the first."""
     comm = types.SimpleNamespace(Get_size=lambda: size, Get_rank=lambda: 0)
-    MPI = types.SimpleNamespace(COMM_WORLD=comm, Get_library_version=lambda: "Some MPI v1, built by nobody")
+    MPI = types.SimpleNamespace(
+        COMM_WORLD=comm,
+        Get_library_version=lambda: "Some MPI v1, built by nobody",
+        Query_thread=lambda: 0,
+        THREAD_MULTIPLE=3,
+    )
     monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=MPI))
     monkeypatch.setattr(world, "_comm", None)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)

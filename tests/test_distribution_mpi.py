@@ -49,14 +49,14 @@ def alone():
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_the_same_bits_at_any_number_of_processes(processes, alone):
-    """Weights, logs and evaluations of the tutorial's program, of a network with BatchNormalization and dropout, of one
-    that trains on a stream, and of one whose processes have data of their own; only the first process prints."""
+    """Weights, logs and evaluations of the tutorial's program, of networks with BatchNormalization, also synchronized, and dropout,
+    of one that trains on a stream, and of one whose processes have data of their own; only the first process prints."""
     result = mpirun(processes, PROGRAMS / "same_bits.py")
     rows = found(result)
     assert sorted(row["rank"] for row in rows) == list(range(processes))
     for row in rows:
         assert row["reduced"] == [[sum(range(1, processes + 1))] * 3, None]
-        for name in ("tutorial", "normalized", "streamed", "own_parts"):
+        for name in ("tutorial", "normalized", "synchronized", "streamed", "own_parts"):
             assert row[name] == alone[name], name
     assert result.stdout.count("Epoch 1/2") == 1
 
@@ -82,10 +82,22 @@ def test_what_differs_is_one_error_on_every_process(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("ending,text", [("raise", "a bad sector"), ("exit", ""), ("kill", ""), ("crash", "")])
+ENDINGS = {
+    "raise": "a bad sector", "exit": "", "kill": "", "crash": "", "exit before": "process 1 of 2 has left the program",
+    "leave before": "process 1 of 2 has left the program",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending,text", ENDINGS.items(), ids=ENDINGS)
 def test_a_process_that_ends_ends_the_job(ending, text):
     result = mpirun(2, PROGRAMS / "endings.py", ending)
     assert result.returncode and text in result.stderr and "The end." not in result.stdout
+
+
+def test_who_goes_on_alone_is_not_disturbed():
+    """Past the patience of one that waits."""
+    result = mpirun(2, PROGRAMS / "endings.py", "patient")
+    assert result.returncode == 0 and result.stdout.count("The end.") == 2, result.stderr
 
 
 @pytest.mark.parametrize("first,then", [(2, 4), (4, 1)])

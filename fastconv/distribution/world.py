@@ -2,11 +2,13 @@
 
 It knows no model and shares out no batch. Contract: without `initialize()`, and where no launcher started several
 processes, this one is alone, and nothing here needs MPI. What is sent comes from the same user's processes. An
-exception that nobody catches ends the whole job, not this process alone, for which the others would wait for ever.
+exception that nobody catches ends the whole job, not this process alone, for which the others would wait for ever; so
+does a process that leaves while others wait for it (leaving.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.distribution.folding import add_up
+from fastconv.distribution.leaving import Watch
 
 # What launchers say of the number of processes that they started.
 LAUNCHERS = {
@@ -24,6 +27,7 @@ LAUNCHERS = {
 }  # fmt: skip
 
 _comm: Any = None  # mpi4py's COMM_WORLD, or None where this process is alone
+_watch: Watch | None = None
 
 
 def initialize(
@@ -34,7 +38,8 @@ def initialize(
     It does nothing for one process that no launcher started. `num_processes` and `process_id` are checked against what
     the launcher says; give num_processes where yours sets none of the variables that fastconv knows. `job_addresses`
     is refused: the launcher knows them. ImportError without mpi4py, RuntimeError where the launcher belongs to another
-    MPI than mpi4py, so that each process would be alone. From here on an exception that nobody catches ends the job.
+    MPI than mpi4py, so that each process would be alone. From here on an exception that nobody catches ends the job, and so
+    does a process that leaves, by sys.exit for one, while another waits for it in fastconv.
     """
     global _comm
     if job_addresses is not None:
@@ -66,7 +71,7 @@ def _launched():
 
 
 def _join(variable, started):
-    global _comm
+    global _comm, _watch
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is no MPI library
@@ -85,6 +90,8 @@ def _join(variable, started):
         )
     _comm = comm
     _abort_on_errors()
+    if comm.Get_size() > 1 and MPI.Query_thread() == MPI.THREAD_MULTIPLE:
+        _watch = Watch(comm, _end_without)
 
 
 def _abort_on_errors():
@@ -96,6 +103,18 @@ def _abort_on_errors():
         abort(130 if issubclass(kind, KeyboardInterrupt) else 1)
 
     sys.excepthook = hook
+
+
+def _end_without(number):
+    print(
+        f"fastconv: process {number} of {size()} has left the program, and process {rank()} waits for it: the job ends.",
+        file=sys.stderr,
+    )
+    abort(1)
+
+
+def _waiting():
+    return contextlib.nullcontext() if _watch is None else _watch.waiting()
 
 
 def abort(code: int) -> None:
@@ -175,29 +194,38 @@ def reduce(arrays: Sequence[Any]) -> list[Any]:
 def total(flat: np.ndarray) -> None:
     """Replaces a vector by its sum over all processes."""
     if _comm is not None:
-        add_up(flat, _comm)
+        with _waiting():
+            add_up(flat, _comm)
 
 
 def gathered(value: Any) -> list[Any]:
     """What each process has for this value, in their order."""
-    return [value] if _comm is None else _comm.allgather(value)
+    if _comm is None:
+        return [value]
+    with _waiting():
+        return _comm.allgather(value)
 
 
 def from_first(value: Any) -> Any:
     """Process 0's value."""
-    return value if _comm is None else _comm.bcast(value, 0)
+    if _comm is None:
+        return value
+    with _waiting():
+        return _comm.bcast(value, 0)
 
 
 def copy_from_first(array: np.ndarray) -> None:
     """Fills a C-contiguous array, of one shape and dtype everywhere, with process 0's values."""
     if _comm is not None:
-        _comm.Bcast(array.reshape(-1).view(np.uint8), 0)
+        with _waiting():
+            _comm.Bcast(array.reshape(-1).view(np.uint8), 0)
 
 
 def barrier() -> None:
     """Waits until all processes are here: what process 0 wrote before is there now."""
     if _comm is not None:
-        _comm.Barrier()
+        with _waiting():
+            _comm.Barrier()
 
 
 def check_size(caller: str, processes: int, shards: int | None = None) -> None:

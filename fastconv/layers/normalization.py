@@ -16,6 +16,7 @@ from fastconv import ops
 from fastconv.layers.annotations import ConstraintLike, InitializerLike, RegularizerLike, Shape
 from fastconv.layers.base import Layer
 from fastconv.ops.recurrence import assign
+from fastconv.ops.shards import across_shards, in_shard
 from fastconv.registry import checked_number
 from fastconv.tensor import Tensor
 
@@ -82,8 +83,9 @@ class BatchNormalization(Normalizing):
     In training mean and variance are the batch's, and the moving ones become `moving * momentum + batch's * (1 -
     momentum)`; at least two values a channel are needed, and of a masked input only what the mask shows counts.
     Otherwise, and where `trainable` is False, they are the moving ones. Weights: gamma, beta, and, not trained,
-    moving_mean and moving_variance. `synchronized` changes nothing where there is one shard, and is refused by `fit` where
-    `fastconv.distribution` cuts batches into several; renorm=True is not built.
+    moving_mean and moving_variance. Where `fastconv.distribution` cuts batches into shards, statistics are each shard's
+    or, with `synchronized`, the whole batch's, for which shards wait for one another; else it changes nothing.
+    renorm=True is not built.
     """
 
     supports_masking = True
@@ -124,14 +126,11 @@ class BatchNormalization(Normalizing):
 
     def call(self, inputs: Tensor, training: bool = False, mask: Any = None) -> Tensor:
         training = training and self.trainable
-        if training and mask is not None:
-            return self._masked(inputs, mask)
+        shared = self.synchronized and in_shard() and not inputs.symbolic  # who draws a call waits for nobody
+        if training and (mask is not None or shared):
+            return self._by_statistics(inputs, mask, across_shards if shared else lambda own: own)
         if training and None not in inputs.shape and math.prod(inputs.shape) == math.prod(self._sizes(inputs.shape)):
-            raise ValueError(
-                f"{self._title()} got the shape {inputs.shape} in training: one value a channel has no variance. Train "
-                "on larger batches (a batch_size that leaves no last batch of one sample), or call the layer with "
-                "training=False."
-            )
+            raise self._no_variance(inputs)
 
         def normalized(x):
             return ops.batch_norm(
@@ -140,18 +139,29 @@ class BatchNormalization(Normalizing):
 
         return self._channels_last(inputs, normalized)
 
-    def _masked(self, inputs, mask):
-        """Normalized by the statistics of what `mask` (the input's first axes, or all of them) shows."""
+    def _no_variance(self, inputs):
+        return ValueError(
+            f"{self._title()} got the shape {inputs.shape} in training: one value a channel has no variance. Train on larger "
+            "batches (a batch_size that leaves no last batch of one sample), or call the layer with training=False."
+        )
+
+    def _by_statistics(self, inputs, mask, total):
+        """Normalized by the statistics of what `mask` (the input's first axes, or all of them; None: everything) shows,
+        of which `total` makes sums over the whole batch."""
         (axis,) = self._axes(inputs.shape)
         others = tuple(place for place in range(inputs.ndim) if place != axis)
-        shown = ops.cast(ops.expand_dims(mask, tuple(range(len(mask.shape), inputs.ndim))), inputs.dtype)
-        shown = ops.multiply(shown, ops.ones_like(inputs))
-        number = ops.add(ops.sum(shown, others, keepdims=True), 1e-7)
-        mean = ops.divide(ops.sum(ops.multiply(shown, inputs), others, keepdims=True), number)
-        squares = ops.multiply(shown, ops.square(ops.subtract(inputs, mean)))
-        mean, variance = (
-            ops.reshape(one, (-1,)) for one in (mean, ops.divide(ops.sum(squares, others, keepdims=True), number))
-        )
+        if mask is None:
+            shown, number = 1.0, total(ops.full(self._sizes(inputs.shape), inputs[..., 0].size, inputs.dtype))
+            if number.data[0] < 2:
+                raise self._no_variance(inputs)
+        else:
+            shown = ops.cast(ops.expand_dims(mask, tuple(range(len(mask.shape), inputs.ndim))), inputs.dtype)
+            shown = ops.multiply(shown, ops.ones_like(inputs))
+            number = ops.add(total(ops.sum(shown, others)), 1e-7)
+        mean = ops.divide(total(ops.sum(ops.multiply(shown, inputs), others)), number)
+        wide = ops.expand_dims(mean, others)
+        squares = ops.multiply(shown, ops.square(ops.subtract(inputs, wide)))
+        variance = ops.divide(total(ops.sum(squares, others)), number)
         for moving, one in ((self.moving_mean, mean), (self.moving_variance, variance)):
             new = ops.multiply(ops.stop_gradient(one), 1 - self.momentum)
             assign(moving, ops.add(ops.multiply(moving, self.momentum), new))

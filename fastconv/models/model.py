@@ -22,6 +22,7 @@ from fastconv.models.description import Description
 from fastconv.models.inputs import one_input, ranked, whole_inputs
 from fastconv.models.training import Training
 from fastconv.nest import flatten, map_leaves, pack
+from fastconv.ops.shards import in_shard
 from fastconv.planning import Planner
 from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor
@@ -195,7 +196,7 @@ class Model(Training, Description, Layer):
         else:
             inputs = self._ranked(inputs)
         inputs = self.prepare(inputs)
-        if not (args or kwargs or self._trainer.run_eagerly) and masks.of(inputs) is None:
+        if not (args or kwargs or self._trainer.run_eagerly or in_shard()) and masks.of(inputs) is None:
             if not (inputs.symbolic if isinstance(inputs, Tensor) else any(leaf.symbolic for leaf in flatten(inputs))):
                 calls.begin(self)
                 output = self._planner.call(self, inputs, calls.in_training(training))
@@ -286,7 +287,7 @@ class Model(Training, Description, Layer):
 
     def planned_gradients(self, x: Any, y: Any, weights: Any, sample_weight: Any = None) -> Any:
         """As Planner.gradients; None where the step runs eagerly."""
-        if self._trainer.run_eagerly or not self.built:
+        if self._trainer.run_eagerly or not self.built or in_shard():
             return None
         return self._planner.gradients(self, x, y, weights, sample_weight)
 

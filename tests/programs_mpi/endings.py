@@ -1,9 +1,13 @@
-"""Two processes, of which the second ends in the middle of a fit, in the way that the argument says."""
+"""Two processes, of which the second ends in the middle of a fit, or before it, in the way that the argument says.
+
+"patient" is none of these: the first process goes on by itself for some seconds after the second has left.
+"""
 
 import ctypes
 import os
 import signal
 import sys
+import time
 
 import numpy as np
 
@@ -24,10 +28,17 @@ class End(Callback):
             sys.exit(3)
         if sys.argv[1] == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        ctypes.string_at(0)  # a crash
+        if sys.argv[1] == "crash":
+            ctypes.string_at(0)
 
 
+if distribution.rank() == 1 and sys.argv[1] == "exit before":
+    sys.exit(4)
+if distribution.rank() == 1 and sys.argv[1] == "leave before":
+    sys.exit()
 model = Sequential([Input((4,)), layers.Dense(2)])
 model.compile("sgd", "mse")
 model.fit(np.zeros((64, 4), "float32"), np.zeros((64, 2), "float32"), batch_size=16, callbacks=[End()], verbose=0)
+if distribution.rank() == 0 and sys.argv[1] == "patient":
+    time.sleep(6)
 print("The end.")
