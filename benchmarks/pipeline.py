@@ -57,18 +57,22 @@ def plain(task, images):
 
 def ours(name, task, steps):
     """{way: a function that trains an epoch} of fastconv."""
-    from fastconv import Input, Sequential, applications, layers
+    import fastconv
+    from fastconv import Input, Sequential, layers
     from fastconv.data import Dataset
+
+    from .adapters import keras_networks
+    from .networks import NETWORKS
 
     images, y = made(task, steps)
     x = plain(task, images)
     if name == "ResNet-18":
-        model = applications.ResNet18(weights=None, input_shape=task.shape, classes=CLASSES)
+        model = keras_networks.build(fastconv, NETWORKS["resnet18-32"], {})
     else:
         model = Sequential([Input(task.shape), layers.Conv2D(8, 5, activation="relu"), layers.MaxPooling2D(),
                             layers.Conv2D(16, 5, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
-                            layers.Dense(128, activation="relu"), layers.Dense(CLASSES, activation="softmax")])  # fmt: skip
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+                            layers.Dense(128, activation="relu"), layers.Dense(CLASSES)])  # fmt: skip
+    model.compile("adam", fastconv.losses.SparseCategoricalCrossentropy(from_logits=True))
     change = Sequential([
         layers.RandomCrop(*task.shape[:2], dtype="uint8"), layers.RandomFlip("horizontal", dtype="uint8"),
         layers.Rescaling(1 / 255),

@@ -26,7 +26,7 @@ def gradients(target: Tensor, sources: Any, gradient: Any = None) -> Any:
     `sources` is a Tensor or a nest of Tensors that led to target: inputs made with requires_grad=True, weights, or what
     any layer or op gave on the way. `gradient` weights target's elements, as in `Tensor.backward`; a target of one
     element does without. An array that is part of `gradient` or of another result, as those of a sum are, is not copied
-    but read-only. The tape between them is released. RuntimeError for a target or a source that is not on the
+    but read-only, and perhaps not contiguous. The tape between them is released. RuntimeError for a target or a source that is not on the
     tape.
     """
     leaves = flatten(sources)

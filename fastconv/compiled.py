@@ -148,7 +148,11 @@ class Objective:
                 stem = f"{name}_" if several else ""
                 for metric in entry[place]:
                     key = stem + metric.name
-                    logs[f"{stem}{mark}{metric.name}" if key in logs else key] = metric.result()
+                    value = metric.result()
+                    if isinstance(value, dict):  # of several, each by its own name
+                        logs.update({stem + part: float(number) for part, number in value.items()})
+                    else:
+                        logs[f"{stem}{mark}{metric.name}" if key in logs else key] = value
         return logs
 
     def reset(self):

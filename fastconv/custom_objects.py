@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any, TypeVar
 
 _Thing = TypeVar("_Thing", bound=Callable[..., Any])
@@ -117,7 +117,8 @@ def find(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
 
 
 def name_of(thing: Any) -> str | None:
-    """The name under which `find` gives this thing back, or None."""
+    """The name under which `find` gives this thing back, or None; a named function of the program's own has its own
+    name, which who reads the config offers in `custom_objects`."""
     full = registered_name(thing)
     if full is not None:
         return full
@@ -125,7 +126,8 @@ def name_of(thing: Any) -> str | None:
         for name, entry in table.items():
             if entry is thing:
                 return name
-    return None
+    own = isinstance(thing, FunctionType) and thing.__module__.partition(".")[0] != __name__.partition(".")[0]
+    return thing.__name__ if own and thing.__name__.isidentifier() else None  # a lambda has none
 
 
 def names(custom_objects: Mapping[str, Any] | None = None) -> list[str]:

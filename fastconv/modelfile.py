@@ -19,6 +19,7 @@ import numpy as np
 
 from fastconv import foreign, kerasfile, optimizers, registry, tensorfile
 from fastconv.compiled import Objective
+from fastconv.layers.base import Layer
 from fastconv.layers.holder import uninitialized_weights
 from fastconv.progress import warn_user
 from fastconv.registry import free_name, snake_case
@@ -39,6 +40,7 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
     if kerasfile.is_archive(filepath):
         kerasfile.save_model(model, filepath)
         return
+    _warn_of_own_variables(model, filepath)
     tensors, facts = _tensors(model), {"model": json.dumps(registry.serialize(model))}
     if (names := texts(model.class_names)) is not None:
         facts["class_names"] = json.dumps(names)
@@ -88,7 +90,9 @@ def load_model(path: Path, build: Callable[[dict[str, Any]], Any], compile: bool
             try:
                 arrays |= _compile(model, json.loads(saved.facts["compile"]), saved)
             except Exception as error:
-                raise ValueError(f"{path}: its compile settings cannot be restored: {_reason(error)}") from error
+                raise ValueError(
+                    f"{path}: its compile settings cannot be restored: {_reason(error)} compile=False leaves them aside."
+                ) from error
         if (names := _class_names(saved)) is not None:
             model.class_names = names
         saved.read(arrays)
@@ -116,7 +120,18 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True, max_shard_s
     if kerasfile.is_weights(filepath):
         kerasfile.save_weights(model, filepath)
         return
+    _warn_of_own_variables(model, filepath)
     _write(filepath, _tensors(model), {})
+
+
+def _warn_of_own_variables(model, path):
+    """A safetensors file holds weights by name, and nothing else."""
+    for layer in model.flatten_layers():
+        if type(layer).save_own_variables is not Layer.save_own_variables:
+            warn_user(
+                f"{path} holds the weights of {layer.name!r}, not what its save_own_variables says: save to a .keras or "
+                ".weights.h5 file, for which it is called."
+            )
 
 
 def load_weights(

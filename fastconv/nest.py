@@ -13,9 +13,13 @@ def flatten(structure) -> list:
     """The leaves."""
     if not isinstance(structure, _NESTS):  # the usual case
         return [structure]
-    return [
-        leaf for part in (structure.values() if isinstance(structure, dict) else structure) for leaf in flatten(part)
-    ]
+    leaves = []
+    for part in structure.values() if isinstance(structure, dict) else structure:
+        if isinstance(part, _NESTS):
+            leaves += flatten(part)
+        else:
+            leaves.append(part)
+    return leaves
 
 
 def pack(structure, leaves):

@@ -215,7 +215,7 @@ class _Hooks:
 
     @staticmethod
     def backward(op, dy):
-        results = op.backward(dy)
+        results = op.backward(dy if dy.flags.c_contiguous else kernels.readable(dy))
         results = results if isinstance(results, tuple) else (results,)
         return [None if array is None else np.asarray(array) for array in results]
 

@@ -501,6 +501,8 @@ def _step(op, pending, owned, shares=False):
     dy = pending.pop(op)
     if op.adds_into and op.sources[0] in owned:
         return op.add_into(dy, pending[op.sources[0]])
+    if not dy.flags.c_contiguous:  # a part of another one's
+        dy = kernels.readable(dy)
     results = op.backward(dy)
     if not isinstance(results, tuple):
         results = (results,)
@@ -569,7 +571,7 @@ def _own(leaf, array, lent, shares):
         array = array.view()
         array.flags.writeable = False
         return array
-    return array if alone else array.copy(order="C")
+    return array if alone else array.copy() if flags.c_contiguous else kernels.readable(array)
 
 
 def _arrays(values):

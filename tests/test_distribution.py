@@ -221,7 +221,7 @@ def test_moving_statistics_are_the_mean_of_the_shards():
 def synchronized(*more, **options):
     """A network whose last batch of two samples leaves six of eight shards empty, and one value a channel to each."""
     model = Sequential([
-        Input((6, 6, 1)), layers.BatchNormalization(synchronized=True), layers.Conv2D(4, 3), *more, layers.ReLU(),
+        Input((6, 6, 1)), layers.BatchNormalization(synchronized=True), layers.Conv2D(5, 3), *more, layers.ReLU(),
         layers.BatchNormalization(axis=1, synchronized=True), layers.Flatten(), layers.Dense(5),
         layers.BatchNormalization(synchronized=True), layers.Dense(3, activation="softmax", kernel_regularizer="l2"),
     ])  # fmt: skip

@@ -98,6 +98,11 @@ def _thing(name):
     return thing
 
 
+def _members(cls):
+    """The names that a class and those of its bases which are ours define."""
+    return [name for base in cls.__mro__ if base.__module__.startswith("fastconv") for name in vars(base)]
+
+
 def _examples():
     """name -> docstring, of everything public that has an example; once where a thing has several names."""
     found = {}
@@ -109,7 +114,7 @@ def _examples():
         inner = (
             ()
             if depth == 2
-            else vars(thing)
+            else _members(thing)
             if inspect.isclass(thing)
             else dir(thing)
             if inspect.ismodule(thing)

@@ -165,3 +165,18 @@ def test_shared_gradients_are_not_copied_and_cannot_be_written_to():
     np.testing.assert_array_equal(da, 3 * dy)
     np.testing.assert_array_equal(dy, np.arange(6).reshape(2, 3))
     assert da.flags.writeable
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_gradients_of_what_is_joined_are_parts_that_nobody_writes_into(axis):
+    x, y = (Tensor(np.ones((3, 2)) * i, requires_grad=True) for i in (2, 3))
+    dy = np.arange(12.0).reshape((6, 2) if axis == 0 else (3, 4))
+    joined = np.split(dy, 2, axis)
+    for ours, part in zip(fastconv.gradients(ops.concatenate([x, y], axis), [x, y], dy), joined):
+        np.testing.assert_array_equal(ours, part)
+        assert not ours.flags.writeable
+    ops.add(ops.concatenate([x, ops.exp(y)], axis), ops.concatenate([x, x], axis)).backward(dy)
+    np.testing.assert_allclose(x.grad, 2 * joined[0] + joined[1])
+    np.testing.assert_allclose(y.grad, joined[1] * np.exp(3))
+    assert x.grad.flags.c_contiguous and x.grad.flags.writeable and not np.shares_memory(x.grad, dy)
+    np.testing.assert_array_equal(dy.ravel(), np.arange(12.0))

@@ -8,7 +8,7 @@ import pytest
 from helpers import normal
 
 import fastconv
-from fastconv import Tensor, layers, losses, metrics, models, ops
+from fastconv import Input, Tensor, layers, losses, metrics, models, ops, testing
 
 X, Y = normal((8, 4), "float32"), normal((8, 3), "float32", 1)
 STEPS = np.array([[[1, 5], [2, 5], [0, 0], [0, 0]]] * 10, "float32")
@@ -559,3 +559,97 @@ def test_open_sizes(function, shapes, results, size):
 ])  # fmt: skip
 def test_dtypes_of_narrow_integers(function, given, result):
     assert function(np.ones((2, 2), given)).dtype == function(fastconv.KerasTensor((2, 2), given)).dtype == result
+
+
+# Ops: rank 0, dtypes, axes, open sizes and limits
+
+BITS, BYTES = np.array([True, False]), np.array([1, 2], "uint8")
+
+
+@pytest.mark.parametrize("made, shape, dtype", [
+    (lambda: ops.flip(3), (), "int32"), (lambda: ops.transpose(3), (), "int32"),
+    (lambda: ops.erfinv(0.5), (), "float32"), (lambda: ops.outer(BYTES, 2), (2, 1), "uint8"),
+    (lambda: ops.append(BYTES, 2), (3,), "uint8"), (lambda: ops.mod(BITS, True), (2,), "int32"),
+    (lambda: ops.floor_divide(BITS, BITS | True), (2,), "int32"), (lambda: ops.power(BITS, BITS), (2,), "int32"),
+    (lambda: ops.left_shift(BITS, BITS), (2,), "int32"), (lambda: ops.fmax(BITS, BITS), (2,), "bool"),
+    (lambda: ops.median(np.zeros((0, 3), "float32"), axis=-1), (0,), "float32"),
+    (lambda: ops.linspace(Input((3,)), Input((3,)), 5, axis=1), (None, 5, 3), "float32"),
+    (lambda: ops.geomspace(Input((3,)), 2.0, 5), (5, None, 3), "float32"),
+])  # fmt: skip
+def test_shapes_and_dtypes_at_the_edges_of_ops(made, shape, dtype):
+    result = made()
+    assert (result.shape, result.dtype) == (shape, dtype)
+
+
+def test_softmax_over_all_axes():
+    x = np.exp(X) / np.exp(X).sum()
+    np.testing.assert_allclose(ops.softmax(X, axis=None), x, rtol=1e-5)
+    np.testing.assert_allclose(ops.log_softmax(X, axis=None), np.log(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("low, high", [(None, 0.2), (-0.1, None), (None, None)])
+def test_clip_with_one_limit(low, high):
+    np.testing.assert_array_equal(ops.clip(X, low, high), X if low is high else np.clip(X, low, high))
+
+
+def test_an_axis_of_open_size_is_not_squeezed():
+    assert ops.squeeze(Input((1, 3))).shape == (None, 3)
+    with pytest.raises(ValueError, match="open size"):
+        ops.squeeze(Input((1, 3)), axis=0)
+
+
+def test_cholesky_inverse_reads_one_triangle():
+    matrix = np.tril(normal((3, 3), "float32")) + 3 * np.eye(3, dtype="float32")
+    expected = np.linalg.inv(matrix @ matrix.T)
+    np.testing.assert_allclose(ops.cholesky_inverse(matrix + np.triu(matrix.T, 1)), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_of_linspace():
+    start, stop = normal((2, 3), "float64"), normal((3,), "float64", 1)
+    testing.gradcheck(lambda a, b: ops.linspace(a, b, 4, axis=-1), start, stop)
+    testing.gradcheck(lambda a, b: ops.linspace(a, b, 4, endpoint=False), start, stop)
+
+
+def attention_by_hand(query, key, value, bias, mask):
+    scores = np.einsum("btnh,bsnh->bnts", query, key) / np.sqrt(query.shape[-1]) + bias
+    scores = np.exp(np.where(mask, scores, -np.inf))
+    return np.einsum("bnts,bsnh->btnh", scores / scores.sum(-1, keepdims=True), value)
+
+
+def test_attention_of_arrays():
+    query, key, value = (
+        normal((2, 5, 4, 3), "float64"),
+        normal((2, 6, 2, 3), "float64", 1),
+        normal((2, 6, 2, 3), "float64", 2),
+    )
+    bias, seen = normal((4, 5, 6), "float64", 3), np.tril(np.ones((5, 6), bool))
+    many = [np.repeat(array, 2, axis=2) for array in (key, value)]
+    expected = attention_by_hand(query, *many, bias, seen)
+    for options in ({"mask": seen}, {"mask": seen.astype("int32")}, {"is_causal": True}):
+        np.testing.assert_allclose(ops.dot_product_attention(query, key, value, bias, **options), expected, rtol=1e-6)
+    testing.gradcheck(lambda *given: ops.dot_product_attention(*given, is_causal=True), query, key, value, bias)
+    assert ops.dot_product_attention(Input((5, 4, 3)), Input((6, 2, 3)), Input((6, 2, 3))).shape == (None, 5, 4, 3)
+    blind = ops.dot_product_attention(query, *many, mask=np.zeros((5, 6), bool))
+    np.testing.assert_allclose(blind, np.broadcast_to(many[1].mean(1, keepdims=True), query.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("query, key, words", [
+    ((2, 5, 3), (2, 6, 2, 3), "query must be"), ((2, 5, 4, 3), (2, 6, 3, 3), "divides query's"),
+    ((2, 5, 4, 3), (2, 6, 4, 2), "query's size"),
+])  # fmt: skip
+def test_attention_of_other_shapes_is_refused(query, key, words):
+    key = np.ones(key, "float32")
+    with pytest.raises(ValueError, match=words):
+        ops.dot_product_attention(np.ones(query, "float32"), key, key)
+
+
+def test_layers_are_described_and_made_again():
+    layer = layers.Conv2D(3, 2, kernel_regularizer="l2", name="seen")
+    again = layers.deserialize(layers.serialize(layer))
+    assert type(again) is layers.Conv2D and again.get_config() == layer.get_config()
+    assert layers.deserialize({"class_name": "Dense", "config": {"units": 3}}).units == 3
+    for wrong, error in ((losses.serialize(losses.Huber()), ValueError), ({"class_name": "Danse"}, ValueError)):
+        with pytest.raises(error):
+            layers.deserialize(wrong)
+    with pytest.raises(TypeError, match="layer must be"):
+        layers.serialize(losses.Huber())

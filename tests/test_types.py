@@ -19,9 +19,9 @@ HERE = pathlib.Path(__file__).parent
 PROGRAMS = sorted((HERE / "typing").glob("*.py"))
 # Arguments of kernels are arrays, for ops.
 MODULES = [name for name in fastconv._MODULES if name != "kernels"]
-# Their arguments are any number of the same kind.
+# Their arguments are any number of the same kind, or json.dumps'.
 OPEN = {"update_state", "__call__", "range", "zip", "result_type", "stateless_call", "reshape", "transpose", "has_own",
-        "set_params"}  # fmt: skip
+        "set_params", "to_json"}  # fmt: skip
 
 
 def public():

@@ -11,6 +11,7 @@ import difflib
 from typing import Any
 
 from fastconv.distribution import world
+from fastconv.registry import accepted_arguments, reject_arguments
 
 
 class Logs(dict):
@@ -61,6 +62,13 @@ class Callback:
     params: dict[str, Any] | None = None
     comes_last = False  # called after those that change what it keeps
     only_writes = False  # files, and nothing else: of several processes the first one calls it
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Names an unknown keyword with what is near it."""
+        accepted = accepted_arguments(cls) if kwargs else None
+        if accepted is not None:
+            reject_arguments(cls.__name__, [name for name in kwargs if name not in accepted], accepted)
+        return super().__new__(cls)
 
     def get_state(self) -> dict[str, Any]:
         """What a run that goes on from a backup needs: JSON values and lists of arrays, by name. None here."""

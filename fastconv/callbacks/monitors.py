@@ -6,6 +6,7 @@ and takes accuracies and areas to go up, all else down. A value that is not ther
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from typing import Any
@@ -121,7 +122,7 @@ class ModelCheckpoint(_Monitor):
     """Saves the model after each epoch, or every `save_freq` batches; with `save_best_only` when `monitor` is better.
 
     `filepath` may hold `{epoch}` and `{batch}` (from 1) and names of logs:
-    "best-{epoch:02d}-{val_loss:.2f}.safetensors".
+    "best-{epoch:02d}-{val_loss:.2f}.safetensors". Its folders are made where they are missing.
     `save_weights_only` writes what `load_weights` reads. `mode` and `verbose` as in EarlyStopping.
     `initial_value_threshold`: a value to beat from the start. Of several processes the first one writes.
     """
@@ -164,6 +165,8 @@ class ModelCheckpoint(_Monitor):
             self._best = score
         path = self._path(logs, batch)
         if not world.rank():
+            with contextlib.suppress(OSError):  # saving says what is wrong with a folder
+                os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
             (self.model.save_weights if self.save_weights_only else self.model.save)(path)
         if self.verbose:
             say(f"Epoch {self._epoch + 1}: saved {path}")

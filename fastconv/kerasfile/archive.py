@@ -95,17 +95,24 @@ def _assign(model, file):
     beyond = sorted(set(weights.child(file, "layers", missing=True) or ()) - known) if known else []
     if beyond:
         raise ValueError(f"it holds {len(beyond)} layers beyond the model's: {', '.join(beyond[:5])}")
-    found, read = [], set()
+    found, read, stores, kept = [], set(), [], []
     for group, layer, own in weights.places(model):
         # A layer that models share is in the file once.
         if not (layer in read and weights.child(file, group, missing=True) is None):
-            found += zip(own, weights.read(file, group, layer, own))
+            if weights.keeps_itself(layer):
+                stores.append((layer, weights.read_own(file, group, layer)))
+                kept += own
+            else:
+                found += zip(own, weights.read(file, group, layer, own))
             read.add(layer)
-    _assign_all(model, found)
+    _assign_all(model, found, kept)
+    for layer, store in stores:
+        layer.load_own_variables(store)
 
 
-def _assign_all(model, found):
-    if {id(weight) for weight, _ in found} != {id(weight) for weight in model.weights}:
+def _assign_all(model, found, kept=()):
+    """`kept` are the weights that their layers take by themselves."""
+    if {id(weight) for weight in (*(weight for weight, _ in found), *kept)} != {id(weight) for weight in model.weights}:
         raise ValueError("the model holds weights at places that Keras' files have no name for")
     for weight, array in found:
         weight.assign(array)

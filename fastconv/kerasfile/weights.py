@@ -122,10 +122,37 @@ def array(group: Any, path: str, name: str, shape: tuple, dtype: Any, what: str 
     return np.asarray(data[()], dtype)
 
 
+def keeps_itself(layer: Layer) -> bool:
+    """Whether the layer's class says by `save_own_variables` and `load_own_variables` what a file holds of it."""
+    return type(layer).save_own_variables is not Layer.save_own_variables
+
+
+def read_own(file: Any, group: str, layer: Layer) -> dict[str, np.ndarray]:
+    """All arrays of a layer's group, for its own `load_own_variables`."""
+    found = child(file, group)
+    for name in found:
+        link = found.get(name, getlink=True)
+        if getattr(found.get(name), "nbytes", 0) != _stored(found, name, link):
+            raise ValueError(f"{group}/{name} of layer {layer.name!r} does not hold as many bytes as it declares")
+    return {name: array(found, f"{group}/{name}", name, found[name].shape, found[name].dtype, None) for name in found}
+
+
+def _stored(group, name, link):
+    import h5py
+
+    if not isinstance(link, h5py.HardLink) or not isinstance(group[name], h5py.Dataset):
+        return 0
+    return group[name].id.get_storage_size()
+
+
 def write(file: Any, model: Any) -> None:
-    """Puts all weights of a model into an open HDF5 file."""
+    """Puts all weights of a model into an open HDF5 file, and what its layers' `save_own_variables` say."""
     for group, layer, weights in places(model):
         made = file.create_group(group)
         made.attrs["name"] = layer.name
-        for i, weight in enumerate(weights):
-            made.create_dataset(str(i), data=weight.data)
+        store = {str(i): weight.data for i, weight in enumerate(weights)}
+        if keeps_itself(layer):
+            store = {}
+            layer.save_own_variables(store)
+        for name, values in store.items():
+            made.create_dataset(name, data=np.asarray(values))

@@ -17,6 +17,7 @@ from fastconv.graph import Node
 from fastconv.kerasfile.configs import SHARED
 from fastconv.layers import InputLayer, Layer
 from fastconv.nest import flatten
+from fastconv.serialization import FUNCTIONS
 from fastconv.tensor import Tensor
 
 OURS = ("DepthwiseConv3D", "SeparableConv3D", "ConfusionMatrix", "OneCycle")  # classes that Keras does not have
@@ -80,15 +81,8 @@ def write_model(model: Any, written: set[int] | None = None) -> dict:
 
 
 def _write_own(model, shape):
-    """The entry of a model that is written in Python, in a class that is registered or in a scope."""
-    entry = registry.serialize(model)
-    if own_classes.find(entry.get("registered_name") or entry["class_name"]) is None:
-        raise ValueError(
-            f"{model.name!r} is written in Python, which a .keras file holds by the name of its class alone: register "
-            f"{entry['class_name']} with @fastconv.saving.register_keras_serializable(). save_weights('x.weights.h5') needs "
-            "no name, or save it as *.safetensors"
-        )
-    return {**write(entry), "build_config": {"input_shape": shape}}
+    """The entry of a model that is written in Python: its class by name, which who loads it registers or offers."""
+    return {**write(registry.serialize(model)), "build_config": {"input_shape": shape}}
 
 
 def write_layer(layer: Layer, written: set[int]) -> dict:
@@ -117,8 +111,7 @@ def write(value: Any) -> Any:
     if kind.startswith("__"):
         return value
     if kind == "function":
-        own = own_classes.find(config) is not None
-        return {**value, "module": "builtins", "registered_name": config} if own else config
+        return {**value, "module": "builtins", "registered_name": config} if _is_own(config) else config
     if kind == "AutoAccuracy":  # the name "accuracy", which Keras too resolves by the shapes
         return config["name"] if config["name"] in ("acc", "accuracy") else "accuracy"
     if registered is not None or own_classes.find(kind) is not None:
@@ -138,6 +131,12 @@ def write(value: Any) -> Any:
     }
 
 
+def _is_own(name):
+    """Whether a function's name is that of one of the program's own."""
+    known = any(name in table for table in FUNCTIONS.values())
+    return own_classes.find(name) is not None or not known
+
+
 def _for_keras(kind, config):
     """The arguments that Keras' class of this name takes; ours alone must be without effect."""
     if kind.endswith("Transpose") and config.pop("groups", 1) != 1:
@@ -148,7 +147,7 @@ def _for_keras(kind, config):
             "layer before it, or save the model as *.safetensors"
         )
     for key, value in config.items():
-        if key.endswith("activation") and isinstance(value, str) and own_classes.find(value) is not None:
+        if key.endswith("activation") and isinstance(value, str) and _is_own(value):
             config[key] = write({"class_name": "function", "config": value})
     return {key: value for key, value in config.items() if key not in NOT_TAKEN.get(kind, ())}
 

@@ -21,6 +21,7 @@ from ._tiles import (
     cannot_be_repeated,
     get_num_threads,
     note_change,
+    records_plan,
     set_num_threads,
     settings_version,
     usable_processors,
@@ -31,7 +32,7 @@ from ._tiles import (
 if _bound_spin:
     del os.environ["GOMP_SPINCOUNT"]
 from .algorithms import get_precision, set_precision
-from .arrays import broadcast_shape, empty
+from .arrays import broadcast_shape, empty, readable
 from .conv import (
     conv_backward_input,
     conv_backward_kernel,

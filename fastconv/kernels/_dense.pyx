@@ -112,7 +112,7 @@ cdef int run_dots(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, bi
     job.ask = is_large(job.rows * job.depth // 16, wide)
     job.a_copy = apart(job.depth) if collides(job.b_step * itemsize) and job.columns > 1 else 0
     return run(tiles.product_dots, job, sizeof(fc_product), matrices * job.row_pieces, work, False,
-               job.columns * job.a_copy * itemsize)
+               tiles.product_dots_size(job))
 
 
 cdef int run_turned(const fc_tiles* tiles, fc_product* job, bint wide, double work) except -1:
@@ -169,14 +169,13 @@ cdef int run_tiles(const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, b
     else:
         job.pack = (rows > 2 * tiles.block or collides(job.b_step * itemsize)
                     or job.b_step * itemsize >= 1024 and is_large(columns * depth, wide))
-    job.packed = job.block * job.chunk
     runs, length = (rows, job.block) if job.a_by_rows else (job.block, rows)
     job.a_copy = 0
     if runs > 8 and (collides(job.a_step * itemsize) or columns >= 8 * panel and collides(2 * job.a_step * itemsize)):
         job.a_copy = apart(length)
     job.far = (depth <= job.block and job.slices == 1 and job.y_column == 1
                and is_far(job.y, matrices * job.rows * job.columns * itemsize, job.columns * itemsize))
-    return run_slices(tiles.product_tiles, tiles, job, matrices, itemsize, work, (job.packed + runs * job.a_copy) * itemsize)
+    return run_slices(tiles.product_tiles, tiles, job, matrices, itemsize, work, tiles.product_tiles_size(job))
 
 
 cdef int run_slices(fc_tile* tile, const fc_tiles* tiles, fc_product* job, ptrdiff_t matrices, ptrdiff_t itemsize, double work,

@@ -11,7 +11,6 @@ from libc.string cimport memset
 from ._memory cimport Block, product
 from ._rows cimport sum_rows
 from ._tiles cimport (
-    FC_GROUP_CHANNELS,
     address,
     fc_axis,
     fc_conv,
@@ -64,16 +63,6 @@ cdef ptrdiff_t row_columns(ptrdiff_t output, ptrdiff_t stride, ptrdiff_t wide) n
     return even(output, max(COLUMNS, 2 * wide // stride))
 
 
-cdef ptrdiff_t row_room(ptrdiff_t size, ptrdiff_t itemsize) noexcept nogil:
-    """From one vector's rows to the next's: an odd number of cache lines, which spreads them over the cache."""
-    return (blocks(product(size, itemsize), 64) | 1) * 64 // itemsize
-
-
-cdef ptrdiff_t map_size(const fc_tiles* tiles, ptrdiff_t itemsize) noexcept nogil:
-    """Bytes that a lane_map of csrc/grouped/grouped.c takes at most."""
-    return blocks(64 + tiles.lanes * (sizeof(ptrdiff_t) + FC_GROUP_CHANNELS * itemsize), 64) * 64 + 64
-
-
 cdef int add_phase(fc_grouped* g, const fc_pack* pack, const fc_conv* job) except -1:
     """Adds the convolution that these jobs say to the grouped job, as one more phase of it."""
     cdef fc_grouped_phase* p = &g.phase[g.phases]
@@ -92,7 +81,7 @@ cdef int add_phase(fc_grouped* g, const fc_pack* pack, const fc_conv* job) excep
 
 cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) except -1:
     """Convolves in groups of few channels; the weights are read where they are. Empties the job of phases."""
-    cdef ptrdiff_t vector = tiles.lanes * itemsize, top = 0, span = 1, wide = 1, taps = 0, rows = 0
+    cdef ptrdiff_t vector = tiles.lanes * itemsize, top = 0, span = 1, wide = 1, taps = 0
     cdef fc_axis* a
     cdef int i, empty = 1
     # The window that holds all phases' windows; those without taps read nothing.
@@ -107,7 +96,7 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
         if taps_of(a):
             span = max(span, a[1].start + (a[1].taps - 1) * a[1].dilation + 1 - top)
             wide = max(wide, a[2].start + (a[2].taps - 1) * a[2].dilation + 1 - g.left)
-            g.depths, rows, taps = max(g.depths, a[0].taps), max(rows, a[0].taps * a[1].taps), taps + taps_of(a)
+            g.depths, taps = max(g.depths, a[0].taps), taps + taps_of(a)
     for i in range(g.phases):
         g.slots = max(g.slots, row_slots(&g.phase[i].axis[1], span))
     a = g.phase[0].axis
@@ -115,17 +104,11 @@ cdef int run_grouped(const fc_tiles* tiles, fc_grouped* g, ptrdiff_t itemsize) e
     g.wide = (g.columns - 1) * a[2].stride + wide
     cdef ptrdiff_t bands = g.batch * g.output[0] * blocks(g.output[2], g.columns)
     g.rows = even(g.output[1], max(blocks(bands * g.output[1], TILES), ROWS))
-    g.vector = row_room(product(g.depths, g.slots, g.channels, g.wide, tiles.lanes), itemsize)
-    cdef ptrdiff_t each = product(g.vector + product(taps, g.channels, tiles.lanes), itemsize)
+    cdef ptrdiff_t each = tiles.grouped_rows_size(g) + product(taps, g.channels, vector)
     g.vectors = even(blocks(g.groups * g.filters, tiles.lanes), ROOM // each)
-    g.maps = blocks(product(g.depths, g.slots, sizeof(ptrdiff_t)), 64) * 64
-    g.table = g.maps + product(g.vectors, map_size(tiles, itemsize))
-    g.part = g.table + blocks(product(rows, g.channels, 2, sizeof(void*)), 64) * 64
-    g.packed = g.part + product(g.columns, vector)
-    g.data = g.packed + product(g.vectors, taps, g.channels, vector)
-    cdef ptrdiff_t scratch = g.data + product(g.vectors, g.vector, itemsize)
     cdef double work = 2.0 * bands * g.output[1] * g.columns * g.groups * g.filters * max(taps, 1) * g.channels
-    run(tiles.grouped_forward, g, sizeof(fc_grouped), bands * blocks(g.output[1], g.rows), work, True, scratch)
+    run(tiles.grouped_forward, g, sizeof(fc_grouped), bands * blocks(g.output[1], g.rows), work, True,
+        tiles.grouped_forward_size(g))
     memset(g, 0, sizeof(fc_grouped))
     return 0
 
@@ -141,18 +124,11 @@ cdef int grouped_backward_kernel(const fc_tiles* tiles, fc_grouped_kernel* job, 
     job.wide = (job.columns - 1) * axis[2].stride + wide
     job.slots = row_slots(&axis[1], (axis[1].taps - 1) * axis[1].dilation + 1)
     job.slices = min(TILES, job.batch * axis[0].output * axis[1].output * blocks(axis[2].output, job.columns))
-    job.vector = row_room(product(axis[0].taps, job.slots, job.channels, job.wide, tiles.lanes), itemsize)
-    cdef ptrdiff_t each = (product(job.vector, itemsize) + product(job.columns, vector)
+    cdef ptrdiff_t each = (tiles.grouped_kernel_rows_size(job) + product(job.columns, vector)
                            + product(taps_of(axis), job.channels, vector))
     job.vectors = even(blocks(dkernel.shape[-1], tiles.lanes), ROOM // each)
-    job.maps = blocks(product(axis[0].taps, job.slots, sizeof(ptrdiff_t)), 64) * 64
-    job.row = job.maps + product(job.vectors, map_size(tiles, itemsize))
-    job.zeros = job.row + product(job.vectors, job.columns, vector)
-    job.sums = job.zeros + product(job.wide, vector)
-    job.data = job.sums + product(job.vectors, taps_of(axis), job.channels, vector)
-    cdef ptrdiff_t scratch = job.data + product(job.vectors, job.vector, itemsize)
     cdef Block partial = Block(product(job.slices, width, itemsize))
     job.partial = partial.data
     run(tiles.grouped_backward_kernel, job, sizeof(fc_grouped_kernel), job.slices,
-        2.0 * dy.size * taps_of(axis) * job.channels, True, scratch)
+        2.0 * dy.size * taps_of(axis) * job.channels, True, tiles.grouped_backward_kernel_size(job))
     return sum_rows(tiles, partial.data, address(dkernel, True), job.slices, width, itemsize)

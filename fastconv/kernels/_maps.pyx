@@ -76,7 +76,7 @@ cdef int run_map(const fc_tiles* tiles, fc_map* job, ptrdiff_t size, ptrdiff_t i
     job.count, job.block = size, BLOCK
     job.far = is_far(job.y, size * itemsize, LINE)
     return run(tiles.map, job, sizeof(fc_map), (size + BLOCK - 1) // BLOCK, MEMORY_WORK * <double>size, False,
-               FC_ROOM * itemsize)
+               tiles.map_size(job))
 
 
 def map_elements(int function, dy, s, y, double a=0, double b=0):
@@ -163,7 +163,7 @@ cdef int run_combine(const fc_tiles* tiles, fc_combine* job, ptrdiff_t size, ptr
     job.block = max(<ptrdiff_t>1, BLOCK // (job.width * job.rows))
     job.far = is_far(job.y, size * itemsize, job.width * job.rows * itemsize)
     return run(tiles.combine, job, sizeof(fc_combine), (job.segments + job.block - 1) // job.block,
-               MEMORY_WORK * <double>size, False, 3 * (FC_ROOM + LINE) * itemsize)
+               MEMORY_WORK * <double>size, False, tiles.combine_size(job))
 
 
 def combine(int function, a, b, y, double number):

@@ -13,11 +13,12 @@ from math import gcd
 
 from ._tiles cimport (
     FC_AXES, LINE, MEMORY_WORK, PACK_WORK, address, fc_colors, fc_copy, fc_fold, fc_gather, fc_resample, fc_resize,
-    fc_spread, fc_spread_axis, fc_step, fc_tile, fc_tiles, fc_warp, is_far, run, tiles_for, tiles_of,
+    fc_size, fc_spread, fc_spread_axis, fc_step, fc_tile, fc_tiles, fc_warp, is_far, run, tiles_for, tiles_of,
 )
 
 cdef enum:
     BLOCK = 16384         # elements of a tile
+    LONG = 1024           # bytes of a run from which on it gains that it goes past the caches, wherever its lines begin
     SQUARE = 64           # rows and columns of a tile that transposes
     RESIZE_BLOCK = 4096   # elements that a tile of an interpolation writes
     MOST_AXES = 64        # of a NumPy array
@@ -92,15 +93,17 @@ cdef bint transposed(fc_copy* job):
     return False
 
 
-cdef bint lines(fc_copy* job, whole, ptrdiff_t itemsize):
-    """Whether y is written in runs of whole lines, past the caches."""
+cdef bint lines(fc_copy* job, const void* whole, ptrdiff_t size, ptrdiff_t itemsize):
+    """Whether y, a part of `whole`, one of arrays of this size in bytes, is written in runs of whole lines, past the caches."""
     cdef int a, last = <int>job.axes - 1
     if job.axis[last].x_step != 1 or job.axis[last].y_step != 1:
         return False
+    if job.axis[last].count * itemsize >= LONG:
+        return is_far(whole, size, LINE)
     for a in range(last):
         if job.axis[a].y_step * itemsize % LINE:
             return False
-    return is_far(job.y, whole.nbytes, job.axis[last].count * itemsize)
+    return is_far(job.y, size, job.axis[last].count * itemsize)
 
 
 cdef ptrdiff_t cut(fc_copy* job, bint square):
@@ -122,15 +125,16 @@ cdef ptrdiff_t cut(fc_copy* job, bint square):
             * ((columns + job.columns - 1) // job.columns))
 
 
-def copy(x_view, x, y_view, y):
-    """y_view[...] = x_view for views of x and y."""
+def copy(x_view, x, y_view, y, ptrdiff_t together=0):
+    """y_view[...] = x_view for views of x and y; `together` are the bytes of all arrays that are written one after the
+    other, if there are several."""
     cdef fc_copy job
     address(x)
     address(y, True)
     walk(&job, x_view, y_view)
     job.factor = NULL
     cdef bint square = transposed(&job)
-    job.far = lines(&job, y, x.itemsize)
+    job.far = lines(&job, address(y), max(together, <ptrdiff_t>y.nbytes), x.itemsize)
     cdef ptrdiff_t tiles = cut(&job, square)
     run(tiles_of(x).copy, &job, sizeof(job), tiles, (PACK_WORK if square else MEMORY_WORK) * <double>x_view.size)
 
@@ -255,8 +259,7 @@ def one_hot(index, y):
     run_gather(tiles_of(y).one_hot, &job, 1, job.places, y.size)
 
 
-cdef int run_resize(fc_tile* tile, x, y, input, output, written, ptrdiff_t span) except -1:
-    """`span`: the columns of the other array that those of a tile reach, for one of its own, and some."""
+cdef int run_resize(fc_tile* tile, fc_size* size, x, y, input, output, written) except -1:
     cdef fc_resize job
     cdef int axis
     job.x, job.y = address(x), address(y, True)
@@ -269,18 +272,19 @@ cdef int run_resize(fc_tile* tile, x, y, input, output, written, ptrdiff_t span)
     cdef ptrdiff_t columns = written[1]
     job.columns = min(columns, max(1, RESIZE_BLOCK // job.channels))
     return run(tile, &job, sizeof(job), job.batch * <ptrdiff_t>written[0] * ((columns + job.columns - 1) // job.columns),
-               MEMORY_WORK * 2.0 * max(x.size, y.size), False,
-               ((job.columns + 1) * span + 4) * job.channels * <size_t>x.itemsize)
+               MEMORY_WORK * 2.0 * max(x.size, y.size), False, size(&job))
 
 
 def resize_forward(x, y):
     input, output = x.shape[1:3], y.shape[1:3]
-    run_resize(tiles_of(x).resize_forward, x, y, input, output, output, input[1] // output[1] + 1)
+    cdef const fc_tiles* tiles = tiles_of(x)
+    run_resize(tiles.resize_forward, tiles.resize_forward_size, x, y, input, output, output)
 
 
 def resize_backward(dy, dx):
     input, output = dx.shape[1:3], dy.shape[1:3]
-    run_resize(tiles_of(dy).resize_backward, dy, dx, input, output, input, output[1] // input[1] + 1)
+    cdef const fc_tiles* tiles = tiles_of(dy)
+    run_resize(tiles.resize_backward, tiles.resize_backward_size, dy, dx, input, output, input)
 
 
 cdef int fill_warp(fc_warp* job, x, y, images, pixels, maps, places, int mode, bint nearest) except -1:
@@ -304,14 +308,14 @@ def warp_forward(x, y, maps, places, int mode, bint nearest, double fill):
     fill_warp(&job, x, y, x, y, maps, places, mode, nearest)
     job.fill = fill
     run(tiles_of(x).warp_forward, &job, sizeof(job), job.batch * ((job.output[0] + job.block - 1) // job.block),
-        WARP_WORK * <double>y.size, False, 16 * <size_t>job.output[1])
+        WARP_WORK * <double>y.size, False, tiles_of(x).warp_size(&job))
 
 
 def warp_backward(dy, dx, maps, places, int mode, bint nearest):
     cdef fc_warp job
     fill_warp(&job, dy, dx, dx, dy, maps, places, mode, nearest)
     run(tiles_of(dy).warp_backward, &job, sizeof(job), job.batch, WARP_WORK * <double>dy.size, False,
-        16 * <size_t>job.output[1])
+        tiles_of(dy).warp_size(&job))
 
 
 def resample(x, start, weights, y):
@@ -338,4 +342,4 @@ def colors(kind, x, y, table, double low, double high):
     job.block = min(max(1, BLOCK // job.channels), job.pixels)
     job.low, job.high, job.bytes = low, high, x.dtype.char == "B"
     run(tile, &job, sizeof(job), job.batch * (1 if kind == "histogram" else (job.pixels + job.block - 1) // job.block),
-        WARP_WORK / 4 * <double>x.size, False, 128 * <size_t>job.channels if kind == "scale" else 0)
+        WARP_WORK / 4 * <double>x.size, False, tiles.color_scale_size(&job) if kind == "scale" else 0)

@@ -10,11 +10,12 @@ from libc.string cimport memset
 
 from ._memory cimport Block
 from ._rows cimport sum_rows
-from ._tiles cimport MEMORY_WORK, address, fc_norm, fc_tile, fc_tiles, is_far, run, tiles_of
+from ._tiles cimport LINE, MEMORY_WORK, address, fc_norm, fc_tile, fc_tiles, is_far, run, tiles_of
 
 cdef enum:
     NARROW = 64      # below so many channels a row holds several pixels,
     WIDE = 128       # until it has this many elements
+    LONG = 100       # columns of a row from which on it gains that it goes past the caches, wherever its lines begin
     LANES = 16       # or more, so that it ends with a whole vector
     COLUMNS = 256    # of a piece, at most, where a row is a pixel
     PIECE = 16384    # elements of a piece, at least, where there are as many,
@@ -36,7 +37,7 @@ cdef void* data(array, bint writable=False) except? NULL:
 cdef fc_norm norm_job(x, y, gamma, beta, ptrdiff_t samples, ptrdiff_t channels, ptrdiff_t groups) except *:
     """The job of norm.c for x, or another array of its shape, cut by shape alone."""
     cdef fc_norm job
-    cdef ptrdiff_t several = 1, parts, rows, common = LANES
+    cdef ptrdiff_t several = 1, parts, rows, columns, common = LANES
     memset(&job, 0, sizeof(job))
     job.most = NAN
     job.x, job.y, job.gamma, job.beta = data(x), data(y, True), data(gamma), data(beta)
@@ -57,7 +58,8 @@ cdef fc_norm norm_job(x, y, gamma, beta, ptrdiff_t samples, ptrdiff_t channels, 
     job.block = blocks(rows, job.slices)
     job.slices = blocks(rows, job.block)
     job.part = max(1, PART // job.group)
-    job.far = y is not None and is_far(job.y, y.nbytes, (job.columns if parts > 1 else job.width) * x.itemsize)
+    columns = job.columns if parts > 1 else job.width
+    job.far = y is not None and is_far(job.y, y.nbytes, LINE if columns >= LONG else columns * x.itemsize)
     return job
 
 
@@ -70,15 +72,16 @@ cdef bint by_samples(const fc_norm* job, ptrdiff_t itemsize):
     return job.samples >= SAMPLES and job.rows * job.channels * itemsize <= SAMPLE
 
 
-cdef int run_samples(fc_tile* tile, fc_norm* job, double work) except -1:
+cdef int run_samples(const fc_tiles* tiles, fc_tile* tile, fc_norm* job, double work) except -1:
     return run(tile, job, sizeof(fc_norm), job.samples, work * MEMORY_WORK * job.samples * job.rows * job.channels, True,
-               2 * job.part * job.group * sizeof(double))
+               tiles.norm_fold_size(job))
 
 
-cdef int run_fold(fc_tile* tile, fc_norm* job) except -1:
+cdef int run_fold(const fc_tiles* tiles, fc_tile* tile, fc_norm* job) except -1:
     cdef ptrdiff_t channels = job.part * job.group
     return run(tile, job, sizeof(fc_norm), job.samples * blocks(job.channels, channels),
-               4.0 * MEMORY_WORK * job.samples * job.slices * job.channels, True, 2 * channels * sizeof(double))
+               4.0 * MEMORY_WORK * job.samples * job.slices * job.channels, True,
+               tiles.norm_fold_size(job))
 
 
 cdef Block room_for_sums(fc_norm* job):
@@ -98,10 +101,10 @@ def group_forward(x, gamma, beta, residual, y, mean, inverse_std, variance, ptrd
     if most is not None:
         job.most = most
     if by_samples(&job, x.itemsize):
-        run_samples(tiles.norm_sample_forward, &job, 3)
+        run_samples(tiles, tiles.norm_sample_forward, &job, 3)
         return
     run_pieces(tiles.norm_statistics, &job, 1)
-    run_fold(tiles.norm_fold, &job)
+    run_fold(tiles, tiles.norm_fold, &job)
     run_pieces(tiles.norm_forward, &job, 2)
 
 
@@ -118,7 +121,7 @@ def inverse_std(variance, inverse, double epsilon):
     """Fills inverse = 1 / sqrt(variance + epsilon)."""
     cdef fc_norm job = norm_job(variance, None, None, None, 1, variance.size, variance.size)
     job.variance, job.inverse_std, job.epsilon = data(variance), data(inverse, True), epsilon
-    run_fold(tiles_of(variance).norm_fold, &job)
+    run_fold(tiles_of(variance), tiles_of(variance).norm_fold, &job)
 
 
 def group_backward(dy, x, gamma, mean, inverse_std, mask, dx, dgamma, dbeta, cut, dmean, dvariance, ptrdiff_t samples,
@@ -143,10 +146,10 @@ def group_backward(dy, x, gamma, mean, inverse_std, mask, dx, dgamma, dbeta, cut
     cdef bint at_once = job.slope != NULL and by_samples(&job, 2 * size)
     cdef bint summed = job.slope != NULL or any([a is not None for a in (dgamma, dbeta, dmean, dvariance, cut)])
     if at_once:
-        run_samples(tiles.norm_sample_backward, &job, 5)
+        run_samples(tiles, tiles.norm_sample_backward, &job, 5)
     elif summed:
         run_pieces(tiles.norm_gradients, &job, 2)
-        run_fold(tiles.norm_backward_fold, &job)
+        run_fold(tiles, tiles.norm_backward_fold, &job)
     if samples > 1 and dgamma is not None:
         sum_rows(tiles, job.dgamma, data(dgamma, True), samples, channels, size)
     if samples > 1 and dbeta is not None:

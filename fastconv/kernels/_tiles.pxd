@@ -170,8 +170,6 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t rows, columns
         ptrdiff_t vectors
         ptrdiff_t depths, slots, left, wide
-        ptrdiff_t vector
-        ptrdiff_t table, maps, part, packed, data
 
     ctypedef struct fc_grouped_kernel:
         const void* x
@@ -180,8 +178,7 @@ cdef extern from "tiles.h" nogil:
         fc_axis axis[3]
         ptrdiff_t batch, groups, channels, filters, slices
         ptrdiff_t columns
-        ptrdiff_t vectors, slots, wide, vector
-        ptrdiff_t maps, row, zeros, sums, data
+        ptrdiff_t vectors, slots, wide
 
     ctypedef struct fc_pool:
         const void* x
@@ -379,7 +376,7 @@ cdef extern from "tiles.h" nogil:
         void* y
         fc_stack stack[FC_AXES]
         ptrdiff_t axes, rows, columns, depth, a_step, b_step, y_row, y_column
-        ptrdiff_t row_pieces, column_pieces, slices, block, chunk, packed, a_copy
+        ptrdiff_t row_pieces, column_pieces, slices, block, chunk, a_copy
         int a_by_rows, b_by_rows, pack, far, ask
 
     ctypedef struct fc_product_sum:
@@ -509,7 +506,20 @@ cdef extern from "tiles.h" nogil:
         fc_size* conv_pool_forward_size
         fc_size* conv_pool_backward_kernel_size
         fc_size* conv_pool_backward_input_size
+        fc_size* grouped_forward_size
+        fc_size* grouped_rows_size
+        fc_size* grouped_backward_kernel_size
+        fc_size* grouped_kernel_rows_size
+        fc_size* product_tiles_size
+        fc_size* product_dots_size
         fc_size* recurrence_size
+        fc_size* norm_fold_size
+        fc_size* map_size
+        fc_size* combine_size
+        fc_size* resize_forward_size
+        fc_size* resize_backward_size
+        fc_size* warp_size
+        fc_size* color_scale_size
         fc_size* winograd_weights_size
         fc_size* winograd_inputs_size
         fc_size* winograd_forward_size

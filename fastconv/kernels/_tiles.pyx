@@ -346,9 +346,14 @@ cdef int copy_arrays(targets, sources) except -1:
     return 0
 
 
+def records_plan():
+    """Whether this thread records a plan."""
+    return recording is not None and recorder == PyThread_get_thread_ident()
+
+
 def cannot_be_repeated():
     """Says that this thread is doing with NumPy what a plan that it records would have to repeat."""
-    if recording is not None and recorder == PyThread_get_thread_ident():
+    if records_plan():
         recording.failed = True
 
 

@@ -10,9 +10,11 @@ import math
 
 import numpy as np
 
+from . import _moves
 from ._memory import Block
-from ._tiles import cannot_be_repeated
+from ._tiles import cannot_be_repeated, records_plan
 
+_AXES = 16  # FC_AXES of tiles.h, as many as a copy tells apart
 FLOAT32, FLOAT64 = FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -62,6 +64,10 @@ def readable(array: np.ndarray) -> np.ndarray:
     flags = array.flags
     if flags.c_contiguous and flags.aligned:
         return array
+    if array.dtype in FLOATS and flags.aligned and array.size and array.ndim <= _AXES and not records_plan():
+        copy = empty(array.shape, array.dtype)
+        _moves.copy(array, copy, copy, copy)  # `array` is none that has an address of its own
+        return copy
     cannot_be_repeated()
     return np.array(array, order="C", subok=False)
 

@@ -50,7 +50,7 @@ def concatenate_backward(dy, sizes, axis=0):
         raise ValueError(f"sizes must add up to {dy.shape[axis]}, dy's size along axis {axis}; got {tuple(sizes)}.")
     parts, start = [], 0
     for size in sizes:
-        parts.append(_real(dy[(slice(None),) * axis + (slice(start, start + size),)], dy))
+        parts.append(_real(dy[(slice(None),) * axis + (slice(start, start + size),)], dy, dy.nbytes))
         start += size
     return parts
 
@@ -303,15 +303,15 @@ def _axis(axis, ndim):
     return number % ndim
 
 
-def _copy(x_view, x, y_view, y):
+def _copy(x_view, x, y_view, y, together=0):
     if x_view.size:
-        _moves.copy(x_view, x, y_view, y)
+        _moves.copy(x_view, x, y_view, y, together)
 
 
-def _real(view, x):
-    """A view of x as an array of its own."""
+def _real(view, x, together=0):
+    """A view of x as an array of its own, one of several of so many bytes `together`."""
     y = empty(view.shape, x.dtype)
-    _copy(view, x, y, y)
+    _copy(view, x, y, y, together)
     return y
 
 

@@ -5,6 +5,12 @@ returns a class of `__all__`, a model class, or one that the program itself offe
 else.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastconv import serialization
 from fastconv.absent import explain as _explain
 from fastconv.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from fastconv.layers.attention import AdditiveAttention, Attention
@@ -172,7 +178,8 @@ __all__ = [
     "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
     "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "StackedRNNCells", "Subtract", "TimeDistributed",
     "UnitNormalization", "UpSampling1D", "UpSampling2D", "UpSampling3D", "Wrapper", "ZeroPadding1D", "ZeroPadding2D",
-    "ZeroPadding3D", "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+    "ZeroPadding3D", "add", "average", "concatenate", "deserialize", "dot", "maximum", "minimum", "multiply", "serialize",
+    "subtract",
     "AugMix", "AutoContrast", "CenterCrop", "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "Equalization",
     "MelSpectrogram", "MixUp", "Pipeline", "RandAugment", "RandomBrightness", "RandomColorDegeneration",
     "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomElasticTransform", "RandomErasing", "RandomFlip",
@@ -180,6 +187,22 @@ __all__ = [
     "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom",
     "Resizing", "STFTSpectrogram", "Solarization",
 ]  # fmt: skip
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """The layer's class and config as JSON values, from which `deserialize` makes a new one; weights are not in it."""
+    if not isinstance(layer, Layer):
+        raise TypeError(f"layer must be a Layer; got {layer!r}.")
+    return serialization.serialize(layer)
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
+    """The layer, with new weights, of what `serialize` gave; ValueError for a config of anything else."""
+    layer = serialization.deserialize(config, custom_objects)
+    if not isinstance(layer, Layer):
+        raise ValueError(f"config must describe a layer, as layers.serialize does; got {config!r}.")
+    return layer
+
 
 # By name: functions and Keras' other names of a class are no entries of their own.
 _named = [globals()[name] for name in __all__]

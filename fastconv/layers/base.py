@@ -27,7 +27,7 @@ from fastconv.layers import calls, configs, masks
 from fastconv.layers.annotations import DTypeLike, RegularizerLike
 from fastconv.layers.calls import state
 from fastconv.layers.holder import Holder
-from fastconv.layers.shapes import cast, flatten_shapes, float_dtype, is_shape, map_shapes, numbers, sample_shape
+from fastconv.layers.shapes import cast, float_dtype, is_shape, map_shapes, numbers, sample_shape
 from fastconv.layers.specs import Specified, parameters_of
 from fastconv.nest import flatten, map_leaves
 from fastconv.registry import snake_case
@@ -41,6 +41,7 @@ _REFUSED = {
     "lora_alpha": "it trains whole weights; freeze layers with trainable=False instead",
     "quantization_config": "it computes in float32 and float64",
 }
+_ABSENT = {"enable_lora": _REFUSED["lora_rank"], "quantized_call": _REFUSED["quantization_config"]}  # methods of Keras'
 _counts: dict[str, itertools.count] = {}
 _builders: list[str] = []  # the names of the layers that are being built, each within the one before
 building = threading.RLock()  # of layers: one thread at a time, which may build layers within layers
@@ -81,6 +82,11 @@ def _build_once(build):
                 _build_whole(self, lambda shape: build(self, shape, *others, **named), _shape_of(input_shape))
 
     return wrapper
+
+
+def _sample_of_zeros(leaf):
+    symbolic = isinstance(leaf, Tensor) and leaf.symbolic
+    return Tensor(np.zeros((1, *leaf.shape[1:]), leaf.dtype)) if symbolic else leaf
 
 
 def _shape_of(shape):
@@ -203,6 +209,8 @@ class Layer(Specified):
     def __getattr__(self, name: str) -> Any:
         if hasattr(type(self), name):  # a property, whose own AttributeError says more
             return object.__getattribute__(self, name)
+        if name in _ABSENT:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {_ABSENT[name]}.")
         hint = "" if "_weights" in vars(self) else ": its __init__ must call super().__init__() first"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
@@ -246,8 +254,8 @@ class Layer(Specified):
 
     def call_prepared(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """As `__call__`, for what `prepare` gave."""
-        alone = isinstance(x, Tensor) and not args and not kwargs
-        if not is_tracing() and (x.symbolic if alone else symbolic_leaves((x, args, kwargs))):
+        given = (x, args, kwargs) if args or kwargs else x
+        if not is_tracing() and (given.symbolic if isinstance(given, Tensor) else symbolic_leaves(given)):
             if state.inside:
                 return self.draw_inside(x, *args, training=training, **kwargs)
             return self._draw(x, args, training, kwargs)
@@ -324,22 +332,23 @@ class Layer(Specified):
             if type(self).compute_output_shape is not Layer.compute_output_shape:
                 outputs = map_shapes(self._symbol, self.compute_output_shape(shapes))
             else:
-                outputs = self._tried(shapes, error)
+                outputs = self._tried(x, args, kwargs, error)
             if masks.of(x) is not None or type(self).compute_mask is not Layer.compute_mask:
                 self.note_masks(x, masks.of(x), outputs)
             return outputs
         finally:
             state.inside = outer
 
-    def _tried(self, shapes, error):
+    def _tried(self, x, args, kwargs, error):
         """The shapes of what `call` gives for one sample of zeros, since it asks for values."""
-        if any(None in shape[1:] for shape in flatten_shapes(shapes)):
+        if any(None in leaf.shape[1:] for leaf in symbolic_leaves((x, args, kwargs))):
             raise NoValues(
                 f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is "
                 f"open: define compute_output_shape(input_shape). ({error})"
             ) from None
         with no_grad():
-            y = self.run(map_shapes(lambda shape: Tensor(np.zeros((1, *shape[1:]), self._dtype)), shapes), False)
+            x, args, kwargs = map_leaves(_sample_of_zeros, (x, args, kwargs))
+            y = self.run(x, False, *args, **kwargs)
         return map_leaves(lambda leaf: self._symbol((None, *leaf.shape[1:])), y)
 
     def _symbol(self, shape):
@@ -347,6 +356,12 @@ class Layer(Specified):
 
     def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
+        if type(inputs) in (list, tuple) and all([type(i) is Tensor and i.dtype == self._dtype for i in inputs]):
+            shapes = [i.shape for i in inputs]  # the usual case of several inputs
+            if inputs and (shapes != self._checked_shape or not self.built):
+                self.ensure_built(map_leaves(lambda leaf: leaf.shape, inputs))
+                self._checked_shape = shapes
+            return inputs[:]
         if isinstance(inputs, (list, tuple, dict)) and any(
             isinstance(i, (Tensor, np.ndarray)) for i in flatten(inputs)
         ):

@@ -26,6 +26,7 @@ class Embedding(Layer):
     as in Keras."""
 
     rescales = True  # numbers of rows are large
+    keeps_integers = True
     made = ("weights", "lora_rank", "lora_alpha", "quantization_config")  # no part of what the layer is
 
     def __init__(

@@ -23,8 +23,8 @@ def of(value):
         return getattr(value, "_keras_mask", None)
     if not isinstance(value, (list, tuple, dict)):
         return None
-    found = [of(leaf) for leaf in flatten(value)]
-    return pack(value, found) if any(mask is not None for mask in found) else None
+    found = [getattr(leaf, "_keras_mask", None) if isinstance(leaf, Tensor) else None for leaf in flatten(value)]
+    return pack(value, found) if any([mask is not None for mask in found]) else None
 
 
 def carry(old, new):

@@ -150,8 +150,9 @@ class BatchNormalization(Normalizing):
         of which `total` makes sums over the whole batch."""
         (axis,) = self._axes(inputs.shape)
         others = tuple(place for place in range(inputs.ndim) if place != axis)
+        sizes = self._sizes(inputs.shape)
         if mask is None:
-            shown, number = 1.0, total(ops.full(self._sizes(inputs.shape), inputs[..., 0].size, inputs.dtype))
+            shown, number = 1.0, total(ops.full(sizes, inputs.size // math.prod(sizes), inputs.dtype))
             if number.data[0] < 2:
                 raise self._no_variance(inputs)
         else:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fastconv.config import DTypePolicy
 from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import flatten_shapes, map_shapes
 from fastconv.nest import flatten, map_leaves
@@ -114,6 +115,11 @@ class Specified(Holder):
     def dtype(self) -> str:
         """The dtype of the weights and of what is computed: "float32" or "float64"."""
         return self._dtype.name
+
+    @property
+    def dtype_policy(self) -> DTypePolicy:
+        """The policy of that name."""
+        return DTypePolicy(self.dtype)
 
     @property
     def compute_dtype(self) -> str:

@@ -72,7 +72,8 @@ class Loss(Configurable):
     def _target(self, y_true, y_pred):
         """y_true in the form that `call` takes."""
         if isinstance(y_true, Tensor):
-            if y_true.symbolic:  # a program's: target_array made what it stands for
+            made_by_a_network = y_true.requires_grad and type(self).target_array is Loss.target_array
+            if y_true.symbolic or made_by_a_network:  # a program's: target_array made what it stands for
                 return y_true if y_true.dtype == y_pred.dtype else ops.cast(y_true, y_pred.dtype)
             y_true = y_true.data
         return Tensor(self.target_array(y_true, y_pred.dtype))

@@ -1,6 +1,7 @@
 """Models: Sequential, Model, and how they are read from files, copied and described.
 
-model.py is the class, sequential.py the stack, configs.py their JSON, summary.py the table; training is trainer.py.
+model.py is the class, over training.py and steps.py, description.py and inputs.py; sequential.py the stack, configs.py
+their JSON, summary.py the table; the loop of training is trainer.py.
 """
 
 from __future__ import annotations

@@ -16,8 +16,10 @@ from fastconv.graph import Graph, Node
 from fastconv.layers import InputLayer, Layer
 from fastconv.layers.base import building, building_within
 from fastconv.layers.misfits import remedy
+from fastconv.layers.shapes import flatten_shapes
 from fastconv.models import configs
-from fastconv.models.model import Model, one_input, ranked
+from fastconv.models.inputs import one_input, ranked
+from fastconv.models.model import Model
 from fastconv.symbolic import KerasTensor
 
 
@@ -83,7 +85,8 @@ class Sequential(Model):
                 entry = InputLayer(layer._input_shape, dtype=layer.dtype)
             known = known or (entry._build_shape if entry else self._build_shape)
             if first and known is None and layer._build_shape:  # a layer that is built knows a shape, but declares none
-                known = (None, *layer._build_shape[1:])
+                shapes = flatten_shapes(layer._build_shape)
+                known = (None, *shapes[0][1:]) if len(shapes) == 1 else layer._build_shape
             if known is not None:
                 shape = self._shape_above(known) if shape is None else shape
                 with building, building_within(self):

@@ -1,4 +1,4 @@
-"""Steps: what a model's own steps of training and prediction call, and its compile settings as JSON.
+"""Steps: a model's steps of training, test and prediction, what own ones call, and its compile settings as JSON.
 
 The loop itself is in trainer.py, the settings in compiled.py. Contract: what needs `compile` says so before it; metrics
 are those of `compile`, kept until `reset_metrics`, and `fit` and `evaluate` reset them themselves.
@@ -6,14 +6,17 @@ are those of `compile`, kept until `reset_metrics`, and `fit` and `evaluate` res
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastconv import optimizers, registry
 from fastconv.compiled import Objective
 
+if TYPE_CHECKING:
+    from fastconv.tensor import Tensor
+
 
 class Steps:
-    """Base class of Model: the half that its own steps call."""
+    """Base class of Training: a step as it is, to be overridden, and what steps of a user's own call."""
 
     @property
     def jit_compile(self) -> bool:
@@ -23,6 +26,23 @@ class Steps:
     @jit_compile.setter
     def jit_compile(self, value: bool | str) -> None:
         pass
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step on the batch `data = (x, y)`, or `(x, y, sample_weight)`; logs by name, of the epoch so far. Override
+        it for training of your own: call the model with `training=True`, `backward()` the loss, and give the gradients
+        to `self.optimizer.apply`."""
+        return self._trainer.train_step(*_parts(data))
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The results of the batch `data = (x, y)`, by name; override it for an evaluation of your own."""
+        return self._trainer.test_step(*_parts(data))
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """The scalar that a step of training makes small, from targets and outputs, `self.losses` included; override it
+        for a loss of your own in ops."""
+        return self._trainer.objective_losses(y, y_pred, _for_outputs(sample_weight))[-1]
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for the batch `data = (x,)`; override it for a prediction of your own."""
@@ -35,8 +55,12 @@ class Steps:
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, float]:
-        """Names and values of the metrics."""
-        return {metric.name: metric.result() for metric in self.metrics}
+        """Names and values of the metrics; one that gives a dict of several is listed by their names."""
+        found = {}
+        for metric in self.metrics:
+            value = metric.result()
+            found |= value if isinstance(value, dict) else {metric.name: value}
+        return found
 
     def reset_metrics(self) -> None:
         """Puts the metrics back to where nothing was counted."""
@@ -67,3 +91,8 @@ class Steps:
 def _for_outputs(sample_weight):
     """Weights of samples as a list for the outputs, or None."""
     return sample_weight if sample_weight is None or isinstance(sample_weight, list) else [sample_weight]
+
+
+def _parts(data):
+    """(x, y, weights) of what a step is given, None for what is not there."""
+    return (*data, None, None)[:3] if isinstance(data, tuple) else (data, None, None)

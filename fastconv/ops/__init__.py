@@ -13,6 +13,7 @@ from __future__ import annotations
 from ..absent import explain as _explain
 from ..tensor import Tensor
 from .activations import *
+from .attention import *
 from .blocks import *
 from .casting import *
 from .comparisons import *

@@ -285,10 +285,10 @@ def _over_axes(op, x, axis):
     return transpose(y, sorted(range(x.ndim), key=order.__getitem__))
 
 
-def softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) over `axis`, or several."""
+def softmax(x: TensorLike, axis: int | Sequence[int] | None = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) over `axis`, or several, or all with None."""
     x = convert_to_tensor(floating(x))
-    if hasattr(axis, "__len__"):
+    if axis is None or hasattr(axis, "__len__"):
         return _over_axes(Softmax, x, axis)
     axis = normalize_axis(axis, x.ndim)
     y = _over_axis(Softmax, x, axis)
@@ -296,9 +296,9 @@ def softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
     return y
 
 
-def log_softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
-    """log(softmax(x)) over `axis`, or several, computed without leaving the range of x."""
+def log_softmax(x: TensorLike, axis: int | Sequence[int] | None = -1) -> Tensor:
+    """log(softmax(x)) over `axis`, or several, or all with None, computed without leaving the range of x."""
     x = convert_to_tensor(floating(x))
-    if hasattr(axis, "__len__"):
+    if axis is None or hasattr(axis, "__len__"):
         return _over_axes(LogSoftmax, x, axis)
     return _over_axis(LogSoftmax, x, normalize_axis(axis, x.ndim))

@@ -207,13 +207,13 @@ def indexing(x: TensorLike) -> Tensor:
     return cast(x, _INT32) if x.symbolic and x.dtype.kind == "f" else x
 
 
-def promoted(*values: TensorLike, floats: bool = False) -> list:
+def promoted(*values: TensorLike, floats: bool = False, numbers: bool = False) -> list:
     """These values, all of the dtype that Keras gives them together; floats of two kinds stay for `unify` to refuse.
 
     Of arrays and Tensors the floats decide, then the widest integer; a number or a list counts by its kind alone.
-    `floats` asks for floats in any case.
+    `floats` asks for floats in any case, `numbers` for int32 where all are booleans.
     """
-    if all(isinstance(value, Tensor) and value.dtype.kind == "f" for value in values):
+    if all([isinstance(value, Tensor) and value.dtype.kind == "f" for value in values]):
         return list(values)
     strong, kinds, found = set(), set(), []
     for value in values:
@@ -226,6 +226,7 @@ def promoted(*values: TensorLike, floats: bool = False) -> list:
             kinds.add(value.dtype.kind)
         found.append(value)
     dtype = _common(strong, kinds, floats)
+    dtype = _INT32 if numbers and dtype == _BOOL else dtype
     return list(values) if dtype is None else [_as(value, dtype) for value in found]
 
 

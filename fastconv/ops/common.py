@@ -45,6 +45,8 @@ def unbroadcast(gradient, shape, factor=None, sign=1):
 
 def broadcast_shape(name, *shapes):
     """The shape that `shapes` broadcast to, None where a size is open; ValueError, naming both, where they do not."""
+    if all([shape == shapes[0] for shape in shapes]):  # the usual case
+        return tuple(shapes[0])
     result = []
     for sizes in itertools.zip_longest(*[shape[::-1] for shape in shapes], fillvalue=1):
         known = {size for size in sizes if size not in (1, None)}

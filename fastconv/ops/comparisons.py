@@ -239,12 +239,12 @@ def bitwise_xor(x: TensorLike, y: TensorLike) -> Tensor:
 
 def bitwise_left_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """x with its bits moved up by y places."""
-    return Bits.apply(*promoted(x, y), function="left_shift")
+    return Bits.apply(*promoted(x, y, numbers=True), function="left_shift")
 
 
 def bitwise_right_shift(x: TensorLike, y: TensorLike) -> Tensor:
     """x with its bits moved down by y places."""
-    return Bits.apply(*promoted(x, y), function="right_shift")
+    return Bits.apply(*promoted(x, y, numbers=True), function="right_shift")
 
 
 def bitwise_invert(x: TensorLike) -> Tensor:

@@ -1,7 +1,7 @@
 """New arrays: filled, counted, spaced, identities and triangles, windows; classes as vectors of 0 and 1.
 
 Contract: floats are float32 unless `dtype` says otherwise, whole numbers int32, as in Keras. Nothing here has a gradient
-but what is made of an array's own elements: `diag`, `diagflat`, `tril`, `triu`, `vander`.
+but what is made of an array's own elements: `diag`, `diagflat`, `tril`, `triu`, `vander`, and `linspace`, of its two ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..tensor import FLOAT32, DTypeLike, Op, Tensor, TensorLike, wrap
 from .casting import cast, check_dtype, convert_to_tensor, indexing, promoted
-from .common import Shape, normalize_axis
+from .common import Shape, broadcast_shape, normalize_axis, unbroadcast
 from .comparisons import where
 from .copying import pad
 from .elementwise import divide, power, subtract
@@ -132,15 +132,36 @@ def _number(value):
     return value.item() if isinstance(value, (Tensor, np.ndarray, np.generic)) else value
 
 
+class Spaced(Op):
+    """NumPy's linspace, logspace or geomspace of two arrays, counted in float64; linspace alone has a gradient."""
+
+    @staticmethod
+    def shape(start, stop, *, function, num, axis, **attributes):
+        ends = broadcast_shape(function, start, stop)
+        place = normalize_axis(axis, len(ends) + 1)
+        return (*ends[:place], num, *ends[place:])
+
+    def forward(self, start, stop, *, function, num, axis, **arguments):
+        self.shapes, self.function, self.axis = (start.shape, stop.shape), function, axis
+        self.shares = np.linspace(0, 1, num, arguments["endpoint"]).astype(start.dtype)
+        ends = start.astype("float64"), stop.astype("float64")
+        return np.asarray(getattr(np, function)(*ends, num, axis=axis, **arguments)).astype(start.dtype)
+
+    def backward(self, dy):
+        if self.function != "linspace":
+            return None, None
+        dy = np.moveaxis(dy, self.axis, -1)
+        parts = ((dy * shares).sum(-1) for shares in (1 - self.shares, self.shares))
+        return tuple(unbroadcast(np.asarray(part), shape) for part, shape in zip(parts, self.shapes))
+
+
 def _spaced(function, start, stop, num, dtype, axis, **arguments):
-    start, stop = (convert_to_tensor(end).data for end in promoted(start, stop, floats=True))
+    start, stop = map(convert_to_tensor, promoted(start, stop, floats=True))
     num = operator.index(num)
     if num < 0:
         raise ValueError(f"num must be at least 0; got {num}.")
-    dtype = np.result_type(start, stop) if dtype is None else _dtype(dtype)
-    return wrap(
-        np.asarray(function(start.astype("float64"), stop.astype("float64"), num, axis=axis, **arguments)).astype(dtype)
-    )
+    numbers = Spaced.apply(start, stop, function=function, num=num, axis=axis, **arguments)
+    return numbers if dtype is None else cast(numbers, _dtype(dtype))
 
 
 def linspace(
@@ -149,7 +170,7 @@ def linspace(
 ) -> Any:  # fmt: skip
     """`num` numbers from `start` to `stop`, evenly spaced on a new axis, the last one `stop` where `endpoint`; with
     `retstep` also their distance."""
-    numbers = _spaced(np.linspace, start, stop, num, dtype, axis, endpoint=endpoint)
+    numbers = _spaced("linspace", start, stop, num, dtype, axis, endpoint=endpoint)
     if not retstep:
         return numbers
     count = num - bool(endpoint)
@@ -161,7 +182,7 @@ def logspace(
     dtype: DTypeLike | None = None, axis: int = 0,
 ) -> Tensor:  # fmt: skip
     """`num` numbers from base**start to base**stop, each the same multiple of the one before."""
-    return _spaced(np.logspace, start, stop, num, dtype, axis, endpoint=endpoint, base=_number(base))
+    return _spaced("logspace", start, stop, num, dtype, axis, endpoint=endpoint, base=_number(base))
 
 
 def geomspace(
@@ -169,7 +190,7 @@ def geomspace(
     axis: int = 0,
 ) -> Tensor:  # fmt: skip
     """`num` numbers from `start` to `stop`, each the same multiple of the one before."""
-    return _spaced(np.geomspace, start, stop, num, dtype, axis, endpoint=endpoint)
+    return _spaced("geomspace", start, stop, num, dtype, axis, endpoint=endpoint)
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:

@@ -209,17 +209,17 @@ class Clip(Map):
         return np.clip(x, low, high)
 
 
-def binary(op: type[Op], x1: TensorLike, x2: TensorLike, floats: bool = False) -> Tensor:
+def binary(op: type[Op], x1: TensorLike, x2: TensorLike, floats: bool = False, numbers: bool = False) -> Tensor:
     """`op`, a Binary, on what Keras makes of the two; a lone number stays one."""
     if x1 is None or x2 is None:
         raise TypeError(f"{op.__name__} needs two arrays or numbers; got None.")
     if isinstance(x2, (int, float)) and not isinstance(x1, (int, float)):
-        x1 = x1 if _is_real(x1) else promoted(x1, x2, floats=floats)[0]
+        x1 = x1 if _is_real(x1) else promoted(x1, x2, floats=floats, numbers=numbers)[0]
         return op.apply(x1, None, number=_number(x1, x2))
     if isinstance(x1, (int, float)) and not isinstance(x2, (int, float)):
-        x2 = x2 if _is_real(x2) else promoted(x1, x2, floats=floats)[1]
+        x2 = x2 if _is_real(x2) else promoted(x1, x2, floats=floats, numbers=numbers)[1]
         return op.apply(None, x2, number=_number(x2, x1))
-    return op.apply(*promoted(x1, x2, floats=floats))
+    return op.apply(*promoted(x1, x2, floats=floats, numbers=numbers))
 
 
 def _is_real(x):
@@ -269,7 +269,7 @@ def power(x1: TensorLike, x2: TensorLike) -> Tensor:
         x1 = promoted(x1, x2)[0]
         y = Square.apply(x1)
         return y if x2 == 2 else multiply(y, x1) if x2 == 3 else Square.apply(y)
-    return binary(Power, x1, x2)
+    return binary(Power, x1, x2, numbers=True)
 
 
 def maximum(x1: TensorLike, x2: TensorLike) -> Tensor:
@@ -345,8 +345,12 @@ def erf(x: TensorLike) -> Tensor:
     return Erf.apply(floating(x))
 
 
-def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
-    """x limited to x_min <= x <= x_max, numbers or tensors; no gradient flows where a number cut it. NaN stays NaN."""
+def clip(x: TensorLike, x_min: TensorLike | None, x_max: TensorLike | None) -> Tensor:
+    """x limited to x_min <= x <= x_max, numbers or tensors, None for no limit; no gradient flows where a number cut it.
+    NaN stays NaN."""
+    if x_min is None or x_max is None:
+        x = convert_to_tensor(x) if x_min is None else maximum(x, x_min)
+        return x if x_max is None else minimum(x, x_max)
     if not all(isinstance(limit, (int, float, np.generic)) for limit in (x_min, x_max)):
         return minimum(maximum(x, x_min), x_max)
     if not x_min <= x_max:

@@ -35,7 +35,7 @@ def _erfinv(x):
     half = near / 2 + 2 / (math.pi * 0.147)
     y = np.sign(x) * np.sqrt(np.maximum(np.sqrt(half * half - near / 0.147) - half, 0))
     for _ in range(4):
-        error = (kernels.map_forward("erf", y) - x) * (math.sqrt(math.pi) / 2) * np.exp(y * y)
+        error = (kernels.map_forward("erf", np.asarray(y)) - x) * (math.sqrt(math.pi) / 2) * np.exp(y * y)
         y = np.where(np.isfinite(error), y - error / (1 + y * error), y)
     return np.where(np.abs(x) < 1, y, np.where(np.abs(x) == 1, x * np.inf, np.nan)).astype(x.dtype)
 
@@ -153,11 +153,11 @@ def _function(name, text):
     return _named(function, name, text)
 
 
-def _pair(name, text, floats=False):
+def _pair(name, text, floats=False, numbers=False):
     """The op of a row of PAIRS."""
 
     def function(x1: TensorLike, x2: TensorLike) -> Tensor:
-        return Pair.apply(*promoted(x1, x2, floats=floats), function=name)
+        return Pair.apply(*promoted(x1, x2, floats=floats, numbers=numbers), function=name)
 
     return _named(function, name, text)
 
@@ -195,11 +195,11 @@ logaddexp = _pair("logaddexp", "log(exp(x1) + exp(x2)), without overflow on the 
 logaddexp2 = _pair("logaddexp2", "log2(2**x1 + 2**x2), without overflow on the way.", floats=True)
 heaviside = _pair("heaviside", "0 where x1 is below 0, x2 at 0, 1 above; its gradient is 0.", floats=True)
 nextafter = _pair("nextafter", "The float next to x1 on the way to x2.", floats=True)
-fmod = _pair("fmod", "The remainder of x1 / x2 with the sign of x1.")
-mod = _pair("mod", "The remainder of x1 / x2 with the sign of x2.")
+fmod = _pair("fmod", "The remainder of x1 / x2 with the sign of x1.", numbers=True)
+mod = _pair("mod", "The remainder of x1 / x2 with the sign of x2.", numbers=True)
 fmax = _pair("fmax", "The greater of each pair, the other one where one is NaN.")
 fmin = _pair("fmin", "The smaller of each pair, the other one where one is NaN.")
-floor_divide = _pair("floor_divide", "The greatest whole number up to x1 / x2; its gradient is 0.")
+floor_divide = _pair("floor_divide", "The greatest whole number up to x1 / x2; its gradient is 0.", numbers=True)
 gcd = _pair("gcd", "The greatest common divisor of integers.")
 lcm = _pair("lcm", "The least common multiple of integers.")
 

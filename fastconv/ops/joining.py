@@ -5,6 +5,7 @@ Contract: the result is a new contiguous array. Splitting is one `get_item` a pa
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Sequence
 
@@ -37,7 +38,11 @@ class Concatenate(Op):
         return np.concatenate(arrays, axis)
 
     def backward(self, dy):
-        return tuple(kernels.concatenate_backward(dy, self.sizes, self.axis))
+        if kernels.records_plan():
+            return tuple(kernels.concatenate_backward(dy, self.sizes, self.axis))
+        # Views: the tape makes one real when an Op is to read it.
+        whole, stops = (slice(None),) * (self.axis % dy.ndim), itertools.accumulate(self.sizes)
+        return tuple([dy[(*whole, slice(stop - size, stop))] for size, stop in zip(self.sizes, stops)])
 
     @staticmethod
     def shape(*shapes, axis):
@@ -98,6 +103,7 @@ def _at_least(x, ndim):
 
 def append(x1: TensorLike, x2: TensorLike, axis: int | None = None) -> Tensor:
     """x1 and behind it x2 along `axis`; both as vectors without one."""
+    x1, x2 = promoted(x1, x2)
     if axis is None:
         return concatenate([reshape(x1, -1), reshape(x2, -1)])
     return concatenate([x1, x2], axis)

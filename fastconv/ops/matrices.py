@@ -233,8 +233,8 @@ def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
 
 
 def cholesky_inverse(x: TensorLike, upper: bool = False) -> Tensor:
-    """The inverse of the matrices of which x is `cholesky`."""
-    x = convert_to_tensor(floating(x))
+    """The inverse of the matrices of which x is `cholesky`; the other triangle of x is not read."""
+    x = (triu if upper else tril)(floating(x))
     turned = swapaxes(x, -1, -2)
     return inv(matmul(turned, x) if upper else matmul(x, turned))
 

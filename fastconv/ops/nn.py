@@ -8,6 +8,7 @@ A namespace: nothing is defined here.
 from __future__ import annotations
 
 from .activations import *
+from .attention import *
 from .blocks import *
 from .conv import *
 from .conv_pool import *
@@ -24,7 +25,7 @@ from .pooling import *
 __all__ = [
     "adaptive_average_pool", "adaptive_max_pool", "average_pool", "batch_norm", "batch_normalization",
     "binary_crossentropy", "categorical_crossentropy", "celu", "clipped_relu", "conv", "conv_pool",
-    "conv_transpose", "dense", "depth_to_space", "depthwise_conv", "dropout", "elu", "fold", "gelu",
+    "conv_transpose", "dense", "depth_to_space", "depthwise_conv", "dot_product_attention", "dropout", "elu", "fold", "gelu",
     "global_average_pool", "global_max_pool", "glu", "group_norm", "hard_shrink", "hard_sigmoid", "hard_silu",
     "hard_swish", "hard_tanh", "layer_norm", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax",
     "max_pool", "mish", "moments", "multi_hot", "normalize", "one_hot", "psnr", "relu", "relu6",

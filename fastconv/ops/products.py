@@ -57,6 +57,7 @@ def vdot(x1: TensorLike, x2: TensorLike) -> Tensor:
 
 def outer(x1: TensorLike, x2: TensorLike) -> Tensor:
     """The (M, N) products of each element of x1 with each of x2."""
+    x1, x2 = promoted(x1, x2)
     return multiply(reshape(x1, (-1, 1)), reshape(x2, (1, -1)))
 
 

@@ -80,7 +80,7 @@ class Transpose(Op):
 
     def exact(self, x, *, axes):
         self.shape(x.shape, axes=axes)
-        return np.ascontiguousarray(x.transpose(axes))
+        return np.asarray(x.transpose(axes), order="C")  # keeps rank 0, as ascontiguousarray does not
 
     def backward(self, dy):
         return kernels.transpose(dy, self.inverse)
@@ -127,8 +127,12 @@ def ravel(x: TensorLike) -> Tensor:
 
 
 def squeeze(x: TensorLike, axis: Axes = None) -> Tensor:
-    """x without its axes of size 1, or without these."""
-    return Squeeze.apply(convert_to_tensor(x), axes=axis if axis is None else _several(axis))
+    """x without its axes of size 1, or without these; ValueError for one of another size, or of an open one."""
+    x = convert_to_tensor(x)
+    axes = axis if axis is None else normalize_axes(_several(axis), x.ndim)
+    if axes is not None and any(x.shape[a] is None for a in axes):
+        raise ValueError(f"Only axes of size 1 can be squeezed; got axis {axis}, of an open size, of shape {x.shape}.")
+    return Squeeze.apply(x, axes=axes)
 
 
 def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:

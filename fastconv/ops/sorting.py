@@ -7,6 +7,7 @@ are different values: while a program is drawn they raise NoValues, since that d
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -68,7 +69,8 @@ class Quantile(Op):
 
     def forward(self, x, *, q, axis, keepdims, method, skip):
         self.axes, self.input, self.kept = normalize_axes(axis, x.ndim), x.shape, reduced_shape(x.shape, axis, False)
-        rows = np.moveaxis(x, self.axes, range(-len(self.axes), 0)).reshape(*self.kept, -1)
+        rows = np.moveaxis(x, self.axes, range(-len(self.axes), 0))
+        rows = rows.reshape(*self.kept, math.prod(x.shape[a] for a in self.axes))  # -1 would not do for none
         if not rows.shape[-1]:
             raise ValueError(f"There is no quantile of no elements: shape {x.shape}, axis {axis}.")
         self.ranks = np.argsort(rows, axis=-1, kind="stable")

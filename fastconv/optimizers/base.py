@@ -113,16 +113,15 @@ class Optimizer(Configurable):
         elif callable(value):
             self._learning_rate = value
         else:
-            value = value.item() if isinstance(value, (np.ndarray, Tensor)) and value.size == 1 else value
-            self._learning_rate = checked_number(self, "learning_rate", value)
+            self._learning_rate = checked_number(self, "learning_rate", _as_number(value))
 
     def _rate(self):
         rate = self._learning_rate
         if type(rate) is float:
             return rate
         if isinstance(rate, schedules.LearningRateSchedule):
-            return checked_number(self, "the schedule's rate", rate(self.iterations))
-        return checked_number(self, "the learning rate function's value", rate())
+            return checked_number(self, "the schedule's rate", _as_number(rate(self.iterations)))
+        return checked_number(self, "the learning rate function's value", _as_number(rate()))
 
     @property
     def iterations(self) -> int:
@@ -210,6 +209,16 @@ class Optimizer(Configurable):
         self._trainable_variables = list(variables)
         for variable in self._trainable_variables:
             self._entry(variable, self.all_slots)
+
+    def _get_variable_index(self, variable: Any) -> int:
+        """The place of a weight among those that `build` was given, by which Keras' optimizers keep their state."""
+        places = [i for i, one in enumerate(self._trainable_variables) if one is variable]
+        if not places:
+            raise ValueError(
+                f"{type(self).__name__} was built without the weight {variable.name!r}: compile the model again after "
+                "layers were made trainable, so that a new optimizer knows them."
+            )
+        return places[0]
 
     def add_variable(
         self, shape: Any, initializer: Any = "zeros", dtype: str | None = None, aggregation: str = "none",
@@ -354,7 +363,9 @@ class Optimizer(Configurable):
         return around
 
     def _step(self, parameters, arrays, gradients, slots, around):
-        """Moves all weights by `update_step` of a class of one's own."""
+        """Moves all weights by `update_step` of a class of one's own, whose `build` makes its state at the first step."""
+        if not self._trainable_variables:
+            self.build(parameters)
         prepared = [gradient * around["scales"][i] if "scales" in around else gradient.copy()
                     for i, gradient in enumerate(gradients)]  # fmt: skip
         if "limit" in around:
@@ -393,6 +404,11 @@ class Optimizer(Configurable):
 
     def _average(self, variable):
         return self.slot_arrays(variable)[self.all_slots.index("average")]
+
+
+def _as_number(value):
+    """A lone number in a Tensor or an array, such as schedules that compute with ops give, as Python's."""
+    return value.item() if isinstance(value, (np.ndarray, np.generic, Tensor)) and value.size == 1 else value
 
 
 def _array(value, dtype):

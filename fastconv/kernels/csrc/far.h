@@ -37,6 +37,12 @@ FC_INLINE void store_part_far(const int far, real *p, vec v, ptrdiff_t lanes)
         store_part(p, v, lanes);
 }
 
+/* The elements before the next whole line of `y`, `count` at most. */
+FC_INLINE ptrdiff_t before_line(const real *y, ptrdiff_t count)
+{
+    return min_(-(uintptr_t)y % 64 / sizeof(real), count);
+}
+
 /* Whole vectors that were computed in the cache. */
 FC_INLINE void store_all_far(real *to, const real *from, ptrdiff_t count)
 {

@@ -218,8 +218,6 @@ typedef struct {
     ptrdiff_t rows, columns;             /* outputs of one tile */
     ptrdiff_t vectors;                   /* of output channels that pass over a tile in one go */
     ptrdiff_t depths, slots, left, wide; /* x in scratch: slots a depth tap; first column under output 0; columns */
-    ptrdiff_t vector;                    /* from one vector's rows of x to the next's */
-    ptrdiff_t table, maps, part, packed, data; /* bytes from scratch to tap rows, lanes' maps, y, weights, rows of x */
 } fc_grouped;
 
 /* Its kernel gradient, partial[slice] (taps, channels, all filters), to be summed in their order. Tiles: slices. */
@@ -228,9 +226,8 @@ typedef struct {
     void *partial;
     fc_axis axis[3];
     ptrdiff_t batch, groups, channels, filters, slices;
-    ptrdiff_t columns;                      /* outputs of a row that are taken at a time */
-    ptrdiff_t vectors, slots, wide, vector; /* as above */
-    ptrdiff_t maps, row, zeros, sums, data; /* bytes from scratch to maps, rows of dy and of zeros, sums, rows of x */
+    ptrdiff_t columns;              /* outputs of a row that are taken at a time */
+    ptrdiff_t vectors, slots, wide; /* as above */
 } fc_grouped_kernel;
 
 /* Pooling; an axis of stride 0 has bins (kernels/geometry.py). Tiles: blocks of `rows` of the batch * depth * height rows
@@ -255,7 +252,7 @@ typedef struct {
  * (norm.c), or of each row, with one sample (norm_rows.c).
  * norm.c takes a sample's pixels in rows of `width` elements, several pixels where channels are few; at most
  * FC_NORM_WIDTH columns. Its tiles are pieces of `block` such rows and `columns` columns: samples * slices of the rows *
- * blocks of the columns; of the folds: samples * blocks of `part` groups, with scratch for two doubles a channel; of
+ * blocks of the columns; of the folds: samples * blocks of `part` groups; of
  * batch_norm_update and batch_norm_fold: one. norm_rows.c's are blocks of `block` rows. */
 enum { FC_NORM_WIDTH = 1024 };
 typedef struct {
@@ -446,8 +443,8 @@ typedef struct {
  * depth; else those of its transpose do. Rows of b, with b_by_rows, lie b_step apart and run along the columns; else its
  * columns do, along the depth. With slices of the depth, y is [matrix][slice][row][column].
  * product_tiles: tiles: matrices * slices * row_pieces * column_pieces; it takes the depth in blocks of `block`, and b in
- * chunks of `chunk` columns, which it packs into `packed` elements of scratch, with `pack` even where b lies by rows; with
- * a_copy, a is copied into runs that far apart. product_stream: the same tiles, at most FC_FEW rows and one piece of them.
+ * chunks of `chunk` columns, which it packs into scratch, with `pack` even where b lies by rows; with a_copy, a is copied
+ * into runs that far apart. product_stream: the same tiles, at most FC_FEW rows and one piece of them.
  * product_dots: b by columns, a by rows; y[r * y_row + n * y_column]; tiles: matrices * row_pieces; no slices; with a_copy,
  * b is copied. With `ask`, these two ask for what comes next of the long operand. product_turn: y [column][depth] is b, of
  * one matrix; tiles: blocks of `block` of the depth, a multiple of a vector's lanes. */
@@ -460,7 +457,7 @@ typedef struct {
     void *y;
     fc_stack stack[FC_AXES];
     ptrdiff_t axes, rows, columns, depth, a_step, b_step, y_row, y_column;
-    ptrdiff_t row_pieces, column_pieces, slices, block, chunk, packed, a_copy;
+    ptrdiff_t row_pieces, column_pieces, slices, block, chunk, a_copy;
     int a_by_rows, b_by_rows, pack, far, ask; /* far: whether y goes past the caches, see far.h */
 } fc_product;
 
@@ -521,14 +518,17 @@ typedef struct {
 /* clang-format on */
 
 /* How many bytes of scratch the tile of this name needs for a job; of winograd_weights, winograd_inputs and
- * winograd_transform, and with _gradients and _sums: how many bytes they write; recurrence: both its tiles. Only the tile's
- * own file knows how it lays them out. Negative: there is no such tile (FC_WINOGRAD in winograd.h). */
+ * winograd_transform, and with _gradients and _sums: how many bytes they write; recurrence, norm_fold and warp: all their
+ * tiles. grouped_rows and grouped_kernel_rows: how many bytes of it are one vector's rows of x. Only the tile's own file
+ * knows how it lays them out. Negative: there is no such tile (FC_WINOGRAD in winograd.h). */
 typedef ptrdiff_t fc_size(const void *job);
 /* clang-format off */
 #define FC_SIZES(X)                                                                                                  \
     X(conv_forward) X(conv_scatter) X(conv_backward_kernel) X(conv_stream)                                           \
     X(conv_pool_forward) X(conv_pool_backward_kernel) X(conv_pool_backward_input)                                    \
-    X(recurrence)                                                                                                    \
+    X(grouped_forward) X(grouped_rows) X(grouped_backward_kernel) X(grouped_kernel_rows)                             \
+    X(product_tiles) X(product_dots) X(recurrence) X(norm_fold) X(map) X(combine)                                    \
+    X(resize_forward) X(resize_backward) X(warp) X(color_scale)                                                      \
     X(winograd_weights) X(winograd_inputs) X(winograd_forward) X(winograd_transform) X(winograd_gradients)           \
     X(winograd_sums)
 /* clang-format on */

@@ -6,6 +6,7 @@
  */
 #include "far.h"
 #include "shuffle.h"
+#include "sizes.h"
 
 /* Where matrix number `m` of a stack starts in a and b. */
 typedef struct {
@@ -179,6 +180,14 @@ static void copy_runs(const real *restrict from, ptrdiff_t from_step, ptrdiff_t 
             store(to + r * step + i, load_part(from + r * from_step + i, min_(count - i, LANES)));
 }
 
+/* Packed weights, then copied runs of a. */
+ptrdiff_t FC_NAME(product_tiles_size)(const void *job)
+{
+    const fc_product *j = job;
+    const ptrdiff_t runs = j->a_by_rows ? blocks(j->rows, j->row_pieces) : j->block;
+    return FC_PRODUCT(j->block, j->chunk, sizeof(real)) + FC_PRODUCT(runs, j->a_copy, sizeof(real));
+}
+
 void FC_NAME(product_tiles)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_product *j = job;
@@ -191,7 +200,7 @@ void FC_NAME(product_tiles)(const void *job, ptrdiff_t index, void *scratch)
     const ptrdiff_t start = piece(j->depth, j->slices, s), end = piece(j->depth, j->slices, s + 1);
     const ptrdiff_t pieces = blocks(rows, BLOCK), a_copy = j->a_copy;
     const ptrdiff_t a_row = j->a_by_rows ? j->a_step : 1, a_depth = j->a_by_rows ? 1 : j->a_step;
-    real *packed = scratch, *copy = packed + j->packed;
+    real *packed = scratch, *copy = packed + j->block * j->chunk;
     real *y = (real *)j->y + (matrix * j->slices + s) * j->rows * j->columns + row * j->columns;
     block_job k = {.y_row = j->columns, .first = 1, .far = j->far};
 
@@ -483,6 +492,12 @@ FC_INLINE void dots_block(const fc_product *j, ptrdiff_t rows, const real *a, co
 }
 
 /* A piece's last MANY rows, where it has as many, start early enough to be whole. */
+ptrdiff_t FC_NAME(product_dots_size)(const void *job)
+{
+    const fc_product *j = job;
+    return FC_PRODUCT(j->columns, j->a_copy, sizeof(real));
+}
+
 void FC_NAME(product_dots)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_product *j = job;

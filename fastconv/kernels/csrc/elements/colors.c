@@ -2,6 +2,7 @@
  *
  * It moves no pixel. Results lie between two limits; bytes are rounded half up. Channels last.
  */
+#include "sizes.h"
 #include "vector.h"
 
 FC_INLINE real value_at(const int bytes, const void *x, ptrdiff_t i)
@@ -58,6 +59,13 @@ void FC_NAME(color_histogram)(const void *job, ptrdiff_t n, void *scratch)
     memset(y, 0, C * 256 * sizeof(int64_t));
     for (ptrdiff_t i = 0; i < j->pixels; i++)
         for (ptrdiff_t q = 0; q < C; q++) y[q * 256 + x[i * C + q]]++;
+}
+
+/* Factors and summands, a vector of each a channel. */
+ptrdiff_t FC_NAME(color_scale_size)(const void *job)
+{
+    const fc_colors *j = job;
+    return FC_PRODUCT(2, j->channels, LANES, sizeof(real));
 }
 
 /* y = x * scale + shift, reals, a pair for each channel of each sample. */

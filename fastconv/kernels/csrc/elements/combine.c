@@ -121,11 +121,18 @@ FC_INLINE const real *elements(const fc_combine *j, operand *o, ptrdiff_t offset
     return o->room;
 }
 
+/* Room for both operands and the values on their way past the caches, with a vector more each. */
+ptrdiff_t FC_NAME(combine_size)(const void *job)
+{
+    (void)job;
+    return 3 * (FC_ROOM + LANES) * sizeof(real);
+}
+
 void FC_NAME(combine)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_combine *j = job;
     const real number = (real)j->number;
-    real *const rooms = scratch; /* three, with a vector more each */
+    real *const rooms = scratch;
     operand a = operand_of(j, j->a, &number, j->a_step, rooms);
     operand b = operand_of(j, j->b, &number, j->b_step, rooms + FC_ROOM + LANES);
     const ptrdiff_t all = j->size[j->axis], pieces = blocks(all, j->rows);

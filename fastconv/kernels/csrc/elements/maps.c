@@ -105,6 +105,13 @@ void FC_NAME(map_vectors)(int function, const real *dy, const real *s, real *y, 
         memmove(y, dy ? dy : s, count * sizeof(real));
 }
 
+/* Values on their way past the caches. */
+ptrdiff_t FC_NAME(map_size)(const void *job)
+{
+    const fc_map *j = job;
+    return j->far ? FC_ROOM * sizeof(real) : 0;
+}
+
 void FC_NAME(map)(const void *job, ptrdiff_t tile, void *scratch)
 {
     enum { DY, S, Y };

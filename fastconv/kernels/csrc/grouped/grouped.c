@@ -156,36 +156,68 @@ static void phase_row(const fc_grouped *j, const fc_grouped_phase *p, const row_
     }
 }
 
+ptrdiff_t FC_NAME(grouped_rows_size)(const void *job)
+{
+    const fc_grouped *j = job;
+    return rows_size(j->depths * j->slots, j->channels, j->wide);
+}
+
+/* Where the parts of scratch begin, in bytes: lanes' maps, tap rows, a row of y, weights, rows of x; and where they end.
+ * What row a slot holds stands at 0. `weights` are one vector's, of all phases. */
+typedef struct {
+    ptrdiff_t maps, table, part, packed, data, end, weights;
+} layout;
+
+static layout layout_of(const fc_grouped *j)
+{
+    layout at = {0};
+    ptrdiff_t rows = 0;
+    for (ptrdiff_t i = 0; i < j->phases; i++) {
+        rows = max_(rows, j->phase[i].axis[0].taps * j->phase[i].axis[1].taps);
+        at.weights += phase_weights(j, i);
+    }
+    at.maps = whole_lines(FC_PRODUCT(j->depths, j->slots, sizeof(ptrdiff_t)));
+    at.table = at.maps + whole_lines(FC_PRODUCT(j->vectors, sizeof(lane_map)));
+    at.part = at.table + whole_lines(FC_PRODUCT(rows, j->channels, sizeof(tap_row)));
+    at.packed = at.part + whole_lines(FC_PRODUCT(j->columns, LANES, sizeof(real)));
+    at.data = at.packed + whole_lines(FC_PRODUCT(j->vectors, at.weights, sizeof(real)));
+    at.end = at.data + FC_PRODUCT(j->vectors, FC_NAME(grouped_rows_size)(j));
+    return at;
+}
+
+ptrdiff_t FC_NAME(grouped_forward_size)(const void *job) { return layout_of(job).end; }
+
 void FC_NAME(grouped_forward)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_grouped *j = job;
+    const layout at = layout_of(j);
     const ptrdiff_t row_blocks = blocks(j->output[1], j->rows), column_blocks = blocks(j->output[2], j->columns);
     const ptrdiff_t row = tile / column_blocks % row_blocks * j->rows, plane = tile / column_blocks / row_blocks;
     const ptrdiff_t K = j->groups * j->filters, number = blocks(K, LANES), end = min_(row + j->rows, j->output[1]);
-    tap_row *rows = (tap_row *)((char *)scratch + j->table);
-    real *part = (real *)((char *)scratch + j->part); /* a row of y, where y has less than a vector of channels */
-    real *packed = (real *)((char *)scratch + j->packed);
-    lane_map *maps = (lane_map *)((char *)scratch + j->maps);
+    tap_row *rows = (tap_row *)((char *)scratch + at.table);
+    real *part = (real *)((char *)scratch + at.part); /* where y has less than a vector of channels */
+    real *packed = (real *)((char *)scratch + at.packed);
+    lane_map *maps = (lane_map *)((char *)scratch + at.maps);
+    const ptrdiff_t vector = FC_NAME(grouped_rows_size)(j) / (ptrdiff_t)sizeof(real);
     row_cache cache = {
-        maps, scratch, (real *)((char *)scratch + j->data), 0, j->vector, j->depths * j->slots, j->channels,
+        maps, scratch, (real *)((char *)scratch + at.data), 0, vector, j->depths * j->slots, j->channels,
         j->groups * j->channels, j->wide, j->channels == 1 && j->filters == 1 && K >= LANES,
     };
-    ptrdiff_t weights = 0, o[4] = {plane / j->output[0], plane % j->output[0], 0, tile % column_blocks * j->columns};
-    for (ptrdiff_t i = 0; i < j->phases; i++) weights += phase_weights(j, i);
+    ptrdiff_t o[4] = {plane / j->output[0], plane % j->output[0], 0, tile % column_blocks * j->columns};
 
     for (ptrdiff_t v = 0; v < number; v += j->vectors) {
         cache.vectors = min_(j->vectors, number - v);
         map_lanes(v, cache.vectors, j->groups, j->channels, j->filters, maps);
         forget_rows(&cache);
         for (ptrdiff_t u = 0; u < cache.vectors; u++) {
-            real *w = packed + u * weights;
+            real *w = packed + u * at.weights;
             for (ptrdiff_t i = 0; i < j->phases; w += phase_weights(j, i++))
                 pack_vector(j, &j->phase[i], vector_start(v + u, K), min_(K, LANES), w);
         }
         for (o[2] = row; o[2] < end; o[2]++) {
             const real *w = packed;
             for (ptrdiff_t i = 0; i < j->phases; w += phase_weights(j, i++))
-                phase_row(j, &j->phase[i], &cache, rows, w, weights, v, o, part);
+                phase_row(j, &j->phase[i], &cache, rows, w, at.weights, v, o, part);
         }
     }
 }

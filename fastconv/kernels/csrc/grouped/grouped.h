@@ -10,6 +10,7 @@
 #define FC_GROUPED_H
 
 #include "ahead.h"
+#include "sizes.h"
 
 /* Loops in a function of their own keep their addresses in registers. */
 #define NOINLINE static __attribute__((noinline))
@@ -32,6 +33,15 @@ typedef struct {
     ptrdiff_t from[LANES];         /* the first channel of each lane's group */
     ivec index[FC_GROUP_CHANNELS]; /* plane: lane -> its place in the vector at base */
 } lane_map;
+
+/* Bytes of scratch, filled up to whole cache lines. */
+FC_INLINE ptrdiff_t whole_lines(ptrdiff_t bytes) { return blocks(bytes, 64) * 64; }
+
+/* Bytes of one vector's rows of x: an odd number of cache lines, which spreads vectors over the cache. */
+FC_INLINE ptrdiff_t rows_size(ptrdiff_t slots, ptrdiff_t channels, ptrdiff_t wide)
+{
+    return (blocks(FC_PRODUCT(slots, channels, wide, LANES, sizeof(real)), 64) | 1) * 64;
+}
 
 /* The output channel where vector v starts: the last vector ends with the channels. */
 FC_INLINE ptrdiff_t vector_start(ptrdiff_t v, ptrdiff_t channels) { return max_(min_(v * LANES, channels - LANES), 0); }

@@ -135,17 +135,46 @@ static void add_slice(const fc_grouped_kernel *j, const row_cache *cache, ptrdif
     }
 }
 
+ptrdiff_t FC_NAME(grouped_kernel_rows_size)(const void *job)
+{
+    const fc_grouped_kernel *j = job;
+    return rows_size(j->axis[0].taps * j->slots, j->channels, j->wide);
+}
+
+/* Where the parts of scratch begin, in bytes: lanes' maps, rows of dy, a row of zeros, sums, rows of x; and where they
+ * end. What row a slot holds stands at 0. */
+typedef struct {
+    ptrdiff_t maps, row, zeros, sums, data, end;
+} layout;
+
+static layout layout_of(const fc_grouped_kernel *j)
+{
+    const ptrdiff_t taps = j->axis[0].taps * j->axis[1].taps * j->axis[2].taps;
+    layout at;
+    at.maps = whole_lines(FC_PRODUCT(j->axis[0].taps, j->slots, sizeof(ptrdiff_t)));
+    at.row = at.maps + whole_lines(FC_PRODUCT(j->vectors, sizeof(lane_map)));
+    at.zeros = at.row + whole_lines(FC_PRODUCT(j->vectors, j->columns, LANES, sizeof(real)));
+    at.sums = at.zeros + whole_lines(FC_PRODUCT(j->wide, LANES, sizeof(real)));
+    at.data = at.sums + whole_lines(FC_PRODUCT(j->vectors, taps, j->channels, LANES, sizeof(real)));
+    at.end = at.data + FC_PRODUCT(j->vectors, FC_NAME(grouped_kernel_rows_size)(j));
+    return at;
+}
+
+ptrdiff_t FC_NAME(grouped_backward_kernel_size)(const void *job) { return layout_of(job).end; }
+
 /* partial[tile] (taps, channels of a group, filters) = the sum over an even share of the outputs' rows. */
 void FC_NAME(grouped_backward_kernel)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_grouped_kernel *j = job;
     const ptrdiff_t K = j->groups * j->filters, number = blocks(K, LANES), depths = j->axis[0].taps;
     const ptrdiff_t height = j->axis[1].taps * j->axis[2].taps, size = depths * j->channels * height * LANES;
-    real *dy_row = (real *)((char *)scratch + j->row), *zeros = (real *)((char *)scratch + j->zeros);
-    real *sums = (real *)((char *)scratch + j->sums);
-    lane_map *maps = (lane_map *)((char *)scratch + j->maps);
+    const ptrdiff_t vector = FC_NAME(grouped_kernel_rows_size)(j) / (ptrdiff_t)sizeof(real);
+    const layout at = layout_of(j);
+    real *dy_row = (real *)((char *)scratch + at.row), *zeros = (real *)((char *)scratch + at.zeros);
+    real *sums = (real *)((char *)scratch + at.sums);
+    lane_map *maps = (lane_map *)((char *)scratch + at.maps);
     row_cache cache = {
-        maps, scratch, (real *)((char *)scratch + j->data), 0, j->vector, depths * j->slots, j->channels,
+        maps, scratch, (real *)((char *)scratch + at.data), 0, vector, depths * j->slots, j->channels,
         j->groups * j->channels, j->wide, j->channels == 1 && j->filters == 1 && K >= LANES,
     };
     memset(zeros, 0, j->wide * LANES * sizeof(real));

@@ -46,10 +46,18 @@ FC_INLINE ptrdiff_t cells(const fc_step *axis, ptrdiff_t axes)
 
 /* ---- copies ---- */
 
-/* The last vector of a run starts early enough to be whole. */
+/* Fewer elements than a line has. */
+FC_INLINE void copy_some(const real *x, real *y, ptrdiff_t count)
+{
+    for (; count >= LANES; count -= LANES, x += LANES, y += LANES) store(y, load(x));
+    copy_few(x, y, count);
+}
+
+/* The last vector of a run starts early enough to be whole; past the caches, whole lines go alone. */
 FC_INLINE void copy_run(const int far, const real *x, real *y, ptrdiff_t count)
 {
-    ptrdiff_t i = 0;
+    ptrdiff_t i = far ? before_line(y, count) : 0;
+    if (far) copy_some(x, y, i);
     for (; i + WIDE * LANES <= count; i += WIDE * LANES) {
         vec v[WIDE];
     FC_UNROLL(4)
@@ -58,7 +66,9 @@ FC_INLINE void copy_run(const int far, const real *x, real *y, ptrdiff_t count)
         for (int w = 0; w < WIDE; w++) store_part_far(far, y + i + w * LANES, v[w], LANES);
     }
     for (; i + LANES <= count; i += LANES) store_part_far(far, y + i, load(x + i), LANES);
-    if (i < count && count >= LANES)
+    if (far)
+        copy_some(x + i, y + i, count - i);
+    else if (i < count && count >= LANES)
         store(y + count - LANES, load(x + count - LANES));
     else if (i < count)
         copy_few(x + i, y + i, count - i);

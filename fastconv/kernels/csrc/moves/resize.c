@@ -4,6 +4,7 @@
  * ends. Places are fractions of integers, so that both passes weigh a cell alike. Both take the rows first, whose weight
  * is one number, then the columns. No antialiasing: a smaller result skips cells.
  */
+#include "sizes.h"
 #include "vector.h"
 
 /* A place between `cell` and the next one, `part` / (2 * new) of the way; old : new is the scale in lowest terms. The cell
@@ -62,6 +63,18 @@ FC_INLINE void mix_columns(const real *mixed, spot w, ptrdiff_t first, part t, r
         mix(mixed + (low(w) - first) * C, mixed + (high(w) - first) * C, weight(w), y, C);
 }
 
+/* Bytes of the cells of a row, one of `cells`, that a tile's columns reach, of a row of `columns`. */
+FC_INLINE ptrdiff_t reach(const fc_resize *j, ptrdiff_t cells, ptrdiff_t columns)
+{
+    return FC_PRODUCT((j->columns + 1) * (cells / columns + 1) + 4, j->channels, sizeof(real));
+}
+
+ptrdiff_t FC_NAME(resize_forward_size)(const void *job)
+{
+    const fc_resize *j = job;
+    return reach(j, j->input[1], j->output[1]);
+}
+
 void FC_NAME(resize_forward)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_resize *j = job;
@@ -105,6 +118,12 @@ FC_INLINE void share_columns(const real *mixed, spot w, ptrdiff_t first, ptrdiff
         if (high(w) != low(w) && high(w) >= t.first && high(w) < t.last)
             add_share(mixed, weight(w), dx + (high(w) - t.first) * C, C);
     }
+}
+
+ptrdiff_t FC_NAME(resize_backward_size)(const void *job)
+{
+    const fc_resize *j = job;
+    return reach(j, j->output[1], j->input[1]);
 }
 
 void FC_NAME(resize_backward)(const void *job, ptrdiff_t tile, void *scratch)

@@ -4,6 +4,7 @@
  * image once more: wrapped, mirrored at the middle of the end's cell, or reflected at its outer edge. Bytes are rounded
  * half up. A map of whole steps (a flip, a crop) copies pixels, to the same bits.
  */
+#include "sizes.h"
 #include "vector.h"
 
 #include <math.h>
@@ -169,6 +170,13 @@ FC_INLINE int whole_steps(const fc_warp *j, ptrdiff_t n)
     if (!j->maps) return 0;
     const double *m = j->maps + 8 * n;
     return m[1] == 0 && m[3] == 0 && m[6] == 0 && m[7] == 0 && fabs(m[0]) == 1;
+}
+
+/* A row's places; of both tiles. */
+ptrdiff_t FC_NAME(warp_size)(const void *job)
+{
+    const fc_warp *j = job;
+    return FC_PRODUCT(j->output[1], sizeof(place));
 }
 
 void FC_NAME(warp_forward)(const void *job, ptrdiff_t tile, void *scratch)

@@ -10,34 +10,34 @@
 
 #include <string.h>
 
-/* Work(c, vectors, lanes) for all channels: WIDE vectors at a time, then one. The last vector starts early enough to
- * be whole, and writes some channels twice; only fewer channels than a vector has lanes leave it a part. */
-#define FOR_CHANNELS(C, Work)                                                    \
-    do {                                                                         \
-        ptrdiff_t c = 0;                                                         \
-        for (; c + WIDE * LANES <= (C); c += WIDE * LANES) Work(c, WIDE, LANES); \
-        for (; c + LANES <= (C); c += LANES) Work(c, 1, LANES);                  \
-        if (c < (C) && (C) > LANES)                                              \
-            Work((C) - LANES, 1, LANES);                                         \
-        else if (c < (C))                                                        \
-            Work(0, 1, C);                                                       \
+/* work(channel, vectors, lanes, ...) for all channels: WIDE vectors at a time, then one. The last vector starts early
+ * enough to be whole, and writes some channels twice; only fewer channels than a vector has lanes leave it a part. */
+#define FOR_CHANNELS(C, work, ...)                                                                                 \
+    do {                                                                                                           \
+        ptrdiff_t channel_ = 0;                                                                                    \
+        for (; channel_ + WIDE * LANES <= (C); channel_ += WIDE * LANES) work(channel_, WIDE, LANES, __VA_ARGS__); \
+        for (; channel_ + LANES <= (C); channel_ += LANES) work(channel_, 1, LANES, __VA_ARGS__);                  \
+        if (channel_ < (C) && (C) > LANES)                                                                         \
+            work((C) - LANES, 1, LANES, __VA_ARGS__);                                                              \
+        else if (channel_ < (C))                                                                                   \
+            work(0, 1, C, __VA_ARGS__);                                                                            \
     } while (0)
 
-/* Work(depths, rows, columns) with the counts of taps as constants for the usual windows. */
-#define FOR_TAPS(depths, rows, columns, Work)                    \
+/* work(depths, rows, columns, ...) with the counts of taps as constants for the usual windows. */
+#define FOR_TAPS(depths, rows, columns, work, ...)               \
     do {                                                         \
         if ((depths) == 1 && (rows) == 2 && (columns) == 2)      \
-            Work(1, 2, 2);                                       \
+            work(1, 2, 2, __VA_ARGS__);                          \
         else if ((depths) == 1 && (rows) == 3 && (columns) == 3) \
-            Work(1, 3, 3);                                       \
+            work(1, 3, 3, __VA_ARGS__);                          \
         else if ((depths) == 1 && (rows) == 1 && (columns) == 2) \
-            Work(1, 1, 2);                                       \
+            work(1, 1, 2, __VA_ARGS__);                          \
         else if ((depths) == 1 && (rows) == 1 && (columns) == 3) \
-            Work(1, 1, 3);                                       \
+            work(1, 1, 3, __VA_ARGS__);                          \
         else if ((depths) == 2 && (rows) == 2 && (columns) == 2) \
-            Work(2, 2, 2);                                       \
+            work(2, 2, 2, __VA_ARGS__);                          \
         else                                                     \
-            Work(depths, rows, columns);                         \
+            work(depths, rows, columns, __VA_ARGS__);            \
     } while (0)
 
 /* Asks for the lines of some vectors that come into play soon. Hardware looks ahead too, but only to the end of a page,
@@ -159,8 +159,10 @@ FC_INLINE void zeros(real *y, ptrdiff_t count)
 
 /* ---- average ---- */
 
-FC_INLINE void average_window(part p, ptrdiff_t next, const real *x, real *y, real count, int vectors, ptrdiff_t lanes)
+FC_INLINE void average_window(ptrdiff_t c, int vectors, ptrdiff_t lanes, part p, ptrdiff_t next, real taps,
+                              const real *x, real *y)
 {
+    x += c, y += c;
     vec sum[WIDE] = {{0}};
     for (ptrdiff_t d = 0; d < p.depths; d++)
         for (ptrdiff_t h = 0; h < p.rows; h++)
@@ -172,7 +174,18 @@ FC_INLINE void average_window(part p, ptrdiff_t next, const real *x, real *y, re
             }
     soon(1, y + PAGE, vectors);
     FC_UNROLL(4)
-    for (int v = 0; v < vectors; v++) store_part(y + v * LANES, sum[v] / count, lanes);
+    for (int v = 0; v < vectors; v++) store_part(y + v * LANES, sum[v] / taps, lanes);
+}
+
+/* `count` windows side by side, `x_step` between their first cells, with so many taps inside. */
+FC_INLINE void average_columns(const ptrdiff_t depths, const ptrdiff_t rows, const ptrdiff_t columns, const part *steps,
+                               ptrdiff_t next, ptrdiff_t count, ptrdiff_t x_step, const real *x, real *y)
+{
+    const ptrdiff_t C = steps->pixel;
+    const part p = {depths, rows, columns, steps->depth_step, steps->row_step, C};
+    const real taps = (real)(depths * rows * columns);
+    for (const real *end = y + count * C; y < end; x += x_step, y += C)
+        FOR_CHANNELS(C, average_window, p, next, taps, x, y);
 }
 
 static void average_forward_row(const fc_pool *j, ptrdiff_t row)
@@ -190,17 +203,9 @@ static void average_forward_row(const fc_pool *j, ptrdiff_t row)
     for (ptrdiff_t ow = 0; ow < W->output;) {
         const taps tw = window_taps(W, ow);
         const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow);
-        const real *x = x_row + (tw.at + tw.first) * C;
-        const real count = (real)(all.depths * all.rows * columns);
-#define WINDOW(c, vectors, lanes) average_window(p, next, x + (c), y + (c), count, vectors, lanes)
-#define COLUMNS(nd, nh, nw)                                                                                          \
-    do {                                                                                                             \
-        const part p = {nd, nh, nw, all.depth_step, all.row_step, C};                                                \
-        for (; ow < stop; ow++, x += W->stride * C, y += C) FOR_CHANNELS(C, WINDOW);                                 \
-    } while (0)
-        FOR_TAPS(all.depths, all.rows, columns, COLUMNS);
-#undef COLUMNS
-#undef WINDOW
+        FOR_TAPS(all.depths, all.rows, columns, average_columns, &all, next, stop - ow, W->stride * C,
+                 x_row + (tw.at + tw.first) * C, y + ow * C);
+        ow = stop;
     }
 }
 
@@ -210,15 +215,28 @@ void FC_NAME(average_pool_forward)(const void *job, ptrdiff_t tile, void *scratc
     each_row(job, tile, output_rows(job), average_forward_row);
 }
 
-FC_INLINE void average_spread(const int far, const real *dy, real *dx, ptrdiff_t C, real share, ptrdiff_t columns,
-                              int vectors, ptrdiff_t lanes)
+FC_INLINE void average_spread(ptrdiff_t c, int vectors, ptrdiff_t lanes, const int far, ptrdiff_t C, real share,
+                              ptrdiff_t columns, const real *dy, real *dx)
 {
+    dy += c, dx += c;
     soon(0, dy + PAGE, vectors);
     for (ptrdiff_t w = 0; !far && w < columns; w++) soon(1, dx + PAGE + w * C, vectors);
     FC_UNROLL(4)
     for (int v = 0; v < vectors; v++) {
         const vec g = load_part(dy + v * LANES, lanes) * share;
         for (ptrdiff_t w = 0; w < columns; w++) store_part_far(far, dx + w * C + v * LANES, g, lanes);
+    }
+}
+
+/* `count` windows side by side, `dx_step` between their first cells; what lies between them becomes 0. */
+FC_INLINE void average_spread_columns(const ptrdiff_t depths, const ptrdiff_t rows, const ptrdiff_t columns,
+                                      const int far, ptrdiff_t C, real share, ptrdiff_t count, ptrdiff_t dx_step,
+                                      const real *dy, real *dx)
+{
+    (void)depths, (void)rows;
+    for (const real *end = dy + count * C; dy < end; dx += dx_step, dy += C) {
+        FOR_CHANNELS(C, average_spread, far, C, share, columns, dy, dx);
+        if (dy + C < end) zeros(dx + columns * C, dx_step - columns * C);
     }
 }
 
@@ -229,31 +247,21 @@ FC_INLINE void average_spread_row(const int far, const fc_axis *W, ptrdiff_t C, 
     ptrdiff_t done = 0; /* cells written so far */
     for (ptrdiff_t ow = 0; ow < W->output;) {
         const taps tw = window_taps(W, ow);
-        const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow), gap = W->stride - W->taps;
-        const real share = 1 / (real)(rows * columns);
-        real *dx = dx_row + (tw.at + tw.first) * C;
-        zeros(dx_row + done * C, (tw.at + tw.first - done) * C);
-#define WINDOW(c, vectors, lanes) average_spread(far, dy + (c), dx + (c), C, share, nw, vectors, lanes)
-#define COLUMNS(nd, nh, columns)                                                                                     \
-    do {                                                                                                             \
-        const ptrdiff_t nw = columns;                                                                                \
-        for (; ow < stop; ow++, dx += W->stride * C, dy += C) {                                                      \
-            FOR_CHANNELS(C, WINDOW);                                                                                 \
-            if (ow + 1 < stop) zeros(dx + nw * C, gap * C);                                                          \
-        }                                                                                                            \
-    } while (0)
-        FOR_TAPS(1, 1, columns, COLUMNS);
-#undef COLUMNS
-#undef WINDOW
+        const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow), from = tw.at + tw.first;
+        zeros(dx_row + done * C, (from - done) * C);
+        FOR_TAPS(1, 1, columns, average_spread_columns, far, C, 1 / (real)(rows * columns), stop - ow, W->stride * C,
+                 dy + ow * C, dx_row + from * C);
+        ow = stop;
         done = (ow - 1) * W->stride + W->start + tw.first + columns;
     }
     zeros(dx_row + done * C, (W->input - done) * C);
 }
 
 /* Cell `i` of a row from the windows `w` of each of the rows of windows `d`, `h` over it. */
-FC_INLINE void average_gather(const int kind, const fc_pool *j, const real *dy_n, windows d, windows h, windows w,
-                              real *dx, int vectors, ptrdiff_t lanes)
+FC_INLINE void average_gather(ptrdiff_t c, int vectors, ptrdiff_t lanes, const int kind, const fc_pool *j,
+                              const real *dy_n, windows d, windows h, windows w, real *dx)
 {
+    dy_n += c, dx += c;
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     vec sum[WIDE] = {{0}};
     for (ptrdiff_t od = d.first; od < d.last; od++)
@@ -275,9 +283,7 @@ FC_INLINE void average_gather_row(const int kind, const fc_pool *j, const real *
     const ptrdiff_t C = j->channels;
     for (ptrdiff_t iw = 0; iw < j->axis[2].input; iw++, dx += C) {
         const windows w = windows_over(kind, &j->axis[2], iw);
-#define WINDOW(c, vectors, lanes) average_gather(kind, j, dy_n + (c), d, h, w, dx + (c), vectors, lanes)
-        FOR_CHANNELS(C, WINDOW);
-#undef WINDOW
+        FOR_CHANNELS(C, average_gather, kind, j, dy_n, d, h, w, dx);
     }
 }
 

@@ -30,9 +30,10 @@ FC_INLINE ivec MAX_NAME(winners)(const INDEX *index, ptrdiff_t lanes)
 }
 
 /* `first` is the number of the first tap inside, `depth_taps` and `row_taps` lie between depths and rows. */
-FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane row_taps, ptrdiff_t next, const real *x,
-                                    real *y, INDEX *index, int vectors, ptrdiff_t lanes)
+FC_INLINE void MAX_NAME(max_window)(ptrdiff_t c, int vectors, ptrdiff_t lanes, part p, lane first, lane depth_taps,
+                                    lane row_taps, ptrdiff_t next, const real *x, real *y, INDEX *index)
 {
+    x += c, y += c, index += c;
     vec best[WIDE];
     ivec won[WIDE];
     FC_UNROLL(4)
@@ -57,6 +58,17 @@ FC_INLINE void MAX_NAME(max_window)(part p, lane first, lane depth_taps, lane ro
     MAX_NAME(store_index)(index, won, vectors, lanes);
 }
 
+/* `count` windows side by side, `x_step` between their first cells, with so many taps inside. */
+FC_INLINE void MAX_NAME(max_columns)(const ptrdiff_t depths, const ptrdiff_t rows, const ptrdiff_t columns,
+                                     const part *steps, lane first, lane depth_taps, lane row_taps, ptrdiff_t next,
+                                     ptrdiff_t count, ptrdiff_t x_step, const real *x, real *y, INDEX *index)
+{
+    const ptrdiff_t C = steps->pixel;
+    const part p = {depths, rows, columns, steps->depth_step, steps->row_step, C};
+    for (const real *end = y + count * C; y < end; x += x_step, y += C, index += C)
+        FOR_CHANNELS(C, MAX_NAME(max_window), p, first, depth_taps, row_taps, next, x, y, index);
+}
+
 static void MAX_NAME(max_forward_row)(const fc_pool *j, ptrdiff_t row)
 {
     const fc_axis *W = &j->axis[2];
@@ -75,17 +87,9 @@ static void MAX_NAME(max_forward_row)(const fc_pool *j, ptrdiff_t row)
         const taps tw = window_taps(W, ow);
         const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow);
         const lane first = (lane)td.first * depth_taps + (lane)th.first * row_taps + (lane)tw.first;
-        const real *x = x_row + (tw.at + tw.first) * C;
-#define WINDOW(c, vectors, lanes)                                                                                    \
-    MAX_NAME(max_window)(p, first, depth_taps, row_taps, next, x + (c), y + (c), index + (c), vectors, lanes)
-#define COLUMNS(nd, nh, nw)                                                                                          \
-    do {                                                                                                             \
-        const part p = {nd, nh, nw, all.depth_step, all.row_step, C};                                                \
-        for (; ow < stop; ow++, x += W->stride * C, y += C, index += C) FOR_CHANNELS(C, WINDOW);                     \
-    } while (0)
-        FOR_TAPS(all.depths, all.rows, columns, COLUMNS);
-#undef COLUMNS
-#undef WINDOW
+        FOR_TAPS(all.depths, all.rows, columns, MAX_NAME(max_columns), &all, first, depth_taps, row_taps, next,
+                 stop - ow, W->stride * C, x_row + (tw.at + tw.first) * C, y + ow * C, index + ow * C);
+        ow = stop;
     }
 }
 
@@ -95,9 +99,10 @@ void FC_NAME(MAX_NAME(max_pool_forward))(const void *job, ptrdiff_t tile, void *
     each_row(job, tile, output_rows(job), MAX_NAME(max_forward_row));
 }
 
-FC_INLINE void MAX_NAME(max_spread)(const int far, const real *dy, const INDEX *index, real *dx, ptrdiff_t C,
-                                    lane first, ptrdiff_t columns, int vectors, ptrdiff_t lanes)
+FC_INLINE void MAX_NAME(max_spread)(ptrdiff_t c, int vectors, ptrdiff_t lanes, const int far, ptrdiff_t C, lane first,
+                                    ptrdiff_t columns, const real *dy, const INDEX *index, real *dx)
 {
+    dy += c, index += c, dx += c;
     soon(0, dy + PAGE, vectors);
     for (ptrdiff_t w = 0; !far && w < columns; w++) soon(1, dx + PAGE + w * C, vectors);
     FC_UNROLL(4)
@@ -108,6 +113,18 @@ FC_INLINE void MAX_NAME(max_spread)(const int far, const real *dy, const INDEX *
     }
 }
 
+/* `count` windows side by side, `dx_step` between their first cells; what lies between them becomes 0. */
+FC_INLINE void MAX_NAME(max_spread_columns)(const ptrdiff_t depths, const ptrdiff_t rows, const ptrdiff_t columns,
+                                            const int far, ptrdiff_t C, lane first, ptrdiff_t count, ptrdiff_t dx_step,
+                                            const real *dy, const INDEX *index, real *dx)
+{
+    (void)depths, (void)rows;
+    for (const real *end = dy + count * C; dy < end; dx += dx_step, dy += C, index += C) {
+        FOR_CHANNELS(C, MAX_NAME(max_spread), far, C, first, columns, dy, index, dx);
+        if (dy + C < end) zeros(dx + columns * C, dx_step - columns * C);
+    }
+}
+
 /* One row of dx from the row of windows over it, whose tap (0, 0) on this row is `here`; no cell has two windows. */
 FC_INLINE void MAX_NAME(max_spread_row)(const int far, const fc_axis *W, ptrdiff_t C, lane here, const real *dy,
                                         const INDEX *index, real *dx_row)
@@ -115,33 +132,22 @@ FC_INLINE void MAX_NAME(max_spread_row)(const int far, const fc_axis *W, ptrdiff
     ptrdiff_t done = 0; /* cells written so far */
     for (ptrdiff_t ow = 0; ow < W->output;) {
         const taps tw = window_taps(W, ow);
-        const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow), gap = W->stride - W->taps;
-        const lane first = here + (lane)tw.first;
-        real *dx = dx_row + (tw.at + tw.first) * C;
-        zeros(dx_row + done * C, (tw.at + tw.first - done) * C);
-#define WINDOW(c, vectors, lanes)                                                                                    \
-    MAX_NAME(max_spread)(far, dy + (c), index + (c), dx + (c), C, first, nw, vectors, lanes)
-#define COLUMNS(nd, nh, columns)                                                                                     \
-    do {                                                                                                             \
-        const ptrdiff_t nw = columns;                                                                                \
-        for (; ow < stop; ow++, dx += W->stride * C, dy += C, index += C) {                                          \
-            FOR_CHANNELS(C, WINDOW);                                                                                 \
-            if (ow + 1 < stop) zeros(dx + nw * C, gap * C);                                                          \
-        }                                                                                                            \
-    } while (0)
-        FOR_TAPS(1, 1, columns, COLUMNS);
-#undef COLUMNS
-#undef WINDOW
+        const ptrdiff_t columns = tw.last - tw.first, stop = alike(W, ow), from = tw.at + tw.first;
+        zeros(dx_row + done * C, (from - done) * C);
+        FOR_TAPS(1, 1, columns, MAX_NAME(max_spread_columns), far, C, here + (lane)tw.first, stop - ow, W->stride * C,
+                 dy + ow * C, index + ow * C, dx_row + from * C);
+        ow = stop;
         done = (ow - 1) * W->stride + W->start + tw.first + columns;
     }
     zeros(dx_row + done * C, (W->input - done) * C);
 }
 
 /* Cell `i` (depth, height, width) from the windows over it. */
-FC_INLINE void MAX_NAME(max_gather)(const int kind, const fc_pool *j, const real *dy_n, const INDEX *index_n,
-                                    windows d, windows h, windows w, const ptrdiff_t i[3], real *dx, int vectors,
-                                    ptrdiff_t lanes)
+FC_INLINE void MAX_NAME(max_gather)(ptrdiff_t c, int vectors, ptrdiff_t lanes, const int kind, const fc_pool *j,
+                                    const real *dy_n, const INDEX *index_n, windows d, windows h, windows w,
+                                    const ptrdiff_t i[3], real *dx)
 {
+    dy_n += c, index_n += c, dx += c;
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
     vec sum[WIDE] = {{0}};
     for (ptrdiff_t od = d.first; od < d.last; od++)
@@ -171,10 +177,7 @@ FC_INLINE void MAX_NAME(max_gather_row)(const int kind, const fc_pool *j, const 
     for (ptrdiff_t iw = 0; iw < j->axis[2].input; iw++, dx += C) {
         const windows w = windows_over(kind, &j->axis[2], iw);
         const ptrdiff_t cell[3] = {at.d, at.h, iw};
-#define WINDOW(c, vectors, lanes)                                                                                    \
-    MAX_NAME(max_gather)(kind, j, dy_n + (c), index_n + (c), d, h, w, cell, dx + (c), vectors, lanes)
-        FOR_CHANNELS(C, WINDOW);
-#undef WINDOW
+        FOR_CHANNELS(C, MAX_NAME(max_gather), kind, j, dy_n, index_n, d, h, w, cell, dx);
     }
 }
 

@@ -6,6 +6,7 @@
  * far above the deviation costs no digits. NaN reaches every output that depends on it.
  */
 #include "far.h"
+#include "sizes.h"
 
 #include <math.h>
 
@@ -242,6 +243,13 @@ FC_INLINE share share_of(const fc_norm *j, ptrdiff_t tile)
 }
 
 /* mean, rest, inverse_std and variance of each group; where no sums are given, inverse_std from the variance alone. */
+/* Two sums a channel, of norm_backward_fold and of the tiles of whole samples too. */
+ptrdiff_t FC_NAME(norm_fold_size)(const void *job)
+{
+    const fc_norm *j = job;
+    return FC_PRODUCT(2, j->part, j->group, sizeof(double));
+}
+
 void FC_NAME(norm_fold)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_norm *j = job;
@@ -342,16 +350,20 @@ FC_INLINE void scale_run(const fc_norm *j, const int far, const int residual, co
         real *restrict y = (real *)j->y + at;
         const real most = (real)j->most;
         ptrdiff_t c = 0;
+#define ONE_BY_ONE(end)                                                \
+    for (; c < (end); c++) {                                           \
+        real v = (x[c] - center->of[c]) * scale->of[c] + shift->of[c]; \
+        if (residual) v += add[c];                                     \
+        y[c] = !relu ? v : v <= 0 ? 0 : v > most ? most : v;           \
+    }
+        if (far) ONE_BY_ONE(before_line(y, r.count))
         for (; c + LANES <= r.count; c += LANES) {
             vec v = (load(x + c) - load(center->of + c)) * load(scale->of + c) + load(shift->of + c);
             if (residual) v += load(add + c);
             store_part_far(far, y + c, relu ? relu_of(v, most) : v, LANES);
         }
-        for (; c < r.count; c++) {
-            real v = (x[c] - center->of[c]) * scale->of[c] + shift->of[c];
-            if (residual) v += add[c];
-            y[c] = !relu ? v : v <= 0 ? 0 : v > most ? most : v;
-        }
+        ONE_BY_ONE(r.count)
+#undef ONE_BY_ONE
     }
 }
 
@@ -407,17 +419,21 @@ FC_INLINE void gradient_run(const fc_norm *j, const int far, const int masked, c
         real *restrict dx = (real *)j->y + at;
         const real most = (real)j->most;
         ptrdiff_t c = 0;
+#define ONE_BY_ONE(end)                                                      \
+    for (; c < (end); c++) {                                                 \
+        real v = (masked ? uncut(dy[c], y[c], most) : dy[c]) * scale->of[c]; \
+        if (own) v += (x[c] - center->of[c]) * slope->of[c] + offset->of[c]; \
+        dx[c] = v;                                                           \
+    }
+        if (far) ONE_BY_ONE(before_line(dx, r.count))
         for (; c + LANES <= r.count; c += LANES) {
             const vec g = masked ? cut_vec(load(dy + c), load(y + c), most) : load(dy + c);
             vec v = g * load(scale->of + c);
             if (own) v += (load(x + c) - load(center->of + c)) * load(slope->of + c) + load(offset->of + c);
             store_part_far(far, dx + c, v, LANES);
         }
-        for (; c < r.count; c++) {
-            real v = (masked ? uncut(dy[c], y[c], most) : dy[c]) * scale->of[c];
-            if (own) v += (x[c] - center->of[c]) * slope->of[c] + offset->of[c];
-            dx[c] = v;
-        }
+        ONE_BY_ONE(r.count)
+#undef ONE_BY_ONE
     }
 }
 
@@ -458,11 +474,16 @@ void FC_NAME(norm_backward)(const void *job, ptrdiff_t tile, void *scratch)
     if (j->far) far_done();
 }
 
-/* ---- all passes over one sample, which stays in the cache between them ---- */
+/* ---- all passes over one sample, which stays in the cache between them: the last begins where the first ended, so
+ * that what it writes drives out what it has read already ---- */
 
 FC_INLINE void sample_tiles(fc_tile *tile, const fc_norm *j, ptrdiff_t sample, ptrdiff_t count, void *scratch)
 {
     for (ptrdiff_t i = 0; i < count; i++) tile(j, sample * count + i, scratch);
+}
+FC_INLINE void sample_tiles_back(fc_tile *tile, const fc_norm *j, ptrdiff_t sample, ptrdiff_t count, void *scratch)
+{
+    for (ptrdiff_t i = count - 1; i >= 0; i--) tile(j, sample * count + i, scratch);
 }
 FC_INLINE ptrdiff_t pieces_of(const fc_norm *j) { return j->slices * blocks(j->width, j->columns); }
 FC_INLINE ptrdiff_t folds_of(const fc_norm *j) { return blocks(j->channels / j->group, j->part); }
@@ -472,7 +493,7 @@ void FC_NAME(norm_sample_forward)(const void *job, ptrdiff_t sample, void *scrat
     const fc_norm *j = job;
     sample_tiles(FC_NAME(norm_statistics), j, sample, pieces_of(j), scratch);
     sample_tiles(FC_NAME(norm_fold), j, sample, folds_of(j), scratch);
-    sample_tiles(FC_NAME(norm_forward), j, sample, pieces_of(j), scratch);
+    sample_tiles_back(FC_NAME(norm_forward), j, sample, pieces_of(j), scratch);
 }
 
 void FC_NAME(norm_sample_backward)(const void *job, ptrdiff_t sample, void *scratch)
@@ -480,7 +501,7 @@ void FC_NAME(norm_sample_backward)(const void *job, ptrdiff_t sample, void *scra
     const fc_norm *j = job;
     sample_tiles(FC_NAME(norm_gradients), j, sample, pieces_of(j), scratch);
     sample_tiles(FC_NAME(norm_backward_fold), j, sample, folds_of(j), scratch);
-    sample_tiles(FC_NAME(norm_backward), j, sample, pieces_of(j), scratch);
+    sample_tiles_back(FC_NAME(norm_backward), j, sample, pieces_of(j), scratch);
 }
 
 /* ---- batch normalization's own, on one value a channel ---- */
