@@ -139,7 +139,7 @@ class Objective:
         """Names and values of the outputs' losses and of the metrics: of all that take no weights, then of those that do,
         which are called weighted_... where their name is taken."""
         if self._row is None:
-            return {metric.name: metric.result() for metric in self._all}
+            return {name: value for metric in self._all for name, value in values_of(metric).items()}
         several = len(self._row) > 1
         with_loss = [name for name, (loss, *_) in zip(self.names, self._row) if loss is not None]
         logs = {f"{name}_loss": value for name, value in zip(with_loss, parts)} if len(with_loss) > 1 else {}
@@ -147,12 +147,8 @@ class Objective:
             for name, entry in zip(self.names, self._row):
                 stem = f"{name}_" if several else ""
                 for metric in entry[place]:
-                    key = stem + metric.name
-                    value = metric.result()
-                    if isinstance(value, dict):  # of several, each by its own name
-                        logs.update({stem + part: float(number) for part, number in value.items()})
-                    else:
-                        logs[f"{stem}{mark}{metric.name}" if key in logs else key] = value
+                    taken = stem + metric.name in logs
+                    logs |= values_of(metric, stem, mark + metric.name if taken else metric.name)
         return logs
 
     def reset(self):
@@ -249,3 +245,11 @@ def _for_outputs(given, names, what, alone=False):
     if not alone and len(names) > 1:
         raise ValueError(f"{what} must be a list or a dict with one entry for each output: {', '.join(names)}.")
     return [given] * len(names)
+
+
+def values_of(metric, stem="", name=None) -> dict:
+    """What a metric says now, under `stem` and its name, or the `name` given; of several values each by its own."""
+    value = metric.result()
+    if isinstance(value, dict):
+        return {stem + part: float(number) for part, number in value.items()}
+    return {stem + (name or metric.name): value}

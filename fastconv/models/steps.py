@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastconv import optimizers, registry
-from fastconv.compiled import Objective
+from fastconv.compiled import Objective, values_of
 
 if TYPE_CHECKING:
     from fastconv.tensor import Tensor
@@ -56,11 +56,7 @@ class Steps:
 
     def get_metrics_result(self) -> dict[str, float]:
         """Names and values of the metrics; one that gives a dict of several is listed by their names."""
-        found = {}
-        for metric in self.metrics:
-            value = metric.result()
-            found |= value if isinstance(value, dict) else {metric.name: value}
-        return found
+        return {name: value for metric in self.metrics for name, value in values_of(metric).items()}
 
     def reset_metrics(self) -> None:
         """Puts the metrics back to where nothing was counted."""
