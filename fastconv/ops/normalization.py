@@ -247,7 +247,10 @@ def normalize(x: TensorLike, axis: Axes = -1, order: float = 2, epsilon: float |
 def moments(x: TensorLike, axes: Axes, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """(mean, variance) of x over `axes`; the variance is biased."""
     if synchronized:
-        raise ValueError("synchronized=True is for several devices; fastconv runs on one. Leave it False.")
+        raise ValueError(
+            "synchronized=True: an op sees its own part of a batch alone. Take layers.BatchNormalization(synchronized=True), "
+            "whose statistics are the whole batch's, or leave it False."
+        )
     x = convert_to_tensor(x)
     mean = mean_of(x, axes, keepdims=True)
     variance = mean_of(square(subtract(x, mean)), axes, keepdims=keepdims)
