@@ -126,7 +126,8 @@ def test_working_ahead_raises_in_place_and_ends_when_nobody_asks(monkeypatch, la
         for element in ahead(source(), 2):
             seen.append(element)
     assert seen == [0, 1, 2]
-    run = ahead(source(), 1)
+    held = source()  # so that nobody but `ahead` closes it
+    run = ahead(held, 1)
     assert next(run) == 0
     run.close()
     assert closed == [True, True]

@@ -229,3 +229,16 @@ def test_a_layer_says_itself_what_keras_files_hold_of_it(tmp_path, name):
     assert np.array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
     with pytest.warns(UserWarning, match=r"'counting.*save_own_variables.*\.keras or \.weights\.h5"):
         model.save_weights(tmp_path / "own.safetensors")
+
+
+def test_an_own_array_that_declares_more_than_it_holds_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path, model = tmp_path / "own.weights.h5", dense(Counting(7))
+    model.save_weights(path)
+    with h5py.File(path, "a") as file:
+        group = file["layers/counting/vars"]
+        del group["seen"]
+        group.create_dataset("seen", data=np.zeros(1 << 20), compression="gzip")
+    with pytest.raises(ValueError, match="layers/counting/vars/seen.*as many bytes as it declares"):
+        model.load_weights(path)
+    assert model.layers[-1].seen == 7
