@@ -248,7 +248,7 @@ def moments(x: TensorLike, axes: Axes, keepdims: bool = False, synchronized: boo
     """(mean, variance) of x over `axes`; the variance is biased."""
     if synchronized:
         raise ValueError(
-            "synchronized=True: an op sees its own part of a batch alone. Take layers.BatchNormalization(synchronized=True), "
+            "synchronized=True is for several devices, and an op sees its own part of a batch alone: take layers.BatchNormalization(synchronized=True), "
             "whose statistics are the whole batch's, or leave it False."
         )
     x = convert_to_tensor(x)
