@@ -248,8 +248,8 @@ def moments(x: TensorLike, axes: Axes, keepdims: bool = False, synchronized: boo
     """(mean, variance) of x over `axes`; the variance is biased."""
     if synchronized:
         raise ValueError(
-            "synchronized=True is for several devices, and an op sees its own part of a batch alone: take layers.BatchNormalization(synchronized=True), "
-            "whose statistics are the whole batch's, or leave it False."
+            "synchronized=True is for several devices, and an op sees its own part of a batch alone: take "
+            "layers.BatchNormalization(synchronized=True), whose statistics are the whole batch's, or leave it False."
         )
     x = convert_to_tensor(x)
     mean = mean_of(x, axes, keepdims=True)
