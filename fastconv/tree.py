@@ -7,8 +7,8 @@ but those of an OrderedDict as they stand; a rebuilt dict has the old one's orde
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 __all__ = [
@@ -39,15 +39,21 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
 def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
     """The first structure with `func(leaf, ...)` of the leaves of all of them in each place.
 
-    With `none_is_leaf=False` places of None in the first one stay None. ValueError where structures differ.
+    With `none_is_leaf=False` places of None stay None, and all structures must have None there. ValueError where
+    structures differ.
     """
     _check_function(func)
     if not structures:
         raise ValueError("map_structure needs at least one structure.")
     for other in structures[1:]:
         assert_same_structure(structures[0], other)
-    rows = zip(*map(flatten, structures))
-    return _packed(structures[0], iter([None if row[0] is None and not none_is_leaf else func(*row) for row in rows]))
+    columns = [_up_to(structures[0], structure, ()) for structure in structures]
+    rows = list(zip(*columns))
+    kept = [not none_is_leaf and any(leaf is None for leaf in row) for row in rows]
+    for row, without in zip(rows, kept):
+        if without and any(leaf is not None for leaf in row):
+            raise ValueError(f"With none_is_leaf=False None must stand in the same places; got {row}.")
+    return _packed(structures[0], iter([None if without else func(*row) for row, without in zip(rows, kept)]))
 
 
 def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
@@ -69,14 +75,15 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
     return _rebuilt(structure, [map_shape_structure(func, part) for _, part in _parts(structure)])
 
 
-def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
-    """`structure` with the entries of `flat_sequence` in its leaves' places; ValueError where their numbers differ."""
-    if not isinstance(flat_sequence, Sequence) or isinstance(flat_sequence, str):
+def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
+    """`structure` with the entries of `flat_sequence`, a list, an array or what else can be gone through, in its leaves'
+    places; ValueError where their numbers differ."""
+    if not isinstance(flat_sequence, Iterable) or isinstance(flat_sequence, (str, bytes)):
         raise TypeError(f"flat_sequence must be a list or a tuple; got {flat_sequence!r}.")
-    wanted = len(flatten(structure))
-    if len(flat_sequence) != wanted:
-        raise ValueError(f"structure has {wanted} leaves; flat_sequence has {len(flat_sequence)} entries.")
-    return _packed(structure, iter(flat_sequence))
+    entries, wanted = list(flat_sequence), len(flatten(structure))
+    if len(entries) != wanted:
+        raise ValueError(f"structure has {wanted} leaves; flat_sequence has {len(entries)} entries.")
+    return _packed(structure, iter(entries))
 
 
 def lists_to_tuples(structure: Any) -> Any:
@@ -126,14 +133,11 @@ def _compare(a: Any, b: Any, path: tuple[Any, ...]) -> None:
     where = f" at {path}" if path else ""
     if not is_nested(a) and not is_nested(b):
         return
-    if is_nested(a) != is_nested(b) or (type(a) is not type(b) and not (isinstance(a, dict) and isinstance(b, dict))):
+    if not _alike(a, b):
         raise ValueError(
             f"The structures differ{where}: {type(a).__name__} and {type(b).__name__}, of {a!r} and {b!r}."
         )
-    keys, others = ([key for key, _ in _parts(structure)] for structure in (a, b))
-    if keys != others:
-        raise ValueError(f"The structures differ{where}: the places {keys} and {others}.")
-    for (key, part), (_, other) in zip(_parts(a), _parts(b)):
+    for key, part, other in _pairs(a, b, where):
         _compare(part, other, (*path, key))
 
 
@@ -162,6 +166,8 @@ def _rebuilt(structure: Any, parts: list[Any]) -> Any:
     if isinstance(structure, dict):
         found = dict(zip([key for key, _ in _parts(structure)], parts))
         made = {key: found[key] for key in structure}
+        if isinstance(structure, defaultdict):
+            return defaultdict(structure.default_factory, made)
         return OrderedDict(made) if isinstance(structure, OrderedDict) else made
     return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
 
@@ -177,10 +183,26 @@ def _up_to(shallow: Any, structure: Any, path: tuple[Any, ...]) -> list[Any]:
     if not is_nested(shallow):
         return [structure]
     where = f" at {path}" if path else ""
-    if not is_nested(structure) or [key for key, _ in _parts(shallow)] != [key for key, _ in _parts(structure)]:
+    if not _alike(shallow, structure):
         raise ValueError(f"The structures differ{where}: {structure!r} does not begin as {shallow!r} does.")
-    pairs = zip(_parts(shallow), _parts(structure))
-    return [found for (key, part), (_, other) in pairs for found in _up_to(part, other, (*path, key))]
+    rows = _pairs(shallow, structure, where)
+    return [found for key, part, other in rows for found in _up_to(part, other, (*path, key))]
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether both are nests of one kind: all dicts are of one."""
+    return is_nested(b) and (type(a) is type(b) or (isinstance(a, dict) and isinstance(b, dict)))
+
+
+def _pairs(a: Any, b: Any, where: str) -> list[tuple[Any, Any, Any]]:
+    """(key or place, a's part, b's part) in a's order; ValueError where the keys or sizes differ."""
+    firsts, seconds = _parts(a), _parts(b)
+    others = dict(seconds)
+    if len(firsts) != len(seconds) or any(key not in others for key, _ in firsts):
+        raise ValueError(
+            f"The structures differ{where}: the places {[key for key, _ in firsts]} and {[key for key, _ in seconds]}."
+        )
+    return [(key, part, others[key]) for key, part in firsts]
 
 
 def _check_function(func: Any) -> None:

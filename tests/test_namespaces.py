@@ -2,7 +2,7 @@
 version."""
 
 import importlib
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, defaultdict, namedtuple
 
 import numpy as np
 import pytest
@@ -189,6 +189,11 @@ TREES = [
     (lambda: tree.pack_sequence_as(NEST, [1, 2, 3, 4]), {"b": [2, (3, 4)], "a": 1}),
     (lambda: tree.pack_sequence_as(Pair(1, [2]), "x y".split()), Pair("x", ["y"])),
     (lambda: tree.map_structure(lambda x, y: (x, y), {"b": 1, "a": 2}, {"a": 3, "b": 4}), {"b": (1, 4), "a": (2, 3)}),
+    (lambda: tree.pack_sequence_as([1, [2]], np.array([3, 4])), [3, [4]]),
+    (lambda: tree.pack_sequence_as([1, 2], (x for x in "xy")), ["x", "y"]),
+    (lambda: tree.map_structure(lambda x, y: (x, y), OrderedDict(b=1, a=2), {"a": 3, "b": 4}),
+     OrderedDict(b=(1, 4), a=(2, 3))),
+    (lambda: tree.map_structure(abs, defaultdict(list, b=-1, a=2)), defaultdict(list, b=1, a=2)),
     (lambda: tree.map_structure(lambda x: 5, [None, 1], none_is_leaf=False), [None, 5]),
     (lambda: tree.map_structure(lambda x: 5, [None, ()]), [5, ()]),
     (lambda: tree.map_structure_up_to({"a": 1, "b": 1}, lambda x: [x], {"a": [1, 2], "b": 3}),
@@ -223,7 +228,11 @@ def test_tree(call, expected):
     (lambda: tree.map_structure(lambda x, y: x, [1], [1, 2]), ValueError, "differ"),
     (lambda: tree.map_structure(lambda: 1), ValueError, "at least one"),
     (lambda: tree.map_structure(1, [1]), TypeError, "func must be a function"),
-    (lambda: tree.map_structure_up_to([1, 1], abs, [1]), ValueError, "does not begin as"),
+    (lambda: tree.map_structure_up_to([1, 1], abs, [1]), ValueError, r"the places \[0, 1\] and \[0\]"),
+    (lambda: tree.map_structure_up_to([1, 1], abs, (1, 1)), ValueError, "does not begin as"),
+    (lambda: tree.map_structure(max, [1, None], [2, 3], none_is_leaf=False), ValueError, "None must stand in the same"),
+    (lambda: tree.map_structure(max, [1, 3], [2, None], none_is_leaf=False), ValueError, "None must stand in the same"),
+    (lambda: tree.pack_sequence_as([1, 2], "ab"), TypeError, "must be a list"),
     (lambda: tree.map_shape_structure(len, "ab"), ValueError, "A shape is"),
 ])  # fmt: skip
 def test_trees_that_are_refused(call, error, match):
