@@ -116,6 +116,17 @@ def test_weights_take_one_number_a_sample_or_a_value():
     for given in (weight, weight[:, None], np.broadcast_to(weight[:, None, None], plain.shape)):
         np.testing.assert_allclose(loss(pixels, maps, given), plain * weight[:, None, None], rtol=1e-6)
     assert losses.MeanSquaredError("mean_with_sample_weight")(target, logits, np.zeros(6)).item() == 0
+    less = losses.MeanSquaredError("mean_with_sample_weight")(target, logits, -weights).item()
+    assert less == pytest.approx(1.8472251, rel=1e-6)  # of signs that cancel out
+
+
+@pytest.mark.parametrize("reduction", ["none", None])
+def test_values_follow_a_column_of_weights(reduction):
+    """As in Keras: weights (N, 1) make values (N,) a column, too; weights (N,) leave them."""
+    loss = losses.MeanSquaredError(reduction)
+    plain = ((target - logits) ** 2).mean(-1)
+    np.testing.assert_allclose(loss(target, logits, weights[:, None]), (plain * weights)[:, None], rtol=1e-5)
+    assert loss(target, logits, weights).shape == loss(target, logits).shape == (6,)
 
 
 class Capped(losses.Loss):
@@ -128,6 +139,7 @@ class Capped(losses.Loss):
 
 
 def test_a_loss_of_ones_own():
+    assert Capped().name == "capped"
     loss = Capped(0.5, name="capped", reduction="sum")
     expected = np.minimum(np.abs(target - logits), 0.5).mean(-1).sum()
     np.testing.assert_allclose(loss(target, logits).item(), expected, rtol=1e-6)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastconv import kernels, ops
 from fastconv.ops.masks import as_floats
-from fastconv.registry import Configurable, checked_choice
+from fastconv.registry import Configurable, checked_choice, snake_case
 from fastconv.tensor import Tensor
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
@@ -30,7 +30,7 @@ class Loss(Configurable):
     def __init__(
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: str | None = None
     ) -> None:
-        self.name = name or type(self).__name__
+        self.name = name or snake_case(type(self).__name__)
         self.reduction = checked_choice(self, "reduction", reduction, REDUCTIONS)
         self._dtype = None if dtype is None else np.dtype(getattr(dtype, "name", dtype))
 
@@ -241,18 +241,20 @@ def reduced(name: str, values, weight, mask, reduction) -> Tensor:
     """`values`, weighted and masked, as the reduction has it; where nothing counts, 0."""
     if weight is not None:
         weight = typed(weight, values)[0]
+        given = weight.shape
         weight = ops.reshape(weight, fitted_weight(name, weight.shape, values.shape))
         values = ops.multiply(values, weight)
     if mask is not None:
         values = ops.multiply(values, mask)
     if reduction in (None, "none") or not values.shape:
-        return values
+        column = weight is not None and len(given) == 2 and given[1] == 1 and len(values.shape) == 1
+        return ops.expand_dims(values, -1) if column else values  # as Keras, whose values follow a column of weights
     if reduction == "sum":
         return ops.sum(values)
     if reduction == "mean_with_sample_weight" and weight is not None:
         counted = weight if mask is None else ops.multiply(weight, mask)
         counted = ops.multiply(counted, np.ones(values.shape, values.dtype))
-        return ops.divide(ops.sum(values), ops.maximum(ops.sum(counted), float(np.finfo(values.dtype).tiny)))
+        return ops.divide_no_nan(ops.sum(values), ops.sum(counted))
     if mask is not None:
         return ops.divide(ops.sum(values), ops.maximum(ops.sum(mask), 1.0))
     return ops.mean(values)
