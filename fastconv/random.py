@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,7 +36,11 @@ def uniform(
 ) -> Tensor:
     """Numbers from minval to below maxval."""
     return RandomUniform.apply(
-        shape=_shape(shape), dtype=_float(dtype), low=float(minval), high=float(maxval), source=rng.source(seed)
+        shape=_shape(shape),
+        dtype=_float(dtype),
+        low=_scalar("minval", minval),
+        high=_scalar("maxval", maxval),
+        source=rng.source(seed),
     )
 
 
@@ -45,7 +49,11 @@ def normal(
 ) -> Tensor:
     """Normal numbers."""
     return RandomNormal.apply(
-        shape=_shape(shape), dtype=_float(dtype), mean=float(mean), stddev=float(stddev), source=rng.source(seed)
+        shape=_shape(shape),
+        dtype=_float(dtype),
+        mean=_scalar("mean", mean),
+        stddev=_scalar("stddev", stddev),
+        source=rng.source(seed),
     )
 
 
@@ -62,7 +70,7 @@ def truncated_normal(
 
 def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str = "int32", seed: Seed = None) -> np.ndarray:
     """Whole numbers from minval to below maxval, as a NumPy array of `dtype`; at most 2**53 different ones."""
-    low, high, dtype = operator.index(minval), operator.index(maxval), np.dtype(dtype)
+    low, high, dtype = _whole("minval", minval), _whole("maxval", maxval), np.dtype(dtype or "int32")
     if dtype.kind not in "iu":
         raise TypeError(f"randint draws integers; got dtype {dtype}. For floats use uniform.")
     limits = np.iinfo(dtype)
@@ -75,7 +83,10 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: str = "int32"
 
 def shuffle(x: ArrayLike | Tensor, axis: int = 0, seed: Seed = None) -> Tensor:
     """x with the cells of an axis in a random order."""
-    cells = np.shape(x)[axis]
+    sizes = np.shape(x)
+    if not -len(sizes) <= axis < len(sizes):
+        raise ValueError(f"shuffle: axis must be one of the {len(sizes)} axes of x; got {axis!r}.")
+    cells = sizes[axis]
     order = np.argsort(kernels.random_uniform((cells,), np.float64, _drawing(seed)), kind="stable")
     return take(x, order, axis)
 
@@ -85,7 +96,9 @@ def categorical(logits: ArrayLike | Tensor, num_samples: int, dtype: str = "int3
     logits = np.asarray(logits, np.float64)
     if logits.ndim != 2 or not logits.shape[1]:
         raise ValueError(f"logits must have shape (samples, classes); got {logits.shape}.")
-    shape = (len(logits), operator.index(num_samples), logits.shape[1])
+    shape = (len(logits), _whole("num_samples", num_samples), logits.shape[1])
+    if shape[1] < 0:
+        raise ValueError(f"num_samples must be at least 0; got {num_samples!r}.")
     unit = kernels.random_uniform(shape, np.float64, _drawing(seed))
     return (logits[:, None] - np.log(-np.log(unit + np.finfo(np.float64).tiny))).argmax(axis=-1).astype(dtype)
 
@@ -154,7 +167,23 @@ def _drawing(seed):
     return key_of(rng.source(seed))[0]
 
 
+def _whole(name, value):
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number; got {value!r}.") from None
+
+
+def _scalar(name, value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number; got {value!r}.") from None
+
+
 def _shape(shape):
+    if not isinstance(shape, Iterable) or isinstance(shape, str):
+        raise TypeError(f"shape must be a tuple of sizes, such as (3,); got {shape!r}.")
     if None in tuple(shape):
         raise NoValues(f"Random numbers of the open shape {tuple(shape)}")  # a layer is drawn for its shapes
     sizes = tuple(operator.index(size) for size in shape)
