@@ -27,12 +27,12 @@ class LearningRateSchedule(Configurable):
     def __call__(self, step: int) -> float:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step).")
 
-    def _steps(self, argument, value) -> int:
-        """`value` as a whole number of at least 1; raises TypeError or ValueError naming `argument`."""
+    def _steps(self, argument, value) -> float:
+        """`value`, a number of steps above 0, whole or not; raises TypeError or ValueError naming `argument`."""
         number = checked_number(self, argument, value)
-        if number < 1 or number != int(number):
-            raise ValueError(f"{type(self).__name__}: {argument} must be a whole number of at least 1; got {value!r}.")
-        return int(number)
+        if not number:
+            raise ValueError(f"{type(self).__name__}: {argument} must be above 0; got {value!r}.")
+        return int(number) if number == int(number) else number
 
 
 class ExponentialDecay(LearningRateSchedule):
@@ -41,7 +41,7 @@ class ExponentialDecay(LearningRateSchedule):
     _arguments = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
+        self, initial_learning_rate: float, decay_steps: float, decay_rate: float, staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:  # fmt: skip
         self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
@@ -64,8 +64,8 @@ class CosineDecay(LearningRateSchedule):
     _arguments = ("initial_learning_rate", "decay_steps", "alpha", "name", "warmup_target", "warmup_steps")
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, name: str = "CosineDecay",
-        warmup_target: float | None = None, warmup_steps: int = 0,
+        self, initial_learning_rate: float, decay_steps: float, alpha: float = 0.0, name: str = "CosineDecay",
+        warmup_target: float | None = None, warmup_steps: float = 0,
     ) -> None:  # fmt: skip
         self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
         self.decay_steps = self._steps("decay_steps", decay_steps)
@@ -94,7 +94,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     _arguments = ("initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha", "name")
 
     def __init__(
-        self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0, m_mul: float = 1.0,
+        self, initial_learning_rate: float, first_decay_steps: float, t_mul: float = 2.0, m_mul: float = 1.0,
         alpha: float = 0.0, name: str = "SGDRDecay",
     ) -> None:  # fmt: skip
         self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
@@ -122,7 +122,7 @@ class InverseTimeDecay(LearningRateSchedule):
     _arguments = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
+        self, initial_learning_rate: float, decay_steps: float, decay_rate: float, staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:  # fmt: skip
         self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
@@ -144,7 +144,7 @@ class PolynomialDecay(LearningRateSchedule):
     _arguments = ("initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name")
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001, power: float = 1.0,
+        self, initial_learning_rate: float, decay_steps: float, end_learning_rate: float = 0.0001, power: float = 1.0,
         cycle: bool = False, name: str = "PolynomialDecay",
     ) -> None:  # fmt: skip
         self.initial_learning_rate = checked_number(self, "initial_learning_rate", initial_learning_rate)
@@ -191,7 +191,7 @@ class OneCycle(LearningRateSchedule):
     _arguments = ("peak_learning_rate", "total_steps", "warmup", "start", "name")
 
     def __init__(
-        self, peak_learning_rate: float, total_steps: int, warmup: float = 0.2, start: float = 0.1,
+        self, peak_learning_rate: float, total_steps: float, warmup: float = 0.2, start: float = 0.1,
         name: str = "OneCycle",
     ) -> None:  # fmt: skip
         self.peak_learning_rate = checked_number(self, "peak_learning_rate", peak_learning_rate)

@@ -130,9 +130,15 @@ def test_state_belongs_to_each_weight():
 
 
 def test_no_gradient_leaves_a_weight_alone():
-    weight = Parameter(np.ones(2))
-    optimizers.Adam().apply([None], [weight])
-    assert weight.version == 0 and (weight.data == 1).all()
+    weight, other = Parameter(np.ones(2)), Parameter(np.ones(2))
+    optimizers.Adam().apply([None, np.ones(2)], [weight, other])
+    assert weight.version == 0 and (weight.data == 1).all() and other.version == 1
+
+
+def test_no_weights_are_no_step():
+    optimizer = optimizers.Adam()
+    optimizer.apply([], [])
+    assert optimizer.iterations == 0 and not optimizer.built
 
 
 def test_the_learning_rate_may_change():
@@ -147,6 +153,8 @@ class Walk(optimizers.Optimizer):
     """As Keras' guide writes one: state by weight, changes by assign."""
 
     def build(self, variables):
+        if self.built:
+            return
         super().build(variables)
         self.means = self.add_optimizer_variables(variables, "mean")
 
@@ -183,6 +191,89 @@ def test_variables_move_from_one_optimizer_to_another():
         elif number > 2:
             second.apply_gradients([(kernel, twin)])
     assert weight.data.tobytes() == twin.data.tobytes() and second.iterations == 5 and second.learning_rate == 0.1
+
+
+KERNEL_AND_BIAS = ["dense_kernel", "dense_bias"]
+NUMBERS = ["iteration", "learning_rate"]
+VARIABLES = [  # what stands behind the numbers
+    (lambda: optimizers.SGD(), []),
+    (lambda: optimizers.SGD(momentum=0.9), [f"{w}_momentum" for w in KERNEL_AND_BIAS]),
+    (lambda: optimizers.Adam(amsgrad=True),
+     [f"{w}_{slot}" for w in KERNEL_AND_BIAS for slot in ("momentum", "velocity")]
+     + [f"{w}_velocity_hat" for w in KERNEL_AND_BIAS]),
+    (lambda: optimizers.RMSprop(momentum=0.5, centered=True),
+     [f"{w}_{slot}" for slot in ("velocity", "momentum", "average_gradient") for w in KERNEL_AND_BIAS]),
+    (lambda: optimizers.Lion(use_ema=True, gradient_accumulation_steps=2),
+     [f"{w}_{slot}" for slot in ("average", "gradient_accumulator", "momentum") for w in KERNEL_AND_BIAS]),
+    (lambda: optimizers.Muon(), ["dense_kernel_momentum", "dense_bias_momentum", "dense_bias_velocity"]),
+    (lambda: optimizers.Nadam(),
+     [f"{w}_{slot}" for w in KERNEL_AND_BIAS for slot in ("momentum", "velocity")] + ["product"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make, names", VARIABLES)
+def test_variables_stand_in_keras_order(make, names):
+    optimizer, layer = make(), layers.Dense(3, name="dense")
+    assert [variable.name for variable in optimizer.variables] == NUMBERS and not optimizer.built
+    layer.build((None, 4))
+    optimizer.apply([np.ones((4, 3), "float32"), np.ones(3, "float32")], layer.weights)
+    assert [variable.name for variable in optimizer.variables] == NUMBERS + names and optimizer.built
+
+
+def test_variables_can_be_assigned_to():
+    """Saved values that go back by assign, one by one, undo the steps between."""
+    weight = Parameter(KERNEL)
+    optimizer = optimizers.Nadam(0.1)
+    optimizer.apply([STEPS[0][0]], [weight])
+    count, saved = optimizer.variables[0], [variable.numpy() for variable in optimizer.variables]
+    start = weight.numpy()
+    optimizer.apply([STEPS[1][0]])
+    after, optimizer.learning_rate = weight.numpy(), 0.3
+    assert count.numpy() == 2 and count.dtype == np.int64
+    for variable, value in zip(optimizer.variables, saved):
+        variable.assign(value)
+    weight.assign(start)
+    assert count.numpy() == optimizer.iterations == 1 and optimizer.learning_rate == 0.1
+    optimizer.apply([STEPS[1][0]])
+    assert weight.data.tobytes() == after.tobytes()
+
+
+def test_weights_of_another_shape_leave_all_as_it_was():
+    optimizer = optimizers.SGD(0.1, 0.9)
+    optimizer.build([Parameter(BIAS)])
+    with pytest.raises(ValueError, match=r"variable_momentum' has shape \(4,\); got \(3,\)"):
+        optimizer.set_weights([3, 0.5, np.ones(3)])
+    assert optimizer.iterations == 0 and optimizer.learning_rate == 0.1
+
+
+def test_iterations_are_a_number_that_can_be_assigned():
+    optimizer = optimizers.SGD(gradient_accumulation_steps=2)
+    optimizer.iterations.assign(3)
+    assert optimizer.iterations == 3 and optimizer.calls == 6
+    optimizer.iterations.assign_add(Tensor(np.array(2)))
+    optimizer.iterations.assign_sub(1)
+    assert optimizer.iterations.numpy() == optimizer.iterations.value == 4 and optimizer.iterations.name == "iteration"
+    optimizer.learning_rate.assign_sub(0.005)
+    assert optimizer.learning_rate == 0.005
+    optimizer.learning_rate.assign_add(0.005)
+    assert optimizer.learning_rate == 0.01
+
+
+def test_a_schedule_counts_calls_where_gradients_are_gathered():
+    """Keras asks its schedules with the number of batches, not of steps."""
+    rate = optimizers.schedules.PiecewiseConstantDecay([2], [1.0, 0.5])
+    weight, optimizer = Parameter(np.zeros(1)), optimizers.SGD(rate, gradient_accumulation_steps=2)
+    for _ in range(4):
+        optimizer.apply([np.ones(1)], [weight])
+    assert weight.data == -1.5 and optimizer.iterations == 2
+
+
+def test_variables_of_several_kinds_stand_by_weight():
+    weights = [Parameter(KERNEL, name="kernel"), Parameter(BIAS, name="bias")]
+    optimizer = optimizers.Optimizer(0.1)
+    means, sizes = optimizer.add_optimizer_variables(weights, ["mean", "size"], ["zeros", "ones"])
+    assert [v.name for v in optimizer.variables[2:]] == ["kernel_mean", "kernel_size", "bias_mean", "bias_size"]
+    assert (means[1].data == 0).all() and (sizes[0].data == 1).all() and sizes[0].shape == KERNEL.shape
 
 
 def test_the_learning_rate_is_a_number_that_can_be_assigned():
@@ -276,6 +367,13 @@ ERRORS = [
     (lambda: optimizers.SGD(0.1, 1.5), ValueError, "momentum must be between 0 and 1"),
     (lambda: optimizers.Adam(beta_1=1), ValueError, "below 1"),
     (lambda: optimizers.SGD().apply([], [Parameter(np.ones(2))]), ValueError, "one gradient a weight"),
+    (lambda: optimizers.SGD().apply([np.ones(2)]), ValueError, r"pass them, or call build\(weights\)"),
+    (lambda: optimizers.SGD().apply([None], [Parameter(np.ones(2))]), ValueError, "no gradient for any weight"),
+    (
+        lambda: optimizers.Optimizer(0.1).add_optimizer_variables([], ["a", "b"], ["zeros"]),
+        ValueError,
+        "2 names need as",
+    ),
     (lambda: optimizers.SGD().apply([np.ones(3)], [Parameter(np.ones(2))]), ValueError, "must have shape"),
 ]
 

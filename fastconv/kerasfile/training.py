@@ -15,7 +15,7 @@ import numpy as np
 
 from fastconv import losses, metrics, optimizers, registry
 from fastconv.kerasfile import configs, weights, writing
-from fastconv.optimizers import Muon, Nadam, Optimizer, RMSprop
+from fastconv.optimizers import Nadam, Optimizer
 from fastconv.tensor import Parameter
 
 COMPILED = {"loss": losses.get, "loss_weights": None, "metrics": metrics.get, "weighted_metrics": metrics.get}
@@ -104,15 +104,7 @@ def _head(optimizer):
 def _state(optimizer: Optimizer, trained: list[Parameter]) -> Iterator[tuple[str | None, Parameter | None]]:
     """(slot, weight) for all that Keras keeps of an optimizer, in its order; no slot for a variable of its own."""
     yield from _head(optimizer)
-    for slot in optimizer.all_slots[len(optimizer.slots) :]:  # averages, accumulated gradients
-        yield from ((slot, weight) for weight in trained)
-    alone = [slot for slot in optimizer.slots if isinstance(optimizer, RMSprop) or slot == "velocity_hat"]
-    together = [slot for slot in optimizer.slots if slot not in alone]
-    for slots in (together, *([slot] for slot in alone)):
-        for weight in trained:
-            for slot in slots:
-                if not (isinstance(optimizer, Muon) and slot == "velocity" and not optimizer._is_adams(weight)):
-                    yield slot, weight
+    yield from optimizer.places(trained)
     if isinstance(optimizer, Nadam):
         yield "product", None
     yield from ((None, variable) for variable in optimizer._own_variables)

@@ -9,32 +9,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from fastconv import constraints, initializers, kernels, schedules
+from fastconv import config, constraints, initializers, kernels, schedules
 from fastconv.registry import Configurable, checked_number, serialize
 from fastconv.tensor import Parameter, Tensor, no_grad
 
-
-class LearningRate(float):
-    """A learning rate as a number, which `assign` changes where it came from."""
-
-    __slots__ = ("_optimizer",)
-
-    def assign(self, value: float) -> None:
-        """Sets the optimizer's learning rate."""
-        self._optimizer.learning_rate = float(value)
-
-    def numpy(self) -> np.float32:
-        """The number as NumPy's."""
-        return np.float32(self)
-
-    @property
-    def value(self) -> np.float32:
-        """The same, as that of Keras' variable."""
-        return np.float32(self)
+from .settings import Count, LearningRate, Number, as_number
 
 
 class Optimizer(Configurable):
@@ -49,6 +33,8 @@ class Optimizer(Configurable):
     """
 
     slots: tuple[str, ...] = ()  # the names of the state arrays that each weight has
+    apart: tuple[str, ...] = ()  # those of them that Keras keeps behind the others, one after another
+    shown: dict[str, str] = {"accumulated_gradient": "gradient_accumulator"}  # Keras' names, where they are others
     holds_averages = False  # whether weights and averages have changed places
     done_with_gradients = False  # whether `apply` keeps none of the arrays that it is given
 
@@ -79,6 +65,7 @@ class Optimizer(Configurable):
                 "in float32 or float64: leave it out."
             )
         self.loss_scale_factor = None
+        self.built = False
         self._calls = 0
         self._state: dict[Parameter, tuple] = {}  # names of slots, variables, their arrays
         self._trainable_variables: list[Parameter] = []
@@ -101,7 +88,7 @@ class Optimizer(Configurable):
     @property
     def learning_rate(self) -> LearningRate:
         """The next step's size. It may be set at any time: to a number of at least 0, to a schedule, which is asked at
-        each step with the number of steps taken before, or to a function without arguments."""
+        each step with the number of calls of `apply` before, or to a function without arguments."""
         rate = LearningRate(self._rate())
         rate._optimizer = self
         return rate
@@ -113,24 +100,30 @@ class Optimizer(Configurable):
         elif callable(value):
             self._learning_rate = value
         else:
-            self._learning_rate = checked_number(self, "learning_rate", _as_number(value))
+            self._learning_rate = checked_number(self, "learning_rate", as_number(value))
 
     def _rate(self):
         rate = self._learning_rate
         if type(rate) is float:
             return rate
         if isinstance(rate, schedules.LearningRateSchedule):
-            return checked_number(self, "the schedule's rate", _as_number(rate(self.iterations)))
-        return checked_number(self, "the learning rate function's value", _as_number(rate()))
+            return checked_number(self, "the schedule's rate", as_number(rate(self._calls)))
+        return checked_number(self, "the learning rate function's value", as_number(rate()))
 
     @property
-    def iterations(self) -> int:
+    def iterations(self) -> Count:
         """The number of steps taken, in which weights moved; it may be set, to a whole number of at least 0."""
-        return self._calls // (self.gradient_accumulation_steps or 1)
+        count = Count(self._taken)
+        count._optimizer = self
+        return count
 
     @iterations.setter
     def iterations(self, value):
         self.calls = value * (self.gradient_accumulation_steps or 1)
+
+    @property
+    def _taken(self):
+        return self._calls // (self.gradient_accumulation_steps or 1)
 
     @property
     def calls(self) -> int:
@@ -196,7 +189,12 @@ class Optimizer(Configurable):
         """(names, variables, their arrays) of the state of one weight."""
         found = self._state.get(parameter)
         if found is None or found[0] != names:
-            variables = [Parameter(self._start(slot, parameter), name=slot, trainable=False) for slot in names]
+            variables = [
+                Parameter(
+                    self._start(slot, parameter), name=_name_of(parameter, self.shown.get(slot, slot)), trainable=False
+                )
+                for slot in names
+            ]
             found = self._state[parameter] = (names, variables, tuple([variable.array for variable in variables]))
         return found
 
@@ -204,8 +202,21 @@ class Optimizer(Configurable):
         """What a slot holds at first."""
         return parameter.data if slot == "average" else np.zeros_like(parameter.data)
 
+    def places(self, weights: Any) -> Iterator[tuple[str, Parameter]]:
+        """(slot, weight) of all the state that Keras keeps for these weights, in its order."""
+        for slot in self.all_slots[len(self.slots) :]:
+            yield from ((slot, weight) for weight in weights)
+        together = [slot for slot in self.slots if slot not in self.apart]
+        for slots in (together, *([slot] for slot in self.slots if slot in self.apart)):
+            yield from ((slot, weight) for weight in weights for slot in slots if self._uses(slot, weight))
+
+    def _uses(self, slot, weight):
+        """Whether the steps of a weight read this slot."""
+        return True
+
     def build(self, variables: Any) -> None:
         """Makes the state for these Parameters; `apply` without variables moves them."""
+        self.built = True
         self._trainable_variables = list(variables)
         for variable in self._trainable_variables:
             self._entry(variable, self.all_slots)
@@ -226,42 +237,67 @@ class Optimizer(Configurable):
     ) -> Parameter:  # fmt: skip
         """State of an optimizer of one's own. `aggregation` and `layout`, over devices, are of no use here."""
         values = np.asarray(initializers.get(initializer)(tuple(shape)))
-        variable = Parameter(values, name=name, trainable=False, dtype=dtype or "float32")
+        variable = Parameter(values, name=name, trainable=False, dtype=dtype or config.floatx())
         self._own_variables.append(variable)
         return variable
 
     def add_variable_from_reference(
         self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
     ) -> Parameter:
-        """As add_variable, of the shape and dtype of a weight."""
+        """As add_variable, of the shape and dtype of a weight, whose path stands before the name."""
+        name = _name_of(reference_variable, name or "var")
         return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=name)
 
-    def add_optimizer_variables(self, trainable_variables: Any, name: Any, initializer: Any = "zeros") -> list:
-        """A variable for each weight; for several names, a list for each."""
-        if isinstance(name, str):
-            return [self.add_variable_from_reference(weight, name, initializer) for weight in trainable_variables]
-        return [self.add_optimizer_variables(trainable_variables, one, initializer) for one in name]
+    def add_optimizer_variables(self, trainable_variables: Any, name: Any, initializer: Any = "zeros") -> Any:
+        """A list with a variable for each weight; for several names a tuple of lists, with one initializer for all of
+        them or one for each."""
+        alone = isinstance(name, str)
+        names = [name] if alone else list(name)
+        several = isinstance(initializer, (list, tuple))
+        starts = list(initializer) if several else [initializer] * len(names)
+        if len(starts) != len(names):
+            raise ValueError(
+                f"{type(self).__name__}: {len(names)} names need as many initializers; got {initializer!r}."
+            )
+        made: tuple[list, ...] = tuple([] for _ in names)
+        for weight in trainable_variables:
+            for kept, one, start in zip(made, names, starts):
+                kept.append(self.add_variable_from_reference(weight, one, start))
+        return made[0] if alone else made
 
     @property
     def variables(self) -> list[Parameter]:
-        """The number of calls and the learning rate, as copies, then the state of each weight, and what was added."""
-        first = [Parameter(np.float64(self._calls), name="iteration", trainable=False)]
+        """The number of calls and the learning rate, then the state of each weight in Keras' order, and what was added;
+        all may be assigned to."""
+        return [*self._numbers_kept(), *self._slot_variables(), *self._own_variables]
+
+    def _numbers_kept(self):
+        """The numbers that stand first."""
+        found = [Number("iteration", lambda: np.int64(self._calls), lambda value: setattr(self, "calls", value))]
         if type(self._learning_rate) is float:
-            first.append(Parameter(np.float64(self._learning_rate), name="learning_rate", trainable=False))
-        return [*first, *(variable for entry in self._state.values() for variable in entry[1]), *self._own_variables]
+            found.append(
+                Number("learning_rate", lambda: self._rate(), lambda value: setattr(self, "learning_rate", value))
+            )
+        return found
+
+    def _slot_variables(self):
+        """The state of the weights, those of `build` first."""
+        weights = [*self._trainable_variables, *(w for w in self._state if w not in set(self._trainable_variables))]
+        names = self.all_slots
+        return [self._entry(weight, names)[1][names.index(slot)] for slot, weight in self.places(weights)]
 
     def set_weights(self, weights: Any) -> None:
-        """Takes arrays for `variables`, in their order."""
+        """Takes arrays for `variables`, in their order; ValueError for a wrong number or shape, before any is taken."""
         weights, variables = list(weights), self.variables
         if len(weights) != len(variables):
             raise ValueError(f"{type(self).__name__} has {len(variables)} variables; got {len(weights)} arrays.")
         for variable, value in zip(variables, weights):
-            if variable.name == "iteration":
-                self.calls = int(value)
-            elif variable.name == "learning_rate":
-                self.learning_rate = float(value)
-            else:
-                variable.assign(value)
+            if np.shape(value) != variable.shape:
+                raise ValueError(
+                    f"{type(self).__name__}: {variable.name!r} has shape {variable.shape}; got {np.shape(value)}."
+                )
+        for variable, value in zip(variables, weights):
+            variable.assign(value)
 
     def save_own_variables(self, store: Any) -> None:
         """Puts the arrays of `variables` into a mapping, under "0", "1" and so on."""
@@ -293,38 +329,47 @@ class Optimizer(Configurable):
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """One step: moves each Parameter by its gradient, an array of its shape, in its dtype; None leaves it alone.
 
-        Without `trainable_variables`, those of `build`.
+        Without `trainable_variables`, those of `build`, which the first call with some does by itself. ValueError where
+        no weight has a gradient; nothing happens where there are no weights.
         """
         gradients = list(grads)
         parameters = self._trainable_variables if trainable_variables is None else list(trainable_variables)
+        if trainable_variables is None and not self.built:
+            raise ValueError("apply() needs the weights that the gradients are of: pass them, or call build(weights).")
         if len(gradients) != len(parameters):
             raise ValueError(f"apply() needs one gradient a weight; got {len(gradients)} for {len(parameters)}.")
+        if not gradients:
+            return
+        if not self.built:
+            self.build(parameters)
+            self.built = True
         pairs = [(p, _array(g, p.dtype)) for p, g in zip(parameters, gradients) if g is not None]
+        if not pairs:
+            raise ValueError("apply() got no gradient for any weight: the loss does not depend on them.")
         for parameter, gradient in pairs:
             if gradient.shape != parameter.data.shape:
                 raise ValueError(
                     f"The gradient of {parameter.name!r} must have shape {parameter.shape}; got {gradient.shape}."
                 )
         parameters = [parameter for parameter, _ in pairs]
-        if pairs:
-            self._move(parameters, [gradient for _, gradient in pairs])
+        self._move(parameters, [gradient for _, gradient in pairs])
         self._calls += 1
         for parameter in parameters:
             parameter.version += 1
         constraints.apply(parameters)
 
     def apply_gradients(self, grads_and_vars: Any) -> int:
-        """`apply` for pairs `(gradient, Parameter)`; the number of steps taken."""
+        """`apply` for pairs `(gradient, Parameter)`; the number of such calls so far."""
         pairs = list(grads_and_vars)
         self.apply([gradient for gradient, _ in pairs], [parameter for _, parameter in pairs])
-        return self.iterations
+        return self._calls
 
     def _move(self, parameters, gradients):
         """The step, and what goes around it."""
         names = self.all_slots
         slots = dict(zip(names, map(list, zip(*[self._entry(parameter, names)[2] for parameter in parameters]))))
         arrays, averages = [parameter.array for parameter in parameters], slots.get("average")
-        keep = self.ema_momentum if self.iterations else 0.0
+        keep = self.ema_momentum if self._taken else 0.0
         share = 1.0
         if self.gradient_accumulation_steps:
             for total, gradient in zip(slots["accumulated_gradient"], gradients):
@@ -339,7 +384,7 @@ class Optimizer(Configurable):
                 total.fill(0)
         elif averages:
             kernels.update_step("none", arrays, arrays, (), averages=averages, keep=keep)
-        if averages and self.ema_overwrite_frequency and (self.iterations + 1) % self.ema_overwrite_frequency == 0:
+        if averages and self.ema_overwrite_frequency and (self._taken + 1) % self.ema_overwrite_frequency == 0:
             for array, average in zip(arrays, averages):
                 np.copyto(array, average)
 
@@ -363,9 +408,7 @@ class Optimizer(Configurable):
         return around
 
     def _step(self, parameters, arrays, gradients, slots, around):
-        """Moves all weights by `update_step` of a class of one's own, whose `build` makes its state at the first step."""
-        if not self._trainable_variables:
-            self.build(parameters)
+        """Moves all weights by `update_step` of a class of one's own."""
         prepared = [gradient * around["scales"][i] if "scales" in around else gradient.copy()
                     for i, gradient in enumerate(gradients)]  # fmt: skip
         if "limit" in around:
@@ -406,9 +449,9 @@ class Optimizer(Configurable):
         return self.slot_arrays(variable)[self.all_slots.index("average")]
 
 
-def _as_number(value):
-    """A lone number in a Tensor or an array, such as schedules that compute with ops give, as Python's."""
-    return value.item() if isinstance(value, (np.ndarray, np.generic, Tensor)) and value.size == 1 else value
+def _name_of(parameter, kind):
+    """The name of state: the weight's path, and what it is."""
+    return f"{(parameter.path or parameter.name).replace('/', '_')}_{kind}"
 
 
 def _array(value, dtype):

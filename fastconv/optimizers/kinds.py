@@ -17,6 +17,7 @@ from fastconv.registry import checked_number
 from fastconv.tensor import Tensor
 
 from .base import Optimizer
+from .settings import Number
 
 
 class _Kind(Optimizer):
@@ -66,6 +67,7 @@ class SGD(_Kind):
     `w += v`, or with `nesterov` `w += momentum * v - learning_rate * g`."""
 
     kind = "sgd"
+    shown = {**Optimizer.shown, "velocity": "momentum"}
     done_with_gradients = True
 
     def __init__(
@@ -100,7 +102,7 @@ class Adam(_Kind):
     `w -= learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`; with `amsgrad` the largest
     v so far instead of v."""
 
-    kind = "adam"
+    kind, apart = "adam", ("velocity_hat",)
     done_with_gradients = True
 
     def __init__(
@@ -124,14 +126,14 @@ class Adam(_Kind):
         return ("momentum", "velocity", "velocity_hat" if self.amsgrad else None)
 
     def _numbers(self):
-        t = self.iterations + 1
+        t = self._taken + 1
         rate = self._rate() * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         return rate, (1 - self.beta_1, 1 - self.beta_2, self.epsilon)
 
     def _step(self, parameters, arrays, gradients, slots, around):
         if around or self.amsgrad or type(self) is not Adam:
             return super()._step(parameters, arrays, gradients, slots, around)
-        settings = (self.iterations + 1, self._rate(), self.beta_1, self.beta_2, self.epsilon)
+        settings = (self._taken + 1, self._rate(), self.beta_1, self.beta_2, self.epsilon)
         kernels.adam_step(arrays, gradients, slots["momentum"], slots["velocity"], *settings)
 
 
@@ -159,7 +161,7 @@ class RMSprop(_Kind):
     """`w -= learning_rate * g / sqrt(v + epsilon)` with the running mean v of g * g, of which `rho` stays at each step;
     `centered` takes the square of the mean gradient off v, `momentum` (0 to 1) adds up steps."""
 
-    kind = "rmsprop"
+    kind, apart = "rmsprop", ("velocity", "momentum", "average_gradient")
     done_with_gradients = True
 
     def __init__(
@@ -262,7 +264,7 @@ class Adamax(_TwoMeans):
     kind, states = "adamax", ("momentum", "norm")
 
     def _numbers(self):
-        rate = self._rate() / (1 - self.beta_1 ** (self.iterations + 1))
+        rate = self._rate() / (1 - self.beta_1 ** (self._taken + 1))
         return rate, (1 - self.beta_1, self.beta_2, self.epsilon)
 
 
@@ -275,12 +277,22 @@ class Nadam(_TwoMeans):
     def _weight(self, step):
         return self.beta_1 * (1 - 0.5 * 0.96**step)
 
-    def _numbers(self):
-        t, rate = self.iterations + 1, self._rate()
-        done, product = self._product if self._product[0] < t else (0, 1.0)  # after a load it is made anew
-        for step in range(done + 1, t + 1):
+    def _product_of(self, steps):
+        """The product of the weights of so many steps, from the one that was made last where that is earlier."""
+        done, product = self._product if self._product[0] <= steps else (0, 1.0)  # after a load it is made anew
+        for step in range(done + 1, steps + 1):
             product *= self._weight(step)
-        self._product = (t, product)
+        self._product = (steps, product)
+        return product
+
+    def _slot_variables(self):
+        """Keras keeps the product too; here it follows from the number of steps, and cannot be another one."""
+        product = Number("product", lambda: np.float32(self._product_of(self._taken)), lambda value: None)
+        return [*super()._slot_variables(), *([product] if self.built else [])]
+
+    def _numbers(self):
+        t, rate = self._taken + 1, self._rate()
+        product = self._product_of(t)
         ahead = self._weight(t + 1)
         mean = rate * ahead / (1 - product * ahead)
         now = rate * (1 - self._weight(t)) / (1 - product)

@@ -65,6 +65,9 @@ class Muon(Optimizer):
             or any(re.search(pattern, name) for pattern in self.exclude_layers)
         )
 
+    def _uses(self, slot, weight):
+        return slot != "velocity" or self._is_adams(weight)
+
     @property
     def _decays(self):
         return bool(self.weight_decay or self.adam_weight_decay)
@@ -75,7 +78,7 @@ class Muon(Optimizer):
         return (self.adam_weight_decay if self._is_adams(parameter) else self.weight_decay) or 0.0
 
     def _step(self, parameters, arrays, gradients, slots, around):
-        t, rate = self.iterations + 1, self._rate()
+        t, rate = self._taken + 1, self._rate()
         places = [[], []]
         for place, parameter in enumerate(parameters):
             places[self._is_adams(parameter)].append(place)
