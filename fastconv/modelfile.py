@@ -205,7 +205,7 @@ def _layer_names(layer) -> dict:
     if hasattr(layer, "layers"):
         return weight_names(layer)
     taken, counts = set(), {}
-    return {free_name(weight.name, taken, counts): weight for weight in layer.weights}
+    return {free_name(weight.name, taken, counts): weight for weight in layer.kept_weights()}
 
 
 # Compile settings

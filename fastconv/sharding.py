@@ -138,7 +138,7 @@ class Sharding:
         trainer.resume = state["resume"]
         backups.take_numbers(model, state["numbers"])
         arrays = []
-        for weight in model.weights:
+        for weight in model.kept_weights():
             arrays.append(weight.array)
             weight.version += 1
         for optimizer, slots in zip(optimizers, state["slots"]):
@@ -259,7 +259,7 @@ class Sharding:
     def _moving(self):
         """The weights that calls of layers move, such as moving statistics; what is frozen is none of them."""
         frozen = {id(weight) for layer in self.model.flatten_layers() for weight in layer._weights}
-        return [weight for weight in self.model.non_trainable_weights if id(weight) not in frozen]
+        return [weight for weight in self.model.kept_weights() if not weight.trainable and id(weight) not in frozen]
 
     def _sums(self, count, values, gradients, fixed, before):
         """One shard's numbers, which are added up in float64."""

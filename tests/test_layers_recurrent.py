@@ -98,10 +98,9 @@ def filled(kind, **arguments):
     make, step, shape = KINDS[kind]
     layer, x = make(dtype="float64", **arguments), normal(*shape)
     layer(x)
-    cell = [weight for weight in layer.weights if weight.name != "rnn_state"]
-    for number, weight in enumerate(cell):
+    for number, weight in enumerate(layer.weights):
         weight.assign(normal(*weight.shape, seed=number + 1) * 0.5)
-    return layer, step, x, [weight.numpy() for weight in cell]
+    return layer, step, x, layer.get_weights()
 
 
 def zeros(kind, x):
@@ -200,13 +199,28 @@ def test_states_stay_from_batch_to_batch():
     both = np.concatenate([x, x[:, ::-1]], 1)
     layer(x)
     np.testing.assert_allclose(layer(x[:, ::-1]), run(step, both, zeros("lstm", x), weights)[0][:, -1], rtol=1e-12)
-    assert [weight.name for weight in layer.non_trainable_weights] == ["rnn_state"] * 2
+    assert [state.name for state in layer.states] == ["rnn_state"] * 2 and not layer.non_trainable_weights
     layer.reset_states()
     np.testing.assert_allclose(layer(x), run(step, x, zeros("lstm", x), weights)[0][:, -1], rtol=1e-12)
     with pytest.raises(ValueError, match="stateful for batches of 3 samples; got 2"):
         layer(x[:2])
     with pytest.raises(ValueError, match="batch_size"):
         layers.GRU(2, stateful=True)(fastconv.Input((4, 2)))
+
+
+def test_weights_of_a_trained_layer_go_into_a_stateful_one():
+    """Trained on whole sequences, served step by step: Keras' use of states, which are no weights."""
+    x = normal(1, 6, 2).astype("float32")
+    for wrap in (lambda layer: layer, layers.Bidirectional):
+        trained = fastconv.Sequential([fastconv.Input((6, 2)), wrap(layers.GRU(3))])
+        served = fastconv.Sequential([fastconv.Input((6, 2), batch_size=1), wrap(layers.GRU(3, stateful=True))])
+        served(x)
+        served.set_weights(trained.get_weights())
+        served.layers[0].reset_states()
+        assert all((state.data == 0).all() for state in served.layers[0].states)
+        np.testing.assert_allclose(served(x), trained(x), rtol=1e-6)
+        assert all(state.data.any() for state in served.layers[0].states) and trained.layers[0].states is None
+        assert served.count_params() == trained.count_params()
 
 
 def test_a_file_holds_states(tmp_path):

@@ -23,7 +23,7 @@ from fastconv.nest import flatten
 from fastconv.tensor import Parameter, Tensor
 
 # notes of a layer's own, which hold none
-_NO_LAYERS = ("_holders", "_build_shape", "_build_shapes", "_checked_shape", "_given")
+_NO_LAYERS = ("_holders", "_build_shape", "_build_shapes", "_checked_shape", "_given", "_rnn_states")
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
@@ -64,6 +64,7 @@ class Holder:
 
     _holders = (-1, ())  # the version then, and the attributes that may hold layers, see _sublayers
     _path = None  # its name below those of the layers that built it
+    _rnn_states: Sequence[Parameter] | None = None  # what a recurrent layer remembers: kept with the weights, none of them
 
     # Weights
 
@@ -145,6 +146,10 @@ class Holder:
         own = [*self._weights, *self._fixed_weights, *self._held(Parameter)]
         found = own + [weight for layer in self._sublayers() for weight in layer.weights]
         return list({id(weight): weight for weight in found}.values())
+
+    def kept_weights(self) -> list[Parameter]:
+        """`weights` and the states of stateful recurrent layers: what a file and a backup hold."""
+        return self.weights + [state for layer in self.flatten_layers() for state in layer._rnn_states or ()]
 
     def _keep(self, weight):
         """Counts a Parameter that became an attribute among the layer's own weights."""

@@ -43,7 +43,6 @@ class RNN(Layer):
         self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
         self.go_backwards, self.stateful, self.unroll = bool(go_backwards), bool(stateful), bool(unroll)
         self.zero_output_for_mask = bool(zero_output_for_mask)
-        self.states = None
         if not self._trainable and isinstance(cell, Layer):
             cell.trainable = False
 
@@ -78,18 +77,19 @@ class RNN(Layer):
         self._make_states(shape)
 
     def _make_states(self, shape):
-        """The weights that hold the states of a stateful layer, for batches of this one's size."""
-        if not self.stateful or self.states is not None:
+        """The Parameters that hold the states of a stateful layer, for batches of this one's size."""
+        if not self.stateful or self._rnn_states is not None:
             return
         if shape[0] is None:
             raise ValueError(f"{self._title()} is stateful, so it needs a batch size: Input(..., batch_size=n).")
         with building:
-            if self.states is None:
+            if self._rnn_states is None:
                 start = self._start(shape)
                 states = [self.add_weight(s.shape, "zeros", trainable=False, name="rnn_state") for s in start]
+                del self._fixed_weights[-len(states) :]  # get_weights of a stateful layer fits one that is not
                 for state, values in zip(states, start):
                     state.assign(values)
-                self.states = states
+                self._rnn_states = states
 
     def _output_shape(self, shape):
         """The shape of a step's output, and the nest of those of the states."""
@@ -109,13 +109,18 @@ class RNN(Layer):
 
     # States
 
+    @property
+    def states(self) -> list[Parameter] | None:
+        """What a stateful layer remembers, a Parameter for each state; None before it knows its batch size."""
+        return self._rnn_states
+
     def get_initial_state(self, batch_size: int | None) -> list:
         """The states at which a batch of this size starts, zeros unless the cell says otherwise."""
         return initial_state(self.cell, batch_size)
 
     def reset_state(self) -> None:
         """Sets the states of a stateful layer to zeros."""
-        for state in self.states or ():
+        for state in self._rnn_states or ():
             with state.writable() as values:
                 values[...] = 0
 
@@ -131,13 +136,13 @@ class RNN(Layer):
             if len(given) != wanted:
                 raise ValueError(f"{self._title()}: initial_state must hold {wanted} states; got {len(given)}.")
             return [ops.convert_to_tensor(state, self._dtype) for state in given]
-        if self.states is not None:  # copies: the states change when the sequence is over
-            size = self.states[0].shape[0]
+        if self._rnn_states is not None:  # copies: the states change when the sequence is over
+            size = self._rnn_states[0].shape[0]
             if sequences.shape[0] != size:
                 raise ValueError(
                     f"{self._title()} is stateful for batches of {size} samples; got {sequences.shape[0]}."
                 )
-            return [ops.multiply(state, 1.0) for state in self.states]
+            return [ops.multiply(state, 1.0) for state in self._rnn_states]
         return self._start(sequences.shape)
 
     # Computing
@@ -157,7 +162,7 @@ class RNN(Layer):
         else:
             output, states = self._scanned(sequences, states, mask, training)
         if self.stateful:
-            for state, value in zip(self.states, states):
+            for state, value in zip(self._rnn_states, states):
                 assign(state, value)
         if not self.return_state:
             return output

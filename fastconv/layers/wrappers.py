@@ -194,6 +194,12 @@ class Bidirectional(Layer):
         outputs = (one, other) if self.merge_mode is None else (_MERGES[self.merge_mode](one, other),)
         return (*outputs, *states) if len(outputs) + len(states) > 1 else outputs[0]
 
+    @property
+    def states(self) -> list | None:
+        """Those of the layer that goes forward, then those of the other; None as long as they have none."""
+        states = [state for layer in (self.forward_layer, self.backward_layer) for state in layer.states or ()]
+        return states or None
+
     def reset_state(self) -> None:
         """Sets the states of both layers to zeros."""
         self.forward_layer.reset_state()
