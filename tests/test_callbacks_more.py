@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from fastconv import Input, Sequential, layers, optimizers, rng
+from fastconv import Input, Sequential, layers, ops, optimizers, rng
 from fastconv.callbacks import (
     BackupAndRestore,
     Callback,
@@ -99,6 +99,18 @@ def test_a_metric_says_which_way_is_better():
     callback = EarlyStopping("area", mode="min")
     callback.set_model(model)
     assert callback._sign == -1
+
+
+def test_a_value_of_unknown_direction_is_not_guessed():
+    """A function of the user's, such as a Dice score, would else be made small in silence."""
+
+    def dice(y_true, y_pred):
+        return ops.mean(y_true * y_pred)
+
+    for name, how in (("dice", {}), ("val_dice", {"validation_split": 0.5})):
+        with pytest.raises(ValueError, match=f"EarlyStopping: .*{name!r} is better high or low: give mode='max'"):
+            fitted(EarlyStopping(name), model=compiled(metrics=[dice]), **how)
+    fitted(EarlyStopping("dice", mode="max"), model=compiled(metrics=[dice]))
 
 
 def test_a_loss_that_is_no_number_ends_the_run(capsys):

@@ -1,7 +1,8 @@
 """Callbacks that follow a value: stop, save or slow down where it no longer gets better.
 
 Contract: `monitor` names a loss or metric of the logs; `mode` "auto" asks the metric of that name which way is better,
-and takes accuracies and areas to go up, all else down. A value that is not there is one warning, not an error.
+and takes accuracies and areas to go up, losses down; of any other value `mode` must say it: ValueError. A value that is
+not there is one warning, not an error.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class _Monitor(Callback):
             raise ValueError(f"{type(self).__name__}: mode must be 'auto', 'min' or 'max'; got {mode!r}.")
         self.monitor = monitor
         self.mode = mode
-        self._sign = 1.0 if mode == "max" or (mode == "auto" and ("acc" in monitor or "auc" in monitor)) else -1.0
+        upwards = "acc" in monitor or "auc" in monitor
+        self._sign = 1.0 if mode == "max" or (mode == "auto" and upwards) else -1.0
+        self._knows = mode != "auto" or upwards or "loss" in monitor  # which way is better
         self._warned = False
 
     def get_state(self) -> dict[str, Any]:
@@ -42,7 +45,7 @@ class _Monitor(Callback):
         name = self.monitor.removeprefix("val_")
         for metric in getattr(model, "metrics", ()) if self.mode == "auto" else ():
             if metric.direction and (name == metric.name or name.endswith(f"_{metric.name}")):
-                self._sign = 1.0 if metric.direction == "up" else -1.0
+                self._sign, self._knows = 1.0 if metric.direction == "up" else -1.0, True
 
     @property
     def best(self) -> float | None:
@@ -56,6 +59,11 @@ class _Monitor(Callback):
     def _score(self, logs):
         """The monitored value, turned so that larger is better; None, with one warning, if it is not there."""
         if self.monitor in logs:
+            if not self._knows:
+                raise ValueError(
+                    f"{type(self).__name__}: nothing says whether {self.monitor!r} is better high or low: give mode='max' or "
+                    "mode='min'."
+                )
             return self._sign * logs[self.monitor]
         if not self._warned:
             warn_user(
@@ -68,7 +76,7 @@ class _Monitor(Callback):
 class EarlyStopping(_Monitor):
     """Stops when `monitor` has not improved by more than `min_delta` for `patience` epochs.
 
-    `mode`: "min", "max" or "auto" (max for accuracies). `baseline`: a value to beat. `restore_best_weights`: the best
+    `mode`: "min", "max" or "auto", which metrics that compile was given and losses know. `baseline`: a value to beat. `restore_best_weights`: the best
     epoch's weights come back at the end of the run. `start_from_epoch`: epochs to wait before watching. `verbose=1`
     prints one line when it stops.
     """
