@@ -104,7 +104,7 @@ def _head(optimizer):
 def _state(optimizer: Optimizer, trained: list[Parameter]) -> Iterator[tuple[str | None, Parameter | None]]:
     """(slot, weight) for all that Keras keeps of an optimizer, in its order; no slot for a variable of its own."""
     yield from _head(optimizer)
-    yield from optimizer.places(trained)
+    yield from optimizer.state_order(trained)
     if isinstance(optimizer, Nadam):
         yield "product", None
     yield from ((None, variable) for variable in optimizer._own_variables)

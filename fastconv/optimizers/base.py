@@ -33,8 +33,8 @@ class Optimizer(Configurable):
     """
 
     slots: tuple[str, ...] = ()  # the names of the state arrays that each weight has
-    apart: tuple[str, ...] = ()  # those of them that Keras keeps behind the others, one after another
-    shown: dict[str, str] = {"accumulated_gradient": "gradient_accumulator"}  # Keras' names, where they are others
+    _apart: tuple[str, ...] = ()  # those of them that Keras keeps behind the others, one after another
+    _shown: dict[str, str] = {"accumulated_gradient": "gradient_accumulator"}  # Keras' names, where they are others
     holds_averages = False  # whether weights and averages have changed places
     done_with_gradients = False  # whether `apply` keeps none of the arrays that it is given
 
@@ -191,7 +191,7 @@ class Optimizer(Configurable):
         if found is None or found[0] != names:
             variables = [
                 Parameter(
-                    self._start(slot, parameter), name=_name_of(parameter, self.shown.get(slot, slot)), trainable=False
+                    self._start(slot, parameter), name=_name_of(parameter, self._shown.get(slot, slot)), trainable=False
                 )
                 for slot in names
             ]
@@ -202,12 +202,12 @@ class Optimizer(Configurable):
         """What a slot holds at first."""
         return parameter.data if slot == "average" else np.zeros_like(parameter.data)
 
-    def places(self, weights: Any) -> Iterator[tuple[str, Parameter]]:
+    def state_order(self, weights: Any) -> Iterator[tuple[str, Parameter]]:
         """(slot, weight) of all the state that Keras keeps for these weights, in its order."""
         for slot in self.all_slots[len(self.slots) :]:
             yield from ((slot, weight) for weight in weights)
-        together = [slot for slot in self.slots if slot not in self.apart]
-        for slots in (together, *([slot] for slot in self.slots if slot in self.apart)):
+        together = [slot for slot in self.slots if slot not in self._apart]
+        for slots in (together, *([slot] for slot in self.slots if slot in self._apart)):
             yield from ((slot, weight) for weight in weights for slot in slots if self._uses(slot, weight))
 
     def _uses(self, slot, weight):
@@ -284,7 +284,7 @@ class Optimizer(Configurable):
         """The state of the weights, those of `build` first."""
         weights = [*self._trainable_variables, *(w for w in self._state if w not in set(self._trainable_variables))]
         names = self.all_slots
-        return [self._entry(weight, names)[1][names.index(slot)] for slot, weight in self.places(weights)]
+        return [self._entry(weight, names)[1][names.index(slot)] for slot, weight in self.state_order(weights)]
 
     def set_weights(self, weights: Any) -> None:
         """Takes arrays for `variables`, in their order; ValueError for a wrong number or shape, before any is taken."""

@@ -67,7 +67,7 @@ class SGD(_Kind):
     `w += v`, or with `nesterov` `w += momentum * v - learning_rate * g`."""
 
     kind = "sgd"
-    shown = {**Optimizer.shown, "velocity": "momentum"}
+    _shown = {**Optimizer._shown, "velocity": "momentum"}
     done_with_gradients = True
 
     def __init__(
@@ -102,7 +102,7 @@ class Adam(_Kind):
     `w -= learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`; with `amsgrad` the largest
     v so far instead of v."""
 
-    kind, apart = "adam", ("velocity_hat",)
+    kind, _apart = "adam", ("velocity_hat",)
     done_with_gradients = True
 
     def __init__(
@@ -161,7 +161,7 @@ class RMSprop(_Kind):
     """`w -= learning_rate * g / sqrt(v + epsilon)` with the running mean v of g * g, of which `rho` stays at each step;
     `centered` takes the square of the mean gradient off v, `momentum` (0 to 1) adds up steps."""
 
-    kind, apart = "rmsprop", ("velocity", "momentum", "average_gradient")
+    kind, _apart = "rmsprop", ("velocity", "momentum", "average_gradient")
     done_with_gradients = True
 
     def __init__(
