@@ -84,7 +84,7 @@ def network(name):
 def step(name, batch, shards, together=1, steps=7):
     """Seconds of the quickest training step on a batch cut into so many shards (0: not cut), and the bytes of what
     processes add up in it: gradients; losses, moving statistics and the like. With `together` 0 each process has such a
-    batch for itself and sends nothing."""
+    batch for itself and sends nothing; the seconds are the slower one's."""
     import numpy as np
 
     import fastconv
@@ -108,7 +108,10 @@ def step(name, batch, shards, together=1, steps=7):
     model.fit(x, random.integers(0, 10, batch), batch_size=batch, epochs=steps, verbose=0, callbacks=[clock])
     numbers = 3 + len(model.trainable_weights) + sum(weight.size for weight in model.non_trainable_weights)
     sizes = [sum(weight.array.nbytes for weight in model.trainable_weights), 8 * numbers]
-    return [quickest(clock.times[2:]), sizes] if fastconv.distribution.rank() == 0 else None
+    seconds = quickest(clock.times[2:])
+    if not together:
+        seconds = MPI.COMM_WORLD.allreduce(seconds, MPI.MAX)
+    return [seconds, sizes] if fastconv.distribution.rank() == 0 else None
 
 
 def overlap(name, count, buckets=8, steps=8):
@@ -167,13 +170,14 @@ def overlap(name, count, buckets=8, steps=8):
 
 
 def _environment():
-    """One thread a process, also for what the processes are compared with; the launcher beside this Python comes first."""
+    """One thread a process, also for what the processes are compared with; the launcher beside this Python comes first.
+    A setting of the user's holds."""
 
     def path(first, name):
         return os.pathsep.join(filter(None, [first, os.environ.get(name, "")]))
 
     here = {"PATH": path(os.path.dirname(sys.executable), "PATH"), "PYTHONPATH": path(str(ROOT), "PYTHONPATH")}
-    return {**os.environ, **SETTINGS, **here, "OMP_NUM_THREADS": "1"}
+    return {**SETTINGS, **os.environ, **here, "OMP_NUM_THREADS": "1"}
 
 
 def _answer(command, environment):
@@ -312,8 +316,8 @@ def _network(name, me, one, links):
 
 
 def _check(name, me, one, links, sizes):
-    """Prints steps of two processes, and what of them are the sums: what is more than in two processes that send nothing,
-    since on one machine these slow each other down too. It stands beside what the model says."""
+    """Prints steps of two processes beside what the model says: two that send nothing, since on one machine these slow each
+    other down as well, and the sums."""
     shard = NETWORKS[name][2]
     apart, _ = _answer(["mpirun", "-n", "2", *me, "step", name, str(4 * shard), "4", "0"], one)
     print(f"  two processes side by side, each with half of it and nothing to send: {apart * 1e3:.1f} ms")
@@ -324,9 +328,9 @@ def _check(name, me, one, links, sizes):
         except FAILURES as error:
             print(f"  {transport:24s} left out: {error}")
             continue
-        guess = exchanges(2, sizes, link)
-        sent = f"{(measured - apart) * 1e3:.1f} ms of them the sums, the model says {guess * 1e3:.1f} ms"
-        print(f"  {transport:24s} {measured * 1e3:.1f} ms, {sent}")
+        sums = exchanges(2, sizes, link)
+        says = f"the model says {(apart + sums) * 1e3:.1f} ms, {sums * 1e3:.1f} of them for sums"
+        print(f"  {transport:24s} measured {measured * 1e3:.1f} ms, {says}")
 
 
 def _predict(transport, seconds, batch, shard):
