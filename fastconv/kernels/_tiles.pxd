@@ -106,6 +106,7 @@ cdef extern from "tiles.h" nogil:
 
     enum:
         WINOGRAD_CHANNELS
+        WINOGRAD_TAPS
 
     ctypedef struct fc_winograd:
         const void* x
@@ -119,7 +120,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t batch, channels, filters
         ptrdiff_t outputs[3]
         ptrdiff_t tiles[3]
-        ptrdiff_t block, share, part, depth
+        ptrdiff_t pieces, block, share, part, depth
         ptrdiff_t tap_step[3]
         ptrdiff_t channel_step, filter_step
         ptrdiff_t pool[3]
@@ -137,7 +138,7 @@ cdef extern from "tiles.h" nogil:
         ptrdiff_t batch, channels, filters
         ptrdiff_t outputs[3]
         ptrdiff_t tiles[3]
-        ptrdiff_t first, count, block, part
+        ptrdiff_t pieces, first, count, block, part
 
     enum:
         FC_GROUP_CHANNELS

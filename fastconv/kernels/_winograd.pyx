@@ -11,6 +11,7 @@ from ._conv cimport finish_of
 from ._memory cimport Block, product
 from ._tiles cimport (
     WINOGRAD_CHANNELS,
+    WINOGRAD_TAPS,
     address,
     fc_axis,
     fc_tiles,
@@ -45,20 +46,25 @@ cdef inline ptrdiff_t rounded(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
     return blocks(count, size) * size
 
 
-cdef ptrdiff_t cut(const fc_axis* axis, ptrdiff_t batch, outputs, ptrdiff_t* size, ptrdiff_t* number):
-    """Fills the tile sizes and numbers of the axes; returns the number of all Winograd tiles. Phases of a dilation past
-    the outputs would be empty."""
-    cdef ptrdiff_t all = batch
+cdef ptrdiff_t cut(const fc_axis* axis, ptrdiff_t batch, outputs, ptrdiff_t* size, ptrdiff_t* number, ptrdiff_t* pieces):
+    """Fills the tile sizes and numbers of the axes and that of pieces; returns the number of all Winograd tiles up to the
+    last that has outputs. Phases of a dilation past the outputs would be empty."""
+    cdef ptrdiff_t all = batch, after
     cdef int i
     for i in range(3):
         size[i] = outputs[i]
         number[i] = min(axis[i].dilation, axis[i].output) * blocks(blocks(axis[i].output, axis[i].dilation), size[i])
+    pieces[0] = 1 if axis[2].taps <= WINOGRAD_TAPS else blocks(axis[2].taps, size[2])
+    after = (pieces[0] - 1) * axis[2].dilation
+    number[2] += after
+    for i in range(3):
         all *= number[i]
-    return all
+    return all - after
 
 
-cdef ptrdiff_t points_of(const fc_axis* axis, const ptrdiff_t* outputs):
-    return ((outputs[0] + axis[0].taps - 1) * (outputs[1] + axis[1].taps - 1) * (outputs[2] + axis[2].taps - 1))
+cdef ptrdiff_t points_of(const fc_axis* axis, const ptrdiff_t* outputs, ptrdiff_t pieces):
+    return ((outputs[0] + axis[0].taps - 1) * (outputs[1] + axis[1].taps - 1)
+            * (outputs[2] + (axis[2].taps if pieces == 1 else outputs[2]) - 1))
 
 
 cdef ptrdiff_t known(ptrdiff_t size) except -1:
@@ -71,10 +77,10 @@ cdef ptrdiff_t known(ptrdiff_t size) except -1:
 cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_t itemsize, packs=None,
                       bint kept=True) except -1:
     """Transforms the weights and convolves; the job is filled but for the cut into tiles."""
-    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles)
-    cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
+    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles, &job.pieces)
+    cdef ptrdiff_t points = points_of(job.axis, job.outputs, job.pieces), lanes = rounded(job.filters, tiles.lanes)
     cdef ptrdiff_t size = known(tiles.winograd_weights_size(job)), most
-    cdef bint by_filters = FEW * all <= job.filters
+    cdef bint by_filters = FEW * all <= job.filters and job.pieces == 1
     key = <size_t>tiles, outputs, job.channel_step  # the step tells a flipped kernel
     cdef Block transformed = None if packs is None else packs.get(key), inputs = None
     job.transformed = job.inputs = NULL
@@ -84,7 +90,8 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
         transformed = Block(size)
         job.transformed = transformed.data
         run(tiles.winograd_weights, job, sizeof(fc_winograd),
-            blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS), 16.0 * points * job.channels * lanes)
+            blocks(lanes, tiles.panel) * blocks(job.pieces * job.channels, WINOGRAD_CHANNELS),
+            16.0 * points * job.pieces * job.channels * lanes)
         if packs is not None:
             packs.keep(key, transformed, size)
 
@@ -106,7 +113,7 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
         job.share = job.depth = 0  # unused
         job.block = blocks(all, rounded(blocks(all, max(most, 4 * tiles.block)), max(1, min(CUTS, all // 2))))
     return run(tiles.winograd_forward, job, sizeof(fc_winograd), blocks(all, job.block) * blocks(lanes, job.part),
-               2.0 * all * points * job.channels * lanes, True, known(tiles.winograd_forward_size(job)))
+               2.0 * all * points * job.pieces * job.channels * lanes, True, known(tiles.winograd_forward_size(job)))
 
 
 def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None, bint kept=True,
@@ -172,8 +179,8 @@ def winograd_backward_kernel(dy, x, dkernel, window, outputs):
     job.batch, job.channels, job.filters = x.shape[0], dkernel.shape[-2], dkernel.shape[-1]
     for i in range(3):
         job.axis[i] = window_axis(window, i)
-    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles), itemsize = dy.itemsize
-    cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
+    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles, &job.pieces), itemsize = dy.itemsize
+    cdef ptrdiff_t points = points_of(job.axis, job.outputs, job.pieces), lanes = rounded(job.filters, tiles.lanes)
     job.count = 1
     cdef ptrdiff_t tile = known(tiles.winograd_transform_size(&job)) + tiles.winograd_gradients_size(&job)
     cdef ptrdiff_t sums = tiles.winograd_sums_size(&job)
@@ -185,14 +192,15 @@ def winograd_backward_kernel(dy, x, dkernel, window, outputs):
     cdef Block gradients = Block(tiles.winograd_gradients_size(&job))
     cdef Block total = Block(sums)
     job.inputs, job.gradients, job.sums = inputs.data, gradients.data, total.data
-    job.part = rounded(blocks(job.channels, blocks(SHARES, points)), tiles.block)
+    job.part = rounded(blocks(job.channels, blocks(SHARES, points * job.pieces)), tiles.block)
+    cdef ptrdiff_t after = (job.pieces - 1) * job.axis[2].dilation, rows = job.pieces * job.channels
     job.first = 0
     while job.first < all:
         job.count = min(most, all - job.first)
         job.block = blocks(job.count, SHARES)
-        run(tiles.winograd_transform, &job, sizeof(job), blocks(job.count, job.block),
+        run(tiles.winograd_transform, &job, sizeof(job), blocks(job.count + after, job.block),
             25.0 * job.count * points * (job.channels + lanes), True)
-        run(tiles.winograd_multiply, &job, sizeof(job), points * blocks(job.channels, job.part),
-            2.0 * job.count * points * job.channels * lanes, True)
+        run(tiles.winograd_multiply, &job, sizeof(job), points * job.pieces * blocks(job.channels, job.part),
+            2.0 * job.count * points * rows * lanes, True)
         job.first += job.count
-    run(tiles.winograd_reduce, &job, sizeof(job), job.channels, 8.0 * points * job.channels * lanes, True)
+    run(tiles.winograd_reduce, &job, sizeof(job), rows, 8.0 * points * rows * lanes, True)

@@ -4,6 +4,8 @@
  * transformed weights (channels, filters) in register tiles; the products are transformed back, a tile and a vector of
  * filters at a time, given their bias, and stored, or max-pooled first. Everything between x and y is scratch.
  *
+ * A row of taps in pieces is a sum over pieces, each of which multiplies the inputs some tiles further on.
+ *
  * Where there are more filters than tiles the weights are what passes through the caches: then the inputs are transformed
  * once for all (winograd_inputs), tiles of the job have a part of the filters each, and weights that nobody keeps are
  * transformed where they are used and never leave the cache.
@@ -17,20 +19,24 @@ typedef struct {
     ptrdiff_t point, depth;
 } factor;
 
-/* products[point][tile][filter] of a block and a part of `width` lanes, = or += the products of channels `c` on. */
+/* Tiles whose inputs are transformed for a block. */
+FC_INLINE ptrdiff_t block_inputs(const fc_winograd *j) { return j->block + tiles_after(j->axis, j->pieces); }
+
+/* products[point][tile][filter] of a block and a part of `width` lanes, = or (add) += those of `depth` channels, of which
+ * the weights' stand from row `first` on. */
 static void multiply_points(const fc_winograd *j, int points, ptrdiff_t count, const real *inputs, factor weights,
-                            ptrdiff_t c, ptrdiff_t depth, ptrdiff_t width, real *products)
+                            ptrdiff_t first, ptrdiff_t depth, int add, ptrdiff_t width, real *products)
 {
-    const ptrdiff_t a_row = blocks(j->channels, LANES) * LANES, pieces = blocks(count, BLOCK);
+    const ptrdiff_t a_row = blocks(j->channels, LANES) * LANES, cuts = blocks(count, BLOCK);
     for (int p = 0; p < points; p++) {
-        const real *a = inputs + p * plane(j->block, j->channels) + c, *b = weights.at + p * weights.point;
+        const real *a = inputs + p * plane(block_inputs(j), j->channels), *b = weights.at + p * weights.point;
         real *out = products + p * plane(j->block, j->part);
         for (ptrdiff_t k = 0; k < width; k += PANEL)
-            for (ptrdiff_t i = 0, t = 0; i < pieces; i++) { /* pieces differ by one tile at most */
-                const ptrdiff_t rows = (count + i) / pieces, vectors = min_(width - k, PANEL) / LANES;
+            for (ptrdiff_t i = 0, t = 0; i < cuts; i++) { /* they differ by one tile at most */
+                const ptrdiff_t rows = (count + i) / cuts, vectors = min_(width - k, PANEL) / LANES;
                 const ptrdiff_t next = k + PANEL < width ? weights.depth * PANEL : weights.point - k * weights.depth;
-                const real *b_k = b + k * weights.depth, *ahead = i ? b_k : b_k + next;
-                const fc_factors f = {depth, a_row, vectors * LANES, vectors * LANES, {ahead, ahead + LANES}, c > 0};
+                const real *b_k = b + k * weights.depth + first * vectors * LANES, *ahead = i ? b_k : b_k + next;
+                const fc_factors f = {depth, a_row, vectors * LANES, vectors * LANES, {ahead, ahead + LANES}, add};
                 FC_NAME(product_block)(&f, rows, vectors, a + t * a_row, b_k, out + t * width + k, width);
                 t += rows;
             }
@@ -84,6 +90,7 @@ FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const
     const ptrdiff_t y_step[3] = {step[0] * size[1] * size[2] * K, step[1] * size[2] * K, step[2] * K};
     for (ptrdiff_t t = 0; t < count; t++) {
         const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
+        if (p.at[2] >= size[2]) continue; /* others read its inputs */
         real *y_t = (real *)j->y + (((p.n * size[0] + p.at[0]) * size[1] + p.at[1]) * size[2] + p.at[2]) * K;
         const int inside =
             !j->pool[0] && !finishes(&j->finish) && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
@@ -117,17 +124,19 @@ FC_INLINE vec gather(const real *p, ptrdiff_t step, ptrdiff_t valid)
     return v;
 }
 
-/* Transformed weights of the panel that begins with filter `first`, and `count` channels from c0 on; points lie `next`
- * apart. */
+/* Transformed weights of the panel that begins with filter `first`, and `count` channels from c0 on, counted over pieces;
+ * points lie `next` apart. */
 FC_INLINE void transform_weights(const int fd, const int fh, const int fw, const fc_winograd *j, ptrdiff_t first,
                                  ptrdiff_t c0, ptrdiff_t count, real *restrict to, ptrdiff_t next)
 {
     const ptrdiff_t lanes = blocks(j->filters, LANES) * LANES, width = min_(lanes - first, PANEL), step = j->filter_step;
     const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
-    for (ptrdiff_t c = c0; c < c0 + count; c++)
+    for (ptrdiff_t c = c0; c < c0 + count; c++) {
+        const ptrdiff_t before = fw == F44 ? c / j->channels * TAPS[fw] : 0; /* taps of earlier pieces */
+        const real *w_c = (const real *)j->weights + before * j->tap_step[2] + (fw == F44 ? c % j->channels : c) * j->channel_step;
         for (ptrdiff_t v = 0; v < width; v += LANES, to += LANES) {
             const ptrdiff_t k = first + v, valid = min_(j->filters - k, LANES);
-            const real *w = (const real *)j->weights + c * j->channel_step + k * step;
+            const real *w = w_c + k * step;
             vec scale = (vec){0} + 1;
             if (j->scale) scale = load_part((const real *)j->scale + k, valid);
             vec a[MAX_POINTS], b[MAX_POINTS], *out = a;
@@ -135,19 +144,22 @@ FC_INLINE void transform_weights(const int fd, const int fh, const int fw, const
                 for (int h = 0; h < TAPS[fh]; h++)
                     for (int i = 0; i < TAPS[fw]; i++, out++) {
                         const real *w_t = w + d * j->tap_step[0] + h * j->tap_step[1] + i * j->tap_step[2];
-                        *out = scale * (step == 1 ? load_part(w_t, valid) : gather(w_t, step, valid));
+                        if (fw == F44 && before + i >= j->axis[2].taps)
+                            *out = (vec){0};
+                        else
+                            *out = scale * (step == 1 ? load_part(w_t, valid) : gather(w_t, step, valid));
                     }
             const vec *u = transform_box(KERNEL, fd, fh, fw, a, b);
             for (int i = 0; i < points; i++) store(to + i * next, u[i]);
         }
+    }
 }
 
+/* What a combination does, in the order of winograd_variants. */
 typedef struct {
-    int filters[3];
     void (*weights)(const fc_winograd *, ptrdiff_t, ptrdiff_t, ptrdiff_t, real *, ptrdiff_t);
-    void (*inputs)(const fc_winograd *, ptrdiff_t, ptrdiff_t, real *);
     void (*outputs)(const fc_winograd *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *);
-} variant;
+} stages;
 
 #define FUNCTIONS(d, h, w)                                                                                           \
     static void weights_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t c, ptrdiff_t count, real *to,      \
@@ -155,32 +167,34 @@ typedef struct {
     {                                                                                                                \
         transform_weights(d, h, w, j, first, c, count, to, next);                                                    \
     }                                                                                                                \
-    static void inputs_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, real *to)                    \
-    {                                                                                                                \
-        transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->block, first, count, to);                  \
-    }                                                                                                                \
     static void outputs_##d##h##w(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, ptrdiff_t left,             \
                                   ptrdiff_t width, const real *products)                                             \
     {                                                                                                                \
         transform_outputs(d, h, w, j, first, count, left, width, products);                                          \
     }
 FC_WINOGRAD(FUNCTIONS)
-#define VARIANT(d, h, w) {{d, h, w}, weights_##d##h##w, inputs_##d##h##w, outputs_##d##h##w},
-static const variant variants[] = {FC_WINOGRAD(VARIANT)};
+#define STAGES(d, h, w) {weights_##d##h##w, outputs_##d##h##w},
+static const stages stages_of[] = {FC_WINOGRAD(STAGES)};
 
-/* NULL: there is none for these taps and outputs. The sizes below say so before any tile runs. */
+static int number_of(const fc_winograd *j) { return FC_NAME(winograd_variant)(j->axis, j->outputs, j->pieces); }
+
+/* NULL: there is none. */
 static const variant *variant_of(const fc_winograd *j)
 {
-    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
-        if (is_variant(variants[i].filters, j->axis, j->outputs)) return &variants[i];
-    return NULL;
+    const int number = number_of(j);
+    return number < 0 ? NULL : &FC_NAME(winograd_variants)[number];
+}
+
+static void transform_block(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, real *to)
+{
+    variant_of(j)->inputs(j->axis, j->tiles, j->channels, j->x, block_inputs(j), first, count, to);
 }
 
 ptrdiff_t FC_NAME(winograd_weights_size)(const void *job)
 {
     const fc_winograd *j = job;
     const variant *v = variant_of(j);
-    return v ? planes_size(v->filters, j->channels, j->filters) : -1;
+    return v ? planes_size(v->filters, FC_PRODUCT(j->pieces, j->channels), j->filters) : -1;
 }
 
 ptrdiff_t FC_NAME(winograd_inputs_size)(const void *job)
@@ -199,7 +213,7 @@ typedef struct {
 static layout layout_of(const fc_winograd *j, const variant *v)
 {
     layout l;
-    l.products = j->inputs ? 0 : planes_size(v->filters, j->block, j->channels);
+    l.products = j->inputs ? 0 : planes_size(v->filters, block_inputs(j), j->channels);
     l.weights = l.products + planes_size(v->filters, j->block, j->part);
     l.end = l.weights + (j->transformed ? 0 : planes_size(v->filters, j->depth, j->part));
     return l;
@@ -215,10 +229,10 @@ void FC_NAME(winograd_weights)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
     const fc_winograd *j = job;
-    const ptrdiff_t C = j->channels, lanes = blocks(j->filters, LANES) * LANES, panels = blocks(lanes, PANEL);
+    const ptrdiff_t C = j->pieces * j->channels, lanes = blocks(j->filters, LANES) * LANES, panels = blocks(lanes, PANEL);
     const ptrdiff_t c = index / panels * WINOGRAD_CHANNELS, first = index % panels * PANEL; /* along the weights' rows */
     const ptrdiff_t width = min_(lanes - first, PANEL);
-    variant_of(j)->weights(j, first, c, min_(C - c, WINOGRAD_CHANNELS), (real *)j->transformed + first * C + c * width,
+    stages_of[number_of(j)].weights(j, first, c, min_(C - c, WINOGRAD_CHANNELS), (real *)j->transformed + first * C + c * width,
                            plane(C, j->filters));
 }
 
@@ -231,14 +245,15 @@ void FC_NAME(winograd_inputs)(const void *job, ptrdiff_t index, void *scratch)
     const ptrdiff_t first = block * j->block + t, all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
     const ptrdiff_t count = min_(min_(all - first, j->block - t), j->share);
     if (count > 0)
-        v->inputs(j, first, count, (real *)j->inputs + block * points_of(v->filters) * plane(j->block, j->channels)
-                                       + t * blocks(j->channels, LANES) * LANES);
+        transform_block(j, first, count, (real *)j->inputs + block * points_of(v->filters) * plane(j->block, j->channels)
+                                             + t * blocks(j->channels, LANES) * LANES);
 }
 
 void FC_NAME(winograd_forward)(const void *job, ptrdiff_t index, void *scratch)
 {
     const fc_winograd *j = job;
     const variant *v = variant_of(j);
+    const stages *stage = &stages_of[number_of(j)];
     const int points = points_of(v->filters);
     const ptrdiff_t C = j->channels, lanes = blocks(j->filters, LANES) * LANES, parts = blocks(lanes, j->part);
     const ptrdiff_t block = index / parts, first = block * j->block, left = index % parts * j->part;
@@ -251,16 +266,20 @@ void FC_NAME(winograd_forward)(const void *job, ptrdiff_t index, void *scratch)
     if (j->inputs)
         inputs = (const real *)j->inputs + block * points * plane(j->block, C);
     else
-        v->inputs(j, first, count, scratch);
+        transform_block(j, first, count + tiles_after(j->axis, j->pieces), scratch);
     if (j->transformed) {
-        const factor kept = {(const real *)j->transformed + left * C, plane(C, j->filters), C};
-        multiply_points(j, points, count, inputs, kept, 0, C, width, products);
+        const ptrdiff_t row = blocks(C, LANES) * LANES, after = tiles_after(j->axis, 2), rows = j->pieces * C;
+        const factor kept = {(const real *)j->transformed + left * rows, plane(rows, j->filters), rows};
+        /* Where the next piece's channels stand behind this one's, a tile's pieces are one long row. */
+        const ptrdiff_t depth = row == C && after == 1 ? rows : C;
+        for (ptrdiff_t c = 0, i = 0; c < rows; c += depth, i++)
+            multiply_points(j, points, count, inputs + i * after * row, kept, c, depth, c > 0, width, products);
     }
     for (ptrdiff_t c = 0; !j->transformed && c < C; c += j->depth) {
         const factor made = {weights, plane(j->depth, j->part), min_(C - c, j->depth)};
         for (ptrdiff_t k = 0; k < width; k += PANEL)
-            v->weights(j, left + k, c, made.depth, weights + k * made.depth, made.point);
-        multiply_points(j, points, count, inputs, made, c, made.depth, width, products);
+            stage->weights(j, left + k, c, made.depth, weights + k * made.depth, made.point);
+        multiply_points(j, points, count, inputs + c, made, 0, made.depth, c > 0, width, products);
     }
-    v->outputs(j, first, count, left, width, products);
+    stage->outputs(j, first, count, left, width, products);
 }
