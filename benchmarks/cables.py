@@ -1,9 +1,9 @@
 """Cables: two network namespaces of this machine, joined by a link as slow or as far as is asked for.
 
-Not here: what is sent over them (scale.py). Needs Linux, root and the programs `ip` and `tc`. Contract: what `joined` makes
-is gone when it is left, also by an error; what cannot be made is a ValueError or OSError that says why. A delay is `tc
-netem`'s where the kernel has it. Elsewhere it is a relay of our own, a thread that carries packets between a tun device in
-one namespace and a tun device in the other; only the standard library is needed, so that tests can load this file.
+Not here: what is sent over them (scale.py). Needs Linux, root and the programs `ip` and `tc`. Contract: what `joined`
+makes is gone when it is left, also by an error; what cannot be made is a ValueError or OSError that says why. A delay is
+`tc netem`'s where the kernel has it. Elsewhere it is a relay of our own, a thread that carries packets between two tun
+devices, one in each namespace. Only the standard library is needed, so that tests can load this file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WAITING = 1000  # packets on their way in one direction, past which the relay re
 def joined(limit=None, delay=0.0):
     """(names of the two namespaces, in which ADDRESSES are; what delays packets, or "").
 
-    `limit` is a bandwidth as `tc` reads it ("1gbit"), `delay` the seconds from one namespace to the other."""
+    Either `limit`, a bandwidth as `tc` reads it ("1gbit"), or `delay`, the seconds from one to the other."""
     names = [f"fastconv{os.getpid()}{side}" for side in "ab"]
     devices = [f"fc{os.getpid() % 100000}{side}" for side in "ab"]
     with contextlib.ExitStack() as stack:
@@ -59,7 +59,8 @@ def relay(first, second, delay, waiting=WAITING):
     """Carries packets between two file descriptors, both ways, until one of them is closed at its other end.
 
     Each is written `delay` seconds after it was read, or later, in the order in which they came. Past `waiting` packets
-    of one direction nothing is read there. It sleeps while there is nothing to do; what is on its way at the end is lost."""
+    of one direction nothing is read there. It sleeps while there is nothing to do; what is under way at the end is
+    lost."""
     other, queues = {first: second, second: first}, {first: collections.deque(), second: collections.deque()}
     while True:
         due = [queue[0][0] for queue in queues.values() if queue]

@@ -1,11 +1,11 @@
 """Scaling: what a step over several machines would take, by a model fitted on this one; a prediction, and labelled so.
 
-Measured here: a training step by the size of a shard in one process, and sums of two processes over shared memory, TCP on
-the loopback, and two network namespaces (cables.py), as they are, with a bandwidth limit and with a delay. The model: a
-step is its shards, one after another, what is done once, and messages of alpha + beta * bytes each; it is held against
+Measured here: a training step by the size of a shard in one process, and sums of two processes over shared memory, TCP
+on the loopback, and two network namespaces (cables.py), as they are, with a bandwidth limit and with a delay. The model:
+a step is its shards, one after another, what is done once, and messages of alpha + beta * bytes each; it is held against
 steps of two processes over the same transports. `python -m benchmarks scale` prints it all and needs mpirun and mpi4py;
-namespaces need root. `python -m benchmarks.scale messages` and `step NETWORK BATCH SHARDS` are what runs in the processes;
-`overlap NETWORK SAMPLES`, by itself under mpirun, is whether sums should go while a shard is computed.
+namespaces need root. `python -m benchmarks.scale messages` and `step NETWORK BATCH SHARDS` are what runs in the
+processes; `overlap NETWORK SAMPLES`, by itself under mpirun, is whether sums should go while a shard is computed.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ LIMIT, DELAY = "1gbit", 0.001  # of tc; seconds
 
 
 def quickest(clock):
-    """Seconds of the quickest two rounds in a row, halved, by the times at which rounds ended. Of two processes that wait for
-    each other's messages, one that is ahead has a quick round after each slow one: both together are what a round takes."""
+    """Seconds of the quickest two rounds in a row, halved, by the times at which rounds ended. Of two processes that wait
+    for each other's messages, one that is ahead has a quick round after each slow one: a round takes their mean."""
     return min(end - start for start, end in zip(clock, clock[2:])) / 2
 
 
@@ -72,8 +72,9 @@ def network(name):
     shape = NETWORKS[name][0]
     if name == "tutorial":
         model = Sequential([
-            Input(shape), layers.Conv2D(32, 5, activation="relu"), layers.MaxPooling2D(), layers.Conv2D(64, 5, activation="relu"),
-            layers.MaxPooling2D(), layers.Flatten(), layers.Dense(10, activation="softmax"),
+            Input(shape), layers.Conv2D(32, 5, activation="relu"), layers.MaxPooling2D(),
+            layers.Conv2D(64, 5, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
+            layers.Dense(10, activation="softmax"),
         ])  # fmt: skip
     else:
         model = applications.ResNet18(weights=None, input_shape=shape, classes=10)
@@ -115,8 +116,8 @@ def step(name, batch, shards, together=1, steps=7):
 
 
 def overlap(name, count, buckets=8, steps=8):
-    """Seconds, the quickest: a shard of `count` samples, the exchange, one after the other as a step does it, and both at
-    once by a thread: all buckets but one are there before the shard is, which is more than a step could have."""
+    """Seconds, the quickest: a shard of `count` samples, the exchange, one after the other as a step does it, and both
+    at once by a thread: all buckets but one are there before the shard is, which is more than a step could have."""
     import queue
     import threading
 
@@ -243,8 +244,8 @@ def exchange(processes, size, alpha, beta):
 
 
 def fitted(times):
-    """(alpha, beta), seconds of a message and of a byte, by what `messages` found: alpha is the smallest vector's, beta what
-    the largest one's bytes take beside its messages."""
+    """(alpha, beta), seconds of a message and of a byte, by what `messages` found: alpha is the smallest vector's, beta
+    what the largest one's bytes take beside its messages."""
     (_, alpha), (large, most) = min(times.items()), max(times.items())
     return alpha, max(most - exchange(2, large, alpha, 0.0), 0.0) / large
 
@@ -316,8 +317,8 @@ def _network(name, me, one, links):
 
 
 def _check(name, me, one, links, sizes):
-    """Prints steps of two processes beside what the model says: two that send nothing, since on one machine these slow each
-    other down as well, and the sums."""
+    """Prints steps of two processes beside what the model says: two that send nothing, since on one machine these slow
+    each other down as well, and the sums."""
     shard = NETWORKS[name][2]
     apart, _ = _answer(["mpirun", "-n", "2", *me, "step", name, str(4 * shard), "4", "0"], one)
     print(f"  two processes side by side, each with half of it and nothing to send: {apart * 1e3:.1f} ms")
@@ -334,7 +335,7 @@ def _check(name, me, one, links, sizes):
 
 
 def _predict(transport, seconds, batch, shard):
-    """Prints a table of `seconds(processes, shards, samples)`, for one batch of all machines and for a shard on each."""
+    """Prints `seconds(processes, shards, samples)` for one batch of all machines and for a shard on each."""
     print(f"  PREDICTION, {transport}: milliseconds a step (efficiency)")
     print(f"  {'machines':>10s} {f'batch {batch} for all':>24s} {f'batch {shard} for each':>24s}")
     alone = seconds(1, 8, batch), seconds(1, 1, shard)

@@ -1,5 +1,5 @@
-"""What `python -m benchmarks scale` measures by, without a launcher: its model, the relay that delays packets, and, where
-this is root on Linux, the cable with two ends that is made of it."""
+"""What `python -m benchmarks scale` measures by, without a launcher: its model, the relay that delays packets, and,
+where this is root on Linux, the cable that is made of it."""
 
 import os
 import pathlib
@@ -22,8 +22,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces a
 
 
 class Line:
-    """A relay between two pairs of sockets that keep packets apart, as tun devices do: what is sent into `ends[0]` comes out
-    of `ends[1]`, and the other way."""
+    """A relay between two pairs of sockets that keep packets apart, as tun devices do: what is sent into `ends[0]` comes
+    out of `ends[1]`, and the other way."""
 
     def __init__(self, delay, **more):
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
