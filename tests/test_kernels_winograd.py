@@ -106,9 +106,9 @@ def test_tiles_that_were_not_compiled_are_refused():
     window = kernels.Window.of((8, 8), (3, 3), padding="same")
     y = np.empty_like(x)
     for run in (
-        lambda: _winograd.winograd_forward(x, kernel, None, y, window, (1, 3, 3)),
-        lambda: _winograd.winograd_backward_input(x, kernel, None, y, window, (1, 2, 4)),
-        lambda: _winograd.winograd_backward_kernel(x, x, kernel, window, (2, 2, 2)),
+        lambda: _winograd.winograd_forward(x, kernel, None, y, window, 1, (1, 3, 3)),
+        lambda: _winograd.winograd_backward_input(x, kernel, None, y, window, 1, (1, 2, 4)),
+        lambda: _winograd.winograd_backward_kernel(x, x, kernel, window, 1, (2, 2, 2)),
     ):
         with pytest.raises(ValueError, match="No Winograd tile is compiled for these taps and outputs"):
             run()
@@ -178,6 +178,24 @@ def test_bits_do_not_depend_on_the_threads(taps, outputs, restore_threads):
     for others in results[1:]:
         for first, other in zip(results[0], others):
             np.testing.assert_array_equal(first, other)
+
+
+@pytest.mark.parametrize("groups, channels, filters", [(2, 16, 16), (3, 17, 19), (2, 48, 33)])
+@pytest.mark.parametrize("taps, outputs", VARIANTS)
+def test_groups(taps, outputs, groups, channels, filters, isa, restore_threads):
+    name = f"winograd F({'x'.join(map(str, outputs))}, {'x'.join(map(str, taps))})"
+    kernels.set_num_threads(3)
+    x, kernel = shapes(taps, channels, filters, 2, extra=6)
+    x, kernel = (*x[:-1], groups * channels), (*kernel[:-1], groups * filters)
+    check(x, kernel, name, np.float32, 4 * rms(taps, outputs), padding="same")
+
+
+def test_groups_are_pooled():
+    x, kernel, bias = normal((2, 12, 13, 48), np.float32), normal((3, 3, 16, 51), np.float32), normal((51,), np.float32)
+    direct = kernels.conv_pool_forward(x, kernel, bias, 2, padding="same", algorithm="direct")
+    y, index = kernels.conv_pool_forward(x, kernel, bias, 2, padding="same", algorithm="winograd F(4x4, 3x3)")
+    np.testing.assert_allclose(y, direct[0], atol=1e-4 * np.abs(y).max())
+    assert np.mean(index != direct[1]) < 0.01  # ties that rounding breaks
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -170,7 +170,8 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
     elif groups > 1 and max(channels, filters) <= GROUP_CHANNELS * groups:
         gather = GATHER if lanes % made or read > made else 1  # a vector's inputs do not stand in one vector of x
         yield Choice("grouped", products * (1 + LAYOUT * max(read, made) + 1 / taps) * gather)
-    if groups > 1 or min(channels, filters) < CHANNELS or {*window.strides} != {1}:
+    channels, filters = channels // groups, filters // groups
+    if min(channels, filters) < CHANNELS or {*window.strides} != {1}:
         return
     if not pool:  # whose windows are on the axes that there are
         window = window.line
@@ -189,14 +190,14 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
         if after > lines[-1]:
             continue
         tiles = problem.batch * math.prod(lines[:-1]) * (lines[-1] + after)
-        size = points * pieces * channels * filters  # of the transformed weights
-        cost = points * tiles * (pieces * channels * filters + TRANSFORM * (channels + filters))
+        size = points * pieces * groups * channels * filters  # of the transformed weights
+        cost = points * tiles * groups * (pieces * channels * filters * idle + TRANSFORM * (channels + filters))
         name = f"winograd F({_times(outputs)}, {_times(window.kernel[ones:])})"
         box = (1,) * (3 - len(box)) + box
         if problem.kind == "backward_kernel":
             yield Choice(name, cost, box)
             continue
-        transform = PASSING if FEW * tiles <= filters and pieces == 1 else WEIGHT  # as _winograd.pyx does it
+        transform = PASSING if FEW * tiles <= filters and pieces == groups == 1 else WEIGHT  # as _winograd.pyx does it
         yield Choice(name, cost + size * transform, box, kept=False)
         if packed and size <= KEPT:
             yield Choice(name, max(cost, size * READ), box)

@@ -48,12 +48,12 @@ FC_INLINE void store_box(const fc_winograd *j, const int d1, const int h1, const
                          const vec *from)
 {
     const fc_axis *D = &j->axis[0], *H = &j->axis[1], *W = &j->axis[2];
-    const ptrdiff_t K = j->filters, lanes = min_(K - k, LANES), step = W->dilation * K;
+    const ptrdiff_t lanes = min_(j->filters - k, LANES), pixel = j->groups * j->filters, step = W->dilation * pixel;
     for (int d = 0; d < d1; d++)
         for (int h = 0; h < h1; h++, from += w1) {
             const ptrdiff_t od = p->at[0] + d * D->dilation, oh = p->at[1] + h * H->dilation, ow = p->at[2];
             if (od >= D->output || oh >= H->output) continue;
-            const ptrdiff_t at = (((p->n * D->output + od) * H->output + oh) * W->output + ow) * K + k;
+            const ptrdiff_t at = (((p->n * D->output + od) * H->output + oh) * W->output + ow) * pixel + k;
             real *y = (real *)j->y + at;
             if (ow + (w1 - 1) * W->dilation < W->output && lanes == LANES)
                 for (int w = 0; w < w1; w++) store(y + w * step, finished(&j->finish, from[w], at + w * step, LANES));
@@ -67,7 +67,7 @@ FC_INLINE void store_box(const fc_winograd *j, const int d1, const int h1, const
 FC_INLINE void pool_box(const fc_winograd *j, const int d1, const int h1, const int w1, const place *p, ptrdiff_t k,
                         const vec *from)
 {
-    const ptrdiff_t *pool = j->pool, K = j->filters, lanes = min_(K - k, LANES);
+    const ptrdiff_t *pool = j->pool, lanes = min_(j->filters - k, LANES), pixel = j->groups * j->filters;
     const ptrdiff_t D = j->axis[0].output / pool[0], H = j->axis[1].output / pool[1], W = j->axis[2].output / pool[2];
     const ptrdiff_t step[3] = {h1 * w1 * LANES, w1 * LANES, LANES};
     for (ptrdiff_t d = 0; d < d1 / pool[0]; d++)
@@ -75,8 +75,8 @@ FC_INLINE void pool_box(const fc_winograd *j, const int d1, const int h1, const 
             const ptrdiff_t od = p->at[0] / pool[0] + d, oh = p->at[1] / pool[1] + h, ow = p->at[2] / pool[2];
             if (od >= D || oh >= H) continue;
             const real *cell = (const real *)(from + (d * pool[0] * h1 + h * pool[1]) * w1);
-            const ptrdiff_t at = (((p->n * D + od) * H + oh) * W + ow) * K + k;
-            pool_any(pool, min_(w1 / pool[2], W - ow), lanes, cell, step, j->finish.relu, K, (real *)j->y + at,
+            const ptrdiff_t at = (((p->n * D + od) * H + oh) * W + ow) * pixel + k;
+            pool_any(pool, min_(w1 / pool[2], W - ow), lanes, cell, step, j->finish.relu, pixel, (real *)j->y + at,
                      (uint8_t *)j->index + at);
         }
 }
@@ -86,12 +86,13 @@ FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const
 {
     const ptrdiff_t next = plane(j->block, j->part);
     const ptrdiff_t size[3] = {j->axis[0].output, j->axis[1].output, j->axis[2].output}, K = j->filters;
+    const ptrdiff_t pixel = j->groups * K;
     const ptrdiff_t step[3] = {j->axis[0].dilation, j->axis[1].dilation, j->axis[2].dilation};
-    const ptrdiff_t y_step[3] = {step[0] * size[1] * size[2] * K, step[1] * size[2] * K, step[2] * K};
+    const ptrdiff_t y_step[3] = {step[0] * size[1] * size[2] * pixel, step[1] * size[2] * pixel, step[2] * pixel};
     for (ptrdiff_t t = 0; t < count; t++) {
         const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
         if (p.at[2] >= size[2]) continue; /* others read its inputs */
-        real *y_t = (real *)j->y + (((p.n * size[0] + p.at[0]) * size[1] + p.at[1]) * size[2] + p.at[2]) * K;
+        real *y_t = (real *)j->y + (((p.n * size[0] + p.at[0]) * size[1] + p.at[1]) * size[2] + p.at[2]) * pixel;
         const int inside =
             !j->pool[0] && !finishes(&j->finish) && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
         for (ptrdiff_t k = left; k < left + width; k += LANES) {
@@ -187,14 +188,35 @@ static const variant *variant_of(const fc_winograd *j)
 
 static void transform_block(const fc_winograd *j, ptrdiff_t first, ptrdiff_t count, real *to)
 {
-    variant_of(j)->inputs(j->axis, j->tiles, j->channels, j->x, block_inputs(j), first, count, to);
+    variant_of(j)->inputs(j->axis, j->tiles, j->channels, j->groups * j->channels, j->x, block_inputs(j), first, count, to);
+}
+
+/* Of one group. */
+static ptrdiff_t weights_size(const fc_winograd *j)
+{
+    return planes_size(variant_of(j)->filters, FC_PRODUCT(j->pieces, j->channels), j->filters);
+}
+
+/* The job of the group that tile `index` belongs to, of which each has so many tiles; the index becomes one of the group. */
+static fc_winograd of_group(const void *job, ptrdiff_t each, ptrdiff_t *index)
+{
+    fc_winograd j = *(const fc_winograd *)job;
+    const ptrdiff_t g = *index / each, made = g * j.filters;
+    *index %= each;
+    j.x = (const real *)j.x + g * j.channels;
+    j.weights = (const real *)j.weights + g * j.group_step;
+    j.y = (real *)j.y + made;
+    if (j.bias) j.bias = (const real *)j.bias + made;
+    if (j.scale) j.scale = (const real *)j.scale + made;
+    if (j.index) j.index = (uint8_t *)j.index + made;
+    if (g && j.transformed) j.transformed = (char *)j.transformed + g * weights_size(&j);
+    return j;
 }
 
 ptrdiff_t FC_NAME(winograd_weights_size)(const void *job)
 {
     const fc_winograd *j = job;
-    const variant *v = variant_of(j);
-    return v ? planes_size(v->filters, FC_PRODUCT(j->pieces, j->channels), j->filters) : -1;
+    return variant_of(j) ? FC_PRODUCT(j->groups, weights_size(j)) : -1;
 }
 
 ptrdiff_t FC_NAME(winograd_inputs_size)(const void *job)
@@ -228,8 +250,10 @@ ptrdiff_t FC_NAME(winograd_forward_size)(const void *job)
 void FC_NAME(winograd_weights)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
-    const fc_winograd *j = job;
-    const ptrdiff_t C = j->pieces * j->channels, lanes = blocks(j->filters, LANES) * LANES, panels = blocks(lanes, PANEL);
+    const fc_winograd *whole = job;
+    const ptrdiff_t C = whole->pieces * whole->channels, lanes = blocks(whole->filters, LANES) * LANES;
+    const ptrdiff_t panels = blocks(lanes, PANEL);
+    const fc_winograd own = of_group(job, panels * blocks(C, WINOGRAD_CHANNELS), &index), *j = &own;
     const ptrdiff_t c = index / panels * WINOGRAD_CHANNELS, first = index % panels * PANEL; /* along the weights' rows */
     const ptrdiff_t width = min_(lanes - first, PANEL);
     stages_of[number_of(j)].weights(j, first, c, min_(C - c, WINOGRAD_CHANNELS), (real *)j->transformed + first * C + c * width,
@@ -251,13 +275,15 @@ void FC_NAME(winograd_inputs)(const void *job, ptrdiff_t index, void *scratch)
 
 void FC_NAME(winograd_forward)(const void *job, ptrdiff_t index, void *scratch)
 {
-    const fc_winograd *j = job;
+    const fc_winograd *whole = job;
+    const ptrdiff_t C = whole->channels, lanes = blocks(whole->filters, LANES) * LANES, parts = blocks(lanes, whole->part);
+    const ptrdiff_t all =
+        whole->batch * whole->tiles[0] * whole->tiles[1] * whole->tiles[2] - tiles_after(whole->axis, whole->pieces);
+    const fc_winograd own = of_group(job, blocks(all, whole->block) * parts, &index), *j = &own;
     const variant *v = variant_of(j);
     const stages *stage = &stages_of[number_of(j)];
     const int points = points_of(v->filters);
-    const ptrdiff_t C = j->channels, lanes = blocks(j->filters, LANES) * LANES, parts = blocks(lanes, j->part);
     const ptrdiff_t block = index / parts, first = block * j->block, left = index % parts * j->part;
-    const ptrdiff_t all = j->batch * j->tiles[0] * j->tiles[1] * j->tiles[2];
     const ptrdiff_t count = min_(all - first, j->block), width = min_(lanes - left, j->part);
     const layout at = layout_of(j, v);
     char *room = scratch;

@@ -58,16 +58,16 @@ FC_INLINE ptrdiff_t range_inputs(const fc_winograd_kernel *j)
 FC_INLINE void transform_gradients(const int fd, const int fh, const int fw, const fc_winograd_kernel *j,
                                    ptrdiff_t first, ptrdiff_t count, real *restrict to)
 {
-    const ptrdiff_t K = j->filters, width = blocks(K, LANES) * LANES, next = plane(j->count, K);
+    const ptrdiff_t K = j->filters, width = blocks(K, LANES) * LANES, next = plane(j->count, K), pixel = j->groups * K;
     const ptrdiff_t size[3] = {j->axis[0].output, j->axis[1].output, j->axis[2].output};
     const ptrdiff_t step[3] = {j->axis[0].dilation, j->axis[1].dilation, j->axis[2].dilation};
     const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
     for (ptrdiff_t t = 0; t < count; t++) {
         const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
-        const real *dy_n = (const real *)j->dy + p.n * size[0] * size[1] * size[2] * K;
+        const real *dy_n = (const real *)j->dy + p.n * size[0] * size[1] * size[2] * pixel;
         for (ptrdiff_t k = 0; k < K; k += LANES) {
             vec a[MAX_POINTS], b[MAX_POINTS];
-            load_box(OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], size, p.at, step, K, dy_n + k, min_(K - k, LANES), a);
+            load_box(OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], size, p.at, step, pixel, dy_n + k, min_(K - k, LANES), a);
             const vec *v = transform_box(OUTPUT_BACK, fd, fh, fw, a, b);
             real *out = to + t * width + k;
             for (int i = 0; i < points; i++) store(out + i * next, v[i]);
@@ -87,7 +87,7 @@ FC_INLINE void reduce(const int fd, const int fh, const int fw, const fc_winogra
         for (int i = 0; i < points; i++) a[i] = load((const real *)j->sums + (i * rows + row) * lanes + k);
         const vec *w = transform_box(KERNEL_BACK, fd, fh, fw, a, b);
         for (ptrdiff_t i = 0; i < taps; i++)
-            store_part((real *)j->dkernel + ((before + i) * C + c) * K + k, w[i], min_(K - k, LANES));
+            store_part((real *)j->dkernel + ((before + i) * C + c) * j->groups * K + k, w[i], min_(K - k, LANES));
     }
 }
 
@@ -116,34 +116,50 @@ static const variant *variant_of(const fc_winograd_kernel *j)
     return number < 0 ? NULL : &FC_NAME(winograd_variants)[number];
 }
 
+/* The job of group `g`. */
+static fc_winograd_kernel of_group(const void *job, ptrdiff_t g)
+{
+    fc_winograd_kernel j = *(const fc_winograd_kernel *)job;
+    const int *filters = variant_of(job)->filters;
+    const ptrdiff_t sums = points_of(filters) * j.pieces * j.channels * blocks(j.filters, LANES) * LANES;
+    j.x = (const real *)j.x + g * j.channels;
+    j.dy = (const real *)j.dy + g * j.filters;
+    j.dkernel = (real *)j.dkernel + g * j.filters;
+    j.inputs = (char *)j.inputs + g * planes_size(filters, range_inputs(job), j.channels);
+    j.gradients = (char *)j.gradients + g * planes_size(filters, j.count, j.filters);
+    j.sums = (real *)j.sums + g * sums;
+    return j;
+}
+
 /* Of a range of `count` tiles: the transformed inputs and gradients; and of the sums. */
 ptrdiff_t FC_NAME(winograd_transform_size)(const void *job)
 {
     const fc_winograd_kernel *j = job;
     const variant *v = variant_of(j);
-    return v ? planes_size(v->filters, range_inputs(j), j->channels) : -1;
+    return v ? FC_PRODUCT(j->groups, planes_size(v->filters, range_inputs(j), j->channels)) : -1;
 }
 
 ptrdiff_t FC_NAME(winograd_gradients_size)(const void *job)
 {
     const fc_winograd_kernel *j = job;
     const variant *v = variant_of(j);
-    return v ? planes_size(v->filters, j->count, j->filters) : -1;
+    return v ? FC_PRODUCT(j->groups, planes_size(v->filters, j->count, j->filters)) : -1;
 }
 
 ptrdiff_t FC_NAME(winograd_sums_size)(const void *job)
 {
     const fc_winograd_kernel *j = job;
     const variant *v = variant_of(j);
-    return v ? FC_PRODUCT(points_of(v->filters), j->pieces, j->channels, blocks(j->filters, LANES), sizeof(vec)) : -1;
+    return v ? FC_PRODUCT(j->groups, points_of(v->filters), j->pieces, j->channels, blocks(j->filters, LANES), sizeof(vec)) : -1;
 }
 
 void FC_NAME(winograd_transform)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
-    const fc_winograd_kernel *j = job;
-    const ptrdiff_t t = index * j->block, count = min_(j->count - t, j->block);
-    variant_of(j)->inputs(j->axis, j->tiles, j->channels, j->x, range_inputs(j), j->first + t,
+    const ptrdiff_t shares = blocks(range_inputs(job), ((const fc_winograd_kernel *)job)->block);
+    const fc_winograd_kernel own = of_group(job, index / shares), *j = &own;
+    const ptrdiff_t t = index % shares * j->block, count = min_(j->count - t, j->block);
+    variant_of(j)->inputs(j->axis, j->tiles, j->channels, j->groups * j->channels, j->x, range_inputs(j), j->first + t,
                           min_(range_inputs(j) - t, j->block), (real *)j->inputs + t * blocks(j->channels, LANES) * LANES);
     if (count > 0)
         stages_of[number_of(j)].gradients(j, j->first + t, count,
@@ -153,8 +169,11 @@ void FC_NAME(winograd_transform)(const void *job, ptrdiff_t index, void *scratch
 void FC_NAME(winograd_multiply)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
-    const fc_winograd_kernel *j = job;
-    const ptrdiff_t parts = blocks(j->channels, j->part), from = index % parts * j->part, planes = index / parts;
+    const fc_winograd_kernel *whole = job;
+    const ptrdiff_t parts = blocks(whole->channels, whole->part);
+    const ptrdiff_t each = points_of(variant_of(whole)->filters) * whole->pieces * parts;
+    const fc_winograd_kernel own = of_group(job, index / each), *j = &own;
+    const ptrdiff_t planes = index % each / parts, from = index % parts * j->part;
     const ptrdiff_t point = planes / j->pieces, piece = planes % j->pieces;
     const ptrdiff_t channels = min_(j->channels - from, j->part), cuts = blocks(channels, BLOCK);
     const ptrdiff_t a_tile = blocks(j->channels, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
@@ -173,8 +192,11 @@ void FC_NAME(winograd_multiply)(const void *job, ptrdiff_t index, void *scratch)
             }
 }
 
-void FC_NAME(winograd_reduce)(const void *job, ptrdiff_t channel, void *scratch)
+void FC_NAME(winograd_reduce)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
-    stages_of[number_of(job)].reduce(job, channel);
+    const fc_winograd_kernel *whole = job;
+    const ptrdiff_t rows = whole->pieces * whole->channels;
+    const fc_winograd_kernel own = of_group(job, index / rows);
+    stages_of[number_of(job)].reduce(&own, index % rows);
 }

@@ -44,10 +44,10 @@ FC_INLINE ptrdiff_t planes_size(const int filters[3], ptrdiff_t block, ptrdiff_t
     return FC_PRODUCT(points_of(filters), plane(block, channels), sizeof(real));
 }
 
-/* The cells of one tile, `points` on each axis from `start` on and `step` apart, for one vector of channels; zeros
- * outside of `size`. */
+/* The cells of one tile, on each axis from `start` on and `step` apart, for one vector of channels, of which a pixel has
+ * `pixel`; zeros outside of `size`. */
 FC_INLINE void load_box(const int d1, const int h1, const int w1, const ptrdiff_t size[3], const ptrdiff_t start[3],
-                        const ptrdiff_t step[3], ptrdiff_t channels, const real *x, ptrdiff_t lanes, vec *out)
+                        const ptrdiff_t step[3], ptrdiff_t pixel, const real *x, ptrdiff_t lanes, vec *out)
 {
     const int inside = start[2] >= 0 && start[2] + (w1 - 1) * step[2] < size[2];
     for (int d = 0; d < d1; d++)
@@ -57,13 +57,13 @@ FC_INLINE void load_box(const int d1, const int h1, const int w1, const ptrdiff_
                 for (int w = 0; w < w1; w++) out[w] = (vec){0};
                 continue;
             }
-            const real *row = x + ((id * size[1] + ih) * size[2] + start[2]) * channels;
+            const real *row = x + ((id * size[1] + ih) * size[2] + start[2]) * pixel;
             if (inside && lanes == LANES)
-                for (int w = 0; w < w1; w++) out[w] = load(row + w * step[2] * channels);
+                for (int w = 0; w < w1; w++) out[w] = load(row + w * step[2] * pixel);
             else
                 for (int w = 0; w < w1; w++) {
                     const ptrdiff_t iw = start[2] + w * step[2];
-                    out[w] = iw >= 0 && iw < size[2] ? load_part(row + w * step[2] * channels, lanes) : (vec){0};
+                    out[w] = iw >= 0 && iw < size[2] ? load_part(row + w * step[2] * pixel, lanes) : (vec){0};
                 }
         }
 }
@@ -77,11 +77,11 @@ FC_INLINE int box_inside(const ptrdiff_t size[3], const ptrdiff_t start[3], cons
 }
 
 /* One of FC_WINOGRAD's combinations: its filters, and its transform of inputs (winograd_inputs.c): to[point][tile][channel] of
- * tiles `first` to `first + count`, in memory for `block` tiles. */
+ * tiles `first` to `first + count`, in memory for `block` tiles, of `channels` of the `pixel` that a pixel has. */
 typedef struct {
     int filters[3];
-    void (*inputs)(const fc_axis axis[3], const ptrdiff_t tiles[3], ptrdiff_t channels, const void *x, ptrdiff_t block,
-                   ptrdiff_t first, ptrdiff_t count, real *to);
+    void (*inputs)(const fc_axis axis[3], const ptrdiff_t tiles[3], ptrdiff_t channels, ptrdiff_t pixel, const void *x,
+                   ptrdiff_t block, ptrdiff_t first, ptrdiff_t count, real *to);
 } variant;
 
 /* The number of these axes' combination in that list, and it; negative: there is none. The sizes of scratch say so before any
