@@ -76,7 +76,9 @@ def test_what_goes_around_a_step(place):
     compare(lambda k: stepped(getattr(k.optimizers, name)(0.05, **options, **around), k))
 
 
-@pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 2}])
+@pytest.mark.parametrize("options", [
+    {}, {"gradient_accumulation_steps": 2}, {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2},
+], ids=str)  # fmt: skip
 def test_steps_without_a_gradient(options):
     compare(lambda k: stepped(k.optimizers.Adam(0.1, **options), k, missing=(1, 2)))
 

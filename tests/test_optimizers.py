@@ -319,6 +319,16 @@ def test_some_weights_do_not_decay():
     assert (kernel.data == 0.9).all() and (bias.data == 0.9).all()
 
 
+def test_averages_follow_weights_without_a_gradient():
+    """As in Keras: the average of a weight that stays where it is comes closer to it, and replaces it when due."""
+    weight, other = Parameter(np.zeros(1)), Parameter(np.zeros(1))
+    optimizer = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=3)
+    for slope in (-4.0, -4.0, None):  # the weight is at 4, 8, 8, its average at 4, 6, 7
+        version = weight.version
+        optimizer.apply([None if slope is None else np.full(1, slope), np.ones(1)], [weight, other])
+    assert weight.data == 7 and weight.version == version + 1
+
+
 def test_averages_become_the_weights_at_the_end():
     weight = Parameter(np.ones(2))
     optimizer = optimizers.SGD(1.0, use_ema=True, ema_momentum=0.5)

@@ -18,6 +18,7 @@ from fastconv.nest import flatten, pack
 from fastconv.ops.masks import as_floats
 from fastconv.ops.recurrence import assign, scan
 from fastconv.symbolic import NoValues, is_tracing
+from fastconv.tensor import Parameter
 
 
 class RNN(Layer):

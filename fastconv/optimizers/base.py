@@ -384,9 +384,21 @@ class Optimizer(Configurable):
                 total.fill(0)
         elif averages:
             kernels.update_step("none", arrays, arrays, (), averages=averages, keep=keep)
-        if averages and self.ema_overwrite_frequency and (self._taken + 1) % self.ema_overwrite_frequency == 0:
-            for array, average in zip(arrays, averages):
-                np.copyto(array, average)
+        if averages:
+            self._follow(parameters, keep)
+
+    def _follow(self, parameters, keep):
+        """Averages of weights that got no gradient, which follow them all the same; and what becomes of averages."""
+        moved = {id(parameter) for parameter in parameters}
+        rest = [weight for weight in self._trainable_variables if id(weight) not in moved]
+        if rest:
+            arrays, averages = [weight.array for weight in rest], [self._average(weight) for weight in rest]
+            kernels.update_step("none", arrays, arrays, (), averages=averages, keep=keep)
+        if self.ema_overwrite_frequency and (self._taken + 1) % self.ema_overwrite_frequency == 0:
+            for weight in (*parameters, *rest):
+                np.copyto(weight.array, self._average(weight))
+            for weight in rest:  # `apply` counts the others' change
+                weight.version += 1
 
     def _around(self, parameters, gradients, share) -> dict:
         """The arguments of kernels.update_step that clip gradients and let weights decay, where there is something."""
