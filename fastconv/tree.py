@@ -76,8 +76,8 @@ def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
-    """`structure` with the entries of `flat_sequence`, a list, an array or what else can be gone through, in its leaves'
-    places; ValueError where their numbers differ."""
+    """`structure` with the entries of `flat_sequence`, a list, an array or the like, in its leaves' places; ValueError
+    where their numbers differ."""
     if not isinstance(flat_sequence, Iterable) or isinstance(flat_sequence, (str, bytes)):
         raise TypeError(f"flat_sequence must be a list or a tuple; got {flat_sequence!r}.")
     entries, wanted = list(flat_sequence), len(flatten(structure))

@@ -46,7 +46,7 @@ def compare(make):
 
 
 def stepped(optimizer, k, missing=()):
-    """Weights and rate after each of six steps, variables after the last; the bias has no gradient at those `missing`."""
+    """Weights and rate after each of six steps, then variables; the bias has no gradient at those `missing`."""
     weights, seen = [k.Variable(KERNEL, name="kernel"), k.Variable(BIAS, name="bias")], []
     optimizer.build(weights)
     for number, slopes in enumerate(SLOPES):

@@ -61,8 +61,8 @@ class _Monitor(Callback):
         if self.monitor in logs:
             if not self._knows:
                 raise ValueError(
-                    f"{type(self).__name__}: nothing says whether {self.monitor!r} is better high or low: give mode='max' or "
-                    "mode='min'."
+                    f"{type(self).__name__}: nothing says whether {self.monitor!r} is better high or low: give "
+                    "mode='max' or mode='min'."
                 )
             return self._sign * logs[self.monitor]
         if not self._warned:
@@ -76,9 +76,9 @@ class _Monitor(Callback):
 class EarlyStopping(_Monitor):
     """Stops when `monitor` has not improved by more than `min_delta` for `patience` epochs.
 
-    `mode`: "min", "max" or "auto", which metrics that compile was given and losses know. `baseline`: a value to beat. `restore_best_weights`: the best
-    epoch's weights come back at the end of the run. `start_from_epoch`: epochs to wait before watching. `verbose=1`
-    prints one line when it stops.
+    `mode`: "min", "max" or "auto", which metrics that compile was given and losses know. `baseline`: a value to beat.
+    `restore_best_weights`: the best epoch's weights come back at the end of the run. `start_from_epoch`: epochs to wait
+    before watching. `verbose=1` prints one line when it stops.
     """
 
     kept = ("wait", "stopped_epoch", "best_epoch", "best_weights", "_best")

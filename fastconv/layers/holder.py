@@ -64,9 +64,7 @@ class Holder:
 
     _holders = (-1, ())  # the version then, and the attributes that may hold layers, see _sublayers
     _path = None  # its name below those of the layers that built it
-    _rnn_states: Sequence[Parameter] | None = (
-        None  # what a recurrent layer remembers: kept with the weights, none of them
-    )
+    _rnn_states: Sequence[Parameter] | None = None  # what a recurrent layer remembers
 
     # Weights
 

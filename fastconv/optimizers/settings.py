@@ -1,7 +1,7 @@
 """The numbers of an optimizer, its learning rate and its counts, as what Keras' programs take for variables.
 
-Not the state of weights, which base.py keeps. Contract: a Rate and a Count are Python's numbers, with the methods of a
-variable; a Number is a Parameter among `optimizer.variables`. Each is assigned to where it came from, or not at all.
+Not the state of weights, which base.py keeps. Contract: a LearningRate and a Count are Python's numbers with methods
+of a variable, a Number is a Parameter among `optimizer.variables`; what is assigned to them, the optimizer has.
 """
 
 from __future__ import annotations
