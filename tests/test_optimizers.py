@@ -1,5 +1,8 @@
 """Optimizers against Keras' formulas written in NumPy; state, settings, errors."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -255,6 +258,11 @@ def test_iterations_are_a_number_that_can_be_assigned():
     assert optimizer.iterations.numpy() == optimizer.iterations.value == 4 and optimizer.iterations.name == "iteration"
     optimizer.learning_rate.assign_sub(0.005)
     assert optimizer.learning_rate == 0.005
+    for number, plain in ((optimizer.iterations, int), (optimizer.learning_rate, float)):
+        assert type(pickle.loads(pickle.dumps(number))) is type(copy.deepcopy(number)) is plain
+    with optimizer.variables[0].writable() as count:
+        count += 3
+    assert optimizer.calls == 11
     optimizer.learning_rate.assign_add(0.005)
     assert optimizer.learning_rate == 0.01
 

@@ -6,7 +6,8 @@ of a variable, a Number is a Parameter among `optimizer.variables`; what is assi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,11 @@ class _Assigned:
 
     _optimizer: Any
     _place = ""
+    _plain: type = float
     __slots__ = ()
+
+    def __reduce__(self):
+        return self._plain, (self._plain(self),)  # a copy, or one in a file, does not hold the optimizer
 
     def assign(self, value: Any) -> None:
         """Sets the optimizer's number."""
@@ -56,7 +61,7 @@ class LearningRate(_Assigned, float):
 class Count(_Assigned, int):
     """A number of steps, which `assign` and its kin change where it came from."""
 
-    _place = "iterations"
+    _place, _plain = "iterations", int
     name = "iteration"
 
     def numpy(self) -> np.int64:
@@ -92,6 +97,13 @@ class Number(Parameter):
         """Sets the number where it stands."""
         self._write(as_number(value))
         return self
+
+    @contextmanager
+    def writable(self) -> Iterator[np.ndarray]:
+        """`with number.writable() as array: ...`: what the array holds in the end is assigned."""
+        array = self.numpy()
+        yield array
+        self.assign(array)
 
 
 def as_number(value: Any) -> Any:
