@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastconv import Input, Sequential, Tensor, kernels, layers, optimizers
+from fastconv.models import load_model
 from fastconv.tensor import Parameter
 from fastconv.utils import set_random_seed
 
@@ -239,6 +240,17 @@ def test_variables_can_be_assigned_to():
     assert count.numpy() == optimizer.iterations == 1 and optimizer.learning_rate == 0.1
     optimizer.apply([STEPS[1][0]])
     assert weight.data.tobytes() == after.tobytes()
+
+
+def test_a_loaded_optimizer_has_its_variables(tmp_path):
+    model = Sequential([Input((4,)), layers.Dense(3), layers.Dense(2)])
+    model.compile(optimizers.Nadam(0.1), "mse")
+    model.fit(KERNEL, KERNEL[:, :2], verbose=0)
+    model.save(tmp_path / "m.safetensors")
+    found = load_model(tmp_path / "m.safetensors").optimizer.variables
+    assert [one.name for one in found] == [one.name for one in model.optimizer.variables]
+    for one, other in zip(found, model.optimizer.variables):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_weights_of_another_shape_leave_all_as_it_was():

@@ -288,7 +288,8 @@ class Nadam(_TwoMeans):
     def _slot_variables(self):
         """Keras keeps the product too; here it follows from the number of steps, and cannot be another one."""
         product = Number("product", lambda: np.float32(self._product_of(self._taken)), lambda value: None)
-        return [*super()._slot_variables(), *([product] if self.built else [])]
+        found = super()._slot_variables()
+        return [*found, product] if found else []
 
     def _numbers(self):
         t, rate = self._taken + 1, self._rate()
