@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -27,18 +28,22 @@ SETTINGS = {  # of Open MPI, on a machine with fewer cores than processes, and i
 
 
 def mpirun(processes, *arguments, **environment):
-    """Runs Python with these arguments in so many processes, or, for 0, without a launcher."""
+    """Runs Python with these arguments in so many processes, or, for 0, without a launcher; `rows` is what they told."""
     launcher = [MPIRUN, "-n", str(processes)] if processes else []
-    return subprocess.run(
-        [*launcher, sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=INSTALLED,
-        env={**os.environ, **SETTINGS, **environment},
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as told:
+        result = subprocess.run(
+            [*launcher, sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=INSTALLED,
+            env={**os.environ, **SETTINGS, "TOLD": told, **environment},
+        )  # fmt: skip
+        files = sorted(pathlib.Path(told).iterdir())
+        result.rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return result
 
 
 def found(result):
-    """What the processes printed as JSON."""
+    """What each process told, in their order."""
     assert result.returncode == 0, result.stderr
-    return [json.loads(line.partition("FOUND ")[2]) for line in result.stdout.splitlines() if "FOUND " in line]
+    return result.rows
 
 
 @pytest.fixture(scope="module")
