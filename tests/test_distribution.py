@@ -522,16 +522,18 @@ def test_one_process_alone():
 # Launchers
 
 
-def fake_mpi(monkeypatch, size=1):
+def fake_mpi(monkeypatch, size=1, library="Some MPI v1, built by nobody"):
     """An mpi4py whose world has so many processes, of which this is the first."""
     comm = types.SimpleNamespace(Get_size=lambda: size, Get_rank=lambda: 0)
     MPI = types.SimpleNamespace(
         COMM_WORLD=comm,
-        Get_library_version=lambda: "Some MPI v1, built by nobody",
+        Get_library_version=lambda: library,
+        Is_initialized=lambda: False,
+        Init_thread=lambda: None,
         Query_thread=lambda: 0,
         THREAD_MULTIPLE=3,
     )
-    monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=MPI))
+    monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=MPI, rc=lambda **settings: None))
     monkeypatch.setattr(world, "_comm", None)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
@@ -541,6 +543,14 @@ def test_a_launcher_of_another_mpi_is_an_error(variable, monkeypatch):
     fake_mpi(monkeypatch)
     monkeypatch.setenv(variable, "4")
     with pytest.raises(RuntimeError, match=f"{variable}=4.*Some MPI v1"):
+        distribution.initialize()
+
+
+def test_a_library_that_may_end_the_program_as_it_starts_is_named_before(monkeypatch):
+    """MPICH under Open MPI's mpirun leaves no Python to raise an error."""
+    fake_mpi(monkeypatch, 2, "MPICH Version:  5.0.2\nMPICH ABI: 1")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    with pytest.warns(UserWarning, match="Open MPI's mpirun.*runs on MPICH Version: 5.0.2, which may end it"):
         distribution.initialize()
 
 

