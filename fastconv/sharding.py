@@ -151,10 +151,10 @@ class Sharding:
 
     def step(self, x, y, shares, weights, results):
         """([a loss for each output, the loss], one gradient or None for each weight) of a batch, whose metrics it adds."""
-        trainer, count = self.trainer, self._count(x)
+        trainer, factors = self.trainer, self._factors(x, shares)
 
         def compute(x, y, shares):
-            values, outputs, gradients = trainer._gradients(x, y, self._summing(shares, count, samples(x)), weights)
+            values, outputs, gradients = trainer._gradients(x, y, self._weighed(shares, factors, samples(x)), weights)
             for weight in weights:
                 weight.grad = None
             if world.rank() == 0:
@@ -168,29 +168,43 @@ class Sharding:
         """Adds the losses and metrics of a batch, without training."""
 
         def compute(x, y, shares):
-            values, outputs = trainer.seen(x, y, self._summing(shares, count, samples(x)))
+            values, outputs = trainer.seen(x, y, self._weighed(shares, factors, samples(x)))
             self._measure(y, outputs, shares)
             return values, ()
 
-        trainer, count = self.trainer, self._count(x)
+        trainer, factors = self.trainer, self._factors(x, shares)
         self._computed(compute, x, y, shares, (), results, False)
 
-    def _count(self, x):
-        """The samples of all processes' batch."""
-        return samples(x) * (1 if self.parallel.auto_shard_dataset else world.size())
-
-    def _summing(self, shares, count, own):
-        """The weights of a shard's `own` samples by which its losses, averaged over shards of `count` samples, are sums
-        where they shall be."""
+    def _factors(self, x, shares):
+        """For each output, what the weights of a shard's samples take, divided by the shard's samples, so that the mean
+        over shards, by their samples, of a loss is the batch's sum, or its mean by weights; None for other losses."""
         if self.model.has_own("compute_loss"):
+            return []
+        reductions = self.trainer.objective.reductions(self.model.output_names)
+        count = samples(x) * (1 if self.parallel.auto_shard_dataset else world.size())
+        found = [count if reduction == "sum" else None for reduction in reductions]
+        by_weights = [place for place, reduction in enumerate(reductions) if reduction == "mean_with_sample_weight"]
+        if by_weights:
+            fold = Fold()
+            for start, stop in self.parallel.cuts(samples(x)):
+                given = [
+                    stop - start if shares is None else shares[place][start:stop].sum(dtype=np.float64)
+                    for place in by_weights
+                ]
+                fold.push(np.array(given, np.float64))
+            sums = fold.result()
+            world.total(sums)
+            for place, weight in zip(by_weights, sums):
+                found[place] = count / (weight or 1.0)
+        return found
+
+    def _weighed(self, shares, factors, own):
+        """The weights of a shard's `own` samples with these factors."""
+        if not any(factors):
             return shares
-        summed = self.trainer.objective.summed(self.model.output_names)
-        if not any(summed):
-            return shares
-        factor = self.model._dtype.type(count / own)
-        ones = np.ones(own, self.model._dtype)
-        given = [ones] * len(summed) if shares is None else shares
-        return [(ones if by is None else by) * factor if sums else by for by, sums in zip(given, summed)]
+        given = [np.ones(own, self.model._dtype)] * len(factors) if shares is None else shares
+        kind = self.model._dtype.type
+        return [by if factor is None else by * kind(factor / own) for by, factor in zip(given, factors)]
 
     def _measure(self, y, outputs, shares):
         """The metrics of one shard."""
@@ -351,11 +365,11 @@ def _check_model(model, objective, caller):
             f"{caller}: {type(model).__name__} has a train_step or test_step of its own, which no shard can be given: keep "
             "set_distribution(None), and add gradients up in it by fastconv.distribution.reduce(gradients)."
         )
-    for loss in flatten(objective.loss):
-        if getattr(loss, "reduction", None) == "mean_with_sample_weight":
+    for loss in flatten(objective.loss) if model.has_own("compute_loss") else ():
+        if getattr(loss, "reduction", None) in ("sum", "mean_with_sample_weight"):
             raise ValueError(
-                f"{caller}: the loss {loss.name!r} has reduction={loss.reduction!r}, but shards are averaged by their "
-                "numbers of samples, not by weights: take 'sum_over_batch_size', or 'sum'."
+                f"{caller}: the loss {loss.name!r} has reduction={loss.reduction!r}, but of a compute_loss of one's own, as "
+                f"{type(model).__name__} has, the mean over shards is taken: give the loss reduction='sum_over_batch_size'."
             )
     for metric in model.metrics:
         if not metric.variables and type(metric).__module__.partition(".")[0] != "fastconv":

@@ -54,14 +54,15 @@ def alone():
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_the_same_bits_at_any_number_of_processes(processes, alone):
-    """Weights, logs and evaluations of the tutorial's program, of networks with BatchNormalization, also synchronized, and dropout,
-    of one that trains on a stream, and of one whose processes have data of their own; only the first process prints."""
+    """Weights, logs and evaluations of the tutorial's program, of networks with BatchNormalization, also synchronized, and
+    dropout, of one that trains on a stream, of means by weights, and of one whose processes have data of their own; only
+    the first process prints."""
     result = mpirun(processes, PROGRAMS / "same_bits.py")
     rows = found(result)
     assert sorted(row["rank"] for row in rows) == list(range(processes))
     for row in rows:
         assert row["reduced"] == [[sum(range(1, processes + 1))] * 3, None]
-        for name in ("tutorial", "normalized", "synchronized", "streamed", "own_parts"):
+        for name in ("tutorial", "normalized", "synchronized", "streamed", "weighed", "own_parts"):
             assert row[name] == alone[name], name
     assert result.stdout.count("Epoch 1/2") == 1
 
