@@ -35,9 +35,8 @@ def write(path, tensors, facts) -> None:
     facts["checksum"] = checksum(tensors, facts)
     content = save(tensors, metadata=facts)
     end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end]) | {
-        "__metadata__": facts
-    }  # which it writes in an order that changes from run to run
+    header = json.loads(content[8:end])
+    header["__metadata__"] = facts  # which safetensors puts in another order each time
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # so that tensors lie at multiples of 8, as there
     write_whole(path, [len(text).to_bytes(8, "little") + text, memoryview(content)[end:]])
