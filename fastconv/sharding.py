@@ -59,12 +59,12 @@ def in_step(batches: Iterator[tuple], caller: str) -> Iterator[tuple]:
         return
     for number in itertools.count(1):
         batch = next(batches, None)
-        count = None if batch is None else samples(batch[0])
+        count = 0 if batch is None else samples(batch[0])
         if world.size() > 1:
-            facts = {f"number of samples in batch {number} of the data": count}
+            facts = {f"number of samples in batch {number}": count}
             if parallel.auto_shard_dataset and batch is not None:
-                facts[f"batch {number} of the data"] = _checksum(batch)
-            world.agree(caller, facts)
+                facts[f"data in batch {number}"] = _checksum(batch)
+            world.agree(caller, facts, _advice(parallel))
         if batch is None:
             return
         if caller == "fit" and number == 1:
@@ -85,7 +85,7 @@ def begin(trainer: Any, caller: str, sources: list[Any], settings: dict[str, Any
         return None
     found = together(caller, Sharding, trainer, parallel, caller, sources)
     if world.size() > 1:
-        world.agree(caller, found.facts(sources, settings))
+        world.agree(caller, found.facts(sources, settings), _advice(parallel))
         found.synchronize()
     return found
 
@@ -115,12 +115,12 @@ class Sharding:
     def facts(self, sources, settings):
         """What must be the same in every process, by what it is called in an error."""
         facts = {"shards": self.shards, "auto_shard_dataset": self.parallel.auto_shard_dataset, **settings}
-        facts["model (its layers, weights' shapes or settings)"] = _described(self.model)
-        for source in sources:
+        facts |= _described(self.model)
+        for kind, source in zip(("", "validation "), sources):
             if isinstance(source, Arrays):
-                facts["number of samples"] = facts.get("number of samples", ()) + (samples(source.data[0]),)
+                facts[f"number of {kind}samples"] = samples(source.data[0])
                 if self.parallel.auto_shard_dataset:
-                    facts["data"] = facts.get("data", "") + _digest(source.data)
+                    facts[f"{kind}data"] = _digest(source.data)
         return facts
 
     def synchronize(self) -> None:
@@ -268,7 +268,10 @@ class Sharding:
         layouts = world.gathered(None if empty else self._losses)
         self._losses = next(losses for losses in layouts if losses is not None)
         shapes = [[value.shape for value in _values(metric)] for metric in self.model.metrics]
-        world.agree("A batch with fewer samples than shards", {"variables of metrics": shapes})
+        world.agree(
+            "A batch with fewer samples than shards", {"shapes of the metrics' variables": shapes},
+            "A metric that makes them by its first batch needs larger batches, of which every process has a part.",
+        )  # fmt: skip
 
     def _moving(self):
         """The weights that calls of layers move, such as moving statistics; what is frozen is none of them."""
@@ -379,18 +382,32 @@ def _check_model(model, objective, caller):
             )
 
 
+def _advice(parallel):
+    if parallel.auto_shard_dataset:
+        return (
+            "All run one program on the same data, with the same seeds where it draws numbers; where each has data of its own, "
+            "say so by DataParallel(auto_shard_dataset=False)."
+        )
+    return "All run one program, and each gives equally many samples of its own."
+
+
 def _described(model):
-    """A text that models of equal structure and settings have in common; their names may differ."""
-    weights = [(weight.path, weight.shape, weight.dtype.str, weight.trainable) for weight in model.weights]
-    kinds = [type(layer).__name__ for layer in model.flatten_layers()]
-    settings = []
-    for described in (lambda: [_settings(layer) for layer in model.layers], model.get_compile_config):
+    """What models of equal structure and settings have in common, as checksums by name; their names may differ."""
+    parts = {
+        "weights of the model": lambda: [(w.path, w.shape, w.dtype.str, w.trainable) for w in model.weights],
+        "layers of the model": lambda: [type(layer).__name__ for layer in model.flatten_layers()],
+        "settings of the model's layers": lambda: [_settings(layer) for layer in model.layers],
+        "settings of compile and the optimizer": model.get_compile_config,
+    }
+    found = {}
+    for name, described in parts.items():
         try:
-            settings.append(described())
+            part = described()
         except (ValueError, TypeError, NotImplementedError):  # functions of the user's own
-            settings.append(None)
-    text = json.dumps((weights, kinds, settings), default=lambda value: type(value).__name__)  # no address in a repr
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+            part = None
+        text = json.dumps(part, default=lambda value: type(value).__name__)  # no address in a repr
+        found[name] = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return found
 
 
 def _settings(layer):
@@ -412,7 +429,7 @@ def _checksum(batch):
     found = 0
     for leaf in flatten([part for part in batch if part is not None]):
         found = zlib.crc32(_bytes(leaf), found)
-    return found
+    return f"{found:08x}"
 
 
 def _bytes(array):

@@ -71,12 +71,16 @@ def test_what_differs_is_one_error_on_every_process(tmp_path):
     for row in rows:
         told.setdefault(row["case"], {})[row["rank"]] = row["told"]
     expected = {
-        "data": "same data", "targets": "same data", "number of samples": "number of samples", "layers": "model",
-        "settings of layers": "model", "learning rate": "model", "batch_size": "batch_size", "epochs": "epochs",
-        "shards": "shards", "one without samples": "no samples", "one with fewer targets": "31",
-        "batches": "batch 1 of the data", "number of batches": "batch 3 of the data",
-        "own parts of other sizes": "number of samples", "a batch that two cannot share": "multiple",
-        "a callback of one": "disk is full", "arrays to reduce": "shapes",
+        "data": "same data. ", "targets": "same data. ", "held-out data": "same validation data. ",
+        "number of samples": "number of samples (32 on process 0, 24 on process 1)", "layers": "weights of the model",
+        "settings of layers": "settings of the model's layers. ", "learning rate": "settings of compile and the optimizer. ",
+        "batch_size": "batch_size (8 on process 0, 16 on process 1)", "epochs": "epochs (1 on process 0, 2 on process 1). ",
+        "shards": "shards (4 on process 0, 8 on process 1). ", "one without samples": "no samples",
+        "one with fewer targets": "31", "batches": "data in batch 1. ",
+        "number of batches": "number of samples in batch 3 (0 on process 0, 8 on process 1)",
+        "own parts of other sizes": "number of samples (32 on process 0, 24 on process 1). All run one program, and each",
+        "own parts, one without samples": "no samples", "a batch that two cannot share": "multiple",
+        "a callback of one": "disk is full", "arrays to reduce": "[((3,), '<f8')] on process 0, [((4,), '<f8')] on",
     }  # fmt: skip
     assert told.keys() == expected.keys()
     for case, text in expected.items():

@@ -195,7 +195,8 @@ def reduce(arrays: Sequence[Any]) -> list[Any]:
     for array in found:
         if array is not None and array.dtype.kind not in "iuf":
             raise TypeError(f"reduce adds up numbers; got an array of {array.dtype}.")
-    agree("reduce", {"the arrays' shapes and dtypes": [a if a is None else (a.shape, a.dtype.str) for a in found]})
+    shapes = [None if array is None else (array.shape, array.dtype.str) for array in found]
+    agree("reduce", {"shapes and dtypes of the arrays": shapes}, "All call it with such arrays as one of them does.")
     for array in found:
         if array is not None:
             total(array.reshape(-1))
@@ -253,17 +254,22 @@ def check_size(caller: str, processes: int, shards: int | None = None) -> None:
         )
 
 
-def agree(caller: str, facts: dict[str, Any]) -> None:
-    """ValueError in every process where one has other facts, by name, than process 0."""
+def agree(caller: str, facts: dict[str, Any], advice: str) -> None:
+    """ValueError in every process where one has other facts, by name, than process 0. Texts, as of checksums, are
+    compared and not shown."""
     rows = gathered(facts)
-    others = [number for number, row in enumerate(rows) if row != rows[0]]
-    if others:
-        names = [name for name in rows[0] if any(row.get(name) != rows[0][name] for row in rows)]
-        raise ValueError(
-            f"{caller}: not all {len(rows)} processes have the same {', '.join(names)}: process {others[0]} has other "
-            "than process 0. All run one program on one data set, with the same seeds where it draws numbers; where each "
-            "has data of its own, say so by DataParallel(auto_shard_dataset=False)."
-        )
+    for number, row in enumerate(rows):
+        if row != rows[0]:
+            differing = [name for name in {**rows[0], **row} if row.get(name) != rows[0].get(name)]
+            told = [name + _both(rows[0].get(name), row.get(name), number) for name in differing]
+            raise ValueError(
+                f"{caller}: processes 0 and {number} of {len(rows)} must have the same {', '.join(told)}. {advice}"
+            )
+
+
+def _both(first, other, number):
+    shown = f" ({first} on process 0, {other} on process {number})"
+    return "" if isinstance(first, str) or isinstance(other, str) or len(shown) > 200 else shown
 
 
 def together(caller: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -42,6 +42,7 @@ OTHER[0, 0] += rank
 CASES = {
     "data": lambda: fit(OTHER),
     "targets": lambda: fit(y=Y + rank),
+    "held-out data": lambda: fit(validation_data=(OTHER, Y)),
     "number of samples": lambda: fit(X[: 32 - 8 * rank], Y[: 32 - 8 * rank]),
     "layers": lambda: fit(units=3 + rank),
     "settings of layers": lambda: fit(dropout=0.1 + 0.1 * rank),
@@ -54,6 +55,7 @@ CASES = {
     "batches": lambda: fit(iter(batches(2, 1.0 * rank)), None, batch_size=None, callbacks=[]),
     "number of batches": lambda: fit(iter(batches(2 + rank)), None, batch_size=None, callbacks=[]),
     "own parts of other sizes": lambda: fit(X[: 32 - 8 * rank], Y[: 32 - 8 * rank], parallel=OWN),
+    "own parts, one without samples": lambda: fit(X[: 32 - 32 * rank], Y[: 32 - 32 * rank], parallel=OWN),
     "a batch that two cannot share": lambda: fit(parallel=OWN, batch_size=9),
     "a callback of one": lambda: fit(callbacks=[Fails(os.path.join(folder, "other.csv"))]),  # process 0's
     "arrays to reduce": lambda: distribution.reduce([np.zeros(3 + rank)]),
