@@ -365,8 +365,9 @@ def _check_count(count, parallel, caller):
 def _check_model(model, objective, caller):
     if model.has_own("train_step", "test_step"):
         raise ValueError(
-            f"{caller}: {type(model).__name__} has a train_step or test_step of its own, which no shard can be given: keep "
-            "set_distribution(None), and add gradients up in it by fastconv.distribution.reduce(gradients)."
+            f"{caller}: {type(model).__name__} has a train_step or test_step of its own, which would run once for each shard of "
+            "a batch: write the loop yourself, with set_distribution(None), and add gradients up by "
+            "fastconv.distribution.reduce(gradients); the page 'More than one machine' has such a loop."
         )
     for loss in flatten(objective.loss) if model.has_own("compute_loss") else ():
         if getattr(loss, "reduction", None) in ("sum", "mean_with_sample_weight"):

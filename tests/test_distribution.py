@@ -665,4 +665,4 @@ def test_the_guide_runs(tmp_path, monkeypatch, capsys, restore_threads):
     monkeypatch.chdir(tmp_path)
     for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
         exec(compile(block, str(GUIDE), "exec"), {})
-    assert (tmp_path / "model.safetensors").exists()
+    assert (tmp_path / "model.safetensors").exists() and (tmp_path / "generator.safetensors").exists()

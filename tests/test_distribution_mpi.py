@@ -5,6 +5,7 @@ and jobs that end. Skipped where mpi4py or a launcher is missing: pip install 'f
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -26,12 +27,12 @@ SETTINGS = {  # of Open MPI, on a machine with fewer cores than processes, and i
 }  # fmt: skip
 
 
-def mpirun(processes, *arguments, **environment):
+def mpirun(processes, *arguments, cwd=INSTALLED, **environment):
     """Runs Python with these arguments in so many processes, or, for 0, without a launcher; `rows` is what they told."""
     launcher = [MPIRUN, "-n", str(processes)] if processes else []
     with tempfile.TemporaryDirectory() as told:
         result = subprocess.run(
-            [*launcher, sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=INSTALLED,
+            [*launcher, sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=cwd,
             env={**os.environ, **SETTINGS, "TOLD": told, **environment},
         )  # fmt: skip
         result.ended = time.time()
@@ -65,6 +66,21 @@ def test_the_same_bits_at_any_number_of_processes(processes, alone):
         for name in ("tutorial", "normalized", "synchronized", "streamed", "weighed", "own_parts"):
             assert row[name] == alone[name], name
     assert result.stdout.count("Epoch 1/2") == 1
+
+
+GUIDE = pathlib.Path(__file__).parent.parent / "docs" / "machines.md"
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="the tests run without the sources")
+@pytest.mark.parametrize("number,file", [(0, "model"), (1, "generator")], ids=["fit", "a loop of one's own"])
+def test_the_guides_programs_write_the_same_bytes(number, file, tmp_path):
+    program, files = tmp_path / "train.py", set()
+    program.write_text(re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)[number])
+    for processes in (0, 2, 4):
+        result = mpirun(processes, program, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        files.add((tmp_path / f"{file}.safetensors").read_bytes())
+    assert len(files) == 1
 
 
 def test_what_differs_is_one_error_on_every_process(tmp_path):
