@@ -119,6 +119,8 @@ class Sharding:
         for kind, source in zip(("", "validation "), sources):
             if isinstance(source, Arrays):
                 facts[f"number of {kind}samples"] = samples(source.data[0])
+                parts = [None if part is None else [leaf.shape[1:] for leaf in flatten(part)] for part in source.data]
+                facts[f"shapes of a {kind}sample, its target and its weight"] = parts
                 if self.parallel.auto_shard_dataset:
                     facts[f"{kind}data"] = _digest(source.data)
         return facts
@@ -146,6 +148,13 @@ class Sharding:
                 arrays += optimizer.slot_arrays(weight) if there else ()
         for array in arrays:
             world.copy_from_first(array)
+
+    def agree_on_callbacks(self, epoch: int) -> None:
+        """ValueError in every process where, after an epoch, those of one have stopped training, or set another rate."""
+        if world.size() > 1:
+            rates = [float(optimizer.learning_rate) for optimizer in backups.optimizers(self.model).values()]
+            facts = {"stop_training": self.trainer.stop_training, f"learning rates after epoch {epoch + 1}": rates}
+            world.agree("fit", facts, "Callbacks that change training belong to all processes.")
 
     # Steps
 

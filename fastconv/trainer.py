@@ -91,6 +91,8 @@ class Trainer:
                 first = run.go_on(self.resume, initial_epoch)
                 for epoch in range(first, epochs):
                     run.epoch(epoch, epochs)
+                    if self.sharding is not None:
+                        self.sharding.agree_on_callbacks(epoch)
                     if self.stop_training or source.ended:
                         break
                 self.optimizer.finalize_variable_values(run.weights)

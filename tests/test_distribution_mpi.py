@@ -97,7 +97,10 @@ def test_what_differs_is_one_error_on_every_process(tmp_path):
         "one with fewer targets": "31", "batches": "data in batch 1. ",
         "number of batches": "number of samples in batch 3 (0 on process 0, 8 on process 1)",
         "own parts of other sizes": "number of samples (32 on process 0, 24 on process 1). All run one program, and each",
-        "own parts, one without samples": "no samples", "a batch that two cannot share": "multiple",
+        "own parts, one without samples": "no samples", "own parts, one without weights": "target and its weight ([[(4,)],",
+        "own parts, one with a validation": "number of validation samples (None on process 0, 32 on process 1)",
+        "a batch that two cannot share": "multiple",
+        "a rate of one": "learning rates after epoch 1 ([0.1", "an end of one": "stop_training (False on process 0, True on",
         "a callback of one": "disk is full", "arrays to reduce": "[((3,), '<f8')] on process 0, [((4,), '<f8')] on",
     }  # fmt: skip
     assert told.keys() == expected.keys()

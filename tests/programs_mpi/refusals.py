@@ -7,7 +7,7 @@ import numpy as np
 from telling import tell
 
 from fastconv import Input, Sequential, distribution, layers
-from fastconv.callbacks import BackupAndRestore, CSVLogger
+from fastconv.callbacks import BackupAndRestore, CSVLogger, EarlyStopping, LearningRateScheduler
 from fastconv.utils import set_random_seed
 
 distribution.initialize()
@@ -56,7 +56,11 @@ CASES = {
     "number of batches": lambda: fit(iter(batches(2 + rank)), None, batch_size=None, callbacks=[]),
     "own parts of other sizes": lambda: fit(X[: 32 - 8 * rank], Y[: 32 - 8 * rank], parallel=OWN),
     "own parts, one without samples": lambda: fit(X[: 32 - 32 * rank], Y[: 32 - 32 * rank], parallel=OWN),
+    "own parts, one without weights": lambda: fit(sample_weight=None if rank else np.ones(32), parallel=OWN),
+    "own parts, one with a validation": lambda: fit(validation_data=(X, Y) if rank else None, parallel=OWN),
     "a batch that two cannot share": lambda: fit(parallel=OWN, batch_size=9),
+    "a rate of one": lambda: fit(callbacks=[LearningRateScheduler(lambda epoch: 0.5)] if rank else [], epochs=3),
+    "an end of one": lambda: fit(callbacks=[EarlyStopping("loss", min_delta=9, patience=1)] if rank else [], epochs=3),
     "a callback of one": lambda: fit(callbacks=[Fails(os.path.join(folder, "other.csv"))]),  # process 0's
     "arrays to reduce": lambda: distribution.reduce([np.zeros(3 + rank)]),
 }  # fmt: skip
