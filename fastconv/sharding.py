@@ -1,6 +1,7 @@
 """Sharding: a batch computed shard by shard, and summed up over all shards of all processes.
 
-How a batch is cut is distribution/parallel.py's, the tree of sums folding.py's. Contract: what a step gives (gradients,
+How a batch is cut is distribution/parallel.py's, the tree of sums folding.py's, what processes must have in common
+agreement.py's. Contract: what a step gives (gradients,
 losses, metrics, moving statistics) follows from the batch and the number of shards alone, never from the number of
 processes; averages are weighted by samples. All processes call `begin`, and then step together; one that cannot go on
 before the first step stops all of them, with one error.
@@ -9,23 +10,19 @@ before the first step stops all of them, with one error.
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
-import json
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from fastconv import backups, kernels, registry, rng
+from fastconv import agreement, backups, kernels, rng
 from fastconv.batches import cut, samples
 from fastconv.data.elements import note
 from fastconv.distribution import lockstep, world
 from fastconv.distribution.folding import Fold
 from fastconv.distribution.parallel import distribution
 from fastconv.layers.shapes import map_shapes
-from fastconv.nest import flatten
 from fastconv.progress import warn_user
 from fastconv.sources import Arrays
 
@@ -59,16 +56,13 @@ def in_step(batches: Iterator[tuple], caller: str) -> Iterator[tuple]:
         return
     for number in itertools.count(1):
         batch = next(batches, None)
-        count = 0 if batch is None else samples(batch[0])
         if world.size() > 1:
-            facts = {f"number of samples in batch {number}": count}
-            if parallel.auto_shard_dataset and batch is not None:
-                facts[f"data in batch {number}"] = _checksum(batch)
-            world.agree(caller, facts, _advice(parallel))
+            facts = agreement.facts_of_batch(number, batch, parallel)
+            world.agree(caller, facts, agreement.advice(parallel))
         if batch is None:
             return
         if caller == "fit" and number == 1:
-            _check_count(count, parallel, caller)
+            agreement.check_count(samples(batch[0]), parallel, caller)
         yield batch
 
 
@@ -85,7 +79,8 @@ def begin(trainer: Any, caller: str, sources: list[Any], settings: dict[str, Any
         return None
     found = together(caller, Sharding, trainer, parallel, caller, sources)
     if world.size() > 1:
-        world.agree(caller, found.facts(sources, settings), _advice(parallel))
+        facts = agreement.facts(found.model, parallel, sources, settings)
+        world.agree(caller, facts, agreement.advice(parallel))
         found.synchronize()
     return found
 
@@ -102,28 +97,15 @@ class Sharding:
     def __init__(self, trainer: Any, parallel: Any, caller: str, sources: list[Any]):
         self.trainer, self.model, self.parallel, self.shards = trainer, trainer.model, parallel, parallel.shards
         parallel.check(caller)
-        _check_model(self.model, trainer.objective, caller)
+        agreement.check_model(self.model, trainer.objective, caller)
         self.synchronized = self.shards > 1 and any(
             getattr(layer, "synchronized", False) for layer in self.model.flatten_layers()
         )  # then shards wait for one another, and so run eagerly, each in a thread of its own
         source = sources[0]
         if caller != "evaluate" and isinstance(source, Arrays):
-            _check_count(min(source.batch_size, samples(source.data[0])), parallel, caller)
+            agreement.check_count(min(source.batch_size, samples(source.data[0])), parallel, caller)
 
     # What all processes must have in common
-
-    def facts(self, sources, settings):
-        """What must be the same in every process, by what it is called in an error."""
-        facts = {"shards": self.shards, "auto_shard_dataset": self.parallel.auto_shard_dataset, **settings}
-        facts |= _described(self.model)
-        for kind, source in zip(("", "validation "), sources):
-            if isinstance(source, Arrays):
-                facts[f"number of {kind}samples"] = samples(source.data[0])
-                parts = [None if part is None else [leaf.shape[1:] for leaf in flatten(part)] for part in source.data]
-                facts[f"shapes of a {kind}sample, its target and its weight"] = parts
-                if self.parallel.auto_shard_dataset:
-                    facts[f"{kind}data"] = _digest(source.data)
-        return facts
 
     def synchronize(self) -> None:
         """Every process takes process 0's weights, state of optimizers, random streams, and the run that it goes on."""
@@ -355,92 +337,3 @@ def _values(metric):
 def _set_values(metric, values):
     for variable, value in zip(metric.variables, values):
         variable.assign(value)
-
-
-# Checks
-
-
-def _check_count(count, parallel, caller):
-    """The last batch of an epoch may leave shards empty; where the first one does, most processes have nothing to do."""
-    parts = parallel.parts
-    if count < parts:
-        raise ValueError(
-            f"{caller}: a batch of {count} samples leaves some of the {parts} shards that "
-            f"{'a batch' if parallel.auto_shard_dataset else 'each process'} has without samples: take larger batches, or "
-            f"DataParallel(shards={1 << max(count.bit_length() - 1, 0)}) at most."
-        )
-
-
-def _check_model(model, objective, caller):
-    if model.has_own("train_step", "test_step"):
-        raise ValueError(
-            f"{caller}: {type(model).__name__} has a train_step or test_step of its own, which would run once for each shard of "
-            "a batch: write the loop yourself, with set_distribution(None), and add gradients up by "
-            "fastconv.distribution.reduce(gradients); the page 'More than one machine' has such a loop."
-        )
-    for loss in flatten(objective.loss) if model.has_own("compute_loss") else ():
-        if getattr(loss, "reduction", None) in ("sum", "mean_with_sample_weight"):
-            raise ValueError(
-                f"{caller}: the loss {loss.name!r} has reduction={loss.reduction!r}, but of a compute_loss of one's own, as "
-                f"{type(model).__name__} has, the mean over shards is taken: give the loss reduction='sum_over_batch_size'."
-            )
-    for metric in model.metrics:
-        if not metric.variables and type(metric).__module__.partition(".")[0] != "fastconv":
-            raise ValueError(
-                f"{caller}: the metric {metric.name!r} keeps nothing in variables, which are what processes add up: make "
-                "them in its constructor by self.add_weight(...)."
-            )
-
-
-def _advice(parallel):
-    if parallel.auto_shard_dataset:
-        return (
-            "All run one program on the same data, with the same seeds where it draws numbers; where each has data of its own, "
-            "say so by DataParallel(auto_shard_dataset=False)."
-        )
-    return "All run one program, and each gives equally many samples of its own."
-
-
-def _described(model):
-    """What models of equal structure and settings have in common, as checksums by name; their names may differ."""
-    parts = {
-        "weights of the model": lambda: [(w.path, w.shape, w.dtype.str, w.trainable) for w in model.weights],
-        "layers of the model": lambda: [type(layer).__name__ for layer in model.flatten_layers()],
-        "settings of the model's layers": lambda: [_settings(layer) for layer in model.layers],
-        "settings of compile and the optimizer": model.get_compile_config,
-    }
-    found = {}
-    for name, described in parts.items():
-        try:
-            part = described()
-        except (ValueError, TypeError, NotImplementedError):  # functions of the user's own
-            part = None
-        text = json.dumps(part, default=lambda value: type(value).__name__)  # no address in a repr
-        found[name] = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return found
-
-
-def _settings(layer):
-    return {name: value for name, value in registry.serialize(layer)["config"].items() if name != "name"}
-
-
-def _digest(data):
-    """Of all arrays in (x, y, weights)."""
-    found = hashlib.blake2b(digest_size=16)
-    for leaf in flatten([part for part in data if part is not None]):
-        found.update(repr((leaf.shape, leaf.dtype.str)).encode())
-        rows = max(1, (1 << 24) // max(leaf[:1].nbytes, 1))
-        for start in range(0, len(leaf), rows):
-            found.update(_bytes(leaf[start : start + rows]))
-    return found.hexdigest()
-
-
-def _checksum(batch):
-    found = 0
-    for leaf in flatten([part for part in batch if part is not None]):
-        found = zlib.crc32(_bytes(leaf), found)
-    return f"{found:08x}"
-
-
-def _bytes(array):
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

@@ -1,4 +1,4 @@
-"""How these programs tell the test what they found: a file of JSON lines a process, since launchers mix what processes print."""
+"""How these programs tell the test what they found: a file of JSON lines a process; launchers mix what is printed."""
 
 import json
 import os
