@@ -15,12 +15,14 @@ from fastconv.kernels import _winograd, algorithms, reference
 RMS = {  # of the error over the output's root mean square, float32, as fastconv.kernels.algorithms states it
     (2,): {(5,): 2.9e-7},
     (3,): {(4,): 2.8e-7},
+    (4,): {(4,): 5.1e-7},
     (5,): {(4,): 5.6e-7},
     (3, 3): {(2, 2): 2.2e-7, (4, 4): 6.6e-7},
     (5, 5): {(2, 2): 7.2e-7, (4, 4): 2.6e-6},
     (3, 3, 3): {(2, 2, 2): 3.1e-7, (2, 4, 4): 8.6e-7, (4, 4, 4): 1.4e-6},
 }
-VARIANTS = [(taps, outputs) for taps, rows in algorithms.WINOGRAD.items() for outputs in rows]
+PIECES = [((taps,), (4,)) for taps in (6, 8, 18)]  # rows of taps that are cut
+VARIANTS = [(taps, outputs) for taps, rows in algorithms.WINOGRAD.items() for outputs in rows] + PIECES
 CASES = {
     "valid": {},
     "same": {"padding": "same"},
@@ -33,6 +35,7 @@ POINTS = {  # of csrc/winograd/winograd.h, without infinity
     "F23": (2, 3, [0, 1, -1]),
     "F52": (5, 2, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
     "F43": (4, 3, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
+    "F44": (4, 4, [0, 1, -1, 2, -2, Fraction(1, 2)]),
     "F25": (2, 5, [0, Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2)]),
     "F45": (4, 5, [0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2)]),
 }
@@ -84,7 +87,7 @@ def test_python_and_c_know_the_same_tiles():
         for table in ("OUTPUTS", "TAPS", "POINTS", "PAIRS")
     }
     for name, m, r, points, pairs in zip(names, *sizes.values(), strict=True):
-        assert points == m + r - 1 and pairs == (0 if name == "ONE" else (points - 2) // 2)
+        assert points == m + r - 1 and pairs == (0 if points % 2 else (points - 2) // 2)
         assert name == ("ONE" if r == 1 else f"F{m}{r}")
     compiled = re.search(r"#define FC_WINOGRAD\(X\)(.*?)\n\n", text, flags=re.S).group(1)
     compiled = [row.split(", ") for row in re.findall(r"X\((\w+, \w+, \w+)\)", compiled)]
@@ -103,15 +106,23 @@ def test_tiles_that_were_not_compiled_are_refused():
     window = kernels.Window.of((8, 8), (3, 3), padding="same")
     y = np.empty_like(x)
     for run in (
-        lambda: _winograd.winograd_forward(x, kernel, None, y, window, (1, 3, 3)),
-        lambda: _winograd.winograd_backward_input(x, kernel, None, y, window, (1, 2, 4)),
-        lambda: _winograd.winograd_backward_kernel(x, x, kernel, window, (2, 2, 2)),
+        lambda: _winograd.winograd_forward(x, kernel, None, y, window, 1, (1, 3, 3)),
+        lambda: _winograd.winograd_backward_input(x, kernel, None, y, window, 1, (1, 2, 4)),
+        lambda: _winograd.winograd_backward_kernel(x, x, kernel, window, 1, (2, 2, 2)),
     ):
         with pytest.raises(ValueError, match="No Winograd tile is compiled for these taps and outputs"):
             run()
 
 
+def rms(taps, outputs):
+    if (taps, outputs) in PIECES:  # sums of so many terms, as direct convolution's
+        return RMS[4,][outputs] * (taps[0] / 4) ** 0.5
+    return RMS[taps][outputs]
+
+
 def shapes(taps, channels, filters, batch, dilation=1, extra=5):
+    if len(taps) == 1 and taps[0] > algorithms.MOST_TAPS:  # short lines are left to the direct tiles
+        extra += taps[0] * dilation
     size = tuple((t - 1) * dilation + extra + axis for axis, t in enumerate(taps))
     return (batch, *size, channels), (*taps, channels, filters)
 
@@ -144,14 +155,14 @@ def test_agrees_with_its_twins(taps, outputs, case, isa):
     odd = list(CASES).index(case) % 2
     channels, filters, batch, dtype = ((16, 33, 1, np.float32), (37, 16, 2, np.float64))[odd]
     x, kernel = shapes(taps, channels, filters, batch, dilation, extra=1 + 4 * odd)
-    check(x, kernel, name, dtype, 4 * RMS[taps][outputs], **CASES[case])
+    check(x, kernel, name, dtype, 4 * rms(taps, outputs), **CASES[case])
 
 
 @pytest.mark.parametrize("taps, outputs", VARIANTS)
 def test_the_error_is_what_is_stated(taps, outputs):
     name = f"winograd F({'x'.join(map(str, outputs))}, {'x'.join(map(str, taps))})"
     for dtype in (np.float32, np.float64):
-        check(*shapes(taps, 64, 64, 1, extra=9), name, dtype, 2 * RMS[taps][outputs])  # gradients: 1.4, few values
+        check(*shapes(taps, 64, 64, 1, extra=9), name, dtype, 2 * rms(taps, outputs))  # gradients: 1.4, few values
 
 
 @pytest.mark.parametrize("taps, outputs", VARIANTS)
@@ -167,6 +178,24 @@ def test_bits_do_not_depend_on_the_threads(taps, outputs, restore_threads):
     for others in results[1:]:
         for first, other in zip(results[0], others):
             np.testing.assert_array_equal(first, other)
+
+
+@pytest.mark.parametrize("groups, channels, filters", [(2, 16, 16), (3, 17, 19), (2, 48, 33)])
+@pytest.mark.parametrize("taps, outputs", VARIANTS)
+def test_groups(taps, outputs, groups, channels, filters, isa, restore_threads):
+    name = f"winograd F({'x'.join(map(str, outputs))}, {'x'.join(map(str, taps))})"
+    kernels.set_num_threads(3)
+    x, kernel = shapes(taps, channels, filters, 2, extra=6)
+    x, kernel = (*x[:-1], groups * channels), (*kernel[:-1], groups * filters)
+    check(x, kernel, name, np.float32, 4 * rms(taps, outputs), padding="same")
+
+
+def test_groups_are_pooled():
+    x, kernel, bias = normal((2, 12, 13, 48), np.float32), normal((3, 3, 16, 51), np.float32), normal((51,), np.float32)
+    direct = kernels.conv_pool_forward(x, kernel, bias, 2, padding="same", algorithm="direct")
+    y, index = kernels.conv_pool_forward(x, kernel, bias, 2, padding="same", algorithm="winograd F(4x4, 3x3)")
+    np.testing.assert_allclose(y, direct[0], atol=1e-4 * np.abs(y).max())
+    assert np.mean(index != direct[1]) < 0.01  # ties that rounding breaks
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -194,17 +223,33 @@ def test_the_choice_follows_precision_and_can_be_forced():
         kernels.conv_forward(a, b, strides=2, algorithm="winograd")
 
 
-@pytest.mark.parametrize("kernel", [(3, 1), (1, 3), (3, 1, 3), (1, 3, 3), (3, 3, 1), (5, 1, 1)])
-def test_axes_of_one_tap(kernel):
-    x, kernel = normal((4, 9, 10, 11)[: len(kernel) + 1] + (32,), np.float32), normal((*kernel, 32, 32), np.float32)
-    for algorithm in {choice.split(" ")[0] for choice in _names(x, kernel)}:
-        np.testing.assert_allclose(
-            kernels.conv_forward(x, kernel, algorithm=algorithm), reference.conv_forward(x, kernel), atol=1e-3
-        )
+LINES = [(3, 1), (1, 3), (7, 1), (1, 7), (3, 1, 3), (1, 3, 3), (3, 3, 1), (5, 1, 1), (1, 4, 1)]
 
 
-def _names(x, kernel):
-    window = kernels.Window.of(x.shape[1:-1], kernel.shape[:-2])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("taps", LINES)
+def test_axes_of_one_tap(taps, padding):
+    x, kernel = (4, 9, 10, 11)[: len(taps) + 1] + (32,), (*taps, 32, 32)
+    names = {name.split(" ")[0] for name in _names(x, kernel, padding=padding)}
+    assert ("winograd" in names) == (taps != (3, 1, 3))
+    for algorithm in names - {"streamed"}:
+        check(x, kernel, algorithm, np.float32, 1e-5, padding=padding)
+
+
+def test_axes_behind_the_taps_are_one_with_theirs_unless_they_move():
+    assert "winograd F(4, 7)" in _names((4, 9, 10, 32), (7, 1, 32, 32), padding="same")
+    for more in ({"padding": ((3, 3), (1, 0))}, {"strides": (1, 2)}, {"strides": (2, 1)}):
+        window = kernels.Window.of((9, 10), (7, 1), **{"padding": "same", **more})
+        assert window.line is window
+
+
+def test_short_lines_of_many_taps_are_left_to_others():
+    assert _names((4, 7, 32), (20, 32, 32), padding="same")[0] == "direct"
+    assert not any("winograd" in name for name in _names((4, 7, 32), (20, 32, 32), padding="same"))
+
+
+def _names(x, kernel, **options):
+    window = kernels.Window.of(x[1:-1], kernel[:-2], **options)
     return [c.name for c in algorithms.candidates(algorithms.Problem("forward", window, len(x), 32, 32, 1))]
 
 

@@ -106,6 +106,7 @@ cdef extern from "tiles.h" nogil:
 
     enum:
         WINOGRAD_CHANNELS
+        WINOGRAD_TAPS
 
     ctypedef struct fc_winograd:
         const void* x
@@ -116,12 +117,12 @@ cdef extern from "tiles.h" nogil:
         void* inputs
         void* y
         fc_axis axis[3]
-        ptrdiff_t batch, channels, filters
+        ptrdiff_t batch, groups, channels, filters
         ptrdiff_t outputs[3]
         ptrdiff_t tiles[3]
-        ptrdiff_t block, share, part, depth
+        ptrdiff_t pieces, block, share, part, depth
         ptrdiff_t tap_step[3]
-        ptrdiff_t channel_step, filter_step
+        ptrdiff_t channel_step, filter_step, group_step
         ptrdiff_t pool[3]
         void* index
         fc_finish finish
@@ -134,10 +135,10 @@ cdef extern from "tiles.h" nogil:
         void* sums
         void* dkernel
         fc_axis axis[3]
-        ptrdiff_t batch, channels, filters
+        ptrdiff_t batch, groups, channels, filters
         ptrdiff_t outputs[3]
         ptrdiff_t tiles[3]
-        ptrdiff_t first, count, block, part
+        ptrdiff_t pieces, first, count, block, part
 
     enum:
         FC_GROUP_CHANNELS

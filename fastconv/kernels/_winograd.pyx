@@ -2,7 +2,7 @@
 """Winograd convolution: fills the jobs of csrc/winograd/winograd.c and winograd_kernel.c and runs their tiles.
 
 `outputs` is the size of a Winograd tile's outputs on each axis (kernels/winograd.py chooses it). Arrays as in
-_conv.pyx; the stride is 1 and there is one group. How the work is cut depends on shapes alone.
+_conv.pyx; the stride is 1. How the work is cut depends on shapes alone.
 """
 
 from libc.stddef cimport ptrdiff_t
@@ -11,6 +11,7 @@ from ._conv cimport finish_of
 from ._memory cimport Block, product
 from ._tiles cimport (
     WINOGRAD_CHANNELS,
+    WINOGRAD_TAPS,
     address,
     fc_axis,
     fc_tiles,
@@ -45,20 +46,25 @@ cdef inline ptrdiff_t rounded(ptrdiff_t count, ptrdiff_t size) noexcept nogil:
     return blocks(count, size) * size
 
 
-cdef ptrdiff_t cut(const fc_axis* axis, ptrdiff_t batch, outputs, ptrdiff_t* size, ptrdiff_t* number):
-    """Fills the tile sizes and numbers of the axes; returns the number of all Winograd tiles. Phases of a dilation past
-    the outputs would be empty."""
-    cdef ptrdiff_t all = batch
+cdef ptrdiff_t cut(const fc_axis* axis, ptrdiff_t batch, outputs, ptrdiff_t* size, ptrdiff_t* number, ptrdiff_t* pieces):
+    """Fills the tile sizes and numbers of the axes and that of pieces; returns the number of all Winograd tiles up to the
+    last that has outputs. Phases of a dilation past the outputs would be empty."""
+    cdef ptrdiff_t all = batch, after
     cdef int i
     for i in range(3):
         size[i] = outputs[i]
         number[i] = min(axis[i].dilation, axis[i].output) * blocks(blocks(axis[i].output, axis[i].dilation), size[i])
+    pieces[0] = 1 if axis[2].taps <= WINOGRAD_TAPS else blocks(axis[2].taps, size[2])
+    after = (pieces[0] - 1) * axis[2].dilation
+    number[2] += after
+    for i in range(3):
         all *= number[i]
-    return all
+    return all - after
 
 
-cdef ptrdiff_t points_of(const fc_axis* axis, const ptrdiff_t* outputs):
-    return ((outputs[0] + axis[0].taps - 1) * (outputs[1] + axis[1].taps - 1) * (outputs[2] + axis[2].taps - 1))
+cdef ptrdiff_t points_of(const fc_axis* axis, const ptrdiff_t* outputs, ptrdiff_t pieces):
+    return ((outputs[0] + axis[0].taps - 1) * (outputs[1] + axis[1].taps - 1)
+            * (outputs[2] + (axis[2].taps if pieces == 1 else outputs[2]) - 1))
 
 
 cdef ptrdiff_t known(ptrdiff_t size) except -1:
@@ -71,11 +77,11 @@ cdef ptrdiff_t known(ptrdiff_t size) except -1:
 cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_t itemsize, packs=None,
                       bint kept=True) except -1:
     """Transforms the weights and convolves; the job is filled but for the cut into tiles."""
-    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles)
-    cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
+    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles, &job.pieces)
+    cdef ptrdiff_t points = points_of(job.axis, job.outputs, job.pieces), lanes = rounded(job.filters, tiles.lanes)
     cdef ptrdiff_t size = known(tiles.winograd_weights_size(job)), most
-    cdef bint by_filters = FEW * all <= job.filters
-    key = <size_t>tiles, outputs, job.channel_step  # the step tells a flipped kernel
+    cdef bint by_filters = FEW * all <= job.filters and job.pieces == job.groups == 1
+    key = <size_t>tiles, outputs, job.channel_step, job.groups  # the step tells a flipped kernel
     cdef Block transformed = None if packs is None else packs.get(key), inputs = None
     job.transformed = job.inputs = NULL
     if transformed is not None:
@@ -84,7 +90,8 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
         transformed = Block(size)
         job.transformed = transformed.data
         run(tiles.winograd_weights, job, sizeof(fc_winograd),
-            blocks(lanes, tiles.panel) * blocks(job.channels, WINOGRAD_CHANNELS), 16.0 * points * job.channels * lanes)
+            job.groups * blocks(lanes, tiles.panel) * blocks(job.pieces * job.channels, WINOGRAD_CHANNELS),
+            16.0 * points * job.pieces * job.groups * job.channels * lanes)
         if packs is not None:
             packs.keep(key, transformed, size)
 
@@ -105,11 +112,12 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
         most = BUDGET // product(points, job.channels + lanes, itemsize)
         job.share = job.depth = 0  # unused
         job.block = blocks(all, rounded(blocks(all, max(most, 4 * tiles.block)), max(1, min(CUTS, all // 2))))
-    return run(tiles.winograd_forward, job, sizeof(fc_winograd), blocks(all, job.block) * blocks(lanes, job.part),
-               2.0 * all * points * job.channels * lanes, True, known(tiles.winograd_forward_size(job)))
+    return run(tiles.winograd_forward, job, sizeof(fc_winograd), job.groups * blocks(all, job.block) * blocks(lanes, job.part),
+               2.0 * all * points * job.pieces * job.groups * job.channels * lanes, True,
+               known(tiles.winograd_forward_size(job)))
 
 
-def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=False, index=None, packs=None, bint kept=True,
+def winograd_forward(x, kernel, bias, y, window, ptrdiff_t groups, outputs, pool=None, bint relu=False, index=None, packs=None, bint kept=True,
                      scale=None, most=None):
     """y = x * kernel * scale + bias; scale, of the filters, and bias may be None; then ReLU, up to `most` where given.
     `packs` keeps the transformed weights where they are to be kept. With `pool`, three window sizes, y and index are of the
@@ -120,9 +128,9 @@ def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=F
     job.x, job.weights, job.y = address(x), address(kernel), address(y, True)
     job.bias = NULL if bias is None else address(bias)
     job.scale = NULL if scale is None else address(scale)
-    job.batch, job.channels, job.filters = x.shape[0], kernel.shape[-2], kernel.shape[-1]
-    job.channel_step, job.filter_step = job.filters, 1
-    step = job.channels * job.filters
+    job.batch, job.groups, job.channels, job.filters = x.shape[0], groups, kernel.shape[-2], kernel.shape[-1] // groups
+    job.channel_step, job.filter_step, job.group_step = kernel.shape[-1], 1, job.filters
+    step = job.channels * job.channel_step
     for i in range(2, -1, -1):
         job.axis[i] = window_axis(window, i)
         job.tap_step[i] = step
@@ -138,7 +146,7 @@ def winograd_forward(x, kernel, bias, y, window, outputs, pool=None, bint relu=F
     run_winograd(tiles_of(x), &job, outputs, x.itemsize, packs, kept)
 
 
-def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None, bint kept=True):
+def winograd_backward_input(dy, kernel, bias, dx, window, ptrdiff_t groups, outputs, packs=None, bint kept=True):
     """dx = dy convolved with the flipped, transposed kernel, plus the bias, which may be None. `packs` as above."""
     cdef fc_winograd job
     cdef fc_axis axis
@@ -147,10 +155,10 @@ def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None, b
     cdef const char* weights = <const char*>address(kernel)
     job.x, job.y, job.index = address(dy), address(dx, True), NULL
     job.bias, job.scale = NULL if bias is None else address(bias), NULL
-    job.batch, job.channels, job.filters = dy.shape[0], kernel.shape[-1], kernel.shape[-2]
-    job.channel_step, job.filter_step = 1, job.channels
+    job.batch, job.groups, job.channels, job.filters = dy.shape[0], groups, kernel.shape[-1] // groups, kernel.shape[-2]
+    job.channel_step, job.filter_step, job.group_step = 1, kernel.shape[-1], job.channels
     job.finish = finish_of(False, None, None)
-    step = job.channels * job.filters
+    step = job.filters * job.filter_step
     for i in range(2, -1, -1):
         axis = window_axis(window, i)
         job.axis[i] = fc_axis(axis.output, axis.input, axis.taps, 1, axis.dilation,
@@ -163,17 +171,18 @@ def winograd_backward_input(dy, kernel, bias, dx, window, outputs, packs=None, b
     run_winograd(tiles_of(dy), &job, outputs, dy.itemsize, packs, kept)
 
 
-def winograd_backward_kernel(dy, x, dkernel, window, outputs):
+def winograd_backward_kernel(dy, x, dkernel, window, ptrdiff_t groups, outputs):
     """dkernel = the gradient of the kernel, summed over tiles in a fixed order."""
     cdef const fc_tiles* tiles = tiles_of(dy)
     cdef fc_winograd_kernel job
     cdef int i
     job.x, job.dy, job.dkernel = address(x), address(dy), address(dkernel, True)
-    job.batch, job.channels, job.filters = x.shape[0], dkernel.shape[-2], dkernel.shape[-1]
+    job.batch, job.groups, job.channels = x.shape[0], groups, dkernel.shape[-2]
+    job.filters = dkernel.shape[-1] // groups
     for i in range(3):
         job.axis[i] = window_axis(window, i)
-    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles), itemsize = dy.itemsize
-    cdef ptrdiff_t points = points_of(job.axis, job.outputs), lanes = rounded(job.filters, tiles.lanes)
+    cdef ptrdiff_t all = cut(job.axis, job.batch, outputs, job.outputs, job.tiles, &job.pieces), itemsize = dy.itemsize
+    cdef ptrdiff_t points = points_of(job.axis, job.outputs, job.pieces), lanes = rounded(job.filters, tiles.lanes)
     job.count = 1
     cdef ptrdiff_t tile = known(tiles.winograd_transform_size(&job)) + tiles.winograd_gradients_size(&job)
     cdef ptrdiff_t sums = tiles.winograd_sums_size(&job)
@@ -185,14 +194,15 @@ def winograd_backward_kernel(dy, x, dkernel, window, outputs):
     cdef Block gradients = Block(tiles.winograd_gradients_size(&job))
     cdef Block total = Block(sums)
     job.inputs, job.gradients, job.sums = inputs.data, gradients.data, total.data
-    job.part = rounded(blocks(job.channels, blocks(SHARES, points)), tiles.block)
+    job.part = rounded(blocks(job.channels, blocks(SHARES, points * job.pieces * groups)), tiles.block)
+    cdef ptrdiff_t after = (job.pieces - 1) * job.axis[2].dilation, rows = job.pieces * job.channels
     job.first = 0
     while job.first < all:
         job.count = min(most, all - job.first)
         job.block = blocks(job.count, SHARES)
-        run(tiles.winograd_transform, &job, sizeof(job), blocks(job.count, job.block),
-            25.0 * job.count * points * (job.channels + lanes), True)
-        run(tiles.winograd_multiply, &job, sizeof(job), points * blocks(job.channels, job.part),
-            2.0 * job.count * points * job.channels * lanes, True)
+        run(tiles.winograd_transform, &job, sizeof(job), groups * blocks(job.count + after, job.block),
+            25.0 * job.count * points * groups * (job.channels + lanes), True)
+        run(tiles.winograd_multiply, &job, sizeof(job), groups * points * job.pieces * blocks(job.channels, job.part),
+            2.0 * job.count * points * groups * rows * lanes, True)
         job.first += job.count
-    run(tiles.winograd_reduce, &job, sizeof(job), job.channels, 8.0 * points * job.channels * lanes, True)
+    run(tiles.winograd_reduce, &job, sizeof(job), groups * rows, 8.0 * points * groups * rows * lanes, True)

@@ -20,6 +20,8 @@ of them. tests/test_kernels_winograd.py holds the table:
                        float32: rms  largest        direct, the same data: rms
     F(5, 2)                 2.9e-7    2.4e-6        1.4e-7
     F(4, 3)                 2.8e-7    2.2e-6        1.8e-7
+    F(4, 4)                 5.1e-7    5.9e-6        2.0e-7
+    F(4, 40), in pieces     1.5e-6    1.6e-5        6.5e-7
     F(4, 5)                 5.6e-7    6.3e-6        2.3e-7
     F(2x2, 3x3)             2.2e-7    1.3e-6        2.9e-7
     F(4x4, 3x3)             6.6e-7    4.9e-6        2.9e-7
@@ -43,15 +45,18 @@ from ._tiles import note_change, register_tile
 from .geometry import REACH, Window
 
 PASSES = ("forward", "backward_input", "backward_kernel")
-# Outputs of a Winograd tile for kernels of two, three and five taps; axes of one tap stay as they are.
+# Outputs of a Winograd tile for kernels of two to five taps; axes of one tap stay as they are, and those behind the only
+# axis of several are one with it (Window.line). A longer row of taps is cut into pieces.
 WINOGRAD = {
     (2,): ((5,),),
     (3,): ((4,),),
+    (4,): ((4,),),
     (5,): ((4,),),
     (3, 3): ((2, 2), (4, 4)),
     (5, 5): ((2, 2), (4, 4)),
     (3, 3, 3): ((2, 2, 2), (2, 4, 4), (4, 4, 4)),
 }
+MOST_TAPS, PIECE = 5, 4  # a piece has as many taps as a tile has outputs
 TRANSFORM, WEIGHT = 16, 60  # multiply-adds in the time that one transformed value takes, and one transformed weight
 READ, PACK = 8, 24  # the same of a weight that is read from memory, and of one that is packed
 PASSING = 45  # the same of one that is transformed on the way, as it is where
@@ -165,25 +170,34 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
     elif groups > 1 and max(channels, filters) <= GROUP_CHANNELS * groups:
         gather = GATHER if lanes % made or read > made else 1  # a vector's inputs do not stand in one vector of x
         yield Choice("grouped", products * (1 + LAYOUT * max(read, made) + 1 / taps) * gather)
-    if groups > 1 or min(channels, filters) < CHANNELS or {*window.strides} != {1}:
+    channels, filters = channels // groups, filters // groups
+    if min(channels, filters) < CHANNELS or {*window.strides} != {1}:
         return
+    if not pool:  # whose windows are on the axes that there are
+        window = window.line
+        written = window.input if problem.kind == "backward_input" else window.output
     ones = next((i for i, t in enumerate(window.kernel) if t > 1), 0)  # leading axes of one tap stay as they are
-    for outputs in WINOGRAD.get(window.kernel[ones:], ()):
+    kernel, pieces = window.kernel, 1
+    if len(kernel) == ones + 1 and kernel[ones] > MOST_TAPS:
+        kernel, pieces = (*kernel[:ones], PIECE), -(-kernel[ones] // PIECE)
+    for outputs in WINOGRAD.get(kernel[ones:], ()):
         box = (1,) * ones + outputs
         if pool and problem.kind == "forward" and (any(m % p for m, p in zip(box, pool)) or {*window.dilation} != {1}):
             continue  # the windows must divide a tile
-        points = math.prod(m + t - 1 for m, t in zip(box, window.kernel))
-        tiles = problem.batch * math.prod(
-            d * -(-(-(-size // d)) // m) for size, d, m in zip(written, window.dilation, box)
-        )
-        size = points * channels * filters  # of the transformed weights
-        cost = points * tiles * (channels * filters + TRANSFORM * (channels + filters))
+        points = math.prod(m + t - 1 for m, t in zip(box, kernel))
+        lines = [d * -(-(-(-size // d)) // m) for size, d, m in zip(written, window.dilation, box)]
+        after = (pieces - 1) * window.dilation[-1]  # tiles past the outputs of a line
+        if after > lines[-1]:
+            continue
+        tiles = problem.batch * math.prod(lines[:-1]) * (lines[-1] + after)
+        size = points * pieces * groups * channels * filters  # of the transformed weights
+        cost = points * tiles * groups * (pieces * channels * filters * idle + TRANSFORM * (channels + filters))
         name = f"winograd F({_times(outputs)}, {_times(window.kernel[ones:])})"
         box = (1,) * (3 - len(box)) + box
         if problem.kind == "backward_kernel":
             yield Choice(name, cost, box)
             continue
-        transform = PASSING if FEW * tiles <= filters else WEIGHT  # as _winograd.pyx does it
+        transform = PASSING if FEW * tiles <= filters and pieces == groups == 1 else WEIGHT  # as _winograd.pyx does it
         yield Choice(name, cost + size * transform, box, kept=False)
         if packed and size <= KEPT:
             yield Choice(name, max(cost, size * READ), box)

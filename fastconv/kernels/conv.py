@@ -57,7 +57,7 @@ def conv_forward(
     if choice.outputs:
         alone = residual is None  # else a pass of its own costs less than its misses in the midst of transforms
         _winograd.winograd_forward(
-            x, kernel, bias, y, window, choice.outputs, relu=relu and alone, packs=packs, kept=choice.kept, scale=scale, most=most
+            x, kernel, bias, y, window.line, groups, choice.outputs, relu=relu and alone, packs=packs, kept=choice.kept, scale=scale, most=most
         )  # fmt: skip
         return y if alone else _finished(y, residual, relu, most)
     if choice.name == "streamed":
@@ -97,7 +97,9 @@ def conv_backward_input(
     dx = empty((input_shape[0], *compact.input, input_shape[-1]), dy.dtype)
     start = bias if compact is window else None  # cells that are folded together would have it several times
     if choice.outputs:
-        _winograd.winograd_backward_input(dy, kernel, start, dx, compact, choice.outputs, packs, choice.kept)
+        _winograd.winograd_backward_input(
+            dy, kernel, start, dx, compact.line, groups, choice.outputs, packs, choice.kept
+        )
     else:
         _conv.conv_backward_input(dy, kernel, start, dx, compact, groups, choice.name, packs)
     dx = fold(dx, window)
@@ -120,7 +122,7 @@ def conv_backward_kernel(
         return dkernel
     x, window = unfold(x, window), window.compact
     if choice.outputs:
-        _winograd.winograd_backward_kernel(dy, x, dkernel, window, choice.outputs)
+        _winograd.winograd_backward_kernel(dy, x, dkernel, window.line, groups, choice.outputs)
     else:
         _conv.conv_backward_kernel(dy, x, dkernel, window, groups, choice.name)
     return dkernel

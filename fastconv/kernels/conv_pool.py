@@ -53,7 +53,9 @@ def conv_pool_forward(
     box = (1,) * (3 - len(pool)) + pool
     x, window = unfold(x, window), window.compact
     if choice.outputs:
-        _winograd.winograd_forward(x, kernel, bias, y, window, choice.outputs, box, relu, index, packs, choice.kept)
+        _winograd.winograd_forward(
+            x, kernel, bias, y, window, groups, choice.outputs, box, relu, index, packs, choice.kept
+        )
     elif choice.name == "streamed":
         _conv.conv_stream(x, kernel, bias, y, window, relu, box, index)
     else:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, wraps
-from math import gcd
+from math import gcd, prod
 
 _LIMIT = 2**31 - 1
 REACH = 8  # times the cells that there are, past which windows reach far
@@ -118,6 +118,24 @@ class Window:
             for span, o, too_far in zip(self.spans, self.output, far)
         ]
         return _window(*zip(*spans))
+
+    @cached_property
+    def line(self) -> Window:
+        """The same window with its last axis of several taps and the axes behind it as one, where those have one tap each,
+        stride 1 and no padding: a cell's neighbours then stand as far apart as a line of them is long. Else this one."""
+        last = max((axis for axis, taps in enumerate(self.kernel) if taps > 1), default=len(self.kernel) - 1)
+        behind = self.input[last + 1 :]
+        if not behind or {*self.strides[last:]} != {1} or {*self.padding[last + 1 :]} != {(0, 0)}:
+            return self
+        cells = prod(behind)
+        low, high = self.padding[last]
+        try:
+            return _window(
+                (*self.input[:last], self.input[last] * cells), self.kernel[: last + 1], self.strides[: last + 1],
+                (*self.padding[:last], (low * cells, high * cells)), (*self.dilation[:last], self.dilation[last] * cells),
+            )  # fmt: skip
+        except ValueError:  # too much padding for one axis
+            return self
 
     @property
     def spans(self) -> list[tuple]:

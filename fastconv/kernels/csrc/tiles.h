@@ -155,19 +155,23 @@ typedef struct {
  * outputs, one Winograd tile, is outputs[0] x [1] x [2] large; tiles along an axis that is dilated by d belong to one
  * of d interleaved phases. Tiles of winograd_weights: panels * blocks of WINOGRAD_CHANNELS channels; of winograd_inputs:
  * blocks of Winograd tiles * shares of `share` tiles; of winograd_forward: blocks of `block` Winograd tiles, which are
- * counted over samples and the three axes, * parts of `part` filters, a multiple of a panel but for the last. */
-enum { WINOGRAD_CHANNELS = 16 };
+ * counted over samples and the three axes, * parts of `part` filters, a multiple of a panel but for the last. All that once for
+ * each group, whose channels and filters the job counts; its filters stand behind the last group's in weights, bias and y.
+ *
+ * A row of more than WINOGRAD_TAPS taps, where the other axes have one, is cut into `pieces` of as many taps as a tile has
+ * outputs. Each phase then has pieces - 1 tiles more, past the outputs, whose transformed inputs the last tiles read. */
+enum { WINOGRAD_CHANNELS = 16, WINOGRAD_TAPS = 5 };
 typedef struct {
     const void *x, *weights, *bias, *scale; /* scale: of the filters, which multiplies the weights; both may be NULL */
-    /* [point][panel][channel][lane], the points `plane` apart (winograd_tiles.h); NULL: each tile transforms the weights
+    /* [group][point][panel][piece][channel][lane], the points `plane` apart (winograd_tiles.h); NULL: each tile transforms the weights
      * that it needs, `depth` channels at a time. */
     void *transformed;
-    void *inputs; /* [block][point][tile][channel], transformed; NULL: each tile transforms its own */
+    void *inputs; /* [block][point][tile][channel], transformed, of one group; NULL: each tile transforms its own */
     void *y;
     fc_axis axis[3];
-    ptrdiff_t batch, channels, filters;
-    ptrdiff_t outputs[3], tiles[3], block, share, part, depth;
-    ptrdiff_t tap_step[3], channel_step, filter_step; /* in weights */
+    ptrdiff_t batch, groups, channels, filters;
+    ptrdiff_t outputs[3], tiles[3], pieces, block, share, part, depth;
+    ptrdiff_t tap_step[3], channel_step, filter_step, group_step; /* in weights */
     /* Where pool[0] is not 0, y is the max-pooled map and index the tap that won (uint8). Windows do not overlap and
      * divide a Winograd tile; axis[].output then counts the outputs under whole windows. */
     ptrdiff_t pool[3];
@@ -175,15 +179,16 @@ typedef struct {
     fc_finish finish; /* ReLU alone; of a pooled map without a bound */
 } fc_winograd;
 
-/* Its kernel gradient, over the range of `count` Winograd tiles from `first` on; both sides transformed, [point][tile][lane],
- * and the sums of their products, [point][channel][lane]. Tiles of winograd_transform: blocks of `block` Winograd tiles;
- * of winograd_multiply: points * parts of `part` channels; of winograd_reduce: channels. */
+/* Its kernel gradient, over the range of `count` Winograd tiles from `first` on; both sides transformed,
+ * [group][point][tile][lane], and the sums of their products, [group][point][piece][channel][lane]. Tiles of winograd_transform: blocks of `block` of the range's
+ * Winograd tiles and those that their last pieces read; of winograd_multiply: points * pieces * parts of `part` channels; of
+ * winograd_reduce: pieces * channels. All that once for each group. */
 typedef struct {
     const void *x, *dy;
     void *inputs, *gradients, *sums, *dkernel;
     fc_axis axis[3];
-    ptrdiff_t batch, channels, filters;
-    ptrdiff_t outputs[3], tiles[3];
+    ptrdiff_t batch, groups, channels, filters;
+    ptrdiff_t outputs[3], tiles[3], pieces;
     ptrdiff_t first, count, block, part;
 } fc_winograd_kernel;
 

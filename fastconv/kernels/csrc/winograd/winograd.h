@@ -2,7 +2,8 @@
  *
  * Y = A' [(G g) . (B' d)] along every axis, for inputs d, taps g and outputs Y (Lavin and Gray, "Fast algorithms for
  * convolutional neural networks", 2016). The matrices follow from interpolation at the points that each table names,
- * and at infinity (Toom and Cook); tests/test_kernels_winograd.py derives them again. Stored are B' (points, points),
+ * and at infinity (Toom and Cook); a longer kernel is cut into pieces of r = m taps, each of which reads the transformed
+ * input of the tile after its predecessor's. tests/test_kernels_winograd.py derives them again. Stored are B' (points, points),
  * G (points, r) and A (points, m), row by row. The tables are constants to the compiler: zeros vanish from the code.
  */
 #ifndef FC_WINOGRAD_H
@@ -10,14 +11,14 @@
 
 #include "vector.h"
 
-enum { ONE, F23, F43, F25, F45, F52, FILTERS }; /* FMR is F(M, R); ONE: an axis of one tap, left alone */
-enum { MAX_POINTS = 216 };                      /* of a tile: 6 x 6 x 6 */
+enum { ONE, F23, F43, F25, F45, F52, F44, FILTERS }; /* FMR is F(M, R); ONE: an axis of one tap, left alone */
+enum { MAX_POINTS = 216 };                           /* of a tile: 6 x 6 x 6 */
 
-static const int OUTPUTS[FILTERS] = {1, 2, 4, 2, 4, 5}, TAPS[FILTERS] = {1, 3, 3, 5, 5, 2};
-static const int POINTS[FILTERS] = {1, 4, 6, 6, 8, 6};
+static const int OUTPUTS[FILTERS] = {1, 2, 4, 2, 4, 5, 4}, TAPS[FILTERS] = {1, 3, 3, 5, 5, 2, 4};
+static const int POINTS[FILTERS] = {1, 4, 6, 6, 8, 6, 7};
 /* Rows 1 and 2, 3 and 4, ... of every matrix, so many pairs, belong to points a and -a: they are the sum and difference
- * of their even and odd columns' parts. */
-static const int PAIRS[FILTERS] = {0, 1, 2, 2, 3, 2};
+ * of their even and odd columns' parts. An odd number of points has none: the one without its negative is in all rows. */
+static const int PAIRS[FILTERS] = {0, 1, 2, 2, 3, 2, 0};
 
 /* clang-format off */
 static const real MATRIX_B[FILTERS][64] = {
@@ -36,6 +37,10 @@ static const real MATRIX_B[FILTERS][64] = {
              0, -1, 1, 4.25, -4.25, -1, 1, 0,      0, .5, .25, -2.5, -1.25, 2, 1, 0,
              0, -.5, .25, 2.5, -1.25, -2, 1, 0,    0, 2, 4, -2.5, -5, .5, 1, 0,
              0, -2, 4, 2.5, -5, -.5, 1, 0,         0, -1, 0, 5.25, 0, -5.25, 0, 1}, /* 0, +-1, +-2, +-1/2 */
+    [F44] = {-2, 4, 2.5, -5, -.5, 1, 0,    0, 2, -2, -4.5, .5, 1, 0,
+             0, -2, 6, -3.5, -1.5, 1, 0,   0, 1, -1.5, -2, 1.5, 1, 0,
+             0, -1, 2.5, 0, -2.5, 1, 0,    0, 4, 0, -5, 0, 1, 0,
+             0, -2, 4, 2.5, -5, -.5, 1}, /* 0, +-1, +-2, 1/2 */
 };
 static const real MATRIX_G[FILTERS][40] = {
     [ONE] = {1},
@@ -51,6 +56,9 @@ static const real MATRIX_G[FILTERS][40] = {
              32. / 45, 16. / 45, 8. / 45, 4. / 45, 2. / 45,  32. / 45, -16. / 45, 8. / 45, -4. / 45, 2. / 45,
              0, 0, 0, 0, 1},
     [F52] = {1, 0,  -81. / 130, -27. / 65,  -81. / 130, 27. / 65,  8. / 65, 12. / 65,  8. / 65, -12. / 65,  0, 1},
+    [F44] = {-.5, 0, 0, 0,  -1. / 3, -1. / 3, -1. / 3, -1. / 3,
+             1. / 9, -1. / 9, 1. / 9, -1. / 9,  1. / 36, 1. / 18, 1. / 9, 2. / 9,
+             -1. / 60, 1. / 30, -1. / 15, 2. / 15,  32. / 45, 16. / 45, 8. / 45, 4. / 45,  0, 0, 0, 1},
 };
 static const real MATRIX_A[FILTERS][32] = {
     [ONE] = {1},
@@ -62,6 +70,8 @@ static const real MATRIX_A[FILTERS][32] = {
              1, -.5, .25, -.125,  0, 0, 0, 1},
     [F52] = {1, 0, 0, 0, 0,  1, 2. / 3, 4. / 9, 8. / 27, 16. / 81,  1, -2. / 3, 4. / 9, -8. / 27, 16. / 81,
              1, 3. / 2, 9. / 4, 27. / 8, 81. / 16,  1, -3. / 2, 9. / 4, -27. / 8, 81. / 16,  0, 0, 0, 0, 1},
+    [F44] = {1, 0, 0, 0,  1, 1, 1, 1,  1, -1, 1, -1,  1, 2, 4, 8,
+             1, -2, 4, -8,  1, .5, .25, .125,  0, 0, 0, 1},
 };
 /* clang-format on */
 
@@ -219,7 +229,7 @@ FC_INLINE const vec *transform_box(const enum transform t, const int fd, const i
 
 /* Every combination that is compiled, one a filter an axis: WINOGRAD(X) makes X(depth, height, width) of each. */
 #define FC_WINOGRAD(X)                                                                                               \
-    X(ONE, ONE, F52) X(ONE, ONE, F43) X(ONE, ONE, F45) X(ONE, F23, F23) X(ONE, F43, F43) X(ONE, F25, F25) X(ONE, F45, F45)            \
-    X(F23, F23, F23) X(F23, F43, F43) X(F43, F43, F43)
+    X(ONE, ONE, F52) X(ONE, ONE, F43) X(ONE, ONE, F44) X(ONE, ONE, F45) X(ONE, F23, F23) X(ONE, F43, F43)             \
+    X(ONE, F25, F25) X(ONE, F45, F45) X(F23, F23, F23) X(F23, F43, F43) X(F43, F43, F43)
 
 #endif

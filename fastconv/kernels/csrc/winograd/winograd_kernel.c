@@ -48,20 +48,26 @@ typedef void tile_function(ptrdiff_t, const real *, ptrdiff_t, const real *, ptr
     }
 #include "tile_table.h"
 
+/* Tiles whose inputs are transformed for the range. */
+FC_INLINE ptrdiff_t range_inputs(const fc_winograd_kernel *j)
+{
+    return j->count + tiles_after(j->axis, j->pieces);
+}
+
 /* to[point][t][filter] = the transformed output gradients of tiles `first` to `first + count`, in memory for the range. */
 FC_INLINE void transform_gradients(const int fd, const int fh, const int fw, const fc_winograd_kernel *j,
                                    ptrdiff_t first, ptrdiff_t count, real *restrict to)
 {
-    const ptrdiff_t K = j->filters, width = blocks(K, LANES) * LANES, next = plane(j->count, K);
+    const ptrdiff_t K = j->filters, width = blocks(K, LANES) * LANES, next = plane(j->count, K), pixel = j->groups * K;
     const ptrdiff_t size[3] = {j->axis[0].output, j->axis[1].output, j->axis[2].output};
     const ptrdiff_t step[3] = {j->axis[0].dilation, j->axis[1].dilation, j->axis[2].dilation};
     const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
     for (ptrdiff_t t = 0; t < count; t++) {
         const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
-        const real *dy_n = (const real *)j->dy + p.n * size[0] * size[1] * size[2] * K;
+        const real *dy_n = (const real *)j->dy + p.n * size[0] * size[1] * size[2] * pixel;
         for (ptrdiff_t k = 0; k < K; k += LANES) {
             vec a[MAX_POINTS], b[MAX_POINTS];
-            load_box(OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], size, p.at, step, K, dy_n + k, min_(K - k, LANES), a);
+            load_box(OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], size, p.at, step, pixel, dy_n + k, min_(K - k, LANES), a);
             const vec *v = transform_box(OUTPUT_BACK, fd, fh, fw, a, b);
             real *out = to + t * width + k;
             for (int i = 0; i < points; i++) store(out + i * next, v[i]);
@@ -69,47 +75,60 @@ FC_INLINE void transform_gradients(const int fd, const int fh, const int fw, con
     }
 }
 
-/* dkernel[taps][channel][filters] of one channel, from the sums. */
-FC_INLINE void reduce(const int fd, const int fh, const int fw, const fc_winograd_kernel *j, ptrdiff_t c)
+/* dkernel[taps][channel][filters] of one channel, counted over pieces, from the sums. */
+FC_INLINE void reduce(const int fd, const int fh, const int fw, const fc_winograd_kernel *j, ptrdiff_t row)
 {
-    const ptrdiff_t C = j->channels, K = j->filters, lanes = blocks(K, LANES) * LANES;
-    const int points = POINTS[fd] * POINTS[fh] * POINTS[fw], taps = TAPS[fd] * TAPS[fh] * TAPS[fw];
+    const ptrdiff_t C = j->channels, K = j->filters, lanes = blocks(K, LANES) * LANES, rows = j->pieces * C;
+    const ptrdiff_t before = fw == F44 ? row / C * TAPS[fw] : 0, c = fw == F44 ? row % C : row;
+    const int points = POINTS[fd] * POINTS[fh] * POINTS[fw];
+    const ptrdiff_t taps = fw == F44 ? min_(TAPS[fw], j->axis[2].taps - before) : TAPS[fd] * TAPS[fh] * TAPS[fw];
     for (ptrdiff_t k = 0; k < K; k += LANES) {
         vec a[MAX_POINTS], b[MAX_POINTS];
-        for (int i = 0; i < points; i++) a[i] = load((const real *)j->sums + (i * C + c) * lanes + k);
+        for (int i = 0; i < points; i++) a[i] = load((const real *)j->sums + (i * rows + row) * lanes + k);
         const vec *w = transform_box(KERNEL_BACK, fd, fh, fw, a, b);
-        for (int i = 0; i < taps; i++)
-            store_part((real *)j->dkernel + (i * C + c) * K + k, w[i], min_(K - k, LANES));
+        for (ptrdiff_t i = 0; i < taps; i++)
+            store_part((real *)j->dkernel + ((before + i) * C + c) * j->groups * K + k, w[i], min_(K - k, LANES));
     }
 }
 
+/* What a combination does, in the order of winograd_variants. */
 typedef struct {
-    int filters[3];
-    void (*inputs)(const fc_winograd_kernel *, ptrdiff_t, ptrdiff_t, real *);
     void (*gradients)(const fc_winograd_kernel *, ptrdiff_t, ptrdiff_t, real *);
     void (*reduce)(const fc_winograd_kernel *, ptrdiff_t);
-} variant;
+} stages;
 
 #define FUNCTIONS(d, h, w)                                                                                           \
-    static void inputs_##d##h##w(const fc_winograd_kernel *j, ptrdiff_t first, ptrdiff_t count, real *to)             \
-    {                                                                                                                \
-        transform_inputs(d, h, w, j->axis, j->tiles, j->channels, j->x, j->count, first, count, to);                  \
-    }                                                                                                                \
     static void gradients_##d##h##w(const fc_winograd_kernel *j, ptrdiff_t first, ptrdiff_t count, real *to)          \
     {                                                                                                                \
         transform_gradients(d, h, w, j, first, count, to);                                                            \
     }                                                                                                                \
     static void reduce_##d##h##w(const fc_winograd_kernel *j, ptrdiff_t c) { reduce(d, h, w, j, c); }
 FC_WINOGRAD(FUNCTIONS)
-#define VARIANT(d, h, w) {{d, h, w}, inputs_##d##h##w, gradients_##d##h##w, reduce_##d##h##w},
-static const variant variants[] = {FC_WINOGRAD(VARIANT)};
+#define STAGES(d, h, w) {gradients_##d##h##w, reduce_##d##h##w},
+static const stages stages_of[] = {FC_WINOGRAD(STAGES)};
 
-/* NULL: there is none for these taps and outputs. The sizes below say so before any tile runs. */
+static int number_of(const fc_winograd_kernel *j) { return FC_NAME(winograd_variant)(j->axis, j->outputs, j->pieces); }
+
+/* NULL: there is none. */
 static const variant *variant_of(const fc_winograd_kernel *j)
 {
-    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
-        if (is_variant(variants[i].filters, j->axis, j->outputs)) return &variants[i];
-    return NULL;
+    const int number = number_of(j);
+    return number < 0 ? NULL : &FC_NAME(winograd_variants)[number];
+}
+
+/* The job of group `g`. */
+static fc_winograd_kernel of_group(const void *job, ptrdiff_t g)
+{
+    fc_winograd_kernel j = *(const fc_winograd_kernel *)job;
+    const int *filters = variant_of(job)->filters;
+    const ptrdiff_t sums = points_of(filters) * j.pieces * j.channels * blocks(j.filters, LANES) * LANES;
+    j.x = (const real *)j.x + g * j.channels;
+    j.dy = (const real *)j.dy + g * j.filters;
+    j.dkernel = (real *)j.dkernel + g * j.filters;
+    j.inputs = (char *)j.inputs + g * planes_size(filters, range_inputs(job), j.channels);
+    j.gradients = (char *)j.gradients + g * planes_size(filters, j.count, j.filters);
+    j.sums = (real *)j.sums + g * sums;
+    return j;
 }
 
 /* Of a range of `count` tiles: the transformed inputs and gradients; and of the sums. */
@@ -117,47 +136,55 @@ ptrdiff_t FC_NAME(winograd_transform_size)(const void *job)
 {
     const fc_winograd_kernel *j = job;
     const variant *v = variant_of(j);
-    return v ? planes_size(v->filters, j->count, j->channels) : -1;
+    return v ? FC_PRODUCT(j->groups, planes_size(v->filters, range_inputs(j), j->channels)) : -1;
 }
 
 ptrdiff_t FC_NAME(winograd_gradients_size)(const void *job)
 {
     const fc_winograd_kernel *j = job;
     const variant *v = variant_of(j);
-    return v ? planes_size(v->filters, j->count, j->filters) : -1;
+    return v ? FC_PRODUCT(j->groups, planes_size(v->filters, j->count, j->filters)) : -1;
 }
 
 ptrdiff_t FC_NAME(winograd_sums_size)(const void *job)
 {
     const fc_winograd_kernel *j = job;
     const variant *v = variant_of(j);
-    return v ? FC_PRODUCT(points_of(v->filters), j->channels, blocks(j->filters, LANES), sizeof(vec)) : -1;
+    return v ? FC_PRODUCT(j->groups, points_of(v->filters), j->pieces, j->channels, blocks(j->filters, LANES), sizeof(vec)) : -1;
 }
 
 void FC_NAME(winograd_transform)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
-    const fc_winograd_kernel *j = job;
-    const variant *v = variant_of(j);
-    const ptrdiff_t t = index * j->block, count = min_(j->count - t, j->block);
-    v->inputs(j, j->first + t, count, (real *)j->inputs + t * blocks(j->channels, LANES) * LANES);
-    v->gradients(j, j->first + t, count, (real *)j->gradients + t * blocks(j->filters, LANES) * LANES);
+    const ptrdiff_t shares = blocks(range_inputs(job), ((const fc_winograd_kernel *)job)->block);
+    const fc_winograd_kernel own = of_group(job, index / shares), *j = &own;
+    const ptrdiff_t t = index % shares * j->block, count = min_(j->count - t, j->block);
+    variant_of(j)->inputs(j->axis, j->tiles, j->channels, j->groups * j->channels, j->x, range_inputs(j), j->first + t,
+                          min_(range_inputs(j) - t, j->block), (real *)j->inputs + t * blocks(j->channels, LANES) * LANES);
+    if (count > 0)
+        stages_of[number_of(j)].gradients(j, j->first + t, count,
+                                          (real *)j->gradients + t * blocks(j->filters, LANES) * LANES);
 }
 
 void FC_NAME(winograd_multiply)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
-    const fc_winograd_kernel *j = job;
-    const ptrdiff_t parts = blocks(j->channels, j->part), point = index / parts, from = index % parts * j->part;
-    const ptrdiff_t channels = min_(j->channels - from, j->part), pieces = blocks(channels, BLOCK);
+    const fc_winograd_kernel *whole = job;
+    const ptrdiff_t parts = blocks(whole->channels, whole->part);
+    const ptrdiff_t each = points_of(variant_of(whole)->filters) * whole->pieces * parts;
+    const fc_winograd_kernel own = of_group(job, index / each), *j = &own;
+    const ptrdiff_t planes = index % each / parts, from = index % parts * j->part;
+    const ptrdiff_t point = planes / j->pieces, piece = planes % j->pieces;
+    const ptrdiff_t channels = min_(j->channels - from, j->part), cuts = blocks(channels, BLOCK);
     const ptrdiff_t a_tile = blocks(j->channels, LANES) * LANES, lanes = blocks(j->filters, LANES) * LANES;
-    const real *a = (const real *)j->inputs + point * plane(j->count, j->channels) + from;
+    const real *a = (const real *)j->inputs + point * plane(range_inputs(j), j->channels)
+                    + piece * tiles_after(j->axis, 2) * a_tile + from;
     const real *b = (const real *)j->gradients + point * plane(j->count, j->filters);
-    real *sum = (real *)j->sums + (point * j->channels + from) * lanes;
+    real *sum = (real *)j->sums + (planes * j->channels + from) * lanes;
     for (ptrdiff_t t = 0; t < j->count; t += CHUNK)
         for (ptrdiff_t k = 0; k < lanes; k += PANEL)
-            for (ptrdiff_t i = 0, c = 0; i < pieces; i++) { /* pieces differ by one channel at most */
-                const ptrdiff_t rows = (channels + i) / pieces;
+            for (ptrdiff_t i = 0, c = 0; i < cuts; i++) { /* they differ by one channel at most */
+                const ptrdiff_t rows = (channels + i) / cuts;
                 tile_functions[rows - 1][min_(lanes - k, PANEL) / LANES - 1](
                     min_(j->count - t, CHUNK), a + t * a_tile + c, a_tile, b + t * lanes + k, lanes,
                     sum + c * lanes + k, lanes, j->first + t > 0);
@@ -165,8 +192,11 @@ void FC_NAME(winograd_multiply)(const void *job, ptrdiff_t index, void *scratch)
             }
 }
 
-void FC_NAME(winograd_reduce)(const void *job, ptrdiff_t channel, void *scratch)
+void FC_NAME(winograd_reduce)(const void *job, ptrdiff_t index, void *scratch)
 {
     (void)scratch;
-    variant_of(job)->reduce(job, channel);
+    const fc_winograd_kernel *whole = job;
+    const ptrdiff_t rows = whole->pieces * whole->channels;
+    const fc_winograd_kernel own = of_group(job, index / rows);
+    stages_of[number_of(job)].reduce(&own, index % rows);
 }

@@ -1,4 +1,4 @@
-/* winograd_tiles.h: what Winograd's forward and kernel gradient share: where a tile lies, and its transformed input.
+/* winograd_tiles.h: what Winograd's forward and kernel gradient share: where a tile lies, and which transforms it has.
  *
  * Winograd tiles are counted over samples, depth, height and width. The transformed inputs of a block of them stand in
  * scratch as [point][tile][channel], with the channels padded to whole vectors.
@@ -26,13 +26,8 @@ FC_INLINE place place_of(const fc_axis axis[3], const ptrdiff_t tiles[3], const 
     return p;
 }
 
-/* Whether these filters have the axes' taps and the asked numbers of outputs. */
-FC_INLINE int is_variant(const int filters[3], const fc_axis axis[3], const ptrdiff_t outputs[3])
-{
-    for (int i = 0; i < 3; i++)
-        if (TAPS[filters[i]] != axis[i].taps || OUTPUTS[filters[i]] != outputs[i]) return 0;
-    return 1;
-}
+/* Tiles past the last of some, which its last piece reads; neighbours of one phase lie `dilation` apart. */
+FC_INLINE ptrdiff_t tiles_after(const fc_axis axis[3], ptrdiff_t pieces) { return (pieces - 1) * axis[2].dilation; }
 
 /* Elements from one point to the next, for a block of rows (tiles of data, channels of weights): a step that spreads
  * the points over the cache's sets. */
@@ -49,10 +44,10 @@ FC_INLINE ptrdiff_t planes_size(const int filters[3], ptrdiff_t block, ptrdiff_t
     return FC_PRODUCT(points_of(filters), plane(block, channels), sizeof(real));
 }
 
-/* The cells of one tile, `points` on each axis from `start` on and `step` apart, for one vector of channels; zeros
- * outside of `size`. */
+/* The cells of one tile, on each axis from `start` on and `step` apart, for one vector of channels, of which a pixel has
+ * `pixel`; zeros outside of `size`. */
 FC_INLINE void load_box(const int d1, const int h1, const int w1, const ptrdiff_t size[3], const ptrdiff_t start[3],
-                        const ptrdiff_t step[3], ptrdiff_t channels, const real *x, ptrdiff_t lanes, vec *out)
+                        const ptrdiff_t step[3], ptrdiff_t pixel, const real *x, ptrdiff_t lanes, vec *out)
 {
     const int inside = start[2] >= 0 && start[2] + (w1 - 1) * step[2] < size[2];
     for (int d = 0; d < d1; d++)
@@ -62,13 +57,13 @@ FC_INLINE void load_box(const int d1, const int h1, const int w1, const ptrdiff_
                 for (int w = 0; w < w1; w++) out[w] = (vec){0};
                 continue;
             }
-            const real *row = x + ((id * size[1] + ih) * size[2] + start[2]) * channels;
+            const real *row = x + ((id * size[1] + ih) * size[2] + start[2]) * pixel;
             if (inside && lanes == LANES)
-                for (int w = 0; w < w1; w++) out[w] = load(row + w * step[2] * channels);
+                for (int w = 0; w < w1; w++) out[w] = load(row + w * step[2] * pixel);
             else
                 for (int w = 0; w < w1; w++) {
                     const ptrdiff_t iw = start[2] + w * step[2];
-                    out[w] = iw >= 0 && iw < size[2] ? load_part(row + w * step[2] * channels, lanes) : (vec){0};
+                    out[w] = iw >= 0 && iw < size[2] ? load_part(row + w * step[2] * pixel, lanes) : (vec){0};
                 }
         }
 }
@@ -81,35 +76,17 @@ FC_INLINE int box_inside(const ptrdiff_t size[3], const ptrdiff_t start[3], cons
            && start[1] + (h - 1) * step[1] < size[1] && start[2] >= 0 && start[2] + (w - 1) * step[2] < size[2];
 }
 
-/* to[point][tile][channel] = the transformed inputs of tiles `first` to `first + count`, in memory for `block` tiles. */
-FC_INLINE void transform_inputs(const int fd, const int fh, const int fw, const fc_axis axis[3],
-                                const ptrdiff_t tiles[3], ptrdiff_t channels, const void *x, ptrdiff_t block,
-                                ptrdiff_t first, ptrdiff_t count, real *restrict to)
-{
-    const ptrdiff_t outputs[3] = {OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]};
-    const ptrdiff_t size[3] = {axis[0].input, axis[1].input, axis[2].input};
-    const ptrdiff_t step[3] = {axis[0].dilation, axis[1].dilation, axis[2].dilation};
-    const ptrdiff_t width = blocks(channels, LANES) * LANES, next = plane(block, channels);
-    const ptrdiff_t x_step[3] = {step[0] * size[1] * size[2] * channels, step[1] * size[2] * channels,
-                                 step[2] * channels};
-    for (ptrdiff_t t = 0; t < count; t++) {
-        const place p = place_of(axis, tiles, outputs, first + t);
-        const ptrdiff_t start[3] = {p.at[0] + axis[0].start, p.at[1] + axis[1].start, p.at[2] + axis[2].start};
-        const real *x_n = (const real *)x + p.n * size[0] * size[1] * size[2] * channels;
-        const real *x_t = x_n + ((start[0] * size[1] + start[1]) * size[2] + start[2]) * channels;
-        const int inside = box_inside(size, start, step, POINTS[fd], POINTS[fh], POINTS[fw]);
-        for (ptrdiff_t c = 0; c < channels; c += LANES) {
-            const ptrdiff_t lanes = min_(channels - c, LANES);
-            vec border[MAX_POINTS];
-            box from = {(real *)x_t + c, {x_step[0], x_step[1], x_step[2]}};
-            if (!inside || lanes < LANES) {
-                load_box(POINTS[fd], POINTS[fh], POINTS[fw], size, start, step, channels, x_n + c, lanes, border);
-                from = dense_box(border, POINTS[fh], POINTS[fw]);
-            }
-            const box out = {to + t * width + c, {POINTS[fh] * POINTS[fw] * next, POINTS[fw] * next, next}};
-            transform_boxes(INPUT, fd, fh, fw, from, out, (vec){0});
-        }
-    }
-}
+/* One of FC_WINOGRAD's combinations: its filters, and its transform of inputs (winograd_inputs.c): to[point][tile][channel] of
+ * tiles `first` to `first + count`, in memory for `block` tiles, of `channels` of the `pixel` that a pixel has. */
+typedef struct {
+    int filters[3];
+    void (*inputs)(const fc_axis axis[3], const ptrdiff_t tiles[3], ptrdiff_t channels, ptrdiff_t pixel, const void *x,
+                   ptrdiff_t block, ptrdiff_t first, ptrdiff_t count, real *to);
+} variant;
+
+/* The number of these axes' combination in that list, and it; negative: there is none. The sizes of scratch say so before any
+ * tile runs. */
+int FC_NAME(winograd_variant)(const fc_axis axis[3], const ptrdiff_t outputs[3], ptrdiff_t pieces);
+extern const variant FC_NAME(winograd_variants)[];
 
 #endif
