@@ -69,11 +69,15 @@ OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() 
 class BuildKernels(build_ext):
     """build_ext that also compiles the tiles, and links OpenMP where the compiler has it."""
 
+    def finalize_options(self):
+        super().finalize_options()
+        self.keeps_symbols = bool(self.inplace)  # setuptools forgets it while it builds
+
     def build_extensions(self):
         openmp = ["-fopenmp"] if self.has_openmp() else []
         for extension in self.extensions:
             extension.extra_compile_args += ["-Os", "-g0", UNWOUND]  # bindings: -O2 gains nothing there
-            if not self.inplace and sys.platform.startswith("linux"):
+            if not self.keeps_symbols and sys.platform.startswith("linux"):
                 extension.extra_link_args += ["-Wl,--strip-all"]
         bindings = [extension for extension in self.extensions if not extension.name.endswith("._tiles")]
         (tiles,) = (extension for extension in self.extensions if extension.name.endswith("._tiles"))

@@ -12,11 +12,12 @@ import math
 from typing import NamedTuple
 
 from .kernels.geometry import per_axis
+from .ops import activations
 from .ops.activations import ClippedRelu, Relu
 from .ops.conv import Conv, DepthwiseConv
 from .ops.conv_pool import ConvPool
-from .ops.elementwise import Add
-from .ops.fused import AddRelu, BatchNormAct, BatchNormInferenceAct, ConvNorm, ConvRelu, DepthwiseConvNorm
+from .ops.elementwise import Add, Map
+from .ops.fused import AddRelu, BatchNormAct, BatchNormInferenceAct, ConvMap, ConvNorm, ConvRelu, DepthwiseConvNorm
 from .ops.normalization import BatchNorm, BatchNormInference
 from .ops.pooling import MaxPool
 from .ops.shaping import Transpose
@@ -43,6 +44,19 @@ def _conv_pool(conv, *rest):
 
 def _conv_relu(conv, relu):
     return _bounded(relu) and (ConvRelu, conv.inputs, {**conv.attributes, "most": relu.attributes.get("most")})
+
+
+def _conv_map(conv, act):
+    return ConvMap, conv.inputs, {**conv.attributes, "map": _function(act)}
+
+
+def _conv_norm_map(conv, norm, *rest):
+    found = _conv_norm(conv, norm, *rest[:-1])
+    return found and (*found[:2], {**found[2], "map": _function(rest[-1])})
+
+
+def _function(act):
+    return (act.op.function, *act.attributes.values())
 
 
 def _conv_norm(conv, norm, *rest):
@@ -86,14 +100,17 @@ def _other(add, call):
 
 
 RELU, CONV, NORM = (Relu, ClippedRelu), (Conv, DepthwiseConv), (BatchNorm, BatchNormInference)
+MAPS = tuple(op for op in vars(activations).values() if isinstance(op, type) and issubclass(op, Map) and op is not Map)
 PATTERNS = (  # those that begin alike: the longest first
     Pattern((Conv, Relu, MaxPool), _conv_pool),
     Pattern((Conv, MaxPool), _conv_pool),
     Pattern((CONV, BatchNormInference, Add, RELU), _conv_norm, frozen=True),
     Pattern((CONV, BatchNormInference, Add), _conv_norm, frozen=True),
     Pattern((CONV, BatchNormInference, RELU), _conv_norm, frozen=True),
+    Pattern((CONV, BatchNormInference, MAPS), _conv_norm_map, frozen=True),
     Pattern((CONV, BatchNormInference), _conv_norm, frozen=True),
     Pattern((Conv, RELU), _conv_relu),
+    Pattern((Conv, MAPS), _conv_map, frozen=True),
     Pattern((NORM, Add, RELU), _norm_act),
     Pattern((NORM, Add), _norm_act),
     Pattern((NORM, RELU), _norm_act),

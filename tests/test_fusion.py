@@ -166,7 +166,7 @@ def test_patterns_of_ops(name, monkeypatch):
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("end", ["", "relu", "relu6", "add", "add, relu", "add, relu6"])
+@pytest.mark.parametrize("end", ["", "relu", "relu6", "silu", "leaky_relu", "add", "add, relu", "add, relu6"])
 def test_a_norm_that_nobody_trains_is_folded_into_the_convolution(rank, bias, end):
     x = normal((2, *(9, 8, 7)[:rank], 16), np.float32, 1)
     kernel, offset = (
@@ -179,7 +179,8 @@ def test_a_norm_that_nobody_trains_is_folded_into_the_convolution(rank, bias, en
     def function(inputs):
         y = norm(ops.conv(inputs, kernel, bias=offset if bias else None), state, training=False)
         y = y + added if "add" in end else y
-        return [ops.relu6(y) if "relu6" in end else ops.relu(y) if "relu" in end else y]
+        last = end.split(", ")[-1]
+        return [y if last in ("", "add") else getattr(ops, last)(y)]
 
     symbol = KerasTensor(x.shape, x.dtype)
     program = Program(function, [symbol])
@@ -209,6 +210,21 @@ def test_a_norm_is_folded_into_a_depthwise_convolution():
     with tensor.no_grad():
         expected = function(tensor.Tensor(x))[0].data
     np.testing.assert_allclose(program.run([x])[0][0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_function_runs_with_the_convolution_that_nobody_trains():
+    x = normal((2, 9, 8, 6), np.float32, 1)
+    kernel, bias = tensor.Parameter(normal((3, 3, 6, 5), np.float32, 2)), tensor.Parameter(normal((5,), np.float32, 3))
+
+    def function(inputs):
+        return [ops.elu(ops.conv(inputs, kernel, bias=bias), 0.5)]
+
+    symbol = KerasTensor(x.shape, x.dtype)
+    program = Program(function, [symbol])
+    assert [step.op.__name__ for step in program.steps] == ["ConvMap"]
+    assert "ConvMap" not in [step.op.__name__ for step in Program(function, [symbol], [kernel]).steps]
+    with tensor.no_grad():
+        np.testing.assert_array_equal(program.run([x])[0][0], function(tensor.Tensor(x))[0].data)
 
 
 def test_what_else_reads_a_map_or_takes_it_out_keeps_it():

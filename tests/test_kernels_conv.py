@@ -370,6 +370,19 @@ def test_what_comes_after_the_sums_is_what_comes_after(shape, kernel, options, i
             expected = plain if residual is None else plain + added
             expected = reference.relu_forward(expected, end.get("most")) if end else expected
             np.testing.assert_array_equal(ours, expected)
+        for residual, (name, *parameters) in itertools.product((None, added), (("silu",), ("elu", 0.5))):
+            ours = kernels.conv_forward(
+                x, weights, bias, algorithm=algorithm, residual=residual, map=(name, *parameters), **options
+            )
+            expected = plain if residual is None else plain + added
+            np.testing.assert_array_equal(ours, kernels.map_forward(name, expected, *parameters))
+
+
+def test_the_function_that_comes_last_is_one_of_the_table():
+    x, kernel = np.zeros((1, 5, 5, 2), np.float32), np.zeros((3, 3, 2, 4), np.float32)
+    for wrong, message in ((("swish",), "There is no function 'swish'"), (("elu",), "takes 1 parameters; got 0")):
+        with pytest.raises(ValueError, match=message):
+            kernels.conv_forward(x, kernel, map=wrong)
 
 
 def test_a_residual_has_the_shape_of_y():

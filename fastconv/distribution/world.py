@@ -72,6 +72,8 @@ def _launched():
 
 def _join(variable, started):
     global _comm, _watch
+    # Over TCP Open MPI else sends megabytes in one piece, behind which the partner's wait: half the speed.
+    os.environ.setdefault("OMPI_MCA_btl_tcp_flags", "send,inplace")
     try:
         import mpi4py
 

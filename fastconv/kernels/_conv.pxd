@@ -30,5 +30,5 @@ cdef inline bint inside(const fc_axis* a) noexcept nogil:
 cdef void contiguous(ptrdiff_t* step, const fc_axis* axis, ptrdiff_t pixel)
 cdef tuple pack_weights(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_t itemsize, packs,
                         ptrdiff_t offset=*)
-cdef fc_finish finish_of(bint relu, most, residual) except *
+cdef fc_finish finish_of(bint relu, most, residual, map=*) except *
 cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t groups) except -1

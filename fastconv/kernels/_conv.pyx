@@ -58,14 +58,16 @@ cdef enum:
 GROUPED = ("depthwise", "grouped")  # the algorithms of _grouped.pyx
 
 
-cdef fc_finish finish_of(bint relu, most, residual) except *:
-    """What becomes of the sums; `most` and `residual` may be None."""
+cdef fc_finish finish_of(bint relu, most, residual, map=None) except *:
+    """What becomes of the sums; `most` and `residual` may be None, and `map`: the number of a function of maps.h and two
+    parameters."""
     cdef fc_finish finish
     finish.residual = NULL
     if residual is not None:
         finish.residual = address(residual)
     finish.most = NAN if most is None else most
     finish.relu = relu
+    finish.map, finish.a, finish.b = (0, 0, 0) if map is None else (map[0] + 1, *map[1:])
     return finish
 
 
@@ -188,7 +190,7 @@ cdef int run_packed(const fc_tiles* tiles, fc_pack* pack, fc_conv* job, ptrdiff_
     samples_as_columns(job, tiles.block)
     packed = pack_weights(tiles, pack, job, itemsize, packs, offset)
 
-    job.far = tiles.panel * itemsize % LINE == 0 and is_far(
+    job.far = not job.finish.map and tiles.panel * itemsize % LINE == 0 and is_far(
         job.y, outputs * job.groups * job.filters * itemsize, job.filters * itemsize)
 
     # Weights that leave the cache between tiles want more pixels a tile; few pixels in all want smaller tiles.
@@ -237,15 +239,15 @@ cdef int fill_forward(fc_pack* pack, fc_conv* job, x, kernel, bias, ptrdiff_t gr
 
 
 def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=None, bint relu=False, most=None,
-                 residual=None, scale=None):
-    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights; `relu`, `most` and `residual` (fc_finish) are
-    not of "grouped", and `scale`, of the filters, is of "direct" alone."""
+                 residual=None, scale=None, map=None):
+    """y = x * kernel + bias; bias may be None. `packs` keeps the packed weights; `relu`, `most`, `residual` and `map`
+    (finish_of) are not of "grouped", and `scale`, of the filters, is of "direct" alone."""
     cdef fc_pack pack
     cdef fc_conv job
     cdef fc_grouped grouped
     job.batch = read_axes(job.axis, window, x.shape[0])
     fill_forward(&pack, &job, x, kernel, bias, groups)
-    job.y, job.finish = address(y, True), finish_of(relu, most, residual)
+    job.y, job.finish = address(y, True), finish_of(relu, most, residual, map)
     if scale is not None:
         pack.scale = address(scale)
     if algorithm == "depthwise":
@@ -259,13 +261,14 @@ def conv_forward(x, kernel, bias, y, window, ptrdiff_t groups, algorithm, packs=
 
 
 def conv_stream(x, kernel, bias, y, window, bint relu=False, pool=None, index=None, scale=None, most=None,
-                residual=None):
+                residual=None, map=None):
     """The same for few outputs, by csrc/conv/conv_stream.c. With `pool`, three window sizes, y and index are of the pooled
     map."""
     cdef const fc_tiles* tiles = tiles_of(x)
     cdef fc_conv_stream job
     cdef int i
-    job.x, job.weights, job.y, job.finish = address(x), address(kernel), address(y, True), finish_of(relu, most, residual)
+    job.x, job.weights, job.y = address(x), address(kernel), address(y, True)
+    job.finish = finish_of(relu, most, residual, map)
     job.bias = NULL if bias is None else address(bias)
     job.scale = NULL if scale is None else address(scale)
     job.batch = read_axes(job.axis, window, x.shape[0])

@@ -27,8 +27,8 @@ cdef extern from "tiles.h" nogil:
 
     ctypedef struct fc_finish:
         const void* residual
-        double most
-        int relu
+        double most, a, b
+        int relu, map
 
     ctypedef struct fc_conv:
         const void* x

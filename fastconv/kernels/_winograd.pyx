@@ -118,8 +118,9 @@ cdef int run_winograd(const fc_tiles* tiles, fc_winograd* job, outputs, ptrdiff_
 
 
 def winograd_forward(x, kernel, bias, y, window, ptrdiff_t groups, outputs, pool=None, bint relu=False, index=None, packs=None, bint kept=True,
-                     scale=None, most=None):
-    """y = x * kernel * scale + bias; scale, of the filters, and bias may be None; then ReLU, up to `most` where given.
+                     scale=None, most=None, map=None):
+    """y = x * kernel * scale + bias; scale, of the filters, and bias may be None; then ReLU, up to `most` where given,
+    or the function `map` (finish_of).
     `packs` keeps the transformed weights where they are to be kept. With `pool`, three window sizes, y and index are of the
     pooled map, and ReLU has no bound."""
     cdef fc_winograd job
@@ -136,7 +137,7 @@ def winograd_forward(x, kernel, bias, y, window, ptrdiff_t groups, outputs, pool
         job.tap_step[i] = step
         step *= job.axis[i].taps
         job.pool[i] = 0
-    job.finish = finish_of(relu, most, None)
+    job.finish = finish_of(relu, most, None, map)
     job.index = NULL
     if pool is not None:
         job.index = address(index, True)

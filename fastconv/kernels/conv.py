@@ -15,7 +15,7 @@ from . import _conv, _tiles, _winograd
 from .algorithms import PASSES, Problem, choose
 from .arrays import checked, empty, same_shape
 from .geometry import Window, cached, per_axis
-from .maps import combine, map_forward
+from .maps import combine, map_forward, numbered
 from .rows import bias_forward, relu_forward
 from .unfold import fold, unfold
 
@@ -24,14 +24,14 @@ RANKS = range(3, 6)  # of x: batch, one to three spatial axes, channels
 
 def conv_forward(
     x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=None, algorithm=None, packs=None,
-    relu=False, most=None, residual=None, scale=None,
+    relu=False, most=None, residual=None, scale=None, map=None,
 ):  # fmt: skip
     """y (N, *output, K) = the cross-correlation of x with kernel, times scale (K,) and plus bias (K,) where given; a scale
     wants one group.
 
     `packs`: a Packs that keeps what is made of this kernel and bias, so that it is made once; then the algorithm is chosen
     as if the making cost nothing. `residual`, of y's shape, is added to y; then with `relu` y is max(y, 0), and with
-    `most`, a number above 0, min(max(y, 0), most)."""
+    `most`, a number above 0, min(max(y, 0), most). Last is `map`: a function of MAPS and its parameters, as (name, ...)."""
     x = checked("x", x, RANKS)
     kernel = checked("kernel", kernel, x.ndim, like=x)
     window, groups = conv_geometry(x.shape, kernel.shape, strides, padding, dilation_rate, groups)
@@ -45,6 +45,7 @@ def conv_forward(
             raise ValueError(
                 f"scale must be None where there are groups; there are {groups}: multiply the kernel by it."
             )
+    function = None if map is None else numbered(*map)
     y = empty((x.shape[0], *window.output, kernel.shape[-1]), x.dtype)
     if residual is not None:
         residual = checked("residual", residual, x.ndim, like=x)
@@ -57,23 +58,26 @@ def conv_forward(
     if choice.outputs:
         alone = residual is None  # else a pass of its own costs less than its misses in the midst of transforms
         _winograd.winograd_forward(
-            x, kernel, bias, y, window.line, groups, choice.outputs, relu=relu and alone, packs=packs, kept=choice.kept, scale=scale, most=most
+            x, kernel, bias, y, window.line, groups, choice.outputs, relu=relu and alone, packs=packs, kept=choice.kept, scale=scale, most=most,
+            map=function if alone else None,
         )  # fmt: skip
-        return y if alone else _finished(y, residual, relu, most)
+        return y if alone else _finished(y, residual, relu, most, map)
     if choice.name == "streamed":
-        _conv.conv_stream(x, kernel, bias, y, window, relu, scale=scale, most=most, residual=residual)
+        _conv.conv_stream(x, kernel, bias, y, window, relu, scale=scale, most=most, residual=residual, map=function)
         return y
-    _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu, most, residual, scale)
-    return _finished(y, residual, relu, most) if choice.name == "grouped" else y
+    _conv.conv_forward(x, kernel, bias, y, window, groups, choice.name, packs, relu, most, residual, scale, function)
+    return _finished(y, residual, relu, most, map) if choice.name == "grouped" else y
 
 
-def _finished(y, residual, relu, most):
+def _finished(y, residual, relu, most, map):
     """What conv_forward's last arguments ask for, by passes of their own."""
     if residual is not None:
         both = relu and most is None
         y = combine("add_relu" if both else "add", y, residual)
         relu = relu and not both
-    return y if not relu else relu_forward(y) if most is None else map_forward("clipped_relu", y, most)
+    if relu:
+        y = relu_forward(y) if most is None else map_forward("clipped_relu", y, most)
+    return y if map is None else map_forward(map[0], y, *map[1:])
 
 
 def conv_backward_input(

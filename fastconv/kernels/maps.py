@@ -118,6 +118,11 @@ def _reduced(kind, x, b, axes, divisor):
     return y
 
 
+def numbered(name, *parameters):
+    """The function's number and its parameters, of which there are two then."""
+    return (_row(name, parameters)[0], *parameters, 0.0, 0.0)[:3]
+
+
 def _row(name, parameters):
     row = MAPS.get(name)
     if row is None:

@@ -30,13 +30,26 @@ class ConvRelu(Conv):
         return super().backward(kernels.map_backward("clipped_relu", dy, self.y, self.most))
 
 
-class ConvNorm(Conv):
-    """Batch normalization by given statistics folded into the convolution before it, the sum with a residual and ReLU up
-    to `most`, each where asked for; for what nobody trains. Inputs as Conv's, then gamma, beta, mean, variance and the
-    residual."""
+class ConvMap(Conv):
+    """A function of one element, `map`, of a convolution; for what nobody trains."""
 
     @staticmethod
-    def shape(x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, **geometry):
+    def shape(x, kernel, bias, *, map, **geometry):
+        return Conv.shape(x, kernel, bias, **geometry)
+
+    def forward(self, x, kernel, bias, *, map, **geometry):
+        return kernels.conv_forward(x, kernel, bias, packs=self.packs, map=map, **geometry)
+
+
+class ConvNorm(Conv):
+    """Batch normalization by given statistics folded into the convolution before it, the sum with a residual, ReLU up to
+    `most` and the function `map`, each where asked for; for what nobody trains. Inputs as Conv's, then gamma, beta, mean,
+    variance and the residual."""
+
+    @staticmethod
+    def shape(
+        x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, map=None, **geometry
+    ):
         return Conv.shape(x, kernel, bias, **geometry)
 
     @staticmethod
@@ -45,7 +58,7 @@ class ConvNorm(Conv):
         return kernel
 
     def forward(
-        self, x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, **geometry
+        self, x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, map=None, **geometry
     ):  # fmt: skip
         kernel = self.arrange(kernel)
         folded = self.packs.get("folded") if self.packs else None
@@ -60,7 +73,8 @@ class ConvNorm(Conv):
         first, shift = folded
         kernel, scale = (kernel, first) if first.ndim == 1 else (first, None)
         return kernels.conv_forward(
-            x, kernel, shift, packs=self.packs, relu=relu, most=most, residual=residual, scale=scale, **geometry
+            x, kernel, shift, packs=self.packs, relu=relu, most=most, residual=residual, scale=scale, map=map,
+            **geometry,
         )  # fmt: skip
 
     def take_packs(self, inputs):
@@ -70,7 +84,9 @@ class ConvNorm(Conv):
 
 class DepthwiseConvNorm(ConvNorm):
     @staticmethod
-    def shape(x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, **geometry):
+    def shape(
+        x, kernel, bias, gamma, beta, mean, variance, residual=None, *, epsilon, relu, most, map=None, **geometry
+    ):
         return DepthwiseConv.shape(x, kernel, bias, **geometry)
 
     @staticmethod

@@ -46,11 +46,12 @@ typedef struct {
 } fc_pack;
 
 /* What becomes of a convolution's sums before they are stored: with `residual`, laid out as y, its values are added; with
- * `relu`, what is not above 0 becomes 0, and what is above `most` that. A NaN for `most`: no bound. */
+ * `relu`, what is not above 0 becomes 0, and what is above `most` that. A NaN for `most`: no bound. Once a tile's outputs are
+ * stored, the function `map` of maps.h is taken of them, with its parameters a and b, while they are in a near cache. */
 typedef struct {
     const void *residual; /* NULL for none */
-    double most;
-    int relu;
+    double most, a, b;
+    int relu, map; /* map: its number and 1; 0 for none */
 } fc_finish;
 
 /* Direct convolution by batch-reduce: y = bias + sum over taps and channels of x * packed.

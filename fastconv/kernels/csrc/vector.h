@@ -194,6 +194,8 @@ void FC_NAME(product_block)(const fc_factors *f, ptrdiff_t rows, ptrdiff_t vecto
 /* maps.c: y = a function of maps.h of s, or its gradient where there is a dy, over whole vectors; y may be dy or s.
  * Functions have no parameters here: clipped_relu has no bound. -1 is the identity. */
 void FC_NAME(map_vectors)(int function, const real *dy, const real *s, real *y, ptrdiff_t count);
+/* y = fc_finish's function of y, of `rows` rows of `count` elements, `step` apart. */
+void FC_NAME(map_rows)(const fc_finish *f, real *y, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t count);
 
 FC_INLINE ptrdiff_t min_(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 FC_INLINE ptrdiff_t max_(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }

@@ -250,4 +250,8 @@ void FC_NAME(conv_forward)(const void *job, ptrdiff_t index, void *scratch)
             + g * j->filters;
     FC_NAME(conv_block)(j, &k, y, j->y_step + 2, scratch);
     if (j->far) far_done();
+    if (!j->finish.map) return;
+    const ptrdiff_t first = k.panel * PANEL, filters = min_(j->filters, k.end * PANEL) - first;
+    for (ptrdiff_t r = 0; r < k.rows; r++)
+        FC_NAME(map_rows)(&j->finish, y + r * j->y_step[2] + first, k.columns, j->y_step[3], filters);
 }

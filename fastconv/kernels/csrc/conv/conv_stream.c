@@ -163,6 +163,7 @@ void FC_NAME(conv_stream_sum)(const void *job, ptrdiff_t n, void *scratch)
                 store_part(y + o * K + k, finished(&j->finish, sum, (n * outputs + o) * K + k, valid), valid);
         }
     }
+    if (j->finish.map) FC_NAME(map_rows)(&j->finish, y, outputs, K, K);
     if (!pool[0]) return;
     const ptrdiff_t step[3] = {H * W * lanes, W * lanes, lanes};
     const ptrdiff_t depths = j->axis[0].output / pool[0], rows = H / pool[1], columns = W / pool[2];

@@ -13,7 +13,6 @@
 #include <math.h>
 
 #if FC_DOUBLE
-#define SIGN_BIT INT64_MIN
 #define SQRT sqrt
 enum { LOG_TERMS = 11, LOG1P_TERMS = 17, TINY_BITS = 54 };
 #define SQRT_HALF 0x3fe6a09e667f3bcd
@@ -22,7 +21,6 @@ enum { LOG_TERMS = 11, LOG1P_TERMS = 17, TINY_BITS = 54 };
 #define LN2_LOW 0x1.a39ef35793c76p-33
 #define LEAST_NORMAL 0x1p-1022
 #else
-#define SIGN_BIT INT32_MIN
 #define SQRT sqrtf
 enum { LOG_TERMS = 5, LOG1P_TERMS = 8, TINY_BITS = 24 };
 #define SQRT_HALF 0x3f3504f3
@@ -104,10 +102,17 @@ FC_INLINE vec tanh_vec(vec x)
     return with_sign(-t / (t + 2), x);
 }
 
+/* y / (1 + exp(-x)) for a finite y: where x is below 0, the exponential of it is above the line. */
+FC_INLINE vec logistic_share(vec x, vec y)
+{
+    const vec power = exp_minus_abs(x);
+    return y * select(x < 0, power, splat(1)) / (1 + power);
+}
+
 /* 1 / (1 + exp(-x)); *other, where asked for, is 1 less that, to the last place as well. */
 FC_INLINE vec logistic_vec(vec x, vec *other)
 {
-    const vec power = exp_vec(-abs_vec(x)), large = 1 / (1 + power), small = power * large;
+    const vec power = exp_minus_abs(x), large = 1 / (1 + power), small = power * large;
     if (other) *other = select(x < 0, large, small);
     return select(x < 0, small, large);
 }

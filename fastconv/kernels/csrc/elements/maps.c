@@ -105,6 +105,22 @@ void FC_NAME(map_vectors)(int function, const real *dy, const real *s, real *y, 
         memmove(y, dy ? dy : s, count * sizeof(real));
 }
 
+void FC_NAME(map_rows)(const fc_finish *finish, real *y, ptrdiff_t rows, ptrdiff_t step, ptrdiff_t count)
+{
+    map_function *f = functions[finish->map - 1][0];
+    const real a = (real)finish->a, b = (real)finish->b;
+    if (step == count) count *= rows, rows = 1;
+    const ptrdiff_t whole = count / LANES * LANES;
+    for (ptrdiff_t r = 0; r < rows; r++, y += step) {
+        f(NULL, y, y, whole, a, b);
+        if (whole == count) continue;
+        real rest[LANES] = {0};
+        memcpy(rest, y + whole, (count - whole) * sizeof(real));
+        f(NULL, rest, rest, LANES, a, b);
+        memcpy(y + whole, rest, (count - whole) * sizeof(real));
+    }
+}
+
 /* Values on their way past the caches. */
 ptrdiff_t FC_NAME(map_size)(const void *job)
 {

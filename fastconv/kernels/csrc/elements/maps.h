@@ -22,7 +22,7 @@ enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
     X(log, FC_INPUT, 0, log_vec(x), dy / x)                                                                          \
     X(erf, FC_INPUT, 0, erf_vec(x), dy * (real)M_2_SQRTPI * exp_vec(-x * x))                                         \
     X(clip, FC_INPUT, 2, at_most(at_least(x, a), b), select((x < a) | (x > b), splat(0), dy))                        \
-    X(sigmoid, FC_OUTPUT, 0, logistic_vec(x, NULL), dy * (y * (1 - y)))                                              \
+    X(sigmoid, FC_OUTPUT, 0, logistic_share(x, splat(1)), dy * (y * (1 - y)))                                              \
     X(tanh, FC_OUTPUT, 0, tanh_vec(x), dy * (1 - y * y))                                                             \
     X(elu, FC_OUTPUT, 1, select(x > 0, x, a * expm1_vec(x)), select(y > 0, dy, dy * (y + a)))                        \
     X(leaky_relu, FC_OUTPUT, 1, select(x > 0, x, a * x), select(y > 0, dy, a * dy))                                  \
@@ -31,7 +31,7 @@ enum { FC_NOTHING, FC_INPUT, FC_OUTPUT };
       select(y > 0, SELU * dy, dy * (y + SELU_ALPHA)))                                                               \
     X(softplus, FC_OUTPUT, 0, softplus_vec(x), dy * -expm1_vec(-y))                                                  \
     X(softsign, FC_INPUT, 0, softsign_forward(x), dy / (1 + abs_vec(x)) / (1 + abs_vec(x)))                          \
-    X(silu, FC_INPUT, 0, at_least(x, -800) * logistic_vec(x, NULL), dy * silu_slope(x))                              \
+    X(silu, FC_INPUT, 0, logistic_share(x, at_least(x, -800)), dy * silu_slope(x))                              \
     X(gelu, FC_INPUT, 0, at_least(x, -40) * normal_cdf(x), dy * gelu_slope(x))                                       \
     X(gelu_tanh, FC_INPUT, 0, at_least(x, -40) * tanh_cdf(x, NULL), dy * gelu_tanh_slope(x))                         \
     X(hard_sigmoid, FC_OUTPUT, 0, hard_logistic(x), select((y <= 0) | (y >= 1), splat(0), dy * SIXTH))               \

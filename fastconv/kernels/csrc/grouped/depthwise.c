@@ -199,6 +199,7 @@ void FC_NAME(depthwise_forward)(const void *job, ptrdiff_t index, void *scratch)
             const ptrdiff_t left = (const real *)j->x + j->batch * D->input * depth - behind;
             const ahead next = ahead_of(behind, min_(left, count * H->stride * row), blocks(C, LANES));
             slide_rows(j, &b, rows, count, &next);
+            if (j->finish.map) FC_NAME(map_rows)(&j->finish, rows[0].y, count, W->output * C, W->output * C);
             count = 0;
             continue;
         }
@@ -213,5 +214,6 @@ void FC_NAME(depthwise_forward)(const void *job, ptrdiff_t index, void *scratch)
             else
                 pixels_of(1, j, &b, x_o, r.w + t0 * b.w_step[2], r.y + ow * C), ow += 1;
         }
+        if (j->finish.map) FC_NAME(map_rows)(&j->finish, r.y, 1, 0, W->output * C);
     }
 }

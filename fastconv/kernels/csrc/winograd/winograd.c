@@ -93,8 +93,8 @@ FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const
         const place p = place_of(j->axis, j->tiles, j->outputs, first + t);
         if (p.at[2] >= size[2]) continue; /* others read its inputs */
         real *y_t = (real *)j->y + (((p.n * size[0] + p.at[0]) * size[1] + p.at[1]) * size[2] + p.at[2]) * pixel;
-        const int inside =
-            !j->pool[0] && !finishes(&j->finish) && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
+        const int inside = !j->pool[0] && !finishes(&j->finish) && !j->finish.map
+                           && box_inside(size, p.at, step, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw]);
         for (ptrdiff_t k = left; k < left + width; k += LANES) {
             const int direct = inside && k + LANES <= K;
             vec border[MAX_POINTS];
@@ -104,6 +104,8 @@ FC_INLINE void transform_outputs(const int fd, const int fh, const int fw, const
                                   : dense_box(border, OUTPUTS[fh], OUTPUTS[fw]);
             const vec bias = j->bias ? load_part((const real *)j->bias + k, min_(K - k, LANES)) : (vec){0};
             transform_boxes(OUTPUT, fd, fh, fw, from, to, bias);
+            if (j->finish.map)
+                FC_NAME(map_rows)(&j->finish, (real *)border, 1, 0, OUTPUTS[fd] * OUTPUTS[fh] * OUTPUTS[fw] * LANES);
             if (j->pool[0])
                 pool_box(j, OUTPUTS[fd], OUTPUTS[fh], OUTPUTS[fw], &p, k, border);
             else if (!direct)
