@@ -64,12 +64,12 @@ class Objective:
         self._row = list(zip(found, [float(weight) for weight in weights], *lists))
         return self._row
 
-    def losses(self, y, output, names, sample_weight=None):
+    def losses(self, y, output, names, sample_weight=None, in_shard=False):
         """The loss of each output, where there are several, and their weighted sum; scalar Tensors, or none.
-        `sample_weight`: weights of samples for each output, or None."""
+        `sample_weight`: weights of samples for each output, or None. `in_shard`: a mean by weights counts by their sum."""
         row = self._resolve(names)
         given = sample_weight or [None] * len(row)
-        parts = [(loss(target, leaf) if by is None else loss(target, leaf, by), weight)
+        parts = [(_loss(loss, target, leaf, by, in_shard), weight)
                  for (loss, weight, *_), target, leaf, by in zip(row, self._each(y), flatten(output), given)
                  if loss is not None]  # fmt: skip
         for loss, _ in parts:
@@ -85,9 +85,9 @@ class Objective:
             return []
         return [*[value for value, _ in parts], total] if len(row) > 1 else [total]
 
-    def summed(self, names) -> list[bool]:
-        """For each output, whether its loss is the sum of its values."""
-        return [getattr(loss, "reduction", None) == "sum" for loss, *_ in self._resolve(names)]
+    def reductions(self, names) -> list[str | None]:
+        """That of each output's loss."""
+        return [getattr(loss, "reduction", None) for loss, *_ in self._resolve(names)]
 
     @property
     def has_loss(self) -> bool:
@@ -173,6 +173,15 @@ class Objective:
             _map_entries(lambda entry: metrics.get(entry, custom_objects), config.get("metrics")),
             _map_entries(lambda entry: metrics.get(entry, custom_objects), config.get("weighted_metrics")),
         )
+
+
+def _loss(loss, target, output, by, in_shard):
+    if by is None:
+        return loss(target, output)
+    value = loss(target, output, by)
+    if in_shard and loss.reduction == "mean_with_sample_weight":
+        value = ops.multiply(value, ops.sum(ops.cast(by, value.dtype)))
+    return value
 
 
 def _map_metrics(given):

@@ -69,12 +69,12 @@ class Planner:
         """(losses, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y, and an
         array of weights of samples for each output or None; None where it has to run eagerly. The losses are
         Trainer.losses' as floats; the gradients' memory is good until the next step."""
-        objective = model._trainer.objective
+        objective, in_shard = model._trainer.objective, model._trainer.sharding is not None
         if type(x) is not np.ndarray or x.dtype is not model._dtype:
             x = map_leaves(lambda leaf: model._convert(leaf).data, x)
         leaves, targets = flatten(x), objective.targets(y, model.output_names, model._dtype)
         shares = [np.asarray(array, model._dtype) for array in sample_weight or ()]
-        key = ("step", *[(a.shape, a.dtype.char) for a in (*leaves, *targets, *shares)], *map(id, weights))
+        key = ("step", in_shard, *[(a.shape, a.dtype.char) for a in (*leaves, *targets, *shares)], *map(id, weights))
         entry = self.entries.get(key) or self._new_entry(key, _TrainingStep(model, x, targets, shares, weights))
         program = entry.drawn()
         if program is None:

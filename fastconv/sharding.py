@@ -1,6 +1,7 @@
 """Sharding: a batch computed shard by shard, and summed up over all shards of all processes.
 
-How a batch is cut is distribution/parallel.py's, the tree of sums folding.py's. Contract: what a step gives (gradients,
+How a batch is cut is distribution/parallel.py's, the tree of sums folding.py's, what processes must have in common
+agreement.py's. Contract: what a step gives (gradients,
 losses, metrics, moving statistics) follows from the batch and the number of shards alone, never from the number of
 processes; averages are weighted by samples. All processes call `begin`, and then step together; one that cannot go on
 before the first step stops all of them, with one error.
@@ -9,23 +10,19 @@ before the first step stops all of them, with one error.
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
-import json
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from fastconv import backups, kernels, registry, rng
+from fastconv import agreement, backups, kernels, rng
 from fastconv.batches import cut, samples
 from fastconv.data.elements import note
 from fastconv.distribution import lockstep, world
 from fastconv.distribution.folding import Fold
 from fastconv.distribution.parallel import distribution
 from fastconv.layers.shapes import map_shapes
-from fastconv.nest import flatten
 from fastconv.progress import warn_user
 from fastconv.sources import Arrays
 
@@ -59,16 +56,13 @@ def in_step(batches: Iterator[tuple], caller: str) -> Iterator[tuple]:
         return
     for number in itertools.count(1):
         batch = next(batches, None)
-        count = None if batch is None else samples(batch[0])
         if world.size() > 1:
-            facts = {f"number of samples in batch {number} of the data": count}
-            if parallel.auto_shard_dataset and batch is not None:
-                facts[f"batch {number} of the data"] = _checksum(batch)
-            world.agree(caller, facts)
+            facts = agreement.facts_of_batch(number, batch, parallel)
+            world.agree(caller, facts, agreement.advice(parallel))
         if batch is None:
             return
         if caller == "fit" and number == 1:
-            _check_count(count, parallel, caller)
+            agreement.check_count(samples(batch[0]), parallel, caller)
         yield batch
 
 
@@ -85,7 +79,8 @@ def begin(trainer: Any, caller: str, sources: list[Any], settings: dict[str, Any
         return None
     found = together(caller, Sharding, trainer, parallel, caller, sources)
     if world.size() > 1:
-        world.agree(caller, found.facts(sources, settings))
+        facts = agreement.facts(found.model, parallel, sources, settings)
+        world.agree(caller, facts, agreement.advice(parallel))
         found.synchronize()
     return found
 
@@ -102,26 +97,15 @@ class Sharding:
     def __init__(self, trainer: Any, parallel: Any, caller: str, sources: list[Any]):
         self.trainer, self.model, self.parallel, self.shards = trainer, trainer.model, parallel, parallel.shards
         parallel.check(caller)
-        _check_model(self.model, trainer.objective, caller)
+        agreement.check_model(self.model, trainer.objective, caller)
         self.synchronized = self.shards > 1 and any(
             getattr(layer, "synchronized", False) for layer in self.model.flatten_layers()
         )  # then shards wait for one another, and so run eagerly, each in a thread of its own
         source = sources[0]
         if caller != "evaluate" and isinstance(source, Arrays):
-            _check_count(min(source.batch_size, samples(source.data[0])), parallel, caller)
+            agreement.check_count(min(source.batch_size, samples(source.data[0])), parallel, caller)
 
     # What all processes must have in common
-
-    def facts(self, sources, settings):
-        """What must be the same in every process, by what it is called in an error."""
-        facts = {"shards": self.shards, "auto_shard_dataset": self.parallel.auto_shard_dataset, **settings}
-        facts["model (its layers, weights' shapes or settings)"] = _described(self.model)
-        for source in sources:
-            if isinstance(source, Arrays):
-                facts["number of samples"] = facts.get("number of samples", ()) + (samples(source.data[0]),)
-                if self.parallel.auto_shard_dataset:
-                    facts["data"] = facts.get("data", "") + _digest(source.data)
-        return facts
 
     def synchronize(self) -> None:
         """Every process takes process 0's weights, state of optimizers, random streams, and the run that it goes on."""
@@ -147,14 +131,21 @@ class Sharding:
         for array in arrays:
             world.copy_from_first(array)
 
+    def agree_on_callbacks(self, epoch: int) -> None:
+        """ValueError in every process where, after an epoch, those of one have stopped training, or set another rate."""
+        if world.size() > 1:
+            rates = [float(optimizer.learning_rate) for optimizer in backups.optimizers(self.model).values()]
+            facts = {"stop_training": self.trainer.stop_training, f"learning rates after epoch {epoch + 1}": rates}
+            world.agree("fit", facts, "Callbacks that change training belong to all processes.")
+
     # Steps
 
     def step(self, x, y, shares, weights, results):
         """([a loss for each output, the loss], one gradient or None for each weight) of a batch, whose metrics it adds."""
-        trainer, count = self.trainer, self._count(x)
+        trainer, factors = self.trainer, self._factors(x, shares)
 
         def compute(x, y, shares):
-            values, outputs, gradients = trainer._gradients(x, y, self._summing(shares, count, samples(x)), weights)
+            values, outputs, gradients = trainer._gradients(x, y, self._weighed(shares, factors, samples(x)), weights)
             for weight in weights:
                 weight.grad = None
             if world.rank() == 0:
@@ -168,29 +159,43 @@ class Sharding:
         """Adds the losses and metrics of a batch, without training."""
 
         def compute(x, y, shares):
-            values, outputs = trainer.seen(x, y, self._summing(shares, count, samples(x)))
+            values, outputs = trainer.seen(x, y, self._weighed(shares, factors, samples(x)))
             self._measure(y, outputs, shares)
             return values, ()
 
-        trainer, count = self.trainer, self._count(x)
+        trainer, factors = self.trainer, self._factors(x, shares)
         self._computed(compute, x, y, shares, (), results, False)
 
-    def _count(self, x):
-        """The samples of all processes' batch."""
-        return samples(x) * (1 if self.parallel.auto_shard_dataset else world.size())
-
-    def _summing(self, shares, count, own):
-        """The weights of a shard's `own` samples by which its losses, averaged over shards of `count` samples, are sums
-        where they shall be."""
+    def _factors(self, x, shares):
+        """For each output, what the weights of a shard's samples take, divided by the shard's samples, so that the mean
+        over shards, by their samples, of a loss is the batch's sum, or its mean by weights; None for other losses."""
         if self.model.has_own("compute_loss"):
+            return []
+        reductions = self.trainer.objective.reductions(self.model.output_names)
+        count = samples(x) * (1 if self.parallel.auto_shard_dataset else world.size())
+        found = [count if reduction == "sum" else None for reduction in reductions]
+        by_weights = [place for place, reduction in enumerate(reductions) if reduction == "mean_with_sample_weight"]
+        if by_weights:
+            fold = Fold()
+            for start, stop in self.parallel.cuts(samples(x)):
+                given = [
+                    stop - start if shares is None else shares[place][start:stop].sum(dtype=np.float64)
+                    for place in by_weights
+                ]
+                fold.push(np.array(given, np.float64))
+            sums = fold.result()
+            world.total(sums)
+            for place, weight in zip(by_weights, sums):
+                found[place] = count / (weight or 1.0)
+        return found
+
+    def _weighed(self, shares, factors, own):
+        """The weights of a shard's `own` samples with these factors."""
+        if not any(factors):
             return shares
-        summed = self.trainer.objective.summed(self.model.output_names)
-        if not any(summed):
-            return shares
-        factor = self.model._dtype.type(count / own)
-        ones = np.ones(own, self.model._dtype)
-        given = [ones] * len(summed) if shares is None else shares
-        return [(ones if by is None else by) * factor if sums else by for by, sums in zip(given, summed)]
+        given = [np.ones(own, self.model._dtype)] * len(factors) if shares is None else shares
+        kind = self.model._dtype.type
+        return [by if factor is None else by * kind(factor / own) for by, factor in zip(given, factors)]
 
     def _measure(self, y, outputs, shares):
         """The metrics of one shard."""
@@ -254,7 +259,10 @@ class Sharding:
         layouts = world.gathered(None if empty else self._losses)
         self._losses = next(losses for losses in layouts if losses is not None)
         shapes = [[value.shape for value in _values(metric)] for metric in self.model.metrics]
-        world.agree("A batch with fewer samples than shards", {"variables of metrics": shapes})
+        world.agree(
+            "A batch with fewer samples than shards", {"shapes of the metrics' variables": shapes},
+            "A metric that makes them by its first batch needs larger batches, of which every process has a part.",
+        )  # fmt: skip
 
     def _moving(self):
         """The weights that calls of layers move, such as moving statistics; what is frozen is none of them."""
@@ -329,77 +337,3 @@ def _values(metric):
 def _set_values(metric, values):
     for variable, value in zip(metric.variables, values):
         variable.assign(value)
-
-
-# Checks
-
-
-def _check_count(count, parallel, caller):
-    """The last batch of an epoch may leave shards empty; where the first one does, most processes have nothing to do."""
-    parts = parallel.parts
-    if count < parts:
-        raise ValueError(
-            f"{caller}: a batch of {count} samples leaves some of the {parts} shards that "
-            f"{'a batch' if parallel.auto_shard_dataset else 'each process'} has without samples: take larger batches, or "
-            f"DataParallel(shards={1 << max(count.bit_length() - 1, 0)}) at most."
-        )
-
-
-def _check_model(model, objective, caller):
-    if model.has_own("train_step", "test_step"):
-        raise ValueError(
-            f"{caller}: {type(model).__name__} has a train_step or test_step of its own, which no shard can be given: keep "
-            "set_distribution(None), and add gradients up in it by fastconv.distribution.reduce(gradients)."
-        )
-    for loss in flatten(objective.loss):
-        if getattr(loss, "reduction", None) == "mean_with_sample_weight":
-            raise ValueError(
-                f"{caller}: the loss {loss.name!r} has reduction={loss.reduction!r}, but shards are averaged by their "
-                "numbers of samples, not by weights: take 'sum_over_batch_size', or 'sum'."
-            )
-    for metric in model.metrics:
-        if not metric.variables and type(metric).__module__.partition(".")[0] != "fastconv":
-            raise ValueError(
-                f"{caller}: the metric {metric.name!r} keeps nothing in variables, which are what processes add up: make "
-                "them in its constructor by self.add_weight(...)."
-            )
-
-
-def _described(model):
-    """A text that models of equal structure and settings have in common; their names may differ."""
-    weights = [(weight.path, weight.shape, weight.dtype.str, weight.trainable) for weight in model.weights]
-    kinds = [type(layer).__name__ for layer in model.flatten_layers()]
-    settings = []
-    for described in (lambda: [_settings(layer) for layer in model.layers], model.get_compile_config):
-        try:
-            settings.append(described())
-        except (ValueError, TypeError, NotImplementedError):  # functions of the user's own
-            settings.append(None)
-    text = json.dumps((weights, kinds, settings), default=lambda value: type(value).__name__)  # no address in a repr
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _settings(layer):
-    return {name: value for name, value in registry.serialize(layer)["config"].items() if name != "name"}
-
-
-def _digest(data):
-    """Of all arrays in (x, y, weights)."""
-    found = hashlib.blake2b(digest_size=16)
-    for leaf in flatten([part for part in data if part is not None]):
-        found.update(repr((leaf.shape, leaf.dtype.str)).encode())
-        rows = max(1, (1 << 24) // max(leaf[:1].nbytes, 1))
-        for start in range(0, len(leaf), rows):
-            found.update(_bytes(leaf[start : start + rows]))
-    return found.hexdigest()
-
-
-def _checksum(batch):
-    found = 0
-    for leaf in flatten([part for part in batch if part is not None]):
-        found = zlib.crc32(_bytes(leaf), found)
-    return found
-
-
-def _bytes(array):
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

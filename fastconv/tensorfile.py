@@ -32,7 +32,14 @@ def write(path, tensors, facts) -> None:
     from fastconv import __version__
 
     facts = {"format": "fastconv", "format_version": FORMAT_VERSION, "fastconv_version": __version__} | facts
-    write_whole(path, save(tensors, metadata=facts | {"checksum": checksum(tensors, facts)}))
+    facts["checksum"] = checksum(tensors, facts)
+    content = save(tensors, metadata=facts)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = facts  # which safetensors puts in another order each time
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that tensors lie at multiples of 8, as there
+    write_whole(path, [len(text).to_bytes(8, "little") + text, memoryview(content)[end:]])
 
 
 @contextmanager

@@ -91,6 +91,8 @@ class Trainer:
                 first = run.go_on(self.resume, initial_epoch)
                 for epoch in range(first, epochs):
                     run.epoch(epoch, epochs)
+                    if self.sharding is not None:
+                        self.sharding.agree_on_callbacks(epoch)
                     if self.stop_training or source.ended:
                         break
                 self.optimizer.finalize_variable_values(run.weights)
@@ -309,7 +311,8 @@ class Trainer:
         """As `losses`, of what compile was given and what the model's layers and regularizers add to the whole."""
         if output is None:
             raise TypeError(f"{type(self.model).__name__}.call returned nothing: end it with `return`.")
-        *parts, total = self.objective.losses(y, output, self.model.output_names, shares) or [None]
+        in_shard = self.sharding is not None and not self.model.has_own("compute_loss")
+        *parts, total = self.objective.losses(y, output, self.model.output_names, shares, in_shard) or [None]
         for loss in self.model.losses:
             loss = ops.sum(loss) if loss.shape else loss
             if total is None:

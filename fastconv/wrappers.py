@@ -32,7 +32,7 @@ class _Wrapper(scikit.BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.non_deterministic = True
+        tags.non_deterministic = True  # each fit draws its weights
         return tags
 
     def __sklearn_clone__(self):
@@ -41,7 +41,10 @@ class _Wrapper(scikit.BaseEstimator):
     def fit(self, X: Any, y: Any, **kwargs: Any) -> Any:
         """Trains a model on samples X and targets y; keywords as `Model.fit` takes them. `model_` is what was trained,
         `history_` its History. ValueError for a model that is not compiled, and for X and y that scikit-learn refuses."""
-        X, y = scikit.validate_data(self, X, y, allow_nd=True, multi_output=True, dtype=config.floatx())
+        numeric = not isinstance(self, scikit.ClassifierMixin)
+        X, y = scikit.validate_data(
+            self, X, y, allow_nd=True, multi_output=True, y_numeric=numeric, dtype=config.floatx()
+        )
         y = self._targets(y)
         model = self._model(X, y)
         self.history_ = model.fit(X, y, **{**(self.fit_kwargs or {}), **kwargs})
@@ -94,11 +97,17 @@ class SKLearnClassifier(scikit.ClassifierMixin, _Wrapper):
 
     def predict(self, X: Any) -> np.ndarray:
         """The label of each sample's largest output."""
-        return self.classes_[self._raw(X).argmax(axis=1)]
+        outputs = self._raw(X)
+        return self.classes_[outputs.argmax(axis=1)]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """The model's outputs: (samples, classes)."""
         return self._raw(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.poor_score = True  # how good the model is, its maker knows
+        return tags
 
 
 class SKLearnRegressor(scikit.RegressorMixin, _Wrapper):
@@ -109,6 +118,11 @@ class SKLearnRegressor(scikit.RegressorMixin, _Wrapper):
         outputs = self._raw(X)
         return outputs[:, 0] if self._one_dimensional and outputs.ndim == 2 and outputs.shape[1] == 1 else outputs
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True
+        return tags
+
 
 class SKLearnTransformer(scikit.TransformerMixin, _Wrapper):
     """A compiled Model as a transformer: a step of a pipeline that gives what the Model gives; arguments as
@@ -117,6 +131,11 @@ class SKLearnTransformer(scikit.TransformerMixin, _Wrapper):
     def transform(self, X: Any) -> np.ndarray:
         """The model's outputs."""
         return self._raw(X)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
 
 _explain(__name__, __all__)

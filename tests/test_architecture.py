@@ -32,6 +32,7 @@ CHAIN = [
     {"planning"},
     {"modelfile", "kerasfile", "foreign", "backups", "callbacks", "progress", "batches"},
     {"results", "sources"},
+    {"agreement"},
     {"sharding"},
     {"fitting"},
     {"trainer"},

@@ -156,7 +156,26 @@ def sum_of_losses(**options):
     )  # fmt: skip
 
 
+def mean_by_weights(**options):
+    return network(loss=losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight"), **options)
+
+
+class OwnLoss(Sequential):
+    def compute_loss(self, *args, **kwargs):
+        return super().compute_loss(*args, **kwargs) * 2
+
+
+def own_loss(reduction="sum_over_batch_size"):
+    model = OwnLoss([Input((6, 6, 1)), layers.Flatten(), layers.Dense(3)])
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction))
+    return model
+
+
 WEIGHTS = RANDOM.random(50)
+UNEVEN = np.where(
+    RANDOM.random(50) < 0.8, 0, 10 ** RANDOM.uniform(-3, 3, 50)
+)  # shards of two samples, many without weight
+UNEVEN[-2:] = 0  # all of the last batch
 CASES = {  # 50 samples in batches of 16: the last batch has two, in eight shards
     "regularized once, an uneven last batch": {},
     "weights of samples": {"sample_weight": WEIGHTS, "make": lambda: network(weighted_metrics=["accuracy"])},
@@ -169,6 +188,12 @@ CASES = {  # 50 samples in batches of 16: the last batch has two, in eight shard
     "step by step": {"make": lambda: network(run_eagerly=True)},
     "a sum": {"make": sum_of_losses, "validation_data": (X[:21], Y[:21])},
     "a sum, step by step, with weights": {"make": lambda: sum_of_losses(run_eagerly=True), "sample_weight": WEIGHTS},
+    "a mean by weights": {"make": mean_by_weights, "sample_weight": UNEVEN, "shuffle": False,
+                          "validation_data": (X[:21], Y[:21], UNEVEN[:21])},
+    "a mean by weights, shuffled, step by step": {"make": lambda: mean_by_weights(run_eagerly=True), "sample_weight": UNEVEN},
+    "a mean by weights, without any": {"make": mean_by_weights},
+    "a mean by weights of classes": {"make": mean_by_weights, "class_weight": {0: 0.0, 1: 3.0}},
+    "a loss of its own": {"make": own_loss, "sample_weight": WEIGHTS},
     "a metric of all outputs": {"make": lambda: network(metrics=[metrics.SparseTopKCategoricalAccuracy(2)])},
 }  # fmt: skip
 
@@ -191,11 +216,37 @@ def two_outputs(reduction="sum_over_batch_size"):
     return model
 
 
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum"])
-def test_several_outputs_and_metrics_that_know_their_shape_late(reduction):
+@pytest.mark.parametrize("weights", [None, [WEIGHTS, UNEVEN]], ids=["", "weights"])
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight"])
+def test_several_outputs_and_metrics_that_know_their_shape_late(reduction, weights):
     y = [RANDOM.random((50, 2)), RANDOM.random((50, 1))]
-    one, other = (trained(shards, lambda: two_outputs(reduction), y=y) for shards in (4, None))
+    one, other = (trained(shards, lambda: two_outputs(reduction), y=y, sample_weight=weights) for shards in (4, None))
     check_close(one, other)
+
+
+def test_means_by_weights_of_steps():
+    """Weights that say which steps of a series count: none of most shards'."""
+
+    def make():
+        model = Sequential([Input((6, 4)), layers.Conv1D(3, 3, padding="same")])
+        model.compile("sgd", losses.MeanSquaredError("mean_with_sample_weight"))
+        return model
+
+    options = {"x": MASKED, "y": RANDOM.random((50, 6, 3)), "sample_weight": RANDOM.random((50, 6)) < 0.05}
+    check_close(trained(8, make, **options), trained(None, make, **options))
+
+
+def test_a_step_in_shards_is_another_program_than_one_of_a_whole_batch():
+    """Of equal shapes: four samples, and four shards of four, of one model."""
+    models = [mean_by_weights(optimizer=optimizers.SGD(0.1)) for _ in range(2)]
+    models[1].set_weights(models[0].get_weights())
+    for number in range(6):
+        for model, shards in zip(models, (4, None)):
+            distribution.set_distribution(None if shards is None or number % 2 else DataParallel(shards=shards))
+            part = slice(4) if number % 2 else slice(16)
+            model.train_on_batch(X[part], Y[part], sample_weight=WEIGHTS[part])
+    for one, other in zip(*(model.get_weights() for model in models)):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_the_same_run_has_the_same_bits_and_shards_are_part_of_it():
@@ -454,10 +505,7 @@ def own_step():
 
 REFUSED = {
     "a step of its own": (own_step, {}, "reduce"),
-    "a mean by weights": (
-        lambda: network(loss=losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")), {},
-        "sum_over_batch_size",
-    ),
+    "a sum, and a loss of its own": (lambda: own_loss("sum"), {}, "sum_over_batch_size"),
     "a metric without variables": (lambda: network(metrics=[Counter()]), {}, "add_weight"),
     "small batches": (network, {"batch_size": 4}, r"4 samples.*DataParallel\(shards=4\)"),
     "few samples": (network, {"x": X[:3], "y": Y[:3]}, r"3 samples.*DataParallel\(shards=2\)"),
@@ -522,16 +570,18 @@ def test_one_process_alone():
 # Launchers
 
 
-def fake_mpi(monkeypatch, size=1):
+def fake_mpi(monkeypatch, size=1, library="Some MPI v1, built by nobody"):
     """An mpi4py whose world has so many processes, of which this is the first."""
     comm = types.SimpleNamespace(Get_size=lambda: size, Get_rank=lambda: 0)
     MPI = types.SimpleNamespace(
         COMM_WORLD=comm,
-        Get_library_version=lambda: "Some MPI v1, built by nobody",
+        Get_library_version=lambda: library,
+        Is_initialized=lambda: False,
+        Init_thread=lambda: None,
         Query_thread=lambda: 0,
         THREAD_MULTIPLE=3,
     )
-    monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=MPI))
+    monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=MPI, rc=lambda **settings: None))
     monkeypatch.setattr(world, "_comm", None)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
@@ -541,6 +591,14 @@ def test_a_launcher_of_another_mpi_is_an_error(variable, monkeypatch):
     fake_mpi(monkeypatch)
     monkeypatch.setenv(variable, "4")
     with pytest.raises(RuntimeError, match=f"{variable}=4.*Some MPI v1"):
+        distribution.initialize()
+
+
+def test_a_library_that_may_end_the_program_as_it_starts_is_named_before(monkeypatch):
+    """MPICH under Open MPI's mpirun leaves no Python to raise an error."""
+    fake_mpi(monkeypatch, 2, "MPICH Version:  5.0.2\nMPICH ABI: 1")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    with pytest.warns(UserWarning, match="Open MPI's mpirun.*runs on MPICH Version: 5.0.2, which may end it"):
         distribution.initialize()
 
 
@@ -607,4 +665,4 @@ def test_the_guide_runs(tmp_path, monkeypatch, capsys, restore_threads):
     monkeypatch.chdir(tmp_path)
     for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
         exec(compile(block, str(GUIDE), "exec"), {})
-    assert (tmp_path / "model.safetensors").exists()
+    assert (tmp_path / "model.safetensors").exists() and (tmp_path / "generator.safetensors").exists()

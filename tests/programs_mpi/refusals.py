@@ -1,13 +1,13 @@
-"""Two processes in which something differs: what each is told, as JSON. No process waits for another afterwards."""
+"""Two processes in which something differs: what each is told. No process waits for another afterwards."""
 
-import json
 import os
 import sys
 
 import numpy as np
+from telling import tell
 
 from fastconv import Input, Sequential, distribution, layers
-from fastconv.callbacks import BackupAndRestore, CSVLogger
+from fastconv.callbacks import BackupAndRestore, CSVLogger, EarlyStopping, LearningRateScheduler
 from fastconv.utils import set_random_seed
 
 distribution.initialize()
@@ -42,6 +42,7 @@ OTHER[0, 0] += rank
 CASES = {
     "data": lambda: fit(OTHER),
     "targets": lambda: fit(y=Y + rank),
+    "held-out data": lambda: fit(validation_data=(OTHER, Y)),
     "number of samples": lambda: fit(X[: 32 - 8 * rank], Y[: 32 - 8 * rank]),
     "layers": lambda: fit(units=3 + rank),
     "settings of layers": lambda: fit(dropout=0.1 + 0.1 * rank),
@@ -54,7 +55,12 @@ CASES = {
     "batches": lambda: fit(iter(batches(2, 1.0 * rank)), None, batch_size=None, callbacks=[]),
     "number of batches": lambda: fit(iter(batches(2 + rank)), None, batch_size=None, callbacks=[]),
     "own parts of other sizes": lambda: fit(X[: 32 - 8 * rank], Y[: 32 - 8 * rank], parallel=OWN),
+    "own parts, one without samples": lambda: fit(X[: 32 - 32 * rank], Y[: 32 - 32 * rank], parallel=OWN),
+    "own parts, one without weights": lambda: fit(sample_weight=None if rank else np.ones(32), parallel=OWN),
+    "own parts, one with a validation": lambda: fit(validation_data=(X, Y) if rank else None, parallel=OWN),
     "a batch that two cannot share": lambda: fit(parallel=OWN, batch_size=9),
+    "a rate of one": lambda: fit(callbacks=[LearningRateScheduler(lambda epoch: 0.5)] if rank else [], epochs=3),
+    "an end of one": lambda: fit(callbacks=[EarlyStopping("loss", min_delta=9, patience=1)] if rank else [], epochs=3),
     "a callback of one": lambda: fit(callbacks=[Fails(os.path.join(folder, "other.csv"))]),  # process 0's
     "arrays to reduce": lambda: distribution.reduce([np.zeros(3 + rank)]),
 }  # fmt: skip
@@ -65,4 +71,4 @@ for name, case in CASES.items():
         told = ["nothing", ""]
     except Exception as error:
         told = [type(error).__name__, str(error)]
-    print("FOUND " + json.dumps({"case": name, "rank": rank, "told": told}), flush=True)
+    tell({"case": name, "told": told})

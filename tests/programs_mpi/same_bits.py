@@ -1,12 +1,12 @@
-"""Trains networks on all processes, and prints the weights' SHA-256 and the results of each process as JSON."""
+"""Trains networks on all processes, and tells the weights' SHA-256 and the results of each process."""
 
 import hashlib
-import json
 
 import numpy as np
+from telling import tell
 
 import fastconv
-from fastconv import distribution, layers, models
+from fastconv import distribution, layers, losses, models
 from fastconv.data import Dataset
 from fastconv.datasets import mnist_mini
 from fastconv.utils import set_random_seed, to_categorical
@@ -75,25 +75,44 @@ def streamed():
     return model, model.fit(batches, epochs=2, verbose=0, validation_data=batches).history
 
 
+by_weights = losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+weights = np.where(np.arange(128) % 5 == 0, 10.0 ** (np.arange(128) % 7 - 3), 0)  # most shards have none
+
+
+def weighed():
+    """A mean by uneven weights; the last batch has 4 samples: some shards, and processes, have none."""
+    set_random_seed(2)
+    if rank:
+        layers.Dense(1)  # layers' names may differ
+    model = models.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, activation="softmax")])
+    model.compile("adam", by_weights, weighted_metrics=["accuracy"])
+    held_out = x[68:79], y[68:79], weights[68:79]
+    return model, model.fit(
+        x[:68], y[:68], batch_size=32, epochs=2, verbose=0, sample_weight=weights[:68], validation_data=held_out
+    ).history
+
+
 def own_parts():
     """Each process has its half of every batch, or one process both halves of them."""
     set_random_seed(7)
-    parts = x[:128].reshape(2, 64, 28, 28, 1), y[:128].reshape(2, 64)  # the samples of process 0, and of process 1
+    parts = [
+        array[:128].reshape(2, 64, *array.shape[1:]) for array in (x, y, weights)
+    ]  # of process 0, and of process 1
     if size == 2:
-        data = parts[0][rank], parts[1][rank]
+        data = [part[rank] for part in parts]
     else:  # in batches of 32 as two processes see them: 16 samples of each
         order = np.concatenate([np.r_[start : start + 16, 64 + start : 80 + start] for start in range(0, 64, 16)])
-        data = x[:128][order], y[:128][order]
+        data = [array[:128][order] for array in (x, y, weights)]
     distribution.set_distribution(distribution.DataParallel(shards=8, auto_shard_dataset=size != 2))
     model = models.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, activation="softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model, model.fit(*data, batch_size=32, epochs=2, shuffle=False, verbose=0).history
+    model.compile("adam", by_weights, metrics=["accuracy"])
+    return model, model.fit(*data[:2], sample_weight=data[2], batch_size=32, epochs=2, shuffle=False, verbose=0).history
 
 
-found = {"rank": rank}
-for train in (tutorial, normalized, synchronized, streamed, own_parts):
+found = {}
+for train in (tutorial, normalized, synchronized, streamed, weighed, own_parts):
     model, results = train()
     digest = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
     found[train.__name__] = [digest, results]
 found["reduced"] = [a if a is None else a.tolist() for a in distribution.reduce([np.full(3, rank + 1.0), None])]
-print("FOUND " + json.dumps(found), flush=True)
+tell(found)
