@@ -57,9 +57,10 @@ WINOGRAD = {
     (3, 3, 3): ((2, 2, 2), (2, 4, 4), (4, 4, 4)),
 }
 MOST_TAPS, PIECE = 5, 4  # a piece has as many taps as a tile has outputs
-TRANSFORM, WEIGHT = 16, 60  # multiply-adds in the time that one transformed value takes, and one transformed weight
+TRANSFORM, WEIGHT = 12, 20  # multiply-adds in the time that one transformed value takes, and one transformed weight
+SUMS = 15  # the same of a sum of a kernel's gradient, that is read again for each range of tiles and transformed back
 READ, PACK = 8, 24  # the same of a weight that is read from memory, and of one that is packed
-PASSING = 45  # the same of one that is transformed on the way, as it is where
+PASSING = 20  # the same of one that is transformed on the way, as it is where
 FEW = 4  # times the tiles are no more than the filters
 KEPT = 3 << 20  # floats of a kernel's transform, up to which it is kept
 COPIED = 4  # to lay out an input of a tap, or to add to a sum
@@ -195,7 +196,7 @@ def candidates(problem: Problem, packed: bool = False, pool=None, lanes: int = 8
         name = f"winograd F({_times(outputs)}, {_times(window.kernel[ones:])})"
         box = (1,) * (3 - len(box)) + box
         if problem.kind == "backward_kernel":
-            yield Choice(name, cost, box)
+            yield Choice(name, cost + size * SUMS, box)
             continue
         transform = PASSING if FEW * tiles <= filters and pieces == groups == 1 else WEIGHT  # as _winograd.pyx does it
         yield Choice(name, cost + size * transform, box, kept=False)
