@@ -125,7 +125,7 @@ def scaling(arguments, settings, results):
 
 
 def time_series(arguments, settings, results):
-    series.main(settings, arguments.quick, arguments.epochs)
+    series.main(settings, arguments.quick, arguments.epochs, arguments.batch_size)
 
 
 def mnist99(arguments, settings, results):
@@ -176,9 +176,8 @@ def _parser():
         if name == "train":
             command.add_argument("--epoch", action="store_true", help="also run a whole epoch of 60,000 digits each")
         if name == "series":
-            command.add_argument(
-                "--epochs", type=_positive, metavar="N", help="for every classifier (default: its own)"
-            )
+            for option in ("--epochs", "--batch-size"):
+                command.add_argument(option, type=_positive, metavar="N", help="of every classifier (default: its own)")
         if name in ("startup", "table"):
             command.add_argument("--wheel", metavar="FILE", help="fastconv's wheel (default: the newest in dist/)")
         if name in ("mnist99", "table"):

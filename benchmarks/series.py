@@ -40,7 +40,7 @@ def data(name):
     return x[0], halves[0].y, x[1], halves[1].y
 
 
-def main(settings, quick, epochs):
+def main(settings, quick, epochs, batch_size):
     import fastconv
     from fastconv import sklearn
 
@@ -51,7 +51,7 @@ def main(settings, quick, epochs):
         if settings.only and not settings.only.search(f"{name} {kind}"):
             continue
         model = getattr(sklearn, kind)(random_state=0)
-        model.set_params(epochs=epochs or (QUICK if quick else model.epochs))
+        model.set_params(epochs=epochs or (QUICK if quick else model.epochs), batch_size=batch_size or model.batch_size)
         x, y, x_test, y_test = data(name)
         start = time.perf_counter()
         model.fit(x, y)
