@@ -20,6 +20,7 @@ from fastconv import kernels
 from fastconv.layers import calls
 from fastconv.layers.base import building
 from fastconv.nest import flatten, map_leaves, pack
+from fastconv.parts import alike, share
 from fastconv.program import NoValues, Program, Recording
 from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor, is_recording, no_grad, wrap
@@ -57,6 +58,9 @@ class Planner:
         if program is None:
             return None
         if not training and not taped:
+            results = entry.share and self._in_parts(entry, leaves)
+            if results:
+                return entry.packed([wrap(array) for array in results])
             recording = entry.recorded(program)
             results = recording and entry.replay(recording, [leaf.data for leaf in leaves])
             if results:
@@ -64,6 +68,28 @@ class Planner:
             if entry.program is None:
                 return None
         return entry.packed(program.taped(leaves))
+
+    def _in_parts(self, entry, leaves):
+        """The outputs of a call, some samples at a time, by the entry for so many; None where that one has to run eagerly or
+        computes something else."""
+        count, batch = entry.share, len(leaves[0].data)
+        parts = [[leaf.data[i : i + count] for leaf in leaves] for i in range(0, batch, count)]
+        nest = pack(entry.nest, [wrap(array) for array in parts[0]])
+        key = ("part", *[(array.shape, array.dtype.char) for array in parts[0]])
+        part = self.entries.get(key) or self._new_entry(key, _Call(entry.model, nest, False, False))
+        program = part.drawn()
+        if program is None or not alike(entry.program, program):
+            entry.share = None
+            return None
+        outputs = [program.shapes[slot] for slot in program.outputs]
+        results = [kernels.empty((batch, *shape[1:]), leaves[0].data.dtype) for shape in outputs]
+        for number, arrays in enumerate(parts):
+            own = [array[number * count : (number + 1) * count] for array in results]
+            recording = part.recorded(program)
+            if not (recording and recording.replay(list(map(np.ascontiguousarray, arrays)), own)):
+                for array, output in zip(own, program.taped(list(map(wrap, arrays)))):
+                    array[...] = output.data
+        return results
 
     def gradients(self, model, x, y, weights, sample_weight=None):
         """(losses, outputs, one gradient or None for each weight) of a training step on nests of arrays x and y, and an
@@ -123,6 +149,7 @@ class _Entry:
     """
 
     gradient = None
+    share = None  # samples that run at a time, where not all do
     adding = ()  # the layers that add losses, which are the last outputs then
 
     def __init__(self, model):
@@ -152,7 +179,11 @@ class _Entry:
         before = self.program
         if before is None or program is None or settings != self.settings or not before.same(program):
             self.recording, self.uses, self.program = None, 0, program
+            self.share = self.shared(program)
         self.settings, self.version = settings, version  # last: who sees it takes no lock
+
+    def shared(self, program):
+        """`share` for this program, or None."""
 
     def _drawing(self):
         """(the program, None), or (None, why there is none)."""
@@ -248,6 +279,8 @@ class _Entry:
         if self.program is None:
             return f"{self.kind} for {shapes}: runs eagerly, since {self.reason}."
         text = f"{self.kind} for {shapes}: {len(self.program.steps)} operations"
+        if self.share:
+            return f"{text}, {self.share} samples at a time: see the call for so many."
         if self.recording is None:
             return f"{text}, run one by one; recorded when the shape comes again."
         runs, calls = self.recording.plan.counts()
@@ -263,6 +296,14 @@ class _Call(_Entry):
         self.nest = map_leaves(lambda leaf: _symbol(leaf.data), inputs)
         self.training = training
         self.kind = f"A call{' in training' if training else ''}"
+
+    def shared(self, program):
+        if program is None or self.training or self.taped:
+            return None
+        leaves = flatten(self.nest)
+        if {leaf.dtype for leaf in leaves} != {self.model._dtype}:
+            return None
+        return share(program, [leaf.shape for leaf in leaves])
 
     def draw(self):
         def function(*leaves):

@@ -100,11 +100,11 @@ class Program:
                 del values[slot]
         return [values[a] if isinstance(a, Slot) else a for a in self.outputs]
 
-    def same(self, other: Program) -> bool:
-        """Whether `other` computes the same from the same weights."""
+    def same(self, other: Program, apart: tuple[type[Op], ...] = ()) -> bool:
+        """Whether `other` computes the same from the same weights, but for the attributes of Ops `apart`."""
         return (
             self.inputs == other.inputs and len(self.steps) == len(other.steps)
-            and _same_value(self.outputs, other.outputs) and all(_same_step(a, b) for a, b in zip(self.steps, other.steps))
+            and _same_value(self.outputs, other.outputs) and all(_same_step(a, b, apart) for a, b in zip(self.steps, other.steps))
         )  # fmt: skip
 
     def run(self, arrays, gradient=None, hooks=None):
@@ -174,10 +174,12 @@ def _has_gradient(call):
     return call.output.dtype.kind == "f" and not call.op.flat
 
 
-def _same_step(a, b):
+def _same_step(a, b, apart):
     if (a.op, a.slot, a.needs, a.attributes.keys()) != (b.op, b.slot, b.needs, b.attributes.keys()):
         return False
-    pairs = [*zip(a.arguments, b.arguments), *((value, b.attributes[name]) for name, value in a.attributes.items())]
+    pairs = [*zip(a.arguments, b.arguments)]
+    if a.op not in apart:
+        pairs += [(value, b.attributes[name]) for name, value in a.attributes.items()]
     return len(a.arguments) == len(b.arguments) and all(_same_value(x, y) for x, y in pairs)
 
 

@@ -26,6 +26,7 @@ CHAIN = [
     {"ops", "autodiff", "testing"},
     {"fusion"},
     {"program"},
+    {"parts"},
     {"random"},
     {"losses", "metrics", "optimizers", "schedules", "initializers", "regularizers", "constraints", "activations"},
     {"layers", "compiled", "variables"},
