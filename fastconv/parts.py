@@ -25,6 +25,7 @@ from .program import Program, Slot
 
 CACHE = 16 << 20  # bytes of a step's maps that are near: what the kernels, too, store past the caches from (FAR)
 WORTH = 2  # bytes of maps for each of weights
+SHARED = 4  # threads that a sample's steps keep busy
 
 MAPS = {op for op in vars(activations).values() if isinstance(op, type) and issubclass(op, Map)} - {Map}
 # The op: the places of inputs that may hold samples. What stands elsewhere is the same for all.
@@ -59,6 +60,14 @@ def share(program: Program, shapes: list[tuple[int, ...]]) -> int | None:
     if not all(isinstance(output, Slot) and output in of_samples for output in program.outputs):
         return None
     return _smallest(program, known, of_samples, batch)
+
+
+def side_by_side(parts: int, samples: int, threads: int) -> int:
+    """How many of so many parts, of so many samples each, run at once, a thread each; 1: one after another, on all threads.
+    The results are the same: no tile knows who else works."""
+    at_once = min(parts, threads)
+    busy = parts / -(-parts // at_once)  # threads, on average
+    return at_once if busy >= min(threads, SHARED * samples) else 1
 
 
 def alike(whole: Program, part: Program) -> bool:

@@ -20,8 +20,8 @@ from fastconv import kernels
 from fastconv.layers import calls
 from fastconv.layers.base import building
 from fastconv.nest import flatten, map_leaves, pack
-from fastconv.parts import alike, share
-from fastconv.program import NoValues, Program, Recording
+from fastconv.parts import alike, share, side_by_side
+from fastconv.program import NoValues, Program, Recording, replay_side_by_side
 from fastconv.symbolic import KerasTensor
 from fastconv.tensor import Tensor, is_recording, no_grad, wrap
 
@@ -83,11 +83,14 @@ class Planner:
             return None
         outputs = [program.shapes[slot] for slot in program.outputs]
         results = [kernels.empty((batch, *shape[1:]), leaves[0].data.dtype) for shape in outputs]
-        for number, arrays in enumerate(parts):
-            own = [array[number * count : (number + 1) * count] for array in results]
-            recording = part.recorded(program)
-            if not (recording and recording.replay(list(map(np.ascontiguousarray, arrays)), own)):
-                for array, output in zip(own, program.taped(list(map(wrap, arrays)))):
+        own = [[array[i : i + count] for array in results] for i in range(0, batch, count)]
+        sources = [list(map(np.ascontiguousarray, arrays)) for arrays in parts]
+        recordings = part.recordings(program, side_by_side(len(parts), count, kernels.get_num_threads()))
+        if len(recordings) > 1 and replay_side_by_side(recordings, sources, own):
+            return results
+        for arrays, made in zip(sources, own):
+            if not (recordings and recordings[0].replay(arrays, made)):
+                for array, output in zip(made, program.taped(list(map(wrap, arrays)))):
                     array[...] = output.data
         return results
 
@@ -139,7 +142,7 @@ class Planner:
         while others and (len(others) >= PLANS or size > MEMORY):
             entry, old = others.pop(0)
             size -= old.plan.bytes
-            entry.recording, entry.uses = None, 0
+            entry.recording, entry.copies, entry.uses = None, (), 0
 
 
 class _Entry:
@@ -149,6 +152,7 @@ class _Entry:
     """
 
     gradient = None
+    copies = ()  # recordings, the first of them `recording`, for threads that work side by side
     share = None  # samples that run at a time, where not all do
     adding = ()  # the layers that add losses, which are the last outputs then
 
@@ -218,6 +222,19 @@ class _Entry:
             recording = self.recording = self._record(program)
             self.planner.trim(self, recording)
             return recording
+
+    def recordings(self, program, most):
+        """Recordings of the program, `most` at most; none before it is time."""
+        recording = self.recorded(program)
+        if recording is None:
+            return []
+        if not self.copies or self.copies[0] is not recording:
+            self.copies = [recording]
+        most = min(most, MEMORY // 4 // max(recording.plan.bytes, 1))
+        while len(self.copies) < most and not _recording.locked():
+            with _recording:
+                self.copies.append(self._record(program))
+        return self.copies[: max(most, 1)]
 
     def _record(self, program):
         """A Recording, which leaves moving statistics and random states as they are."""

@@ -16,7 +16,7 @@ from .rng import FixedSeed, SeedGenerator
 from .symbolic import KerasTensor, NoValues, Trace
 from .tensor import Op, Parameter
 
-__all__ = ["NoValues", "Program", "Recording"]
+__all__ = ["NoValues", "Program", "Recording", "replay_side_by_side"]
 
 
 SMALL = 1 << 14  # bytes
@@ -305,6 +305,18 @@ class Recording:
     def replay(self, arrays, results):
         """Computes from `arrays`, and copies the outputs into `results`; False while another thread is at it."""
         return self.plan.replay(self.targets, arrays, results, self.outputs)
+
+
+def replay_side_by_side(recordings: list[Recording], sources, results) -> bool:
+    """Repeats recordings of one program for many parts at once, a thread each: `sources` and `results` are lists of arrays for
+    each part. False where they cannot be: another thread is at one, or there are steps in Python."""
+    return kernels.replay_side_by_side(
+        [recording.plan for recording in recordings],
+        [recording.targets for recording in recordings],
+        [recording.outputs for recording in recordings],
+        sources,
+        results,
+    )
 
 
 class _Box:

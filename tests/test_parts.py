@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import normal
 
-from fastconv import Input, Model, layers, ops, parts, tensor
+from fastconv import Input, Model, kernels, layers, ops, parts, tensor
 from fastconv.program import Program
 from fastconv.symbolic import KerasTensor
 
@@ -132,6 +132,34 @@ def test_how_small_the_parts_are(monkeypatch):
     for worth, expected in ((12, 1), (13, 2), (36, 3), (37, None)):
         monkeypatch.setattr(parts, "WORTH", worth)
         assert parts.share(program, [(6, *SHAPE)]) == expected, worth
+
+
+@pytest.mark.parametrize("parts_, samples, threads, expected", [
+    (32, 1, 1, 1), (32, 1, 2, 2), (4, 8, 2, 2), (3, 1, 2, 1), (4, 8, 64, 1), (32, 1, 64, 32), (8, 4, 16, 1), (2, 1, 64, 1),
+])  # fmt: skip
+def test_how_many_parts_run_at_once(parts_, samples, threads, expected):
+    assert parts.side_by_side(parts_, samples, threads) == expected
+
+
+def test_bits_do_not_depend_on_the_threads(small, restore_threads):
+    x, found = normal((6, *SHAPE), np.float32, 5), []
+    for threads in (1, 2, 3, 7):
+        kernels.set_num_threads(threads)
+        model = model_of(conv_net)
+        found.append([model.predict(x, verbose=0) for _ in range(3)])
+    for results in found:
+        for result in results:
+            np.testing.assert_array_equal(result, found[0][0])
+
+
+def test_what_cannot_stand_side_by_side_is_refused():
+    arrays = [np.zeros(4, np.float32)]
+    plan = kernels.Plan()
+    with plan:
+        plan.python(lambda: None)
+    assert not kernels.replay_side_by_side([plan], [arrays], [arrays], [arrays], [[np.ones(4, np.float32)]])
+    with pytest.raises(ValueError, match="16 bytes does not go into one of 12"):
+        kernels.replay_side_by_side([kernels.Plan()], [[np.zeros(3, np.float32)]], [arrays], [arrays], [arrays])
 
 
 def test_threads_that_predict_at_once_get_the_same_bits(small):

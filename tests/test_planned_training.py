@@ -255,7 +255,7 @@ def test_what_cannot_be_repeated_runs_eagerly_and_says_why(layer, reason):
     assert not plans(model) and len(set(losses)) == 4 and re.search(reason, model.explain())
 
 
-def test_fused_steps_agree_with_the_layers_one_by_one():
+def test_fused_steps_agree_with_the_layers_one_by_one(exact):
     models = tutorial()
     models[1].compile("sgd", "categorical_crossentropy", run_eagerly=True)
     models[0].compile("sgd", "categorical_crossentropy")

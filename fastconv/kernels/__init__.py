@@ -22,6 +22,7 @@ from ._tiles import (
     get_num_threads,
     note_change,
     records_plan,
+    replay_side_by_side,
     set_num_threads,
     settings_version,
     usable_processors,

@@ -337,6 +337,71 @@ cdef class Plan:
         note_sharing(start, own_start)
 
 
+cdef struct Copy:
+    void* target
+    const void* source
+    size_t size
+
+
+cdef int note_copies(Copy* copies, targets, sources) except -1:
+    """Fills what copy_arrays does."""
+    for i, (target, source) in enumerate(zip(targets, sources)):
+        if target.nbytes != source.nbytes:
+            raise ValueError(f"An array of {source.nbytes} bytes does not go into one of {target.nbytes}.")
+        copies[i] = Copy(address(target, True), address(source), target.nbytes)
+    return 0
+
+
+def replay_side_by_side(list plans, list targets, list outputs, list sources, list results):
+    """Repeats plans of one computation for many parts at once, each part on one thread: `sources` and `results` are lists of
+    arrays, one for each part, `targets` and `outputs` one for each plan, as `replay` takes them. False, with nothing done, if
+    another thread is at one of the plans, or one has steps in Python."""
+    global threads_used
+    cdef Plan plan, first = plans[0]
+    cdef int inputs = len(targets[0]), width = inputs + <int>len(outputs[0]), number = len(plans), count = len(sources)
+    cdef int own, p, last = first.number, team = min(team_now(first.work * count, count), number)
+    cdef size_t room = first.scratch
+    for plan in plans:
+        if plan.busy or plan.calls:
+            return False
+    for plan in plans:
+        plan.busy = True  # the interpreter's lock is held since they were asked
+    cdef Block scratch, copies, steps
+    cdef Copy* copy
+    cdef Step** steps_of
+    cdef double start = fc_seconds(), own_start = fc_own_seconds()
+    try:
+        scratch, steps = Block(product(room, team)), Block(product(number, sizeof(void*)))
+        copies = Block(product(count, number, width, sizeof(Copy)))  # of each part, by each plan
+        copy, steps_of = <Copy*>copies.data, <Step**>steps.data
+        for own, plan in enumerate(plans):
+            steps_of[own] = plan.steps
+            for p in range(count):
+                note_copies(copy + (p * number + own) * width, targets[own], sources[p])
+                note_copies(copy + (p * number + own) * width + inputs, results[p], outputs[own])
+        threads_used = threads_used or team > 1
+        with nogil, parallel(num_threads=team):
+            for p in prange(count, schedule="dynamic", chunksize=1):
+                run_part(steps_of[threadid()], last, copy + (p * number + threadid()) * width, inputs, width,
+                         <char*>scratch.data + threadid() * room)
+        if team > 1:
+            note_sharing(start, own_start)
+    finally:
+        for plan in plans:
+            plan.busy = False
+    return True
+
+
+cdef void run_part(const Step* steps, int last, const Copy* copies, int inputs, int all, char* room) noexcept nogil:
+    cdef int i
+    for i in range(inputs):
+        memcpy(copies[i].target, copies[i].source, copies[i].size)
+    for i in range(last):
+        run_tiles(&steps[i], 0, steps[i].count, room)
+    for i in range(inputs, all):
+        memcpy(copies[i].target, copies[i].source, copies[i].size)
+
+
 cdef int copy_arrays(targets, sources) except -1:
     for target, source in zip(targets, sources):
         if target.nbytes != source.nbytes:
