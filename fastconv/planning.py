@@ -76,7 +76,7 @@ class Planner:
         parts = [[leaf.data[i : i + count] for leaf in leaves] for i in range(0, batch, count)]
         nest = pack(entry.nest, [wrap(array) for array in parts[0]])
         key = ("part", *[(array.shape, array.dtype.char) for array in parts[0]])
-        part = self.entries.get(key) or self._new_entry(key, _Call(entry.model, nest, False, False))
+        part = self.entries.get(key) or self._new_entry(key, _Call(entry.model, nest, False, False, "A part of a call"))
         program = part.drawn()
         if program is None or not alike(entry.program, program):
             entry.share = None
@@ -297,7 +297,7 @@ class _Entry:
             return f"{self.kind} for {shapes}: runs eagerly, since {self.reason}."
         text = f"{self.kind} for {shapes}: {len(self.program.steps)} operations"
         if self.share:
-            return f"{text}, {self.share} samples at a time: see the call for so many."
+            return f"{text}, {self.share} sample{'s' * (self.share > 1)} at a time: see the part."
         if self.recording is None:
             return f"{text}, run one by one; recorded when the shape comes again."
         runs, calls = self.recording.plan.counts()
@@ -307,12 +307,12 @@ class _Entry:
 class _Call(_Entry):
     """A model's call."""
 
-    def __init__(self, model, inputs, training, taped):
+    def __init__(self, model, inputs, training, taped, kind="A call"):
         super().__init__(model)
         self.taped = taped
         self.nest = map_leaves(lambda leaf: _symbol(leaf.data), inputs)
         self.training = training
-        self.kind = f"A call{' in training' if training else ''}"
+        self.kind = f"{kind}{' in training' if training else ''}"
 
     def shared(self, program):
         if program is None or self.training or self.taped:

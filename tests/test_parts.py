@@ -48,7 +48,11 @@ def test_a_batch_in_parts_has_the_results_of_its_parts(small):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     alone = np.concatenate([model.predict(x[i : i + 1], verbose=0) for i in range(6)])
     np.testing.assert_array_equal(found, alone)
-    assert "A call for (6, 8, 9, 6)" in model.explain() and "1 samples at a time" in model.explain()
+    text = model.explain()
+    assert (
+        "A call for (6, 8, 9, 6): 15 operations, 1 sample at a time" in text
+        and "A part of a call for (1, 8, 9, 6)" in text
+    )
 
 
 def test_several_inputs_and_outputs(small):
