@@ -32,9 +32,18 @@ def request(port, method, path, body=None, **headers):
     """(status, headers, body) of a request, as the page makes it unless `headers` say otherwise (None: not sent)."""
     usual = {"Host": f"127.0.0.1:{port}", "Origin": f"http://127.0.0.1:{port}", "Content-Length": len(body or b"")}
     sent = {name: value for name, value in {**usual, **headers}.items() if value is not None}
+    for left in range(4, -1, -1):
+        try:
+            return _request(port, method, path, body, sent)
+        except (ConnectionResetError, BrokenPipeError):  # a refused body was on its way when the server closed
+            if not left:
+                raise
+
+
+def _request(port, method, path, body, headers):
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        for name, value in sent.items():
+        for name, value in headers.items():
             connection.putheader(name, str(value))
         connection.endheaders(body)
         answer = connection.getresponse()
