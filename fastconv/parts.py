@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 
+from .fusion import MAPS
 from .ops import activations
 from .ops.conv import Conv, DepthwiseConv
 from .ops.conv_pool import ConvPool
 from .ops.copying import Pad
-from .ops.elementwise import Add, Divide, Linear, Map, Maximum, Minimum, Multiply, Subtract
+from .ops.elementwise import Add, Divide, Linear, Maximum, Minimum, Multiply, Subtract
 from .ops.fused import AddRelu, BatchNormInferenceAct, ConvMap, ConvNorm, ConvRelu, DepthwiseConvNorm
 from .ops.joining import Concatenate
 from .ops.linear import Dense
@@ -27,7 +28,6 @@ CACHE = 16 << 20  # bytes of a step's maps that are near: what the kernels, too,
 WORTH = 2  # bytes of maps for each of weights
 SHARED = 4  # threads that a sample's steps keep busy
 
-MAPS = {op for op in vars(activations).values() if isinstance(op, type) and issubclass(op, Map)} - {Map}
 # The op: the places of inputs that may hold samples. What stands elsewhere is the same for all.
 SAMPLEWISE = {
     **dict.fromkeys(
