@@ -122,7 +122,7 @@ def test_a_process_that_ends_ends_the_job(ending, text):
     """Within ten seconds, says the guide, which measured it; a job that hangs would end by mpirun's limit alone."""
     result = mpirun(2, PROGRAMS / "endings.py", ending)
     assert result.returncode and text in result.stderr and "The end." not in result.stdout
-    assert result.ended - result.rows[0]["ends"] < 60
+    assert result.ended - result.rows[0]["ends"] < 10
 
 
 def test_who_goes_on_alone_is_not_disturbed():
