@@ -659,6 +659,15 @@ def test_the_command_line_refuses(arguments, message):
     assert result.returncode == 2 and message in result.stderr and len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("started,lines", [("1", 0), ("2", 1)])
+def test_a_training_beside_others_of_its_launcher_says_so(started, lines, monkeypatch, tmp_path):
+    """Two of the command line, without --distributed."""
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", started)
+    result = python("-m", "fastconv", "train", str(tmp_path / "none.npz"))
+    told = [line for line in result.stderr.splitlines() if "2 processes" in line]
+    assert len(told) == lines and all("--distributed" in line for line in told), result.stderr
+
+
 @pytest.mark.skipif(not GUIDE.exists(), reason="the tests run without the sources")
 def test_the_guide_runs(tmp_path, monkeypatch, capsys, restore_threads):
     fastconv.set_num_threads(1)

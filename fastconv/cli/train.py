@@ -28,7 +28,20 @@ def run(arguments: Namespace) -> int:
         return _distributed(arguments)
     if arguments.shards is not None:
         bad(arguments, "--shards", "goes with --distributed")
+    _warn_of_processes()
     return _run(arguments)
+
+
+def _warn_of_processes():
+    from fastconv.distribution.world import LAUNCHERS, launched
+
+    variable, started = launched()
+    if started > 1:
+        warnings.warn(
+            f"{LAUNCHERS[variable]} says that it has started {started} processes, and each trains a network of its own: with "
+            "--distributed they train one.",
+            stacklevel=2,
+        )
 
 
 def _distributed(arguments):

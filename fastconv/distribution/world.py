@@ -50,7 +50,7 @@ def initialize(
     for name, value, least in (("num_processes", num_processes, 1), ("process_id", process_id, 0)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise ValueError(f"initialize: {name} must be a whole number of at least {least}; got {value!r}.")
-    variable, started = _launched()
+    variable, started = launched()
     if _comm is None:
         if max(started, num_processes or 1) > 1:
             _join(variable, started)
@@ -63,7 +63,7 @@ def initialize(
         )
 
 
-def _launched():
+def launched() -> tuple[str, int]:
     """(the variable of the launcher that started most processes, their number)."""
     found = {name: os.environ.get(name, "") for name in LAUNCHERS}
     counts = {name: int(text) if text.isdigit() else 1 for name, text in found.items()}
