@@ -21,7 +21,10 @@ from sklearn.base import clone  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+from sklearn.utils.estimator_checks import (  # noqa: E402
+    check_sample_weight_equivalence_on_dense_data,
+    parametrize_with_checks,
+)
 
 SERIES = {
     "FCNClassifier": {"filters": (8, 8, 8)},
@@ -38,7 +41,7 @@ class SmallSeries(SeriesClassifier):
 
 
 def unequal_by_design(estimator):
-    reason = "batches are shuffled, as in scikit-learn's SGD: a weight of 2 is not a sample that is drawn twice"
+    reason = "a weight of 2 is not a sample that is drawn twice, where batches are drawn, as in scikit-learn's SGD"
     return {"check_sample_weight_equivalence_on_dense_data": reason}
 
 
@@ -49,6 +52,13 @@ def unequal_by_design(estimator):
 )
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [FastConvClassifier(batch_size=100), FastConvRegressor(batch_size=100)])
+def test_a_weight_of_two_is_a_sample_that_is_there_twice(estimator, monkeypatch):
+    """In whole batches, with which scikit-learn checks its own networks, too; in float64, for it allows 1e-7."""
+    monkeypatch.setattr(fastconv.config._settings, "floatx", "float64")
+    check_sample_weight_equivalence_on_dense_data(type(estimator).__name__, estimator)
 
 
 # Data and networks

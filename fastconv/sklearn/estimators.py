@@ -17,6 +17,8 @@ from fastconv.sklearn.base import Estimator, parameters_checked
 
 __all__ = ["FastConvClassifier", "FastConvRegressor"]
 
+WEIGHTED = "mean_with_sample_weight"  # a sample of weight 2 counts as two
+
 
 class FastConvClassifier(scikit.ClassifierMixin, Estimator):
     """A network that tells classes, as a scikit-learn classifier.
@@ -118,7 +120,8 @@ class FastConvClassifier(scikit.ClassifierMixin, Estimator):
             raise ValueError(f"The model has {width} outputs, and y holds {outputs} classes; it needs one for each.")
 
     def _usual_loss(self, model):
-        return "binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy"
+        one = model.output_shape[-1] == 1
+        return (losses.BinaryCrossentropy if one else losses.SparseCategoricalCrossentropy)(reduction=WEIGHTED)
 
     def _encoded(self, model, numbers):
         if model.output_shape[-1] == 1:
@@ -134,7 +137,7 @@ class FastConvRegressor(scikit.RegressorMixin, Estimator):
     """A network that tells numbers, as a scikit-learn regressor; y holds one a sample, or a row of them.
 
     Parameters are those of FastConvClassifier, without `class_weight`: `model` is given the number of targets as its second
-    argument, the usual loss is "mse", and `validation_split` draws at random. Targets are learned best where they are of
+    argument, the usual loss is the mean squared error, and `validation_split` draws at random. Targets are learned best where they are of
     size 1: see scikit-learn's TransformedTargetRegressor.
     """
 
@@ -188,7 +191,7 @@ class FastConvRegressor(scikit.RegressorMixin, Estimator):
             raise ValueError(f"The model has {width} outputs, and y holds {outputs} targets; it needs one for each.")
 
     def _usual_loss(self, model):
-        return "mse"
+        return losses.MeanSquaredError(reduction=WEIGHTED)
 
     def _encoded(self, model, targets):
         return targets
