@@ -137,8 +137,8 @@ class FastConvRegressor(scikit.RegressorMixin, Estimator):
     """A network that tells numbers, as a scikit-learn regressor; y holds one a sample, or a row of them.
 
     Parameters are those of FastConvClassifier, without `class_weight`: `model` is given the number of targets as its second
-    argument, the usual loss is the mean squared error, and `validation_split` draws at random. Targets are learned best where they are of
-    size 1: see scikit-learn's TransformedTargetRegressor.
+    argument, the usual loss is the mean squared error, and `validation_split` draws at random. Targets are learned best
+    where they are of size 1: see scikit-learn's TransformedTargetRegressor.
     """
 
     @parameters_checked
