@@ -9,7 +9,8 @@
 #include "functions.h"
 
 /* y = the function of a and b, which go on from element to element or, with `single`, do not; of one vector at least.
- * The last vector starts early enough to be whole, and is computed before what it reads may be written over. */
+ * What whole vectors leave is a vector that starts early enough, computed before what it reads may be written over; only
+ * then, since a read so far ahead is one that nobody has fetched. */
 typedef void combine_function(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count);
 
 #define COMBINE(name, formula)                                                                                     \
@@ -19,10 +20,11 @@ typedef void combine_function(const real *a, int a_single, const real *b, int b_
     {                                                                                                              \
         const vec a_all = splat(*a), b_all = splat(*b);                                                            \
         const ptrdiff_t end = count - LANES;                                                                       \
-        const vec last = name##_vec(a_single ? a_all : load(a + end), b_single ? b_all : load(b + end));           \
+        vec last = a_all;                                                                                          \
+        if (count % LANES) last = name##_vec(a_single ? a_all : load(a + end), b_single ? b_all : load(b + end));  \
         for (ptrdiff_t i = 0; i <= end; i += LANES)                                                                \
             store(y + i, name##_vec(a_single ? a_all : load(a + i), b_single ? b_all : load(b + i)));              \
-        store(y + end, last);                                                                                      \
+        if (count % LANES) store(y + end, last);                                                                   \
     }                                                                                                              \
     static void name##_combine(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count) \
     {                                                                                                              \
@@ -121,20 +123,25 @@ FC_INLINE const real *elements(const fc_combine *j, operand *o, ptrdiff_t offset
     return o->room;
 }
 
+/* A read waits for a write just before it if their addresses end in the same 12 bits, as those of y and of what is laid
+ * out for it would, whole pages long: so rooms begin half a page past the address of y. */
+enum { PAGE = 4096 / sizeof(real), APART = FC_ROOM + LANES };
+
 /* Room for both operands and the values on their way past the caches, with a vector more each. */
 ptrdiff_t FC_NAME(combine_size)(const void *job)
 {
     (void)job;
-    return 3 * (FC_ROOM + LANES) * sizeof(real);
+    return (3 * APART + PAGE) * sizeof(real);
 }
 
 void FC_NAME(combine)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_combine *j = job;
     const real number = (real)j->number;
-    real *const rooms = scratch;
+    const size_t ahead = ((uintptr_t)j->y - (uintptr_t)scratch) / sizeof(real) + PAGE / 2;
+    real *const rooms = (real *)scratch + ahead % PAGE / LANES * LANES;
     operand a = operand_of(j, j->a, &number, j->a_step, rooms);
-    operand b = operand_of(j, j->b, &number, j->b_step, rooms + FC_ROOM + LANES);
+    operand b = operand_of(j, j->b, &number, j->b_step, rooms + APART);
     const ptrdiff_t all = j->size[j->axis], pieces = blocks(all, j->rows);
     for (ptrdiff_t s = tile * j->block, last = min_(s + j->block, j->segments); s < last; s++) {
         ptrdiff_t outer = s / pieces;
@@ -146,7 +153,7 @@ void FC_NAME(combine)(const void *job, ptrdiff_t tile, void *scratch)
             b_offset += outer % j->size[k] * j->b_step[k];
         }
         run(j, elements(j, &a, a_offset, rows), a.single, elements(j, &b, b_offset, rows), b.single, y, rows * j->width,
-            rooms + 2 * (FC_ROOM + LANES));
+            rooms + 2 * APART);
     }
     if (j->far) far_done();
 }
