@@ -283,6 +283,54 @@ def test_an_own_compute_output_spec_is_asked():
     fastconv.Model(inputs, outputs)(X[:, :3], training=True)
 
 
+class OfOpenSizes(layers.Layer):
+    """Computes with the size of an axis of its input, which is open while a model is drawn; keeps masks."""
+
+    supports_masking = True
+
+    def __init__(self, compute, **kwargs):
+        super().__init__(**kwargs)
+        self.compute = compute
+
+    def build(self, input_shape):
+        self.token = self.add_weight(shape=(1, 1, input_shape[-1]), initializer="ones")
+
+    def call(self, inputs):
+        return self.compute(self.token, inputs)
+
+
+@pytest.mark.parametrize("compute, shape", [
+    (lambda token, x: ops.concatenate([ops.broadcast_to(token, (ops.shape(x)[0], 1, 3)), x], 1), (None, 5, 3)),
+    (lambda token, x: ops.concatenate([ops.tile(token, (x.shape[0], 1, 1)), x], 1), (None, 5, 3)),
+    (lambda token, x: x * ops.ones((ops.shape(x)[0], 4, 1)) * token, (None, 4, 3)),
+    (lambda token, x: x + ops.reshape(ops.cast(ops.arange(x.shape[0]), "float32"), (-1, 1, 1)) * token, (None, 4, 3)),
+    (lambda token, x: ops.reshape(x + token, (ops.shape(x)[0] * 4, 3)), (None, 3)),
+    (lambda token, x: (x * token)[: len(x) // 2], (None, 4, 3)),
+    (lambda token, x: with_another_inside(x) * token, (None, 4, 3)),
+])  # fmt: skip
+def test_own_layers_may_compute_with_the_number_of_samples(compute, shape):
+    inputs = layers.Input((4, 3))
+    outputs = OfOpenSizes(compute)(layers.Masking()(inputs))
+    assert outputs.shape == shape and len(outputs._keras_mask.shape) == 2
+    model = fastconv.Model(inputs, layers.Dense(1)(outputs))
+    for count in (2, 6):
+        assert model(np.ones((count, 4, 3), "float32")).shape == model.predict(np.ones((count, 4, 3))).shape
+
+
+def with_another_inside(x):
+    """Another layer of that kind, within the call of one."""
+    return OfOpenSizes(lambda token, y: y + ops.zeros((y.shape[0], 1, 1)))(x)
+
+
+def test_faults_of_an_own_call_are_raised_as_they_are():
+    with pytest.raises(TypeError, match="works on float32"):
+        OfOpenSizes(lambda token, x: x + ops.ones((x.shape[0], 4, 1)) * "2")(layers.Input((4, 3)))
+    with pytest.raises(ValueError, match="number of axes depends"):
+        OfOpenSizes(lambda token, x: x if x.shape[0] > 30 else x[0])(layers.Input((4, 3)))
+    with pytest.raises(TypeError, match="start must be a number"):
+        ops.arange(None)
+
+
 class Scaled(fastconv.Model):
     """A model of the functional kind with an argument of its own."""
 

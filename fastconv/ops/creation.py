@@ -118,6 +118,8 @@ def arange(
 ) -> Tensor:
     """The numbers from `start` (0, where one number is given) up to, not including, `stop`, `step` (1) apart: int32 of whole
     numbers, else float32."""
+    if start is None:
+        raise TypeError("arange: start must be a number; got None, which an open size is while a model is drawn.")
     numbers = [_number(value) for value in (start, stop, step) if value is not None]
     if dtype is None:
         dtype = "int32" if all(isinstance(value, int) for value in numbers) else FLOAT32
