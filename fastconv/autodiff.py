@@ -2,13 +2,14 @@
 
 Not here: the tape and `Tensor.backward`, which adds to the `grad` of leaves (tensor.py). Contract: nothing here touches
 a `grad`; what is computed is only what the asked sources need; gradients are plain arrays, on which no gradient of a
-gradient can be taken.
+gradient can be taken: asking for some within a function that is being differentiated is refused.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,15 @@ from .tensor import Op, Tensor, _collect, _gradient, _newest_first, _step
 __all__ = ["grad", "gradients", "value_and_grad"]
 
 
+class _Differentiating(threading.local):
+    """Whether the thread is in a function whose gradients are to be taken."""
+
+    now = False
+
+
+_differentiating = _Differentiating()
+
+
 def gradients(target: Tensor, sources: Any, gradient: Any = None) -> Any:
     """d(target)/d(source) for each source: an array of its shape, or None where target does not depend on it.
 
@@ -29,6 +39,7 @@ def gradients(target: Tensor, sources: Any, gradient: Any = None) -> Any:
     but read-only, and perhaps not contiguous. The tape between them is released. RuntimeError for a target or a source that is not on the
     tape.
     """
+    _check_first_order()
     leaves = flatten(sources)
     _check_taped(target, "target")
     for leaf in leaves:
@@ -73,6 +84,15 @@ def _key(tensor: Tensor) -> Op | Tensor:
     return tensor if tensor._node is None else tensor._node
 
 
+def _check_first_order() -> None:
+    if _differentiating.now:
+        raise RuntimeError(
+            "Gradients of gradients cannot be taken: a function that is being differentiated asks for gradients, and "
+            "they would count as constants in silence. Where constants are meant, take them before, outside of that "
+            "function; a gradient penalty can be replaced by weight clipping or a constraint on the weights."
+        )
+
+
 def _check_taped(tensor: Any, role: str) -> None:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{role} must be a Tensor; got {type(tensor).__name__}.")
@@ -101,12 +121,17 @@ def value_and_grad(
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        _check_first_order()
         given = list(args)
         for place in places:
             if not -len(args) <= place < len(args):
                 raise ValueError(f"argnums names the argument {place}; {len(args)} were given by position.")
             given[place] = map_leaves(_leaf, args[place])
-        result = function(*given, **kwargs)
+        _differentiating.now = True
+        try:
+            result = function(*given, **kwargs)
+        finally:
+            _differentiating.now = False
         value = result[0] if has_aux else result
         if not isinstance(value, Tensor) or value.size != 1:
             shown = f"a Tensor of shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__

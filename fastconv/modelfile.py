@@ -36,6 +36,8 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
     that are not registered cannot be stored; they are left out with a warning. A layer with such a function, or an
     unbuilt model, raises ValueError.
     """
+    if not model.built:
+        raise _unbuilt(model)
     _check_target(model, filepath, overwrite)
     if kerasfile.is_archive(filepath):
         kerasfile.save_model(model, filepath)
@@ -139,7 +141,7 @@ def load_weights(
     name_map: Mapping[str, Any] | Callable[[str], Any] | None = None,
 ) -> None:  # fmt: skip
     """Puts the weights of a file into a built model; all of them, or none. See Model.load_weights."""
-    if not model.built:
+    if not model.is_complete():
         raise _unbuilt(model)
     if kerasfile.is_weights(filepath) or kerasfile.is_archive(filepath) or kerasfile.is_legacy(filepath):
         for name, value in (("skip_mismatch", skip_mismatch), ("name_map", name_map)):
@@ -176,7 +178,7 @@ def _fitting(weights, saved) -> dict:
 
 
 def _check_target(model, path, overwrite):
-    if not model.built:
+    if not model.is_complete():
         raise _unbuilt(model)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path} is there already, and overwrite=False keeps it.")

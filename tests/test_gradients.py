@@ -155,6 +155,15 @@ def test_float16_inputs_are_taken_by_layers_alone():
         ops.exp(half)
 
 
+@pytest.mark.parametrize("inner", [
+    lambda x: fastconv.gradients(ops.sum(x * x), x), fastconv.grad(lambda x: ops.sum(x * x)),
+])  # fmt: skip
+def test_gradients_of_gradients_are_refused_where_they_would_count_as_constants(inner):
+    with pytest.raises(RuntimeError, match="Gradients of gradients cannot be taken"):
+        fastconv.value_and_grad(lambda x: ops.sum(x) + ops.mean(inner(x)))(A)
+    assert fastconv.grad(ops.sum)(A).tolist() == [1, 1]  # the refusal ends with its function
+
+
 def test_shared_gradients_are_not_copied_and_cannot_be_written_to():
     a, b = (fastconv.Tensor(np.full((2, 3), value, "f4"), requires_grad=True) for value in (1, 2))
     dy = np.arange(6, dtype="f4").reshape(2, 3)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fastconv import Input, Model, Sequential, layers, models, ops, optimizers
+from fastconv import Input, Model, Sequential, callbacks, layers, models, ops, optimizers
 
 X, Y = np.random.default_rng(0).random((6, 4), "float32"), np.eye(3, dtype="float32")[[0, 1, 2, 0, 1, 2]]
 
@@ -56,6 +56,32 @@ def test_an_own_predict_step_is_what_predict_calls(size):
     model = Doubled()
     np.testing.assert_array_equal(model.predict(X, batch_size=size), 2 * np.concatenate(
         [model(X[start : start + size]).numpy() for start in range(0, 6, size)]))  # fmt: skip
+
+
+class Pair(Model):
+    """Two networks with a step of their own, and no call: nothing ever builds the model itself."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.networks = [Sequential([Input((4,)), layers.Dense(n, kernel_initializer=value)]) for n in (2, 3)]
+
+    def train_step(self, data):
+        return {"loss": 1.0}
+
+
+@pytest.mark.parametrize("file", ["m.weights.h5", "m.safetensors"])
+def test_models_that_are_never_called_keep_their_weights_in_files(file, tmp_path):
+    if file.endswith(".h5"):
+        pytest.importorskip("h5py")
+    model, twin = Pair("ones"), Pair("zeros")
+    model.compile("sgd")
+    keeper = callbacks.ModelCheckpoint(tmp_path / file, monitor="loss", save_weights_only=True)
+    model.fit(X, verbose=0, callbacks=[keeper])
+    twin.load_weights(tmp_path / file)
+    assert twin.count_params() == 25 and all(map(np.array_equal, model.get_weights(), twin.get_weights()))
+    twin.networks.append(layers.Dense(2))
+    with pytest.raises(ValueError, match="not built"):
+        twin.save_weights(tmp_path / file)
 
 
 def test_errors_say_what_to_do():

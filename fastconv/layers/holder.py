@@ -233,9 +233,13 @@ class Holder:
 
     def count_params(self) -> int:
         """The number of single values in the weights. ValueError before the layer is built."""
-        if not self.built:
+        if not self.is_complete():
             raise ValueError(f"Layer {self.name!r} is not built, so its size is unknown: call it or build it first.")
         return sum(weight.data.size for weight in self.weights)
+
+    def is_complete(self) -> bool:
+        """Whether every weight is there."""
+        return self.built
 
     # Layers within
 

@@ -281,6 +281,13 @@ class Model(Training, Description, Layer):
 
     # What the trainer asks, and copies
 
+    def is_complete(self) -> bool:
+        """Whether every weight is there: the model is built, or consists of layers that are and was never called, as
+        one with a `train_step` of its own may be."""
+        if self.built or self.has_own("build") or not self.weights:
+            return self.built
+        return all(layer.is_complete() for layer in self.layers)
+
     def has_own(self, *names: str) -> bool:
         """Whether the class overrides one of these methods of Model."""
         return any(getattr(type(self), name) is not getattr(Model, name) for name in names)
