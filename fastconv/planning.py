@@ -367,7 +367,10 @@ class _TrainingStep(_Entry):
 
     def split(self, results, gradients):
         """What Planner.gradients gives."""
-        return [loss.item() for loss in results[-self.losses :]], self.packed(results[: -self.losses]), gradients
+        outputs = results[: -self.losses]
+        if self.masks:  # which travel beside Tensors
+            outputs = list(map(wrap, outputs))
+        return [loss.item() for loss in results[-self.losses :]], self.packed(outputs), gradients
 
     @staticmethod
     def gradients(recording, optimizer):

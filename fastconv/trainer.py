@@ -19,12 +19,13 @@ from fastconv.callbacks import CallbackList, History, ProgbarLogger
 from fastconv.compiled import Objective
 from fastconv.distribution import world
 from fastconv.fitting import Run
+from fastconv.layers import masks
 from fastconv.layers.shapes import numbers
 from fastconv.nest import flatten, map_leaves, pack
 from fastconv.progress import Interrupts, Progress, say, warn_user
 from fastconv.results import Results, diagnose
 from fastconv.sources import Arrays, Stream, blocks, checked_stream, is_blocks, is_stream, positive
-from fastconv.tensor import no_grad
+from fastconv.tensor import no_grad, wrap
 
 
 class Trainer:
@@ -259,7 +260,7 @@ class Trainer:
         """([a loss for each output, the loss], outputs) of a batch, without training."""
         output = self.model(x, training=False)
         losses = [loss.item() for loss in self.losses(x, y, output, shares, training=False)]
-        return losses, map_leaves(lambda leaf: leaf.data, output)
+        return losses, map_leaves(_values, output)
 
     def _move(self, x, y, shares, weights, results):
         for weight in weights:
@@ -296,7 +297,7 @@ class Trainer:
         if losses[-1].requires_grad:
             losses[-1].backward()
         gradients = [weight.grad for weight in weights]
-        return [loss.item() for loss in losses], map_leaves(lambda leaf: leaf.data, output), gradients
+        return [loss.item() for loss in losses], map_leaves(_values, output), gradients
 
     def losses(self, x, y, output, shares=None, training=True):
         """The loss of each output, where there are several, and the whole loss last; scalar Tensors."""
@@ -431,6 +432,16 @@ class Trainer:
                     f"x holds {kind} up to {largest:g}; networks learn badly from large inputs. Scale them: x = x / 255."
                 )
                 return
+
+
+def _values(leaf):
+    """An output's array; where it has a mask, which metrics read, a Tensor with it."""
+    mask = masks.of(leaf)
+    if mask is None:
+        return leaf.data
+    bare = wrap(leaf.data)
+    bare._keras_mask = mask
+    return bare
 
 
 def _as_data(x, y, shares):

@@ -305,6 +305,7 @@ class OfOpenSizes(layers.Layer):
     (lambda token, x: x * ops.ones((ops.shape(x)[0], 4, 1)) * token, (None, 4, 3)),
     (lambda token, x: x + ops.reshape(ops.cast(ops.arange(x.shape[0]), "float32"), (-1, 1, 1)) * token, (None, 4, 3)),
     (lambda token, x: ops.reshape(x + token, (ops.shape(x)[0] * 4, 3)), (None, 3)),
+    (lambda token, x: ops.reshape(x + token, (x.shape[0], ops.shape(x)[1], 1, -1)), (None, 4, 1, 3)),
     (lambda token, x: (x * token)[: len(x) // 2], (None, 4, 3)),
     (lambda token, x: with_another_inside(x) * token, (None, 4, 3)),
 ])  # fmt: skip
@@ -320,6 +321,17 @@ def test_own_layers_may_compute_with_the_number_of_samples(compute, shape):
 def with_another_inside(x):
     """Another layer of that kind, within the call of one."""
     return OfOpenSizes(lambda token, y: y + ops.zeros((y.shape[0], 1, 1)))(x)
+
+
+def test_own_layers_may_compute_with_every_size():
+    def doubled(token, x):
+        count, height, width, _ = ops.shape(x)
+        return ops.reshape(x * ops.ones((1, 1, 1, 4)), (count, height * 2, width * 2, 1)) * ops.sum(token)
+
+    inputs = layers.Input((None, None, 1))
+    model = fastconv.Model(inputs, OfOpenSizes(doubled)(inputs))
+    assert model.output_shape == (None, None, None, 1)
+    assert model.predict(np.ones((2, 3, 5, 1))).shape == (2, 6, 10, 1)
 
 
 def test_faults_of_an_own_call_are_raised_as_they_are():

@@ -66,6 +66,25 @@ def leaves(value):
     return [value] if parts is None else [leaf for part in parts for leaf in leaves(part)]
 
 
+def test_masks_and_networks_within_wrappers_come_back_as_keras_writes_them(tmp_path):
+    steps, mask = Input((4, 5, 2)), Input((4,), dtype="bool")
+    each = layers.TimeDistributed(Sequential([Input((5, 2)), layers.Flatten(), layers.Dense(3)], name="each"))
+    model = Model([steps, mask], layers.GRU(2)(each(steps), mask=mask))
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}
+    config = json.loads(parts["config.json"])
+    (entry,) = [entry for entry in config["config"]["layers"] if entry["class_name"] == "TimeDistributed"]
+    entry["config"]["layer"]["config"]["dtype"] = policy
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for name, content in {**parts, "config.json": json.dumps(config).encode()}.items():
+            archive.writestr(name, content)
+    again = load_model(tmp_path / "m.keras")
+    given = [X[:, :4, :5], np.array([[True, True, False, False], [True] * 4, [False] * 4])]
+    np.testing.assert_array_equal(model.predict(given, verbose=0), again.predict(given, verbose=0))
+
+
 def test_compile_settings_there_and_back(tmp_path):
     model = stacked()
     model.compile("adam", "mse", metrics=["mae"])

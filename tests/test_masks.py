@@ -166,3 +166,19 @@ def test_select_is_where_and_keeps_infinities_out():
     np.testing.assert_array_equal(as_floats([[2, 0]], "float64"), [[1, 0]])
     assert gradcheck(lambda a, b: select(mask, a, b), values(2, 3), values(1, 3, seed=1))
     check_planned(lambda a, b: select(mask, a, b), [values(2, 3), values(2, 3)], [values(2, 3, seed=1)] * 2)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 3.0])], ids=["plain", "weighted"])
+@pytest.mark.parametrize("eager", [False, True], ids=["planned", "eager"])
+def test_metrics_count_what_the_mask_shows(weights, eager):
+    scores = layers.Dense(2, kernel_initializer="zeros", bias_initializer=lambda shape, dtype: np.array([1.0, 0.0]))
+    model = fastconv.Sequential([layers.Input((4,)), layers.Embedding(6, 3, mask_zero=True), scores])
+    model.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"], run_eagerly=eager)
+    model.optimizer.learning_rate = 0.0
+    labels = np.array([[0, 1, 1, 0], [0, 1, 0, 0]])  # of the first three steps that count 2 are hit, of the other one 0
+    by = [1, 1] if weights is None else weights
+    right = 2 * by[0] / (3 * by[0] + by[1])
+    found = [model.fit(IDS[:2], labels, sample_weight=weights, verbose=0).history["accuracy"][0] for _ in range(3)]
+    found.append(model.evaluate(IDS[:2], labels, sample_weight=weights, verbose=0)[1])
+    found.append(fastconv.metrics.SparseCategoricalAccuracy()(labels, model(IDS[:2]), weights))
+    assert found == pytest.approx([right] * 5)

@@ -98,7 +98,8 @@ def _read_graph(config, layers):
                 left.append((name, number, call, node))
                 continue
             args, kwargs = _values(node.get("args", []), tensor), _values(node.get("kwargs", {}), tensor)
-            kwargs = {key: value for key, value in kwargs.items() if not (key in ("mask", "training") and not value)}
+            idle = {key for key in ("mask", "training") if kwargs.get(key) is None or kwargs[key] is False}
+            kwargs = {key: value for key, value in kwargs.items() if key not in idle}
             made[name, number] = flatten(call(*args, **kwargs))
         if len(left) == len(waiting):
             raise ValueError("the graph has a cycle, or reads what no layer gives")
@@ -174,6 +175,8 @@ def clean(value: Any) -> Any:
     if kind == "function":
         return config if value.get("registered_name") in (None, "function") else value["registered_name"]
     registered = value.get("registered_name")
+    if kind in MODELS and registered in (None, kind):  # in a layer, as a wrapper's
+        return read_model(value)
     config = {key: clean(part) for key, part in (config or {}).items()}
     own = registered not in (None, kind) or own_classes.find(kind) is not None
     entry = {"class_name": kind, "config": config if own else _fitting(kind, config)}

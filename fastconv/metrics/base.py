@@ -129,7 +129,10 @@ class Sum(Metric):
 
 
 class MeanMetricWrapper(Mean):
-    """The mean of `fn(y_true, y_pred, **kwargs)`, which gives one value a sample, or more."""
+    """The mean of `fn(y_true, y_pred, **kwargs)`, which gives one value a sample, or more.
+
+    Where y_pred has a mask (layers.Masking, layers.Embedding), only the steps that it names count, as in losses.
+    """
 
     def __init__(self, fn: Any, name: str | None = None, dtype: str | None = None, **kwargs: Any) -> None:
         super().__init__(name or getattr(fn, "__name__", type(fn).__name__), dtype)
@@ -139,7 +142,8 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         with no_grad():
-            super().update_state(self.fn(array_of(y_true), array_of(y_pred), **self._kwargs), sample_weight)
+            values = self.fn(array_of(y_true), array_of(y_pred), **self._kwargs)
+        super().update_state(values, with_mask(y_pred, sample_weight))
 
     def get_config(self) -> dict[str, Any]:
         if type(self) is MeanMetricWrapper:
@@ -154,6 +158,21 @@ def _float_dtype(dtype):
 def array_of(values) -> np.ndarray:
     """`values`, a Tensor or anything else, as an array."""
     return values.data if isinstance(values, Tensor) else np.asarray(values)
+
+
+def with_mask(y_pred, sample_weight):
+    """The weights of samples, 0 at the steps that y_pred's mask hides; as they are where it has none."""
+    mask = getattr(y_pred, "_keras_mask", None)
+    if mask is None:
+        return sample_weight
+    mask = array_of(mask).astype(np.float64)
+    if sample_weight is None:
+        return mask
+    weights = array_of(sample_weight)
+    mask, weights = (
+        one.reshape(one.shape + (1,) * (other.ndim - one.ndim)) for one, other in ((mask, weights), (weights, mask))
+    )
+    return mask * weights
 
 
 def same_rank(one, other):

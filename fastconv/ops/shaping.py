@@ -117,6 +117,8 @@ def reshape(x: TensorLike, newshape: Shape) -> Tensor:
     """x with another shape of the same size; one entry of `newshape` may be -1."""
     x, shape = convert_to_tensor(x), newshape
     if isinstance(shape, (tuple, list)) and None in shape:  # Keras' open size, in a symbolic shape
+        if sum(size in (None, -1) for size in shape) > 1:
+            raise TypeError(f"newshape may leave one size open, by None or -1; got {tuple(shape)}.")
         shape = [-1 if size is None else size for size in shape]
     return Reshape.apply(x, shape=sizes("newshape", shape))
 
