@@ -76,6 +76,9 @@ def test_masks_and_networks_within_wrappers_come_back_as_keras_writes_them(tmp_p
     policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}
     config = json.loads(parts["config.json"])
     (entry,) = [entry for entry in config["config"]["layers"] if entry["class_name"] == "TimeDistributed"]
+    assert {name: entry["config"]["layer"][name] for name in ("module", "class_name", "registered_name")} == {
+        "module": "keras", "class_name": "Sequential", "registered_name": None,
+    }  # fmt: skip
     entry["config"]["layer"]["config"]["dtype"] = policy
     with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
         for name, content in {**parts, "config.json": json.dumps(config).encode()}.items():

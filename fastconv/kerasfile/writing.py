@@ -14,8 +14,8 @@ import numpy as np
 from fastconv import custom_objects as own_classes
 from fastconv import registry
 from fastconv.graph import Node
-from fastconv.kerasfile.configs import SHARED
-from fastconv.layers import InputLayer, Layer
+from fastconv.kerasfile.configs import MODELS, SHARED
+from fastconv.layers import REGISTRY, InputLayer, Layer
 from fastconv.nest import flatten
 from fastconv.serialization import FUNCTIONS
 from fastconv.tensor import Tensor
@@ -106,6 +106,8 @@ def write(value: Any) -> Any:
     if not registry.is_entry(value):
         return {key: write(part) for key, part in value.items()}
     kind, registered, config = value["class_name"], value.get("registered_name"), value.get("config")
+    if kind in MODELS and registered is None:  # in a layer, as a wrapper's
+        return write_model(REGISTRY.build(value))
     if kind == "__tuple__":
         return {"class_name": kind, "items": write(config)}
     if kind.startswith("__"):
