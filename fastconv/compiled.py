@@ -27,6 +27,7 @@ class Objective:
                 )
         self._metrics, self._weighted = _map_metrics(metrics), _map_metrics(weighted_metrics)
         self.names, self._row = (), None
+        self._keyed = False  # whether the outputs are a dict
         plain, weighted = (
             [one for one in flatten(part) if one is not None] for part in (self._metrics, self._weighted)
         )
@@ -68,6 +69,7 @@ class Objective:
         """The loss of each output, where there are several, and their weighted sum; scalar Tensors, or none.
         `sample_weight`: weights of samples for each output, or None. `in_shard`: a mean by weights counts by their sum."""
         row = self._resolve(names)
+        self._keyed = isinstance(output, dict)
         given = sample_weight or [None] * len(row)
         parts = [(_loss(loss, target, leaf, by, in_shard), weight)
                  for (loss, weight, *_), target, leaf, by in zip(row, self._each(y), flatten(output), given)
@@ -150,6 +152,19 @@ class Objective:
                     taken = stem + metric.name in logs
                     logs |= values_of(metric, stem, mark + metric.name if taken else metric.name)
         return logs
+
+    def listed(self, logs) -> list[str]:
+        """The names of `logs` in the order in which evaluate lists them, which is Keras': of several outputs the metrics
+        come last, by their whole names, and the losses as compile was given them, or by name where one is for all."""
+        if self._row is None or len(self._row) < 2:
+            return list(logs)
+        own = {f"{name}_{metric.name}" for name, (*_, one, two) in zip(self.names, self._row) for metric in one + two}
+        given = list(self._loss) if isinstance(self._loss, dict) else self.names
+        if self._keyed and not isinstance(self._loss, (dict, list, tuple)):
+            given = sorted(given)
+        first = [name for name in ["loss", *[f"{name}_loss" for name in given]] if name in logs and name not in own]
+        rest = [name for name in logs if name not in first]
+        return [*first, *[name for name in rest if name not in own], *sorted(name for name in rest if name in own)]
 
     def reset(self):
         for metric in self._all:

@@ -38,6 +38,15 @@ def sources(node) -> list[KerasTensor]:
     return symbolic_leaves(node.inputs)
 
 
+def _by_key(structure) -> list:
+    """The leaves of a nest, of dicts in the order of their sorted keys: Keras' order."""
+    if isinstance(structure, dict):
+        structure = [structure[key] for key in sorted(structure)]
+    if isinstance(structure, (list, tuple)):
+        return [leaf for part in structure for leaf in _by_key(part)]
+    return [structure]
+
+
 class Graph:
     """The nodes between `inputs` and `outputs`, nests of KerasTensors.
 
@@ -85,11 +94,11 @@ class Graph:
     def _layers(self):
         """Each layer once, by its greatest distance to an output, then in the order in which a walk from the outputs
         meets it: Keras' order, which get_weights follows."""
-        origins = [t.source.layer for t in flatten(self.inputs) if isinstance(t.source, Node)]
+        origins = [t.source.layer for t in _by_key(self.inputs) if isinstance(t.source, Node)]
         starts = {id(tensor) for tensor in flatten(self.inputs)}
         inner = {id(node) for node in self.nodes}
         met, depth = {}, {}
-        stack = [t.source for t in reversed(flatten(self.outputs)) if id(t.source) in inner]
+        stack = [t.source for t in reversed(_by_key(self.outputs)) if id(t.source) in inner]
         while stack:
             node = stack.pop()
             key = id(_owner(node))

@@ -74,7 +74,8 @@ class Results:
         logs = self.logs()
         if return_dict:
             return dict(logs)
-        return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
+        values = [logs[name] for name in (logs if self._own is not None else self._objective.listed(logs))]
+        return values if len(values) > 1 else values[0]
 
 
 def diagnose(trainer, x, y) -> str:

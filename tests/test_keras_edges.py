@@ -469,6 +469,33 @@ def test_names_of_metrics(loss, plain, weighted, names):
     assert list(model.fit(X, Y, verbose=0).history) == names
 
 
+def three_outputs(as_dict):
+    """Outputs 1, 2 and 3 for ones, which are named p, d and a, from layers of the shapes (4, 1), (4, 2) and (4, 3)."""
+    inputs = layers.Input((4,))
+    start = fastconv.initializers.Constant
+    ends = {n: layers.Dense(k, kernel_initializer=start(k / 4), name=n)(inputs) for k, n in enumerate("pda", 1)}
+    return fastconv.Model(inputs, ends if as_dict else list(ends.values()))
+
+
+@pytest.mark.parametrize("as_dict, loss, metrics, expected", [
+    (True, dict.fromkeys("pda", "mse"), {"p": ["mae"], "a": ["mae"], "d": ["mae", "msle"]}, [14, 1, 4, 9, 3, 2, 1.207, 1]),
+    (True, dict.fromkeys("dap", "mse"), {"d": ["mae"], "a": ["mae"]}, [14, 4, 9, 1, 3, 2]),
+    (True, dict.fromkeys("dp", "mse"), {"d": ["mae"], "a": ["mae"]}, [5, 4, 1, 3, 2]), (True, "mse", None, [14, 9, 4, 1]),
+    (False, ["mse"] * 3, [["mse", "mae"], [], ["msle"]], [14, 1, 4, 9, 1.922, 1, 1]),
+])  # fmt: skip
+def test_results_of_several_outputs_are_listed_in_keras_order(as_dict, loss, metrics, expected):
+    model = three_outputs(as_dict)
+    model.compile("sgd", loss, metrics=metrics)
+    targets = [np.zeros((2, k), "float32") for k in (1, 2, 3)]
+    targets = dict(zip("pda", targets)) if as_dict else targets
+    assert model.evaluate(np.ones((2, 4)), targets, verbose=0) == pytest.approx(expected, abs=1e-3)
+
+
+def test_weights_of_a_dict_of_outputs_follow_its_sorted_keys():
+    assert [weight.shape for weight in three_outputs(as_dict=True).weights[::2]] == [(4, 3), (4, 2), (4, 1)]
+    assert [weight.shape for weight in three_outputs(as_dict=False).weights[::2]] == [(4, 1), (4, 2), (4, 3)]
+
+
 def test_an_output_takes_one_loss():
     model = fastconv.Sequential([layers.Input((4,)), layers.Dense(3, name="out")])
     model.compile("sgd", {"out": ["mse", "mae"]})
