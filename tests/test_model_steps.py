@@ -58,11 +58,19 @@ def test_an_own_predict_step_is_what_predict_calls(size):
         [model(X[start : start + size]).numpy() for start in range(0, 6, size)]))  # fmt: skip
 
 
+class Flip(layers.Layer):
+    """Has nothing to build."""
+
+    def call(self, inputs):
+        return ops.flip(inputs, axis=-1)
+
+
 class Pair(Model):
     """Two networks with a step of their own, and no call: nothing ever builds the model itself."""
 
     def __init__(self, value):
         super().__init__()
+        self.flip = Flip()
         self.networks = [Sequential([Input((4,)), layers.Dense(n, kernel_initializer=value)]) for n in (2, 3)]
 
     def train_step(self, data):
@@ -82,6 +90,14 @@ def test_models_that_are_never_called_keep_their_weights_in_files(file, tmp_path
     twin.networks.append(layers.Dense(2))
     with pytest.raises(ValueError, match="not built"):
         twin.save_weights(tmp_path / file)
+
+
+def test_a_model_may_say_that_it_is_built():
+    model = Pair("ones")
+    model.built = True
+    model.compile("sgd")
+    assert model.fit(X, Y, verbose=0).history == {"loss": [1.0]}
+    assert model.output_shape is None and model.output_names == ["output"] and "3 layers" in repr(model)
 
 
 def test_errors_say_what_to_do():

@@ -257,6 +257,10 @@ class Layer(Specified):
         default hands it on."""
         return previous_mask
 
+    def is_complete(self) -> bool:
+        """Whether every weight is there: the layer is built, or has none of its own to build and the layers within are."""
+        return self.built or (type(self).build is Layer.build and all(one.is_complete() for one in self._sublayers()))
+
     def check_input(self, shape: Any) -> None:
         """Raises ValueError if the layer cannot take inputs of this shape. The default takes all."""
 

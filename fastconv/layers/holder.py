@@ -237,10 +237,6 @@ class Holder:
             raise ValueError(f"Layer {self.name!r} is not built, so its size is unknown: call it or build it first.")
         return sum(weight.data.size for weight in self.weights)
 
-    def is_complete(self) -> bool:
-        """Whether every weight is there."""
-        return self.built
-
     # Layers within
 
     def _sublayers(self) -> list:

@@ -129,7 +129,8 @@ class Model(Training, Description, Layer):
     @property
     def output_shape(self) -> Any:
         """`(None, 10)`, or a nest of such; None before it is known."""
-        return None if self._build_shape is None else self.compute_output_shape(self._build_shape)
+        known = self._build_shape is not None and (self.graph is not None or self.has_own("call"))
+        return self.compute_output_shape(self._build_shape) if known else None
 
     @property
     def input_names(self) -> list[str]:
@@ -143,8 +144,8 @@ class Model(Training, Description, Layer):
         if known is None:
             if self.graph:
                 known = _names(self.graph.outputs, "output")
-            elif not self.built or self._build_shape is None:
-                return ["output"]  # nobody knows better yet
+            elif not self.built or self._build_shape is None or not self.has_own("call"):
+                return ["output"]  # nobody knows better, or not yet
             else:
                 symbols = map_shapes(lambda shape: KerasTensor(shape, self._dtype), self._build_shape)
                 known = _names_of(self.draw_inside(symbols))
@@ -282,8 +283,7 @@ class Model(Training, Description, Layer):
     # What the trainer asks, and copies
 
     def is_complete(self) -> bool:
-        """Whether every weight is there: the model is built, or consists of layers that are and was never called, as
-        one with a `train_step` of its own may be."""
+        """Whether every weight is there, also of a model with a `train_step` of its own, which nothing calls or builds."""
         if self.built or self.has_own("build") or not self.weights:
             return self.built
         return all(layer.is_complete() for layer in self.layers)
