@@ -51,7 +51,8 @@ class Graph:
     """The nodes between `inputs` and `outputs`, nests of KerasTensors.
 
     `nodes` are Nodes and Calls of ops, `layers` the layers that they call, each once. Raises TypeError for what is no
-    KerasTensor, ValueError where an output is not reached from the inputs, or an input is given twice.
+    KerasTensor, ValueError where an output is not reached from the inputs, an input is given twice, or two layers have
+    one name.
     """
 
     def __init__(self, inputs, outputs, name="model"):
@@ -67,6 +68,13 @@ class Graph:
             raise ValueError(f"Model {name!r}: an input is given twice.")
         self.nodes = self._walk(starts)
         self.layers = self._layers()
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) < len(names):
+            double = next(one for one in names if names.count(one) > 1)
+            raise ValueError(
+                f"Model {name!r}: two of its layers are named {double!r}, so no file and no get_layer could tell them "
+                "apart. Give one of them another name=."
+            )
 
     def _walk(self, starts):
         """The nodes that lead from the inputs to the outputs, in the order in which they were drawn."""

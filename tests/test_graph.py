@@ -33,7 +33,13 @@ def input_twice():
     return Model([start, start], out)
 
 
+def one_name_for_two():
+    start = Input((3,))
+    return Model(start, layers.Dense(2, name="a")(layers.Dense(3, name="a")(start)))
+
+
 ERRORS = [
+    (one_name_for_two, ValueError, "two of its layers are named 'a'"),
     (other_input, ValueError, "depend on .*not among the inputs"),
     (unused_input, ValueError, "no output depends on the input"),
     (input_twice, ValueError, "given twice"),
