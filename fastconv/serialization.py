@@ -114,8 +114,9 @@ def _revive(value: Any) -> Any:
         return [_revive(part) for part in value]
     if isinstance(value, dict):
         if registry.is_entry(value):
-            made = "module" in value or value["class_name"] in _VALUES
-            return _deserialize(value) if made or "registered_name" in value else value
+            kind = value["class_name"]
+            made = "module" in value or "registered_name" in value or kind in _VALUES or own.find(kind) is not None
+            return _deserialize(value) if made else value
         return {key: _revive(part) for key, part in value.items()}
     return value
 

@@ -60,6 +60,47 @@ def test_keras_files_hold_own_things_by_name_and_are_read_with_custom_objects(ma
         models.load_model(tmp_path / "m.keras")
 
 
+class Cell(layers.Layer):
+    """A recurrent cell of one's own, which no one registered."""
+
+    def __init__(self, units, start="ones", **kwargs):
+        super().__init__(**kwargs)
+        self.units = self.state_size = units
+        self.start = keras.initializers.get(start)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight((input_shape[-1], self.units), self.start)
+
+    def call(self, inputs, states):
+        output = ops.tanh(ops.matmul(inputs, self.kernel) + states[0])
+        return output, [output]
+
+
+class Half(keras.initializers.Initializer):
+    def __call__(self, shape, dtype=None):
+        return ops.full(shape, 0.5)
+
+
+HOLDERS = [
+    lambda: layers.RNN(Cell(2)), lambda: layers.RNN([Cell(2, Half()), layers.LSTMCell(3)]),
+    lambda: layers.Bidirectional(layers.RNN(Cell(2))), lambda: layers.TimeDistributed(Scaled()),
+    lambda: layers.Dense(2, kernel_initializer=Half(), activation=cubed),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", HOLDERS, ids=range(len(HOLDERS)))
+def test_own_things_within_layers_are_cloned_and_read_from_files_unregistered(make, tmp_path):
+    pytest.importorskip("h5py")
+    model = keras.Sequential([keras.Input((6, 3)), make()])
+    assert models.clone_model(model).count_params() == model.count_params()
+    x = np.stack([X[:, :3]] * 6, axis=1)
+    mine = {"Cell": Cell, "Half": Half, "Scaled": Scaled, "cubed": cubed}
+    for name in ("m.keras", "m.safetensors"):
+        model.save(tmp_path / name)
+        again = models.load_model(tmp_path / name, custom_objects=mine)
+        np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
 def test_a_loss_of_the_users_own_comes_back_from_a_keras_file(tmp_path):
     pytest.importorskip("h5py")
 

@@ -10,7 +10,9 @@ import functools
 import inspect
 
 from fastconv import activations, initializers, registry, serialization
+from fastconv.custom_objects import custom_object_scope
 
+_PACKAGE = __package__.partition(".")[0] + "."
 _COMMON = ("name", "trainable", "dtype", "input_shape")
 _UNUSUAL = {"activity_regularizer": None, "autocast": True}  # of Layer: in a config only if they are something else
 
@@ -40,6 +42,21 @@ def signature(cls) -> inspect.Signature:
     beyond = [p.replace(kind=p.KEYWORD_ONLY) for name, p in arguments(cls).items() if name not in names]
     shown = [p for p in own if p.kind is not p.VAR_KEYWORD]
     return inspect.Signature(sorted([*shown, *beyond], key=lambda p: p.kind))
+
+
+def copied(layer, **changes):
+    """A layer like `layer`, with weights of its own and these arguments changed. Classes and functions of the program's
+    own that it holds need not be registered: they are at hand."""
+    held = [value for one in layer.flatten_layers() for value in (one, *vars(one).values())]
+    own = {}
+    for value in held:
+        thing = value if inspect.isfunction(value) else type(value)
+        if not str(thing.__module__).startswith(_PACKAGE) and (
+            inspect.isfunction(value) or hasattr(thing, "get_config")
+        ):
+            own[thing.__name__] = thing
+    with custom_object_scope(own):
+        return type(layer).from_config(layer.get_config() | changes)
 
 
 def get_config(layer) -> dict:

@@ -10,6 +10,7 @@ from typing import Any
 from fastconv import ops, registry
 from fastconv.layers import masks
 from fastconv.layers.base import Layer
+from fastconv.layers.configs import copied
 from fastconv.layers.rnn import RNN
 from fastconv.layers.shapes import is_shape
 from fastconv.layers.spatial import positive
@@ -128,9 +129,9 @@ class Bidirectional(Layer):
         if merge_mode is not None and merge_mode not in _MERGES:
             raise registry.unknown_name("merge_mode", merge_mode, [*_MERGES, "None"])
         self.merge_mode, self.initial_weights = merge_mode, weights
-        self.forward_layer = _like(layer, name=f"forward_{layer.name.removeprefix('forward_')}")
+        self.forward_layer = copied(layer, name=f"forward_{layer.name.removeprefix('forward_')}")
         if backward_layer is None:
-            self.backward_layer = _like(
+            self.backward_layer = copied(
                 layer, go_backwards=not layer.go_backwards, name=f"backward_{layer.name.removeprefix('backward_')}"
             )
         else:
@@ -206,11 +207,6 @@ class Bidirectional(Layer):
         self.backward_layer.reset_state()
 
     reset_states = reset_state
-
-
-def _like(layer, **changes):
-    """A layer like `layer`, with weights of its own and these arguments changed."""
-    return type(layer).from_config(layer.get_config() | changes)
 
 
 class SpectralNormalization(Wrapper):

@@ -15,6 +15,7 @@ from fastconv import ops, registry
 from fastconv.custom_objects import custom_object_scope
 from fastconv.graph import Node
 from fastconv.layers import REGISTRY, InputLayer, Layer
+from fastconv.layers.configs import copied
 from fastconv.nest import flatten, map_leaves
 from fastconv.symbolic import Call, KerasTensor
 from fastconv.tensor import Op
@@ -222,12 +223,12 @@ def _twin(model, input_tensors, clone_function, call_function, recursive):
     def copy_of(layer):
         if recursive and hasattr(layer, "graph"):
             return clone(layer, None, clone_function, call_function, True)
-        return (clone_function or _from_own_config)(layer)
+        return (clone_function or copied)(layer)
 
     if not hasattr(model, "graph"):
         raise ValueError(f"clone_model needs a model; got the layer {model.name!r}.")
     if model.graph is None and not hasattr(model, "_stack"):  # it is written in Python
-        return _from_own_config(model) if model.has_own("get_config") else type(model)(**model._given)
+        return copied(model) if model.has_own("get_config") else type(model)(**model._given)
     if hasattr(model, "_stack"):
         if call_function is not None:
             raise ValueError(
@@ -235,7 +236,7 @@ def _twin(model, input_tensors, clone_function, call_function, recursive):
             )
         twin = type(model)(name=model.name)
         layers = ([model._input] if model._input else []) + model._stack
-        twin._extend(_from_own_config(layer) if isinstance(layer, InputLayer) else copy_of(layer) for layer in layers)
+        twin._extend(copied(layer) if isinstance(layer, InputLayer) else copy_of(layer) for layer in layers)
         if model.built and not twin.built:
             twin.build(model._build_shape)
         return twin
@@ -249,10 +250,6 @@ def _twin(model, input_tensors, clone_function, call_function, recursive):
     call = call_function or (lambda layer, *args, **kwargs: layer(*args, **kwargs))
     outputs = graph.run(inputs, lambda layer, args, kwargs: call(copies[id(layer)], *args, **kwargs))
     return type(model)(inputs, outputs, name=model.name)
-
-
-def _from_own_config(layer):
-    return type(layer).from_config(layer.get_config())
 
 
 def from_json(text, custom_objects=None):
