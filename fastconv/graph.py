@@ -105,23 +105,25 @@ class Graph:
         origins = [t.source.layer for t in _by_key(self.inputs) if isinstance(t.source, Node)]
         starts = {id(tensor) for tensor in flatten(self.inputs)}
         inner = {id(node) for node in self.nodes}
-        met, depth = {}, {}
-        stack = [t.source for t in reversed(_by_key(self.outputs)) if id(t.source) in inner]
-        while stack:
-            node = stack.pop()
-            key = id(_owner(node))
-            if key not in met:
-                met[key] = len(met)
-                stack += [t.source for t in reversed(sources(node)) if id(t) not in starts]
-        for node in reversed(self.nodes):
+        met, done, deep, depth = {}, {}, {}, {}
+        stack = [(t.source, False) for t in reversed(_by_key(self.outputs)) if id(t.source) in inner]
+        while stack:  # calls behind those that they read
+            node, read = stack.pop()
+            if read:
+                done[id(node)] = node
+            elif id(node) not in deep:
+                deep[id(node)] = 0
+                met.setdefault(id(_owner(node)), len(met))
+                stack.append((node, True))
+                stack += [(t.source, False) for t in reversed(sources(node)) if id(t) not in starts]
+        for node in reversed(done.values()):
             owner = id(_owner(node))
-            depth.setdefault(owner, 0)
+            depth[owner] = max(deep[id(node)], depth.get(owner, 0))
             for tensor in sources(node):
                 if id(tensor) not in starts:
-                    above = id(_owner(tensor.source))
-                    depth[above] = max(depth.get(above, 0), depth[owner] + 1)
+                    deep[id(tensor.source)] = max(deep[id(tensor.source)], depth[owner] + 1)
         unique = {id(node.layer): node.layer for node in self.nodes if isinstance(node, Node)}
-        ordered = sorted(unique, key=lambda key: (-depth[key], met.get(key, 0)))
+        ordered = sorted(unique, key=lambda key: (-depth[key], met[key]))
         return [*dict.fromkeys(origins), *[unique[key] for key in ordered]]
 
     def run(self, inputs, call=lambda layer, args, kwargs: layer(*args, **kwargs)):

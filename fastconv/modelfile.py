@@ -188,11 +188,14 @@ def _check_target(model, path, overwrite):
 
 
 def weight_names(model) -> dict:
-    """ "conv2d/kernel" to Parameter. A layer with an automatic name counts by its class within the model, so that
-    the names do not depend on what was made before; a layer that the user named keeps its name."""
-    names = {}
-    taken, counts = {layer.name for layer in model.layers if not _automatic(layer)}, {}
-    for layer in model.layers:
+    """ "conv2d/kernel" to Parameter; a weight of the model's own has its name alone. A layer with an automatic name
+    counts by its class within the model, so that the names do not depend on what was made before; a layer that the
+    user named keeps its name."""
+    taken, counts = set(), {}
+    names = {free_name(weight.name, taken, counts): weight for weight in [*model._weights, *model._fixed_weights]}
+    layers = model._sublayers()
+    taken, counts = {layer.name for layer in layers if not _automatic(layer)}, {}
+    for layer in layers:
         stem = free_name(snake_case(type(layer).__name__), taken, counts) if _automatic(layer) else layer.name
         for name, weight in _layer_names(layer).items():
             names[f"{stem}/{name}"] = weight

@@ -60,6 +60,14 @@ def test_errors_say_what_to_do(make, kind, message):
         make()
 
 
+def test_layers_stand_in_keras_order_where_one_is_shared():
+    start = Input((4,))
+    shared, inner, first = (layers.Dense(4, name=name) for name in ("shared", "inner", "first"))
+    long = layers.Dense(4, name="b")(layers.Dense(4, name="a")(start))
+    model = Model(start, [layers.Dense(1, name="c")(long), shared(inner(start)), shared(shared(first(start)))])
+    assert [layer.name for layer in model.layers[1:]] == ["a", "inner", "first", "b", "shared", "c"]
+
+
 def test_a_shared_layer_has_one_set_of_weights():
     start, inner, out = drawn()
     model = Model(start, out)

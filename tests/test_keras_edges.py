@@ -368,6 +368,49 @@ class Written(fastconv.Model):
         return self.dense(inputs)
 
 
+class Drawn(fastconv.Model):
+    """Of the functional kind, with a layer and a weight beside its graph, which its own call uses."""
+
+    def __init__(self):
+        inputs = layers.Input((4,))
+        first = layers.Dense(3)
+        super().__init__(inputs, layers.Dense(2)(first(inputs)))
+        self.after, self.again = layers.Dense(3), first
+        self.scale = self.add_weight((3,), "ones", name="scale")
+
+    def call(self, inputs):
+        return self.after(super().call(inputs)) * self.scale
+
+
+class Stacked(fastconv.Sequential):
+    """The same, as a Sequential."""
+
+    def __init__(self):
+        super().__init__([layers.Input((4,)), layers.Dense(3), layers.Dense(2)])
+        self.after = layers.Dense(3)
+        self.scale = self.add_weight((3,), "ones", name="scale")
+
+    def call(self, inputs):
+        return self.after(super().call(inputs)) * self.scale
+
+
+@pytest.mark.parametrize("file", ["m.safetensors", "m.weights.h5"])
+@pytest.mark.parametrize("make", [Drawn, Stacked])
+def test_layers_and_weights_beside_a_graph_are_trained_and_kept(make, file, tmp_path):
+    pytest.importorskip("h5py")
+    x, y = normal((8, 4), "float32", 0), normal((8, 3), "float32", 1)
+    model, twin = make(), make()
+    model(x), twin(x)
+    before = model.get_weights()
+    model.compile("sgd", "mse")
+    model.fit(x, y, verbose=0)
+    assert len(before) == len(model.trainable_weights) == 7 and len(model.layers) == 3 - isinstance(model, Stacked)
+    assert not any(map(np.array_equal, before, model.get_weights()))
+    model.save_weights(tmp_path / file)
+    twin.load_weights(tmp_path / file)
+    assert all(map(np.array_equal, model.get_weights(), twin.get_weights()))
+
+
 def test_clones_are_compiled_alike():
     model = fastconv.Sequential([layers.Input((4,)), layers.Dense(3)])
     assert not model.compiled and not models.clone_model(model).compiled

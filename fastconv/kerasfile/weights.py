@@ -42,12 +42,14 @@ def places(
 
 def _children(model):
     """(Keras' name, a layer or a container of some) for what a layer holds, in Keras' order."""
-    if hasattr(model, "_stack") or getattr(model, "graph", None) is not None:
-        yield "layers", model.layers
-        return
     ours = type(model).__module__.partition(".")[0] == __name__.partition(".")[0]
+    drawn = hasattr(model, "_stack") or getattr(model, "graph", None) is not None
+    if drawn:  # its layers come before what attributes of a class of the user's hold
+        yield "layers", model.layers
+        if ours:
+            return
     private = PRIVATE.get(type(model).__name__, ())
-    found = {"layers": model.layers} if hasattr(model, "layers") else {}
+    found = {"layers": model.layers} if hasattr(model, "layers") and not drawn else {}
     for name, value in vars(model).items():
         if name != "_holders" and isinstance(value, (Layer, list, tuple, dict)):
             found[f"_{name}" if name in private else name.lstrip("_") if ours else name] = value

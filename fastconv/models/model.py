@@ -68,7 +68,13 @@ class Model(Training, Description, Layer):
         return list(self._graph.layers) if self._graph else self._sublayers()
 
     def _sublayers(self):
-        return self._graph.layers if self._graph else super()._sublayers()
+        held = super()._sublayers()
+        if self._graph is None:
+            return held
+        if not held:
+            return self._graph.layers
+        drawn = {id(layer): layer for layer in self._graph.layers}  # attributes may hold further ones, for an own call
+        return list((drawn | {id(layer): layer for layer in held}).values())
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this `name`, or at this `index`; ValueError, with near matches, if there is none."""

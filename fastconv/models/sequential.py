@@ -57,7 +57,11 @@ class Sequential(Model):
         return list(self._stack)
 
     def _sublayers(self):
-        return self._stack
+        if type(self) is Sequential:
+            return self._stack
+        held = {id(layer): layer for layer in self._stack}  # attributes may hold further ones, for an own call
+        held |= {id(layer): layer for layer in super()._sublayers() if layer is not self._input}
+        return list(held.values())
 
     def add(self, layer: Layer | KerasTensor, rebuild: bool = True) -> None:
         """Puts `layer` on top. TypeError for a non-layer; ValueError for a layer or a name that is there already,
