@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv import losses, metrics, ops, registry
+from fastconv.metrics import Mean
 from fastconv.nest import flatten, map_leaves
 
 
@@ -32,6 +33,7 @@ class Objective:
             [one for one in flatten(part) if one is not None] for part in (self._metrics, self._weighted)
         )
         self._all = [*plain, *weighted]
+        self.tracker = Mean("loss")  # for steps of a user's own
         several = isinstance(loss, (list, tuple, dict))
         _check_names(plain, several)
         _check_names(weighted, several)

@@ -61,7 +61,7 @@ class Results:
         """The values of losses and metrics so far: those of compile, then those that the model's attributes are."""
         means = [total / max(self._samples, 1) for total in self._totals or [0.0]]
         logs = Logs(loss=means[-1], **self._objective.logs(means[:-1]))
-        reported = {id(metric) for metric in self._objective.metrics}
+        reported = {id(metric) for metric in (self._objective.tracker, *self._objective.metrics)}
         for metric in self._model.metrics:
             if id(metric) not in reported:
                 value = metric.result()

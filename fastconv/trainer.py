@@ -25,7 +25,7 @@ from fastconv.nest import flatten, map_leaves, pack
 from fastconv.progress import Interrupts, Progress, say, warn_user
 from fastconv.results import Results, diagnose
 from fastconv.sources import Arrays, Stream, blocks, checked_stream, is_blocks, is_stream, positive
-from fastconv.tensor import no_grad, wrap
+from fastconv.tensor import Tensor, no_grad, wrap
 
 
 class Trainer:
@@ -238,7 +238,7 @@ class Trainer:
         x, y, shares = self._data(x, y, "train_on_batch", sample_weight)
         results = self.results or Results(self.model, self.objective)
         self._move(x, y, shares, self.model.trainable_weights, results)
-        return results.computed()
+        return self._step_logs(results)
 
     def test_step(self, x, y, sample_weight):
         """As train_step, without training."""
@@ -247,14 +247,17 @@ class Trainer:
         results = self.results or Results(self.model, self.objective)
         with no_grad():
             self._look(x, y, shares, results)
-        return results.computed()
+        return self._step_logs(results)
+
+    def _step_logs(self, results):
+        return results.logs() if self.model.has_own("compute_metrics") else results.computed()
 
     def _look(self, x, y, shares, results):
         if self.sharding is not None:
             self.sharding.look(x, y, shares, results)
             return
         losses, outputs = self.seen(x, y, shares)
-        results.add(y, outputs, losses, shares)
+        self._count(x, y, outputs, losses, shares, results)
 
     def seen(self, x, y, shares):
         """([a loss for each output, the loss], outputs) of a batch, without training."""
@@ -278,7 +281,19 @@ class Trainer:
         for weight in weights:
             weight.grad = None
         if self.sharding is None:
-            results.add(y, outputs, values, shares)
+            self._count(x, y, outputs, values, shares, results)
+
+    def _count(self, x, y, outputs, losses, shares, results):
+        """Adds a batch to the results, by `compute_metrics` where the class has its own."""
+        if not self.model.has_own("compute_metrics"):
+            results.add(y, outputs, losses, shares)
+            return
+        results.count(len(flatten(outputs)[0]), losses)
+        y_pred = map_leaves(lambda leaf: leaf if isinstance(leaf, Tensor) else wrap(leaf), outputs)
+        by = shares[0] if shares is not None and len(shares) == 1 else shares
+        with no_grad():
+            own = self.model.compute_metrics(x, y, y_pred, by)
+        results.add_logs({**results.computed(), **own})
 
     def _doubt(self, y, outputs):
         """Warns, once a fit, of targets and outputs that cannot be meant: they are so from the first batch on."""

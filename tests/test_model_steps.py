@@ -58,6 +58,57 @@ def test_an_own_predict_step_is_what_predict_calls(size):
         [model(X[start : start + size]).numpy() for start in range(0, 6, size)]))  # fmt: skip
 
 
+class Guided(Model):
+    """Counts in its steps as Keras' guide to them does: the loss into the metric of that name, the batch into others."""
+
+    def train_step(self, data):
+        x, y = data
+        y_pred = self(x, training=True)
+        loss = self.compute_loss(y=y, y_pred=y_pred)
+        self.zero_grad()
+        loss.backward()
+        self.optimizer.apply([weight.grad for weight in self.trainable_weights], self.trainable_weights)
+        return self.counted(loss, y, y_pred)
+
+    def test_step(self, data):
+        x, y = data
+        y_pred = self(x, training=False)
+        return self.counted(self.compute_loss(y=y, y_pred=y_pred), y, y_pred)
+
+    def counted(self, loss, y, y_pred):
+        for metric in self.metrics:
+            metric.update_state(*([loss] if metric.name == "loss" else [y, y_pred]))
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+def test_own_steps_count_the_loss_among_the_metrics():
+    plain, histories = compiled(), []
+    for kind in (Model, Guided):
+        model = kind(plain.inputs[0], plain.outputs[0])
+        model.compile(optimizers.SGD(0.0), "categorical_crossentropy", metrics=["accuracy"])
+        histories.append(model.fit(X, Y, batch_size=3, epochs=2, validation_data=(X, Y), verbose=0).history)
+    assert set(histories[0]) == set(histories[1]) and model.metrics_names == ["loss", "accuracy"]
+    for name, values in histories[0].items():
+        assert histories[1][name] == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    "base", [Model, type("Calling", (Model,), {"train_step": lambda self, data: Model.train_step(self, data)})]
+)
+def test_an_own_compute_metrics_says_what_is_reported(base):
+    class Reporting(base):
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            return {**super().compute_metrics(x, y, y_pred, sample_weight), "largest": ops.max(y_pred)}
+
+    plain = compiled()
+    model = Reporting(plain.inputs[0], plain.outputs[0])
+    model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(X, Y, validation_data=(X, Y), verbose=0).history
+    assert set(history) == {f"{mode}{name}" for mode in ("", "val_") for name in ("loss", "accuracy", "largest")}
+    assert history["val_largest"][0] == pytest.approx(model.predict(X).max())
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["loss"] == pytest.approx(history["val_loss"][0])
+
+
 class Flip(layers.Layer):
     """Has nothing to build."""
 

@@ -93,7 +93,8 @@ class Model(Training, Description, Layer):
     @property
     def rescales(self) -> bool:
         """Whether integers are expected as inputs: they are declared as such, or a layer makes them small."""
-        return any(t.dtype.kind != "f" for t in self.inputs or ()) or any(layer.rescales for layer in self._sublayers())
+        declared = any(t.dtype.kind != "f" for t in self.inputs or ())
+        return declared or any(layer.rescales for layer in self.flatten_layers() if not isinstance(layer, Model))
 
     @property
     def inputs(self) -> list[KerasTensor] | None:

@@ -55,8 +55,11 @@ class Steps:
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, float]:
-        """Names and values of the metrics; one that gives a dict of several is listed by their names."""
-        return {name: value for metric in self.metrics for name, value in values_of(metric).items()}
+        """Names and values of the metrics; one that gives a dict of several is listed by their names. The loss is among
+        them where a step of the user's own counted it into the metric of that name."""
+        objective = self._trainer.objective
+        idle = objective is not None and not objective.tracker.variables[-1].array.any() and objective.tracker
+        return {name: value for one in self.metrics if one is not idle for name, value in values_of(one).items()}
 
     def reset_metrics(self) -> None:
         """Puts the metrics back to where nothing was counted."""

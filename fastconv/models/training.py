@@ -145,13 +145,18 @@ class Training(Steps):
 
     @property
     def metrics(self) -> list[Any]:
-        """The Metric objects that compile was given, then those that the model's and its layers' attributes are."""
-        return [*(self._trainer.objective.metrics if self._trainer.objective else ()), *super().metrics]
+        """The Metric objects that compile was given, then those that the model's and its layers' attributes are. First
+        comes, where the class has a `train_step` or `test_step` of its own, a Mean named "loss" for that to update."""
+        objective, own = self._trainer.objective, super().metrics
+        if objective is None:
+            return own
+        tracker = [objective.tracker] if self.has_own("train_step", "test_step") else []
+        return [*tracker, *objective.metrics, *own]
 
     @property
     def metrics_names(self) -> list[str]:
         """The names under which results are reported, the loss first."""
-        return ["loss", *(metric.name for metric in self.metrics)]
+        return ["loss", *(metric.name for metric in self.metrics if metric.name != "loss")]
 
     @property
     def stop_training(self) -> bool:
