@@ -204,6 +204,24 @@ def test_an_endpoint_layer_takes_targets_and_counts_a_metric():
     assert history["loss"] == pytest.approx(history["error"], rel=1e-5)
 
 
+@pytest.mark.parametrize("wrap", [list, tuple])
+def test_a_model_of_lists_of_one_takes_and_gives_the_tensor_itself(wrap, tmp_path):
+    inner = dense()
+    model = keras.Model(wrap(inner.inputs), wrap(inner.outputs))
+    assert (model.input_shape, model.output_shape) == ((None, 6), (None, 1))
+    for given in (X, [X]):
+        np.testing.assert_array_equal(model.predict(given), inner.predict(X))
+        assert model(given).shape == (16, 1)
+    model.compile("sgd", "mse")
+    model.fit([X], [Y], verbose=0)
+    model.save(tmp_path / "m.safetensors")
+    assert (
+        models.load_model(tmp_path / "m.safetensors").output_shape
+        == models.clone_model(model).output_shape
+        == (None, 1)
+    )
+
+
 def test_a_model_of_a_list_of_one_input_stands_first_in_a_sequential():
     base = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(4)])
     trunk = keras.Model(base.inputs, base.layers[-2].output)

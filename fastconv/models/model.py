@@ -30,8 +30,8 @@ from fastconv.trainer import Trainer
 
 
 class Model(Training, Description, Layer):
-    """`Model(inputs, outputs)`: the graph from tensors of `fastconv.Input` to tensors that layers gave, each one tensor or
-    a nest of them; or subclass it, make layers in `__init__` and compute in `call(inputs)`.
+    """`Model(inputs, outputs)`: the graph from tensors of `fastconv.Input` to tensors that layers gave, each one tensor,
+    also in a list, or a nest of them; or subclass it, make layers in `__init__` and compute in `call(inputs)`.
 
     >>> inputs = fastconv.Input((8, 8, 3))
     >>> x = layers.Conv2D(3, 3, padding="same", activation="relu")(inputs)
@@ -54,6 +54,7 @@ class Model(Training, Description, Layer):
         if (inputs is None) != (outputs is None):
             raise TypeError("Model takes inputs and outputs together; a subclass with a call of its own takes neither.")
         if inputs is not None:
+            inputs, outputs = map(_lone, (inputs, outputs))
             self._graph = Graph(inputs, outputs, self.name)
             self._dtype = next((t.dtype for t in flatten(inputs) if t.dtype.kind == "f"), self._dtype)
             self.build(map_leaves(lambda tensor: tensor.shape, inputs))
@@ -319,6 +320,11 @@ class Model(Training, Description, Layer):
 
 
 _ARRAYS = (np.ndarray, Tensor)
+
+
+def _lone(nest):
+    """The tensor in a list or tuple of one: as in Keras, such a model takes or gives it as it is."""
+    return nest[0] if isinstance(nest, (list, tuple)) and len(nest) == 1 else nest
 
 
 def _names(structure, kind) -> list[str]:
