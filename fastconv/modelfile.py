@@ -263,7 +263,7 @@ def _tensors(model) -> dict:
 
 def _write(path, tensors, facts):
     path = os.fsdecode(path)
-    if os.path.realpath(path).endswith((".keras", ".h5")):
+    if os.path.realpath(path).endswith((".keras", ".h5", ".hdf5", ".pt", ".pth")):  # others' files, by their names
         raise ValueError(
             f"A model goes into *.safetensors or *.keras, weights alone into *.safetensors or *.weights.h5; got {path!r}."
         )

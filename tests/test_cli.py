@@ -213,6 +213,7 @@ def test_python_m():
         ("train --save nowhere/model.safetensors", "--save: the folder 'nowhere' does not exist"),
         ("train --save .", "--save: must name a file"),
         ("train --save model.h5", "--save: writes \\*.safetensors or \\*.keras"),
+        ("train --save model.pt", "--save: writes .*; got 'model.pt'"),
         ("train --history nowhere/h.csv", "--history: the folder 'nowhere' does not exist"),
         ("train --save a --history a", "--history: must not be the file of --save"),
         ("trian", "invalid choice: 'trian' - did you mean train"),

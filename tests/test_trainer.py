@@ -252,6 +252,16 @@ def uncompiled():
     return Sequential([layers.Dense(2)])
 
 
+class Samples:
+    """Single samples by index, as a Dataset of PyTorch's gives them."""
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, index):
+        return X[index], Y[index]
+
+
 ERRORS = [
     (lambda: uncompiled().fit(X, Y), RuntimeError, r"model\.compile"),
     (lambda: uncompiled().evaluate(X, Y), RuntimeError, r"model\.compile"),
@@ -262,7 +272,12 @@ ERRORS = [
     (lambda: compiled(loss="crossentropy"), ValueError, "Did you mean"),
     (lambda: compiled(metrics=["accurracy"]), ValueError, "Accuracy"),
     (lambda: compiled(metrics=["accuracy", "accuracy"]), ValueError, "is taken"),
-    (lambda: compiled().fit(X), ValueError, "targets y are missing"),
+    (lambda: compiled().fit(X), ValueError, "targets y are missing\\.$"),
+    (
+        lambda: compiled().fit(Samples()),
+        ValueError,
+        r"samples \(x, y\) by index, .* fit\(torch\.utils\.data\.DataLoader\(x, 32\)\)",
+    ),
     (lambda: compiled().fit(X, Y[:-1]), ValueError, "x has 50 samples and y has 49"),
     (lambda: compiled().fit(X[:0], Y[:0]), ValueError, "no samples"),
     (lambda: compiled().evaluate(X[:0], Y[:0]), ValueError, "no samples"),
