@@ -228,7 +228,13 @@ def test_bad_argument_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, argu
 
 
 def test_no_data_is_one_line_and_code_1(capsys, no_mnist):
-    assert_ends(capsys, "train mnist", 1, "^fastconv train: mnist is not available.*FASTCONV_DATA_DIR")
+    assert_ends(
+        capsys,
+        "train mnist",
+        1,
+        r"^fastconv train: mnist is not available\. Tried: FASTCONV_DATA_DIR is not set; the cache "
+        r".*; FASTCONV_OFFLINE forbids the download\. What to do: ",
+    )
 
 
 def test_damaged_data_is_one_line_and_code_1(capsys, no_mnist, monkeypatch, tmp_path):

@@ -176,6 +176,15 @@ def test_one_line_an_epoch_off_a_terminal(capsys):
     assert captured.out == captured.err == ""
 
 
+@pytest.mark.parametrize(
+    "scale, shown", [(0, "0.0000"), (1, r"\d\.\d{4}"), (1e-5, r"\d\.\d{4}e-0\d"), (1e20, r"\d\.\d{4}e\+\d\d")]
+)
+def test_a_loss_of_any_size_takes_little_room(capsys, scale, shown):
+    model = compiled(loss=lambda y_true, y_pred: scale * fastconv.ops.mean(y_pred), metrics=())
+    model.evaluate(X, Y)
+    assert re.fullmatch(rf"Evaluate - \S+s - loss: {shown}\n", capsys.readouterr().out)
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
