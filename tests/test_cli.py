@@ -199,6 +199,7 @@ def test_python_m():
         ("train --preset article", "--preset: invalid choice: 'article'"),
         ("train xyz", "DATA: 'xyz' is unknown. It must be one of mnist-mini, mnist,.* or the path of a folder"),
         ("train mnist_mnii", "DATA: 'mnist_mnii' is unknown. Did you mean .*mnist-mini.* Or give"),
+        (f"train {__file__}", "argument DATA: .*test_cli.py' is a file, and must be a folder of images or"),
         ("train nowhere/photos", "argument DATA: there is no folder 'nowhere/photos'"),
         ("train --epocs=3", "unrecognized arguments: --epocs=3 - did you mean --epochs"),
         ("train --epoch 1", "unrecognized arguments: --epoch - did you mean --epochs"),
