@@ -93,7 +93,7 @@ SHAPES = [
     (lambda: Sequential([Input((8, 8, 1)), layers.Flatten(), layers.Conv2D(3, 3)]), "Flatten goes behind the last layer"),
     (lambda: Sequential([Input((8,)), layers.TimeDistributed(layers.Dense(3))]), r"takes \(batch, steps, \.\.\.\)"),
     (lambda: net(1, "binary_crossentropy", activation="sigmoid").fit(X, Y[:, :2]), r"2 units.*y = y\[:, 1\]"),
-    (lambda: net(metrics={"out": "accuracy"}).fit(X, Y), "Unknown output in metrics 'out'.*dense"),
+    (lambda: net(metrics={"out": "accuracy"}).fit(X, Y), "Unknown output in metrics: 'out'.*dense"),
     (lambda: net().fit(X, Y, validation_split="0.2"), "validation_split must be at least 0 and below 1; got '0.2'"),
     (lambda: net().fit(X, Y, batch_size=0), "batch_size must be a whole number of at least 1; got 0"),
 ]  # fmt: skip

@@ -75,7 +75,7 @@ class Estimator(scikit.BaseEstimator):
         known = self._get_param_names()
         for name in params:
             if not _is_nested(name) and name not in known:
-                raise registry.unknown_name(f"parameter of {type(self).__name__}", name, [*known, "optimizer__..."])
+                raise registry.unknown_name(f"parameter of {type(self).__name__}:", name, [*known, "optimizer__..."])
         for name, value in params.items():
             setattr(self, name, value)
         return self
