@@ -201,9 +201,7 @@ class _Entry:
 
     def recorded(self, program):
         """A Recording of the program, made now if it is time; or None."""
-        versions = None
-        if self.gradient is None:
-            versions = [parameter.version for parameter in program.parameters]
+        versions = [parameter.version for parameter in program.packed]
         if versions != self.versions:
             self.recording, self.versions, self.uses = None, versions, 0
         recording = self.recording
@@ -243,7 +241,7 @@ class _Entry:
         saved = [array.copy() for array in states]
         try:
             with np.errstate(all="ignore"), no_grad():
-                if any(step.op.weights and not any(step.needs[1:3]) for step in program.steps):
+                if program.packed:
                     program.run(
                         arrays
                     )  # what is kept of weights that stay must be there, and not be the plan's to write
@@ -320,7 +318,7 @@ class _Call(_Entry):
         leaves = flatten(self.nest)
         if {leaf.dtype for leaf in leaves} != {self.model._dtype}:
             return None
-        return share(program, [leaf.shape for leaf in leaves])
+        return share(program)
 
     def draw(self):
         def function(*leaves):
