@@ -226,13 +226,14 @@ class _Entry:
         recording = self.recorded(program)
         if recording is None:
             return []
-        if not self.copies or self.copies[0] is not recording:
-            self.copies = [recording]
+        copies = self.copies  # another thread's trim may drop them
+        if not copies or copies[0] is not recording:
+            copies = self.copies = [recording]
         most = min(most, MEMORY // 4 // max(recording.plan.bytes, 1))
-        while len(self.copies) < most and not _recording.locked():
+        while len(copies) < most and not _recording.locked():
             with _recording:
-                self.copies.append(self._record(program))
-        return self.copies[: max(most, 1)]
+                copies.append(self._record(program))
+        return copies[: max(most, 1)]
 
     def _record(self, program):
         """A Recording, which leaves moving statistics and random states as they are."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import normal
 
-from fastconv import Input, Model, kernels, layers, ops, parts, tensor
+from fastconv import Input, Model, kernels, layers, ops, parts, planning, tensor
 from fastconv.ops.copying import Pad
 from fastconv.program import Program
 from fastconv.symbolic import KerasTensor
@@ -168,6 +168,10 @@ def test_what_cannot_stand_side_by_side_is_refused():
     with plan:
         plan.python(lambda: None)
     assert not kernels.replay_side_by_side([plan], [arrays], [arrays], [arrays], [[np.ones(4, np.float32)]])
+    plans = [kernels.Plan(), kernels.Plan()]
+    with plans[0]:
+        kernels.map_forward("exp", *arrays)
+    assert not kernels.replay_side_by_side(plans, [arrays] * 2, [arrays] * 2, [arrays] * 2, [arrays] * 2)
     with pytest.raises(ValueError, match="16 bytes does not go into one of 12"):
         kernels.replay_side_by_side([kernels.Plan()], [[np.zeros(3, np.float32)]], [arrays], [arrays], [arrays])
 
@@ -185,6 +189,21 @@ def test_threads_that_predict_at_once_get_the_same_bits(small):
     assert len(found) == 15
     for result in found:
         np.testing.assert_array_equal(result, expected)
+
+
+def test_recordings_that_another_thread_drops(small, monkeypatch, restore_threads):
+    kernels.set_num_threads(2)
+    model, x = model_of(conv_net), normal((6, *SHAPE), np.float32, 6)
+    expected, record = model.predict(x, verbose=0), planning._Entry._record
+
+    def dropped(entry, program):
+        recording = record(entry, program)
+        entry.recording, entry.copies, entry.uses = None, (), 0
+        return recording
+
+    monkeypatch.setattr(planning._Entry, "_record", dropped)
+    for _ in range(3):
+        np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
 
 
 def test_new_weights_are_used(small):
