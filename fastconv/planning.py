@@ -182,7 +182,7 @@ class _Entry:
             version = -1
         before = self.program
         if before is None or program is None or settings != self.settings or not before.same(program):
-            self.recording, self.uses, self.program = None, 0, program
+            self.recording, self.copies, self.uses, self.program = None, (), 0, program
             self.share = self.shared(program)
         self.settings, self.version = settings, version  # last: who sees it takes no lock
 
@@ -203,7 +203,7 @@ class _Entry:
         """A Recording of the program, made now if it is time; or None."""
         versions = [parameter.version for parameter in program.packed]
         if versions != self.versions:
-            self.recording, self.versions, self.uses = None, versions, 0
+            self.recording, self.copies, self.versions, self.uses = None, (), versions, 0
         recording = self.recording
         if recording is not None:
             return recording

@@ -253,3 +253,6 @@ def test_what_is_kept_of_a_weight_stays_where_recorded_runs_point():
     packs.keep("form", "first", 8)
     packs.keep("form", "second", 8)
     assert packs.get("form") == "first"
+    with kernels.Plan():
+        packs.keep("another form", "in the plan's memory", 8)
+    assert packs.get("another form") is None
