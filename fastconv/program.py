@@ -61,7 +61,7 @@ class Program:
         self.parameters = list(
             {id(a): a for step in self.steps for a in step.arguments if isinstance(a, Parameter)}.values()
         )
-        self.packed = [
+        self.packed = [  # of which kernels may keep what they make: Op.take_packs
             a for step in self.steps if step.op.weights and not any(step.needs[1:3])
             for a in step.arguments if isinstance(a, Parameter)
         ]  # fmt: skip
