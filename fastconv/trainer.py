@@ -93,7 +93,7 @@ class Trainer:
                 for epoch in range(first, epochs):
                     run.epoch(epoch, epochs)
                     if self.sharding is not None:
-                        self.sharding.agree_on_callbacks(epoch)
+                        self.sharding.agree_on_callbacks(f"epoch {epoch + 1}")
                     if self.stop_training or source.ended:
                         break
                 self.optimizer.finalize_variable_values(run.weights)
@@ -474,6 +474,9 @@ def _where_targets_are(x, caller):
         return f" x is a {type(x).__name__} of {len(x)}: give its parts one by one, {caller}(x, y)."
     if callable(x):
         return f" x is a function: call it and give what it returns, {caller}({getattr(x, '__name__', 'x')}())."
+    by_index = hasattr(x, "__getitem__") and not hasattr(x, "__array__")  # as PyTorch's Dataset
+    if by_index and not isinstance(x, (list, tuple, dict)):
+        return f" Where x gives samples (x, y) by index, give batches of them: {caller}(torch.utils.data.DataLoader(x, 32))."
     return ""
 
 
