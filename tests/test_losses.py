@@ -81,6 +81,17 @@ ERRORS = [
     (lambda: losses.loss_of("sparse_categorical_crossentropy")(labels + 1, probabilities), ValueError, "label 4"),
     (lambda: losses.loss_of("sparse_categorical_crossentropy")(labels + 0.5, probabilities), TypeError, "integer"),
     (lambda: losses.loss_of("mse")(labels, logits), ValueError, "output's shape"),
+    (lambda: losses.loss_of("sparse_categorical_crossentropy")(np.full(6, np.inf), probabilities), ValueError, "infinity"),
+    (lambda: losses.SparseCategoricalCrossentropy(axis=2)(labels, probabilities), ValueError, "axis must be between"),
+    (lambda: losses.loss_of("sparse_categorical_crossentropy")(labels, 0.5), ValueError, "axis must be"),
+    (lambda: losses.loss_of("circle")(labels + 0.5, probabilities), ValueError, "circle expects integer labels"),
+    (lambda: losses.CategoricalCrossentropy(axis=2)(one_hot, probabilities), ValueError, "axis must be between -2 and 1"),
+    (lambda: losses.CategoricalFocalCrossentropy(axis=2)(one_hot, probabilities), ValueError, "axis must be between"),
+    (lambda: losses.loss_of("categorical_generalized_cross_entropy")(labels, 0.5, 0.5), ValueError, "axis must be"),
+    (lambda: losses.loss_of("mse")(one_hot + 1j, probabilities), TypeError, "y_true must hold real numbers; got complex"),
+    (lambda: losses.loss_of("mse")(one_hot.astype(str), probabilities), TypeError, "y_true must hold real numbers; got <U"),
+    (lambda: losses.loss_of("hinge")(one_hot.astype(object), probabilities), TypeError, "y_true must hold real numbers"),
+    (lambda: losses.loss_of("mse")(np.ma.array(one_hot, mask=one_hot > 0), probabilities), TypeError, "hides elements"),
     (lambda: losses.loss_of("mse")(np.zeros((0, 2)), np.zeros((0, 2))), ValueError, "empty batch"),
 ]  # fmt: skip
 
