@@ -398,6 +398,7 @@ class Op:
         False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
     )
     flat = False  # whether no gradient goes through
+    lone = False  # whether the first input may be None, since an attribute stands for it
     updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
     # Whether backward gives its one input a new array of mostly zeros, to which `add_into(dy, total)` can add another
     # gradient in place: then many parts of one array cost no more than the array.
@@ -438,6 +439,8 @@ class Op:
     @classmethod
     def apply(cls, *inputs, **attributes):
         """Run the operation on Tensors, float arrays, numbers (which take the others' dtype) or None; a Tensor."""
+        if inputs and inputs[0] is None and not cls.lone:
+            raise TypeError(f"{cls.__name__} needs an array or a number; got None.")
         if _mode.draw is not None:
             return _mode.draw(cls, inputs, attributes)
         arrays, sources, dtype, uniform = [], [], None, True

@@ -43,7 +43,7 @@ class Map(Op):
 class Binary(Op):
     """The function `function` of two operands, one of which may be missing: then it is `number`."""
 
-    kernels = True
+    kernels = lone = True
     function: str
 
     @staticmethod
