@@ -88,7 +88,10 @@ def get_custom_objects() -> dict[str, Any]:
 
 def get_registered_name(obj: Any) -> str:
     """The name that a class or function was registered under, else its own."""
-    return registered_name(obj) or obj.__name__
+    name = registered_name(obj) or getattr(obj, "__name__", None)
+    if name is None:
+        raise TypeError(f"obj must be a class or a function; got {obj!r}.")
+    return name
 
 
 def get_registered_object(

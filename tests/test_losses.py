@@ -82,6 +82,7 @@ ERRORS = [
     (lambda: losses.loss_of("sparse_categorical_crossentropy")(labels + 0.5, probabilities), TypeError, "integer"),
     (lambda: losses.loss_of("mse")(labels, logits), ValueError, "output's shape"),
     (lambda: losses.loss_of("sparse_categorical_crossentropy")(np.full(6, np.inf), probabilities), ValueError, "infinity"),
+    (lambda: losses.SparseCategoricalCrossentropy(ignore_class="x"), TypeError, "ignore_class must be a whole number"),
     (lambda: losses.SparseCategoricalCrossentropy(axis=2)(labels, probabilities), ValueError, "axis must be between"),
     (lambda: losses.loss_of("sparse_categorical_crossentropy")(labels, 0.5), ValueError, "axis must be"),
     (lambda: losses.loss_of("circle")(labels + 0.5, probabilities), ValueError, "circle expects integer labels"),

@@ -7,6 +7,7 @@ names the loss to use.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -249,6 +250,10 @@ class SparseCategoricalCrossentropy(_OfProbabilities):
         self, from_logits: bool = False, ignore_class: int | None = None, reduction: str | None = MEAN, axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy", dtype: str | None = None,
     ) -> None:  # fmt: skip
+        if ignore_class is not None and not isinstance(ignore_class, Integral):
+            raise TypeError(
+                f"{type(self).__name__}: ignore_class must be a whole number or None; got {ignore_class!r}."
+            )
         super().__init__(name, reduction, dtype, from_logits=bool(from_logits), ignore_class=ignore_class, axis=axis)
 
     def mask(self, y_true: Any, values: Any) -> Tensor | None:

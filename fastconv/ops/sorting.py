@@ -241,7 +241,7 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
 def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
     """For each x the number, int32, of the rising limits `bins` that are not greater."""
     bins = convert_to_tensor(bins)
-    if not bins.symbolic and (np.diff(bins.data) < 0).any():
+    if not bins.symbolic and bins.ndim == 1 and (np.diff(bins.data) < 0).any():
         raise ValueError("bins must rise.")
     return searchsorted(bins, x, "right")
 
@@ -261,6 +261,9 @@ def unique(
     `size`: so many values; those that are lacking are `fill_value`, or the smallest; a greater number is cut off.
     """
     x = convert_to_tensor(x)
+    axis = None if axis is None else normalize_axis(axis, x.ndim)
+    if size is not None and operator.index(size) < 0:
+        raise ValueError(f"size must be at least 0; got {size!r}.")
     found = np.unique(x.data, True, True, True, axis=axis)
     values, first, inverse, counts = found[0], *[part.astype(_INT32) for part in found[1:]]
     along = 0 if axis is None else axis
