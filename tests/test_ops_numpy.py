@@ -461,6 +461,7 @@ def test_empty_arrays_stay_empty(function):
         (lambda: ops.scan(lambda c, x: (c, x), 0), ValueError, "xs or length"),
         (lambda: ops.hypot(F, None), TypeError, "hypot needs two arrays or numbers; got None"),
         (lambda: ops.arctan2(None, F), TypeError, "got None"),
+        (lambda: ops.gcd(F, F), TypeError, "gcd works on integers; got float32"),
         (lambda: ops.less(F, F.astype(str)), TypeError, "less compares numbers and booleans; got <U"),
         (lambda: ops.equal(np.zeros(2, "datetime64[s]"), [1, 2]), TypeError, "equal compares numbers.*datetime64"),
         (lambda: ops.logical_xor(F, None), TypeError, "logical_xor compares numbers and booleans; got None"),
@@ -492,7 +493,14 @@ def test_edges_of_size_and_rank():
     assert ops.sparsemax(np.zeros((2, 0), "float32")).shape == (2, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        np.testing.assert_array_equal(ops.power(np.float32([-1, 0]), np.float32([0.5, -1])), [np.nan, np.inf])
         assert np.isnan(ops.segment_max(np.array([np.nan, 1], "float32"), np.array([0, 0]), 1)).all()
+    for dtype in ("int32", "bool", "float32"):
+        assert Tensor(np.ones((2, 3), dtype))[0, 1].shape == ops.view(np.ones((), dtype), dtype).shape == ()
+    assert ops.view(np.float32(1), "int32").shape == ()
+    x = Tensor(np.float32(3), True)
+    (ops.median(x) + ops.quantile(x, 0.5)).backward()
+    assert x.grad.shape == () and float(x.grad) == 2
     np.testing.assert_allclose(ops.normalize(F, order=np.int64(3)), ops.normalize(F, order=3))
 
 

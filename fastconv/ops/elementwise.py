@@ -135,7 +135,8 @@ class Power(Binary):
         dtype = (a if b is None else b).dtype
         self.a = np.asarray(number, dtype) if a is None else a
         self.b = np.asarray(number, dtype) if b is None else b
-        self.y = elementwise(np.power, self.a, self.b)
+        with np.errstate(all="ignore"):
+            self.y = elementwise(np.power, self.a, self.b)
         return self.y
 
     def backward(self, dy):

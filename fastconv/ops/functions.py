@@ -115,6 +115,8 @@ class Pair(Op):
         return kernels.broadcast_shape(a, b)
 
     def forward(self, a, b, *, function):
+        if function in ("gcd", "lcm"):
+            raise TypeError(f"{function} works on integers; got {a.dtype}. Cast it: ops.cast(x, 'int32').")
         self.function, self.a, self.b = function, a, b
         with np.errstate(all="ignore"):
             self.y = np.asarray(PAIRS[function][0](a, b))

@@ -96,7 +96,8 @@ class Quantile(Op):
                 there = np.take_along_axis(rows, place, -1)
                 np.put_along_axis(rows, place, there + (weight * row)[..., None], -1)
         moved = np.moveaxis(np.empty(self.input, np.bool_), self.axes, range(-len(self.axes), 0)).shape
-        return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), range(-len(self.axes), 0), self.axes))
+        dx = np.moveaxis(rows.reshape(moved), range(-len(self.axes), 0), self.axes)
+        return np.ascontiguousarray(dx).reshape(self.input)  # which gave a scalar an axis
 
 
 _METHODS = {
