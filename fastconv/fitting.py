@@ -68,6 +68,7 @@ class Run:
         self.results = results = Results(self.model, trainer.objective)
         self.sums = None
         begins, ends = callbacks.wants("on_train_batch_begin"), callbacks.wants("on_train_batch_end")
+        agrees = trainer.sharding is not None and trainer.sharding.anywhere(ends)
         self.number, self.done = epoch, 0
         trainer.drawn = rng.get_state()  # what the order of this epoch comes from
         callbacks.call("on_epoch_begin", epoch, {})
@@ -91,6 +92,8 @@ class Run:
             self.done += 1
             if ends:
                 callbacks.call("on_train_batch_end", self.done - 1, results.logs())
+            if agrees:
+                trainer.sharding.agree_on_callbacks(f"batch {self.done} of epoch {epoch + 1}")
             self.progress.step(self.done, results.logs)
             if trainer.stop_training:
                 break

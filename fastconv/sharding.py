@@ -131,11 +131,16 @@ class Sharding:
         for array in arrays:
             world.copy_from_first(array)
 
-    def agree_on_callbacks(self, epoch: int) -> None:
-        """ValueError in every process where, after an epoch, those of one have stopped training, or set another rate."""
+    def anywhere(self, own: bool) -> bool:
+        """Whether it is so in one of several processes."""
+        return world.size() > 1 and any(world.gathered(own))
+
+    def agree_on_callbacks(self, when: str) -> None:
+        """ValueError in every process where those of one have stopped training, or set another rate, `when` they were
+        called last: the others would wait for a process that has left the epoch."""
         if world.size() > 1:
             rates = [float(optimizer.learning_rate) for optimizer in backups.optimizers(self.model).values()]
-            facts = {"stop_training": self.trainer.stop_training, f"learning rates after epoch {epoch + 1}": rates}
+            facts = {f"stop_training after {when}": self.trainer.stop_training, f"learning rates after {when}": rates}
             world.agree("fit", facts, "Callbacks that change training belong to all processes.")
 
     # Steps

@@ -96,7 +96,7 @@ class Trainer:
                 for epoch in range(first, epochs):
                     run.epoch(epoch, epochs)
                     if self.sharding is not None:
-                        self.sharding.agree_on_callbacks(epoch)
+                        self.sharding.agree_on_callbacks(f"epoch {epoch + 1}")
                     if self.stop_training or source.ended:
                         break
                 self.optimizer.finalize_variable_values(run.weights)

@@ -100,7 +100,8 @@ def test_what_differs_is_one_error_on_every_process(tmp_path):
         "own parts, one without samples": "no samples", "own parts, one without weights": "target and its weight ([[(4,)],",
         "own parts, one with a validation": "number of validation samples (None on process 0, 32 on process 1)",
         "a batch that two cannot share": "multiple",
-        "a rate of one": "learning rates after epoch 1 ([0.1", "an end of one": "stop_training (False on process 0, True on",
+        "a rate of one": "learning rates after epoch 1 ([0.1",
+        "an end of one": "stop_training after epoch 2 (False on process 0, True on",
         "a callback of one": "disk is full", "arrays to reduce": "[((3,), '<f8')] on process 0, [((4,), '<f8')] on",
     }  # fmt: skip
     assert told.keys() == expected.keys()
@@ -114,6 +115,7 @@ def test_what_differs_is_one_error_on_every_process(tmp_path):
 ENDINGS = {
     "raise": "a bad sector", "exit": "", "kill": "", "crash": "", "exit before": "process 1 of 2 has left the program",
     "leave before": "process 1 of 2 has left the program",
+    "stop": "stop_training after batch 2 of epoch 1 (False on process 0, True on process 1)",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 Contract: seeded data of a few samples; networks of a few weights.
 """
 
+import pathlib
 import pickle
 import random
 
@@ -379,6 +380,23 @@ def test_aeons_data_are_taken_as_they_are():
     model = sklearn.FCNClassifier(epochs=30, random_state=0).fit(*load("ItalyPowerDemand", split="train"))
     assert list(model.classes_) == ["1", "2"]
     assert model.score(*load("ItalyPowerDemand", split="test")) > 0.94
+
+
+@pytest.mark.parametrize(
+    "name,kind,epochs",
+    [
+        ("ItalyPowerDemand", "FCNClassifier", 200), ("ItalyPowerDemand", "ResNetClassifier", 200),
+        ("GunPoint", "FCNClassifier", 300), ("JapaneseVowels", "FCNClassifier", 100),
+    ],
+)  # fmt: skip
+def test_accuracies_are_within_a_point_of_the_published(name, kind, epochs, monkeypatch):
+    """The rows of docs/sklearn.md that take seconds; `python -m benchmarks series` trains the others, for hours."""
+    pytest.importorskip("aeon")
+    monkeypatch.syspath_prepend(pathlib.Path(__file__).parent.parent)  # benchmarks are no package that is installed
+    table = pytest.importorskip("benchmarks.series")
+    x, y, x_test, y_test = table.data(name)
+    found = getattr(sklearn, kind)(epochs=epochs, random_state=0).fit(x, y).score(x_test, y_test)
+    assert found > table.PUBLISHED[name][table.CLASSIFIERS.index(kind)] - 0.01
 
 
 def test_normalization_ends_with_the_statistics_of_all_samples():

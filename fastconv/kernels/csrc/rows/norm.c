@@ -242,7 +242,6 @@ FC_INLINE share share_of(const fc_norm *j, ptrdiff_t tile)
     return s;
 }
 
-/* mean, rest, inverse_std and variance of each group; where no sums are given, inverse_std from the variance alone. */
 /* Two sums a channel, of norm_backward_fold and of the tiles of whole samples too. */
 ptrdiff_t FC_NAME(norm_fold_size)(const void *job)
 {
@@ -250,6 +249,7 @@ ptrdiff_t FC_NAME(norm_fold_size)(const void *job)
     return FC_PRODUCT(2, j->part, j->group, sizeof(double));
 }
 
+/* mean, rest, inverse_std and variance of each group; where no sums are given, inverse_std from the variance alone. */
 void FC_NAME(norm_fold)(const void *job, ptrdiff_t tile, void *scratch)
 {
     const fc_norm *j = job;
