@@ -495,6 +495,8 @@ def test_edges_of_size_and_rank():
         warnings.simplefilter("error")
         np.testing.assert_array_equal(ops.power(np.float32([-1, 0]), np.float32([0.5, -1])), [np.nan, np.inf])
         assert np.isnan(ops.segment_max(np.array([np.nan, 1], "float32"), np.array([0, 0]), 1)).all()
+    product = ops.matmul(np.full((2, 2), 100, "int8"), np.full((2, 2), 100, "int8"))
+    assert product.dtype == "int32" and product.numpy().tolist() == [[20000, 20000]] * 2
     for dtype in ("int32", "bool", "float32"):
         assert Tensor(np.ones((2, 3), dtype))[0, 1].shape == ops.view(np.ones((), dtype), dtype).shape == ()
     assert ops.view(np.float32(1), "int32").shape == ()
