@@ -29,7 +29,7 @@ def new_array(data, dtype):
     elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
         array = from_dlpack(data)
     else:
-        check_whole(data)
+        refuse_masked(data)
         array = np.asarray(data)
     if dtype is not None and array.dtype.kind in "biuf":
         return array.astype(dtype, copy=False)
@@ -41,8 +41,8 @@ def new_array(data, dtype):
     )
 
 
-def check_whole(array) -> None:
-    """TypeError for a masked array that hides an element: what NumPy does is to bring the hidden values back."""
+def refuse_masked(array) -> None:
+    """Raises TypeError for a masked array that hides an element: np.asarray would bring the hidden values back."""
     if type(array) is not np.ndarray and getattr(array, "mask", False) is not False and np.any(array.mask):
         raise TypeError(
             "A masked array hides elements, for which there is no value: fill them, as in x.filled(0), or leave their "
@@ -74,7 +74,7 @@ def unify(name, values, integers=(), exact=False):
     for place, value in enumerate(values):
         light = isinstance(value, (bool, int, float, list, tuple, np.generic))
         if value is not None and not isinstance(value, Protocols) and (place in integers or not light):
-            check_whole(value)
+            refuse_masked(value)
             value, light = np.asarray(value), False
         if value is not None and not light and place not in integers:
             dtypes.add(value.dtype)

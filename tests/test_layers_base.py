@@ -319,7 +319,7 @@ ONE = np.ones((2, 4, 4, 3), "float32")
 def test_several_tensors_for_a_layer_of_one(layer):
     with pytest.raises(ValueError, match=r"takes one tensor; got a list of 2: join several by layers\.Concatenate"):
         layer([ONE, ONE])
-    with pytest.raises(ValueError, match="takes one tensor; got a list of 1: .*give one as it is"):
+    with pytest.raises(ValueError, match="takes one tensor; got a list of 1: .*give one without it"):
         layer([ONE])
 
 

@@ -88,6 +88,7 @@ ERRORS = [
     (lambda: losses.loss_of("circle")(labels + 0.5, probabilities), ValueError, "circle expects integer labels"),
     (lambda: losses.CategoricalCrossentropy(axis=2)(one_hot, probabilities), ValueError, "axis must be between -2 and 1"),
     (lambda: losses.CategoricalFocalCrossentropy(axis=2)(one_hot, probabilities), ValueError, "axis must be between"),
+    (lambda: losses.categorical_generalized_cross_entropy(labels + 1, probabilities, 0.5), ValueError, "label 4"),
     (lambda: losses.loss_of("categorical_generalized_cross_entropy")(labels, 0.5, 0.5), ValueError, "axis must be"),
     (lambda: losses.loss_of("mse")(one_hot + 1j, probabilities), TypeError, "y_true must hold real numbers; got complex"),
     (lambda: losses.loss_of("mse")(one_hot.astype(str), probabilities), TypeError, "y_true must hold real numbers; got <U"),

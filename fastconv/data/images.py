@@ -91,7 +91,9 @@ def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dty
     if array.shape[-1] not in (1, 3, 4):
         raise ValueError(f"An image has 1, 3 or 4 channels, in its last axis; got the shape {array.shape}.")
     if not array.size or not np.isfinite(array).all():
-        raise ValueError(f"An image has pixels, of finite values; got an array of shape {array.shape} without.")
+        raise ValueError(
+            f"An image has pixels, all of finite values; got none, NaN or infinity in an array of shape {array.shape}."
+        )
     if scale:
         array = array - array.min()
         largest = array.max()

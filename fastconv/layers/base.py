@@ -406,7 +406,7 @@ class Layer(Specified):
         if self.one_tensor and not is_shape(shape):
             kind = f"a {type(shape).__name__} of {len(shape)}"
             raise ValueError(
-                f"{self._title()} takes one tensor; got {kind}: join several by layers.Concatenate(), give one as it is."
+                f"{self._title()} takes one tensor; got {kind}: join several by layers.Concatenate(), give one without it."
             )
         if self._input_spec is not None:
             self._check_spec(shape)

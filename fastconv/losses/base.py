@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import kernels, ops
-from fastconv.edge import check_whole
+from fastconv.edge import refuse_masked
 from fastconv.ops.masks import as_floats
 from fastconv.registry import Configurable, checked_choice, snake_case
 from fastconv.tensor import Tensor
@@ -156,7 +156,7 @@ def as_float(values, dtype=None) -> Tensor:
 
 def numbers(name: str, values: Any) -> np.ndarray:
     """`values`, no Tensor, as an array of real numbers or bools; TypeError naming `name` otherwise."""
-    check_whole(values)
+    refuse_masked(values)
     values = np.asarray(values)
     if values.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got {values.dtype} data.")

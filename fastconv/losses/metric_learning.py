@@ -30,7 +30,7 @@ def circle(
     `ref_embeddings` of `ref_labels`, by default with one another; `remove_diagonal` leaves the pair of a sample with
     itself out.
     """
-    y_pred = as_float(y_pred)
+    y_pred, gamma = as_float(y_pred), float(gamma)
     others = y_pred if ref_embeddings is None else as_float(ref_embeddings, y_pred.dtype)
     labels = _column(y_true)
     same = labels == (labels if ref_labels is None else _column(ref_labels)).T

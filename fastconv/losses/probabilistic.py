@@ -157,6 +157,7 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) ->
     normalize_axis(-1, y_pred.ndim)
     if labels.ndim == y_pred.ndim and labels.shape[-1] == 1:
         labels = labels.reshape(labels.shape[:-1])
+    labels = ops.check_labels("target", labels, y_pred.shape[-1])
     p = ops.sum(ops.multiply(y_pred, ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)), axis=-1)
     return ops.divide(ops.subtract(1.0, ops.power(p, q)), q)
 

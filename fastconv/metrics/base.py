@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import initializers
-from fastconv.edge import check_whole
+from fastconv.edge import refuse_masked
 from fastconv.registry import Configurable, snake_case
 from fastconv.tensor import Parameter, Tensor, no_grad
 
@@ -156,7 +156,7 @@ def array_of(values) -> np.ndarray:
     """`values`, a Tensor or anything else, as an array of real numbers or bools; TypeError where it holds others."""
     if isinstance(values, Tensor):
         return values.data
-    check_whole(values)
+    refuse_masked(values)
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"Metrics take real numbers; got {array.dtype} data.")

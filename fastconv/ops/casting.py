@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels, tensor
-from ..edge import check_whole
+from ..edge import refuse_masked
 from ..tensor import DTYPES, FLOAT32, DTypeLike, Op, Tensor, TensorLike, wrap
 
 __all__ = [
@@ -221,7 +221,7 @@ def promoted(*values: TensorLike, floats: bool = False, numbers: bool = False) -
         if isinstance(value, (list, tuple)) and _holds_tensors(value):
             value = convert_to_tensor(value)
         if isinstance(value, (Tensor, np.ndarray)):
-            check_whole(value)
+            refuse_masked(value)
             strong.add(value.dtype)
         elif value is not None:
             value = np.asarray(value)

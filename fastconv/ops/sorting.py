@@ -311,7 +311,9 @@ def histogram(x: TensorLike, bins: int = 10, range: tuple[float, float] | None =
     array = convert_to_tensor(x).data
     if operator.index(bins) < 1:
         raise ValueError(f"bins must be at least 1; got {bins}.")
-    if range is not None and not (isinstance(range, (tuple, list)) and len(range) == 2 and range[0] < range[1]):
+    if range is not None and not (
+        isinstance(range, (tuple, list, np.ndarray)) and len(range) == 2 and range[0] < range[1]
+    ):
         raise ValueError(f"range must be two numbers that rise; got {range!r}.")
     counts, limits = np.histogram(array, bins, tuple(range) if range is not None else None)
     return wrap(counts.astype(_INT32)), wrap(limits.astype(array.dtype if array.dtype.kind == "f" else FLOAT32))
