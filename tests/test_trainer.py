@@ -272,6 +272,7 @@ ERRORS = [
     (lambda: compiled().fit(X, Y[:, :2]), ValueError, r"\(32, 3\); got \(32, 2\)"),
     (lambda: compiled(loss="sparse_categorical_crossentropy").fit(X, Y), ValueError, "loss='categorical"),
     (lambda: compiled(loss="sparse_categorical_crossentropy").fit(X, LABELS + 1), ValueError, "label 3"),
+    (lambda: compiled(loss=losses.CategoricalGeneralizedCrossEntropy()).fit(X, LABELS + 1), ValueError, "label 3"),
     (lambda: compiled().fit("digits", Y), TypeError, "x must hold real numbers"),
     (lambda: compiled().fit(None, Y), TypeError, "x must hold real numbers"),
     (lambda: compiled().fit(X.astype(complex), Y), TypeError, "complex"),

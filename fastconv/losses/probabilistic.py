@@ -269,11 +269,14 @@ class SparseCategoricalCrossentropy(_OfProbabilities):
     def check_values(self, target: Any, output_shape: Any) -> None:
         if self.ignore_class is not None:
             target = target[target != self.ignore_class]
-        classes = output_shape[normalize_axis(self.axis, len(output_shape))]
-        try:
-            ops.check_labels("target", target, classes)
-        except ValueError as error:
-            raise ValueError(f"{error} Give the last layer a unit for each class, or count labels from 0.") from None
+        _check_classes(target, output_shape[normalize_axis(self.axis, len(output_shape))])
+
+
+def _check_classes(target, classes):
+    try:
+        ops.check_labels("target", target, classes)
+    except ValueError as error:
+        raise ValueError(f"{error} Give the last layer a unit for each class, or count labels from 0.") from None
 
 
 class BinaryCrossentropy(_OfProbabilities):
@@ -337,6 +340,9 @@ class CategoricalGeneralizedCrossEntropy(FormulaLoss):
 
     _target = SparseCategoricalCrossentropy._target
     target_array = SparseCategoricalCrossentropy.target_array
+
+    def check_values(self, target: Any, output_shape: Any) -> None:
+        _check_classes(target, output_shape[-1])
 
 
 class KLDivergence(FormulaLoss):
