@@ -493,6 +493,11 @@ def test_edges_of_size_and_rank():
     assert ops.sparsemax(np.zeros((2, 0), "float32")).shape == (2, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        x = Tensor(np.float32([-1, 0]), True)
+        ops.power(x, 0.5).sum().backward()
+        np.testing.assert_array_equal(x.grad, [np.nan, np.inf])
+        far = ops.saturate_cast(np.array([1e300, -np.inf, np.nan]), "float32")
+        np.testing.assert_array_equal(far, [np.finfo("float32").max, np.finfo("float32").min, np.nan])
         np.testing.assert_array_equal(ops.power(np.float32([-1, 0]), np.float32([0.5, -1])), [np.nan, np.inf])
         assert np.isnan(ops.segment_max(np.array([np.nan, 1], "float32"), np.array([0, 0]), 1)).all()
     product = ops.matmul(np.full((2, 2), 100, "int8"), np.full((2, 2), 100, "int8"))

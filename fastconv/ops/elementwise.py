@@ -140,7 +140,10 @@ class Power(Binary):
         return self.y
 
     def backward(self, dy):
-        a, b = self.a, self.b
+        with np.errstate(all="ignore"):
+            return self._slopes(dy, self.a, self.b)
+
+    def _slopes(self, dy, a, b):
         da = db = None
         if self.needs[0]:
             exponents = np.where(b == 0, b, b - np.ones_like(b))  # x ** 0 is flat, also at 0
@@ -361,8 +364,11 @@ def clip(x: TensorLike, x_min: TensorLike | None, x_max: TensorLike | None) -> T
 
 
 def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
-    """`cast`, where what lies beyond the range of an integer dtype becomes the nearest that it holds."""
+    """`cast`, where what lies beyond the range of the dtype, infinity too, becomes the nearest that it holds."""
     x, dtype = convert_to_tensor(x), check_dtype("dtype", dtype)
+    if dtype.kind == x.dtype.kind == "f":
+        limit = float(min(np.finfo(dtype).max, np.finfo(x.dtype).max))
+        x = clip(x, -limit, limit)
     if dtype.kind in "iu" and x.dtype.kind != "b":
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
         if x.dtype.kind == "f":  # the greatest float that does not round up beyond the range
