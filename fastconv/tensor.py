@@ -433,6 +433,8 @@ class Op:
     def take_packs(self, inputs):
         """Finds what is kept of the weights among `inputs`, unless they are being trained."""
         kernel, bias = inputs[1:3]
+        if kernel is None:
+            raise TypeError(f"{type(self).__name__} needs a kernel; got None.")
         if isinstance(kernel, Parameter) and (bias is None or isinstance(bias, Parameter)) and not any(self.needs[1:3]):
             self.packs = kernel.packs(bias)
 

@@ -406,6 +406,7 @@ def test_arrays_mix_with_tensors_on_both_sides():
         (lambda t: ops.max_pool(None, 2), "MaxPool needs an array or a number; got None"),
         (lambda t: ops.conv(None, np.ones((3, 1, 1), "float32")), "Conv needs an array or a number; got None"),
         (lambda t: ops.matmul(None, t), "got None"),
+        (lambda t: ops.conv_transpose(ops.reshape(t, (1, 2, 1)), None), "ConvTranspose needs a kernel; got None"),
         (lambda t: ops.cast(t, "float16"), "'float32' or 'float64'.*got 'float16'"),
         (lambda t: ops.convert_to_tensor(["a"]), "got <U1"),
         (lambda t: ops.one_hot([0.5], 2), "x must hold integer class numbers; got float32"),
