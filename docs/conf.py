@@ -74,6 +74,11 @@ def shortened(app, what, name, item, options, signature, returns):
     return signature, returns
 
 
+def skipped(app, what, name, item, skip, options):
+    """What scikit-learn gives each estimator, in the words of its own pages, which are not here."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def made(app):
     """Writes what the pages show: the API's pages, the drawings, and the pictures that pictures.md's own program draws.
     Runs start.md's program too, which draws."""
@@ -91,3 +96,4 @@ def setup(app):
     app.connect("builder-inited", made)
     app.connect("autodoc-process-docstring", plain)
     app.connect("autodoc-process-signature", shortened)
+    app.connect("autodoc-skip-member", skipped)

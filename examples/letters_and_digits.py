@@ -69,6 +69,6 @@ np.add.at(pairs, (y_test, ranks[:, 0]), 1)
 np.fill_diagonal(pairs, 0)
 for place in np.argsort(-pairs, axis=None)[:5]:
     true, said = np.unravel_index(place, pairs.shape)
-    print(f"  {classes[true]} was taken for {classes[said]} {pairs[true, said]} times of {np.sum(y_test == true)}")
+    print(f"  {classes[true]} was taken for {classes[said]}: {pairs[true, said]} of {np.sum(y_test == true)}")
 save(plotting.confusion_matrix(y_test, chances, classes), "letters_confusion.png")
 save(plotting.mistakes(x_test, y_test, chances, classes, 12), "letters_mistakes.png")

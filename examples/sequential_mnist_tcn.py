@@ -76,6 +76,7 @@ results = {}
 for model in (far, near):
     rate = fastconv.optimizers.schedules.CosineDecay(3e-3, decay_steps=epochs * -(-len(x_train) // 64))
     model.compile(fastconv.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    print(model.name)
     model.fit(x_train, y_train, epochs=epochs, batch_size=64, verbose=2)
     results[model.name] = model.evaluate(x_test, y_test, verbose=0, return_dict=True)["accuracy"]
 print(f"one digit for all         {np.bincount(y_test).max() / len(y_test):.1%}")

@@ -2,7 +2,7 @@
 
 It imports nothing and knows no module; each public module gets its `__getattr__` here, by its `__all__`. Contract: the
 error is an AttributeError, so that hasattr and getattr with a default work; it gives the reason for a name of Keras' that
-is left out, or near names, or says where all names are listed.
+is left out, our name for what PyTorch calls otherwise, or near names, or says where all names are listed.
 """
 
 from __future__ import annotations
@@ -40,6 +40,16 @@ REASONS = {
     "angle": _REAL, "conj": _REAL, "conjugate": _REAL, "imag": _REAL, "real": _REAL, "polar": _REAL,
     "view_as_complex": _REAL, "view_as_real": _REAL,
     "list_physical_devices": "there is one device, the CPU; see fastconv.get_num_threads()",
+    "AUTOTUNE": "prefetch and num_parallel_calls take -1 for it",
+}  # fmt: skip
+TORCH = {  # PyTorch's names that no near name explains, and ours below fastconv
+    "nn": "layers", "optim": "optimizers", "lr_scheduler": "schedules", "manual_seed": "utils.set_random_seed",
+    "Module": "Model", "Linear": "layers.Dense", "DataLoader": "data.Dataset", "from_numpy": "Tensor",
+    "cat": "ops.concatenate", "permute": "ops.transpose", "unsqueeze": "ops.expand_dims", "bmm": "ops.matmul",
+    "mm": "ops.matmul", "interpolate": "ops.image.resize", "MSELoss": "losses.MeanSquaredError",
+    "L1Loss": "losses.MeanAbsoluteError", "BCEWithLogitsLoss": "losses.BinaryCrossentropy(from_logits=True)",
+    "CrossEntropyLoss": "losses.SparseCategoricalCrossentropy(from_logits=True)",
+    "CosineAnnealingLR": "schedules.CosineDecay",
 }  # fmt: skip
 
 
@@ -62,6 +72,8 @@ class Absent(AttributeError):
             return text
         if name in REASONS:
             return f"{text}: {REASONS[name]}."
+        if name in TORCH:
+            return f"{text}: what PyTorch calls so is fastconv.{TORCH[name]} here."
         near = near_names(name, known)
         if near:
             return f"{text}. Did you mean {' or '.join(map(repr, near))}?"

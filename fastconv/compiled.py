@@ -242,7 +242,7 @@ def _for_outputs(given, names, what, alone=False):
     if isinstance(given, dict):
         unknown = [name for name in given if name not in names]
         if unknown:
-            raise registry.unknown_name(f"output in {what}", unknown[0], names)
+            raise registry.unknown_name(f"output in {what}:", unknown[0], names)
         return [given.get(name) for name in names]
     if isinstance(given, (list, tuple)):
         if len(given) != len(names):

@@ -127,11 +127,13 @@ def rewritten(calls: list[Call], outputs, wanted) -> list[Call]:
         for value in call.inputs:
             readers.setdefault(id(value), []).append(call)
     kept = set(map(id, outputs))
+    changed = {id(call.inputs[place]) for call in calls for place in call.op.updates}
+    number = {id(call): i for i, call in enumerate(calls)}
     replaced, gone, taken = {}, set(), set()
     for call in calls:
         for pattern in PATTERNS if id(call) not in taken else ():
             chain = _chain(pattern.chain, call, readers, kept, taken)
-            if chain and pattern.frozen and wanted(chain[-1]):
+            if chain and (pattern.frozen and wanted(chain[-1]) or _overtakes(chain, readers, changed, number)):
                 continue
             made = pattern.make(*chain) if chain else None
             if made:
@@ -181,6 +183,15 @@ def _chain(ops, call, readers, kept, taken):
             return None
         found.append(following[0])
     return found
+
+
+def _overtakes(chain, readers, changed, number):
+    """Whether a call of the chain, made where its last one stands, comes after another one that it came before, though one
+    of both changes what the other reads: a layer's moving statistics, where it is called several times."""
+    return any(
+        number[id(call)] < number[id(reader)] < number[id(chain[-1])]
+        for call in chain for value in call.inputs if id(value) in changed for reader in readers[id(value)]
+    )  # fmt: skip
 
 
 def _is(call, op):

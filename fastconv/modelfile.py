@@ -266,12 +266,22 @@ def _tensors(model) -> dict:
     return {name: weight.data for name, weight in weight_names(model).items()}
 
 
-def _write(path, tensors, facts):
-    path = os.fsdecode(path)
-    if os.path.realpath(path).endswith((".keras", ".h5")):
+def check_name(path: Path, weights: bool) -> None:
+    """Raises ValueError for a name of another kind of file, before there is anything to write; `weights`: alone."""
+    if not (kerasfile.is_weights if weights else kerasfile.is_archive)(path):
+        _check_ending(os.fsdecode(path))
+
+
+def _check_ending(path):
+    if os.path.realpath(path).endswith((".keras", ".h5", ".hdf5", ".pt", ".pth")):
         raise ValueError(
             f"A model goes into *.safetensors or *.keras, weights alone into *.safetensors or *.weights.h5; got {path!r}."
         )
+
+
+def _write(path, tensors, facts):
+    path = os.fsdecode(path)
+    _check_ending(path)
     tensorfile.write(path, tensors, facts)
 
 

@@ -43,13 +43,13 @@ SAMPLEWISE = {
 BROADCASTING = (Add, Subtract, Multiply, Divide, Maximum, Minimum, activations.PRelu)
 
 
-def share(program: Program, shapes: list[tuple[int, ...]]) -> int | None:
-    """How many samples at a time the program should run on, for inputs of these shapes; None: all of them."""
+def share(program: Program) -> int | None:
+    """How many samples at a time the program should run on; None: all of them."""
+    shapes = [program.shapes[slot] for slot in program.inputs]
     batch = shapes[0][0] if shapes[0] else 0
     if batch < 2 or any(not shape or shape[0] != batch for shape in shapes):
         return None
-    known = {**dict(zip(program.inputs, shapes)), **program.shapes}
-    of_samples = set(program.inputs)
+    known, of_samples = program.shapes, set(program.inputs)
     for step in program.steps:
         held = [place for place, value in enumerate(step.arguments) if isinstance(value, Slot) and value in of_samples]
         if not held:
@@ -72,7 +72,8 @@ def side_by_side(parts: int, samples: int, threads: int) -> int:
 
 def alike(whole: Program, part: Program) -> bool:
     """Whether the programs of a batch and of a part of it are the same but for the number of samples."""
-    return whole.same(part, apart=(Reshape,))
+    shapes = zip(whole.shapes.values(), part.shapes.values())
+    return whole.same(part, apart=(Reshape,)) and all(a[1:] == b[1:] for a, b in shapes)
 
 
 def _samplewise(step, held, known, batch):

@@ -182,7 +182,7 @@ class _Entry:
             version = -1
         before = self.program
         if before is None or program is None or settings != self.settings or not before.same(program):
-            self.recording, self.uses, self.program = None, 0, program
+            self.recording, self.copies, self.uses, self.program = None, (), 0, program
             self.share = self.shared(program)
         self.settings, self.version = settings, version  # last: who sees it takes no lock
 
@@ -201,11 +201,9 @@ class _Entry:
 
     def recorded(self, program):
         """A Recording of the program, made now if it is time; or None."""
-        versions = None
-        if self.gradient is None:
-            versions = [parameter.version for parameter in program.parameters]
+        versions = [parameter.version for parameter in program.packed]
         if versions != self.versions:
-            self.recording, self.versions, self.uses = None, versions, 0
+            self.recording, self.copies, self.versions, self.uses = None, (), versions, 0
         recording = self.recording
         if recording is not None:
             return recording
@@ -228,13 +226,14 @@ class _Entry:
         recording = self.recorded(program)
         if recording is None:
             return []
-        if not self.copies or self.copies[0] is not recording:
-            self.copies = [recording]
+        copies = self.copies  # another thread's trim may drop them
+        if not copies or copies[0] is not recording:
+            copies = self.copies = [recording]
         most = min(most, MEMORY // 4 // max(recording.plan.bytes, 1))
-        while len(self.copies) < most and not _recording.locked():
+        while len(copies) < most and not _recording.locked():
             with _recording:
-                self.copies.append(self._record(program))
-        return self.copies[: max(most, 1)]
+                copies.append(self._record(program))
+        return copies[: max(most, 1)]
 
     def _record(self, program):
         """A Recording, which leaves moving statistics and random states as they are."""
@@ -243,7 +242,7 @@ class _Entry:
         saved = [array.copy() for array in states]
         try:
             with np.errstate(all="ignore"), no_grad():
-                if any(step.op.weights and not any(step.needs[1:3]) for step in program.steps):
+                if program.packed:
                     program.run(
                         arrays
                     )  # what is kept of weights that stay must be there, and not be the plan's to write
@@ -320,7 +319,7 @@ class _Call(_Entry):
         leaves = flatten(self.nest)
         if {leaf.dtype for leaf in leaves} != {self.model._dtype}:
             return None
-        return share(program, [leaf.shape for leaf in leaves])
+        return share(program)
 
     def draw(self):
         def function(*leaves):

@@ -56,11 +56,15 @@ class Program:
         for call in calls:
             self._numbers[id(call.output)] = Slot(len(self._numbers))
         self.outputs = [self._argument(tensor) for tensor in outputs]
-        self.shapes = {self._argument(call.output): call.output.shape for call in calls}
+        self.shapes = {self._argument(tensor): tensor.shape for tensor in (*inputs, *[call.output for call in calls])}
         self.steps = self._steps(calls)
         self.parameters = list(
             {id(a): a for step in self.steps for a in step.arguments if isinstance(a, Parameter)}.values()
         )
+        self.packed = [  # of which kernels may keep what they make: Op.take_packs
+            a for step in self.steps if step.op.weights and not any(step.needs[1:3])
+            for a in step.arguments if isinstance(a, Parameter)
+        ]  # fmt: skip
         self.updated = [step.arguments[place] for step in self.steps for place in step.op.updates]
         self.sources = [
             value for step in self.steps for value in step.attributes.values() if isinstance(value, SeedGenerator)

@@ -149,7 +149,7 @@ def _joined(*parts: str) -> str:
 
 
 def _text(results: dict) -> str:
-    return " - ".join(f"{key}: {value:.4f}" if abs(value) > 1e-3 or not value else f"{key}: {value:.4e}"
+    return " - ".join(f"{key}: {value:.4f}" if 1e-3 < abs(value) < 1e9 or not value else f"{key}: {value:.4e}"
                       for key, value in results.items())  # fmt: skip
 
 

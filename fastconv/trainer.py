@@ -452,6 +452,9 @@ def _where_targets_are(x, caller):
         return f" x is a {type(x).__name__} of {len(x)}: give its parts one by one, {caller}(x, y)."
     if callable(x):
         return f" x is a function: call it and give what it returns, {caller}({getattr(x, '__name__', 'x')}())."
+    by_index = hasattr(x, "__getitem__") and not hasattr(x, "__array__")  # as PyTorch's Dataset
+    if by_index and not isinstance(x, (list, tuple, dict)):
+        return f" Where x gives samples (x, y) by index, give batches of them: {caller}(torch.utils.data.DataLoader(x, 32))."
     return ""
 
 

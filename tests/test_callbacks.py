@@ -120,7 +120,8 @@ ERRORS = [
     (lambda: fitted(print), TypeError, "Callback objects"),
     (lambda: EarlyStopping(mode="best"), ValueError, "mode"),
     (lambda: fitted(ModelCheckpoint("{val_los}.safetensors")), ValueError, "There are: epoch, loss"),
-    (lambda: fitted(ModelCheckpoint("model.h5")), ValueError, "safetensors"),
+    (lambda: ModelCheckpoint("model-{epoch}.h5"), ValueError, "safetensors"),
+    (lambda: ModelCheckpoint("model.keras", save_weights_only=True), ValueError, r"weights alone .*\.weights\.h5"),
 ]
 
 

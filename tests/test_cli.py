@@ -200,6 +200,7 @@ def test_python_m():
         ("train --preset article", "--preset: invalid choice: 'article'"),
         ("train xyz", "DATA: 'xyz' is unknown. It must be one of mnist-mini, mnist,.* or the path of a folder"),
         ("train mnist_mnii", "DATA: 'mnist_mnii' is unknown. Did you mean .*mnist-mini.* Or give"),
+        (f"train {__file__}", "argument DATA: .*test_cli.py' is a file, and must be a folder of images or"),
         ("train nowhere/photos", "argument DATA: there is no folder 'nowhere/photos'"),
         ("train --epocs=3", "unrecognized arguments: --epocs=3 - did you mean --epochs"),
         ("train --epoch 1", "unrecognized arguments: --epoch - did you mean --epochs"),
@@ -214,6 +215,7 @@ def test_python_m():
         ("train --save nowhere/model.safetensors", "--save: the folder 'nowhere' does not exist"),
         ("train --save .", "--save: must name a file"),
         ("train --save model.h5", "--save: writes \\*.safetensors or \\*.keras"),
+        ("train --save model.pt", "--save: writes .*; got 'model.pt'"),
         ("train --history nowhere/h.csv", "--history: the folder 'nowhere' does not exist"),
         ("train --save a --history a", "--history: must not be the file of --save"),
         ("trian", "invalid choice: 'trian' - did you mean train"),
@@ -228,7 +230,13 @@ def test_bad_argument_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, argu
 
 
 def test_no_data_is_one_line_and_code_1(capsys, no_mnist):
-    assert_ends(capsys, "train mnist", 1, "^fastconv train: mnist is not available.*FASTCONV_DATA_DIR")
+    assert_ends(
+        capsys,
+        "train mnist",
+        1,
+        r"^fastconv train: mnist is not available\. Tried: FASTCONV_DATA_DIR is not set; the cache "
+        r".*; FASTCONV_OFFLINE forbids the download\. What to do: ",
+    )
 
 
 def test_damaged_data_is_one_line_and_code_1(capsys, no_mnist, monkeypatch, tmp_path):

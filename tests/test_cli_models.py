@@ -108,10 +108,12 @@ def test_predict_says_what_it_cannot_read_and_goes_on(capsys, digits, reader, tm
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     Image.fromarray(digits[1][0][0]).save(good)
     bad.write_text("no image")
-    found, errors = lines(capsys, "predict", reader, bad, tmp_path / "none.png", good, code=1)
+    found, errors = lines(capsys, "predict", reader, bad, tmp_path / "none.png", tmp_path, good, code=1)
     assert len(found) == 1 and found[0].startswith(str(good))
     assert re.fullmatch(
-        r"fastconv predict: \S+bad.png holds no image.*\nfastconv predict: .*No such file.*none.png'\n", errors
+        r"fastconv predict: \S+bad.png holds no image.*\nfastconv predict: .*No such file.*none.png'\n"
+        r"fastconv predict: (\S+) is a folder: name the images in it, such as \1/\*\.png\n",
+        errors,
     )
 
 

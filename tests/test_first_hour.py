@@ -10,7 +10,7 @@ import pytest
 from helpers import python
 
 import fastconv
-from fastconv import Input, Sequential, callbacks, layers, losses, models, optimizers, utils
+from fastconv import Input, Sequential, absent, callbacks, layers, losses, models, optimizers, utils
 
 rng = np.random.default_rng(0)
 X = rng.random((20, 8, 8, 1), dtype="float32")
@@ -93,7 +93,7 @@ SHAPES = [
     (lambda: Sequential([Input((8, 8, 1)), layers.Flatten(), layers.Conv2D(3, 3)]), "Flatten goes behind the last layer"),
     (lambda: Sequential([Input((8,)), layers.TimeDistributed(layers.Dense(3))]), r"takes \(batch, steps, \.\.\.\)"),
     (lambda: net(1, "binary_crossentropy", activation="sigmoid").fit(X, Y[:, :2]), r"2 units.*y = y\[:, 1\]"),
-    (lambda: net(metrics={"out": "accuracy"}).fit(X, Y), "Unknown output in metrics 'out'.*dense"),
+    (lambda: net(metrics={"out": "accuracy"}).fit(X, Y), "Unknown output in metrics: 'out'.*dense"),
     (lambda: net().fit(X, Y, validation_split="0.2"), "validation_split must be at least 0 and below 1; got '0.2'"),
     (lambda: net().fit(X, Y, batch_size=0), "batch_size must be a whole number of at least 1; got 0"),
 ]  # fmt: skip
@@ -122,6 +122,8 @@ NAMES = [
     (lambda: fastconv.ops.conv2d, "Did you mean 'conv'"),
     (lambda: models.save, "Did you mean 'save_model'"),
     (lambda: layers.StringLookup, r"np\.unique\(x, return_inverse=True\)"),
+    (lambda: layers.Linear, r"what PyTorch calls so is fastconv\.layers\.Dense here"),
+    (lambda: fastconv.data.AUTOTUNE, "prefetch and num_parallel_calls take -1"),
     (lambda: fastconv.visualization, r"fastconv\.plotting and utils\.plot_model draw"),
     (lambda: fastconv.losses.ctc_of_keras, r"it is not in fastconv\. dir\(fastconv\.losses\) lists what there is"),
 ]  # fmt: skip
@@ -212,3 +214,11 @@ def test_a_traceback_calls_a_missing_name_by_pythons_word():
     answer = python("-c", "import fastconv; fastconv.layers.Conv2d")
     last = answer.stderr.splitlines()[-1]
     assert last.startswith("AttributeError: module 'fastconv.layers' has no attribute 'Conv2d'. Did you mean 'Conv2D'")
+
+
+@pytest.mark.parametrize("name", absent.TORCH)
+def test_what_stands_for_a_name_of_pytorchs_is_there(name):
+    found = fastconv
+    for part in absent.TORCH[name].partition("(")[0].split("."):
+        found = getattr(found, part)
+    assert callable(found) or name in ("nn", "optim", "lr_scheduler")

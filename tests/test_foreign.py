@@ -214,6 +214,15 @@ class Written(Model):
         return self.head(self.flat(ops.relu(self.conv(x))))
 
 
+@pytest.mark.parametrize("axes, slopes", [([1, 2], [0.1, 0.2, 0.3]), ([1, 2, 3], [0.25])])
+def test_slopes_that_places_share(path, axes, slopes):
+    slopes = np.array(slopes, "float32")
+    write(path, {"0.weight": slopes})
+    model = Sequential([Input((4, 4, 3)), layers.PReLU(shared_axes=axes)])
+    model.load_weights(path)
+    np.testing.assert_array_equal(model.get_weights()[0].ravel(), slopes)
+
+
 def test_a_model_written_in_python(path):
     models = [Written(), Written()]
     for seed, model in enumerate(models):
@@ -293,7 +302,7 @@ def test_a_part_of_a_file(path):
 
 
 MAPS = [
-    ({}, "name_map says nothing of"), ({"0": "conv"}, "Unknown weight or layer for '0.(weight|bias)' in name_map 'conv'"),
+    ({}, "name_map says nothing of"), ({"0": "conv"}, "Unknown weight or layer for '0.(weight|bias)' in name_map: 'conv'"),
     (dict.fromkeys(MODULES, "dense"), "two arrays|Unknown weight or layer"), ([], "must be a dict or a function"),
 ]  # fmt: skip
 

@@ -119,6 +119,11 @@ GRAPHS = {  # name: (function of x, z and two sets of a batch normalization's we
     "inference": (lambda x, z, a, b: ops.relu(norm(x, a, False) + z), ["BatchNormInferenceAct"]),
     "inference, relu": (lambda x, z, a, b: ops.relu(norm(x, a, False)), ["BatchNormInferenceAct"]),
     "two norms meet": (lambda x, z, a, b: ops.relu(norm(x, a) + norm(z, b)), ["BatchNorm", "BatchNormAct"]),
+    "statistics of both": (lambda x, z, a, b: ops.relu(norm(x, a) + norm(z, a)), ["BatchNorm", "BatchNormAct"]),
+    "statistics before they change": (
+        lambda x, z, a, b: ops.relu(norm(x, a, False) + norm(z, a)),
+        ["BatchNormInference", "BatchNormAct"],
+    ),
     "add, relu": (lambda x, z, a, b: ops.relu(x * 2.0 + z), ["Multiply", "AddRelu"]),
     "a sum that broadcasts": (lambda x, z, a, b: ops.relu(norm(x, a) + z[:1]), ["BatchNorm", "GetItem", "Add", "Relu"]),
     "a map that is read twice": (
@@ -248,3 +253,6 @@ def test_what_is_kept_of_a_weight_stays_where_recorded_runs_point():
     packs.keep("form", "first", 8)
     packs.keep("form", "second", 8)
     assert packs.get("form") == "first"
+    with kernels.Plan():
+        packs.keep("another form", "in the plan's memory", 8)
+    assert packs.get("another form") is None

@@ -138,6 +138,16 @@ SPECIAL = {
     "groups of two channels, padded": ((2, 9, 11, 8), (3, 3, 2, 20), {"padding": "same"}),
     "few filters": ((2, 12, 11, 16), (3, 3, 16, 2), {"padding": "same"}),
     "small padded images, many samples": ((9, 5, 6, 18), (5, 5, 18, 33), {"padding": "same"}),
+    "the same, a depth of padding alone": (
+        (9, 1, 5, 6, 18),
+        (1, 3, 3, 18, 33),
+        {"strides": (2, 1, 1), "padding": ((1, 0), (1, 1), (1, 1))},
+    ),
+    "the same, a depth that no window reads": (
+        (9, 2, 5, 6, 18),
+        (3, 3, 3, 18, 33),
+        {"strides": (2, 1, 1), "padding": ((2, 0), (1, 1), (1, 1))},
+    ),
     "small images, strided": ((23, 6, 5, 20), (3, 3, 20, 24), {"padding": 1, "strides": 2}),
     "small images, strided past the kernel": ((8, 7, 7, 17), (2, 2, 17, 16), {"padding": 3, "strides": 3}),
     "small images, dilated": ((6, 7, 6, 16), (3, 3, 16, 19), {"padding": 3, "dilation_rate": 3}),

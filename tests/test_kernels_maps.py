@@ -289,6 +289,21 @@ def test_results_past_the_caches_are_the_same(isa):
             np.testing.assert_array_equal(whole[i : i + 1, 5:], run(np.concatenate([x[:1], x[i : i + 1]]))[1:, 5:])
 
 
+@pytest.mark.parametrize(
+    "shapes", [((5, 900_003), (900_003,)), ((900_003, 5), (900_003, 1)), ((4_500_015,), (1,))], ids=str
+)
+def test_results_past_the_caches_begin_and_end_within_a_line(shapes, isa):
+    x, b = (integers(shape, "f4", i) for i, shape in enumerate(shapes))
+    np.testing.assert_array_equal(kernels.combine("subtract", x, b), x - b)
+    memory = kernels.empty((x.size + 32,), "f4")  # aligned to a line
+    memory[:] = 7
+    total = memory[: x.size].reshape(x.shape)
+    total[...] = x
+    kernels.add_into(total, b)
+    np.testing.assert_array_equal(total, x + b)
+    assert (memory[x.size :] == 7).all()
+
+
 def test_empty_arrays():
     empty = np.zeros((0, 3), "f4")
     assert kernels.map_forward("exp", empty).shape == kernels.map_backward("exp", empty, empty).shape == (0, 3)

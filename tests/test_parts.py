@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import normal
 
-from fastconv import Input, Model, kernels, layers, ops, parts, tensor
+from fastconv import Input, Model, kernels, layers, ops, parts, planning, tensor
 from fastconv.ops.copying import Pad
 from fastconv.program import Program
 from fastconv.symbolic import KerasTensor
@@ -59,7 +59,7 @@ def test_a_batch_in_parts_has_the_results_of_its_parts(small):
 def test_several_inputs_and_outputs(small):
     a, b = Input(SHAPE), Input(SHAPE)
     both = layers.Conv2D(8, 3)(layers.Concatenate()([a, b]))
-    model = Model([a, b], {"map": both, "sum": layers.GlobalMaxPooling2D()(both)})
+    model = Model([a, b], {"map": both, "sum": layers.GlobalMaxPooling2D()(both), "as it was": b})
     x = [normal((4, *SHAPE), np.float32, i) for i in range(2)]
     expected = {name: tensor.numpy() for name, tensor in model.run(list(map(ops.convert_to_tensor, x)), False).items()}
     for _ in range(3):
@@ -90,6 +90,9 @@ MIXED = {  # of maps (batch, 8, 9, 6): what a part of the batch would compute ot
     "a row for each": lambda x: x * ops.reshape(np.arange(x.shape[0] or 1, dtype="float32"), (-1, 1, 1, 1)),
     "products with one another": lambda x: ops.reshape(
         ops.matmul(ops.softmax(ops.matmul(flat(x), ops.transpose(flat(x)))), flat(x)), (-1, 8, 9, 6)
+    ),
+    "so many rows": lambda x: ops.reshape(
+        ops.softmax(ops.reshape(x, (6, -1) if x.shape[0] else (-1, 432))), (-1, 8, 9, 6)
     ),
     "counted over the batch": lambda x: ops.cumsum(x, axis=0),
 }
@@ -124,7 +127,7 @@ def drawn(function, shape=(6, *SHAPE)):
 ])  # fmt: skip
 def test_which_programs_are_cut(function, expected, small, monkeypatch):
     monkeypatch.setattr(parts, "CACHE", 7_000)
-    assert parts.share(drawn(function), [(6, *SHAPE)]) == expected
+    assert parts.share(drawn(function)) == expected
 
 
 def test_how_small_the_parts_are(monkeypatch):
@@ -132,13 +135,13 @@ def test_how_small_the_parts_are(monkeypatch):
     one = 2 * 4 * 8 * 9 * 6  # bytes of a sample's input and output
     for cache, expected in ((6 * one, None), (6 * one - 1, 1), (one, 1), (one - 1, None)):
         monkeypatch.setattr(parts, "CACHE", cache)
-        assert parts.share(program, [(6, *SHAPE)]) == expected, cache
+        assert parts.share(program) == expected, cache
     kernel = tensor.Parameter(normal((1, 1, 6, 6), np.float32, 1))  # 144 bytes; a sample's output has 1,728
     program = drawn(lambda x: [ops.conv(x, kernel)])
     monkeypatch.setattr(parts, "CACHE", 4 * one)
     for worth, expected in ((12, 1), (13, 2), (36, 3), (37, None)):
         monkeypatch.setattr(parts, "WORTH", worth)
-        assert parts.share(program, [(6, *SHAPE)]) == expected, worth
+        assert parts.share(program) == expected, worth
 
 
 @pytest.mark.parametrize("parts_, samples, threads, expected", [
@@ -165,6 +168,10 @@ def test_what_cannot_stand_side_by_side_is_refused():
     with plan:
         plan.python(lambda: None)
     assert not kernels.replay_side_by_side([plan], [arrays], [arrays], [arrays], [[np.ones(4, np.float32)]])
+    plans = [kernels.Plan(), kernels.Plan()]
+    with plans[0]:
+        kernels.map_forward("exp", *arrays)
+    assert not kernels.replay_side_by_side(plans, [arrays] * 2, [arrays] * 2, [arrays] * 2, [arrays] * 2)
     with pytest.raises(ValueError, match="16 bytes does not go into one of 12"):
         kernels.replay_side_by_side([kernels.Plan()], [[np.zeros(3, np.float32)]], [arrays], [arrays], [arrays])
 
@@ -182,6 +189,21 @@ def test_threads_that_predict_at_once_get_the_same_bits(small):
     assert len(found) == 15
     for result in found:
         np.testing.assert_array_equal(result, expected)
+
+
+def test_recordings_that_another_thread_drops(small, monkeypatch, restore_threads):
+    kernels.set_num_threads(2)
+    model, x = model_of(conv_net), normal((6, *SHAPE), np.float32, 6)
+    expected, record = model.predict(x, verbose=0), planning._Entry._record
+
+    def dropped(entry, program):
+        recording = record(entry, program)
+        entry.recording, entry.copies, entry.uses = None, (), 0
+        return recording
+
+    monkeypatch.setattr(planning._Entry, "_record", dropped)
+    for _ in range(3):
+        np.testing.assert_array_equal(model.predict(x, verbose=0), expected)
 
 
 def test_new_weights_are_used(small):

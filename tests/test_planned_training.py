@@ -169,6 +169,9 @@ def test_changes_between_steps_are_seen():
     for model in models:
         model.layers[0].trainable = False
     check(models, digits([5] * 3))
+    for model in models:  # what is kept of weights that are not trained
+        model.weights[0].assign(model.weights[0].data * 1.5)
+    check(models, digits([5] * 3))
     for model in models:
         model.layers[0].trainable = True
         model.weights[2].assign(model.weights[2].data * 0.5)

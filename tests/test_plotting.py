@@ -554,6 +554,8 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
 def test_notebooks_show_figures():
     figure = plotting.history({"loss": [1.0]})
     assert isinstance(figure, matplotlib.figure.Figure) and figure._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(AttributeError, match=r"no window: savefig\('picture.png'\) writes it"):
+        figure.show()
 
 
 def test_matplotlib_is_loaded_late_and_pyplot_never():

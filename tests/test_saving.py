@@ -445,6 +445,8 @@ ERRORS = [
     (lambda: Sequential([layers.Dense(2)]).save("m.safetensors"), ValueError, "not built"),
     (lambda: Sequential([layers.Dense(2)]).load_weights("m.safetensors"), ValueError, "not built"),
     (lambda: network().save("m.h5"), ValueError, "safetensors"),
+    (lambda: network().save("m.pt"), ValueError, "safetensors"),  # which load_model would take for PyTorch's
+    (lambda: network().save_weights("m.pth"), ValueError, "safetensors"),
     (lambda: models.load_model("."), ValueError, "folder"),
     (lambda: models.load_model("no such file.safetensors"), FileNotFoundError, "no such file"),
 ]

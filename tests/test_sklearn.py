@@ -305,6 +305,16 @@ REFUSED = {
         ValueError,
         "samples of shape",
     ),
+    "rows, then images": (
+        lambda: quick(epochs=1).fit(X, Y).predict(np.zeros((5, 8, 8, 1))),
+        ValueError,
+        r"samples of shape \(8, 8, 1\), but FastConvClassifier was fitted to samples of shape \(4,\)",
+    ),
+    "images, then rows": (
+        lambda: quick(epochs=1).fit(np.zeros((60, 8, 8, 1)), Y).predict(np.zeros((5, 64))),
+        ValueError,
+        r"samples of shape \(64,\), but FastConvClassifier was fitted to samples of shape \(8, 8, 1\)",
+    ),
     "no classes": (lambda: quick().partial_fit(X, Y), ValueError, "classes"),
     "new class": (
         lambda: quick(epochs=1, warm_start=True).fit(X, Y).fit(X, np.full(60, "z")),

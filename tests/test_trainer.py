@@ -176,6 +176,15 @@ def test_one_line_an_epoch_off_a_terminal(capsys):
     assert captured.out == captured.err == ""
 
 
+@pytest.mark.parametrize(
+    "scale, shown", [(0, "0.0000"), (1, r"\d\.\d{4}"), (1e-5, r"\d\.\d{4}e-0\d"), (1e20, r"\d\.\d{4}e\+\d\d")]
+)
+def test_a_loss_of_any_size_takes_little_room(capsys, scale, shown):
+    model = compiled(loss=lambda y_true, y_pred: scale * fastconv.ops.mean(y_pred), metrics=())
+    model.evaluate(X, Y)
+    assert re.fullmatch(rf"Evaluate - \S+s - loss: {shown}\n", capsys.readouterr().out)
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -252,6 +261,16 @@ def uncompiled():
     return Sequential([layers.Dense(2)])
 
 
+class Samples:
+    """Single samples by index, as a Dataset of PyTorch's gives them."""
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, index):
+        return X[index], Y[index]
+
+
 ERRORS = [
     (lambda: uncompiled().fit(X, Y), RuntimeError, r"model\.compile"),
     (lambda: uncompiled().evaluate(X, Y), RuntimeError, r"model\.compile"),
@@ -262,7 +281,12 @@ ERRORS = [
     (lambda: compiled(loss="crossentropy"), ValueError, "Did you mean"),
     (lambda: compiled(metrics=["accurracy"]), ValueError, "Accuracy"),
     (lambda: compiled(metrics=["accuracy", "accuracy"]), ValueError, "is taken"),
-    (lambda: compiled().fit(X), ValueError, "targets y are missing"),
+    (lambda: compiled().fit(X), ValueError, "targets y are missing\\.$"),
+    (
+        lambda: compiled().fit(Samples()),
+        ValueError,
+        r"samples \(x, y\) by index, .* fit\(torch\.utils\.data\.DataLoader\(x, 32\)\)",
+    ),
     (lambda: compiled().fit(X, Y[:-1]), ValueError, "x has 50 samples and y has 49"),
     (lambda: compiled().fit(X[:0], Y[:0]), ValueError, "no samples"),
     (lambda: compiled().evaluate(X[:0], Y[:0]), ValueError, "no samples"),

@@ -12,6 +12,7 @@ import math
 import os
 from typing import Any
 
+from fastconv import modelfile
 from fastconv.distribution import world
 from fastconv.progress import say, warn_user
 
@@ -145,6 +146,7 @@ class ModelCheckpoint(_Monitor):
         super().__init__(monitor, mode)
         self.save_freq = checked_frequency(self, save_freq)
         self.filepath = os.fspath(filepath)
+        modelfile.check_name(self.filepath, save_weights_only)  # not after the first epoch
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only

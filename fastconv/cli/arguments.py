@@ -251,4 +251,4 @@ def fail(arguments: argparse.Namespace, error: Any) -> int:
 
 
 def one_line(text: Any) -> str:
-    return " ".join(str(text).split())
+    return " ".join(str(text).replace("\n- ", " ").split())

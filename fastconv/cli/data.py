@@ -78,6 +78,9 @@ def _options(arguments, input_shape):
         bad(arguments, "--color-mode", f"is for folders of images; {name} has its own")
     if named:
         return {}
+    if os.path.isfile(name):
+        bad(arguments, "DATA", f"{name!r} is a file, and must be a folder of images or a data set's name; what is in files of "
+            "other kinds, a program reads and gives to model.fit")  # fmt: skip
     if not os.path.isdir(name):
         if os.sep in name or name == "":
             bad(arguments, "DATA", f"there is no folder {name!r}")

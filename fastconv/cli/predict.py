@@ -4,6 +4,7 @@ How a photo of a digit becomes one like MNIST's is digits.py's. Contract: one li
 cannot be read is one line on stderr, the others are shown, and the exit code is 1.
 """
 
+import os
 from argparse import Namespace
 
 import numpy as np
@@ -57,6 +58,10 @@ def _read(path, mode):
         with pillow().open(path) as image:
             return ImageOps.exif_transpose(image).convert(mode)
     except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, IsADirectoryError):
+            raise ValueError(
+                f"{path} is a folder: name the images in it, such as {os.path.join(path, '*.png')}"
+            ) from error
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"{path} holds no image that Pillow can read.") from error

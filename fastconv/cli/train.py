@@ -245,8 +245,8 @@ def _check_outputs(arguments):
     for option, path in (("--save", arguments.save), ("--history", arguments.history)):
         if path is not None:
             writable(arguments, option, path)
-    if arguments.save and arguments.save.endswith(".h5"):
-        bad(arguments, "--save", f"writes *.safetensors or *.keras, not *.h5; got {arguments.save!r}")
+    if arguments.save and arguments.save.endswith((".h5", ".hdf5", ".pt", ".pth")):
+        bad(arguments, "--save", f"writes *.safetensors or *.keras; got {arguments.save!r}")
     if arguments.save and arguments.save.endswith(".keras"):
         try:
             import h5py  # noqa: F401

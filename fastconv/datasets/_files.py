@@ -215,9 +215,8 @@ def _complete_from_mirror(dataset, folder, found, tried, stack):
             return mirror
         except (OSError, ValueError) as error:
             tried.append(f"{source.url}: {error}")
-    raise OSError(
-        "\n".join([f"{dataset.name} is not available. Tried:", *(f"- {line};" for line in tried), _advice(dataset)])
-    )
+    lines = ";\n- ".join(tried)
+    raise OSError(f"{dataset.name} is not available. Tried:\n- {lines}.\n{_advice(dataset)}")
 
 
 def _advice(dataset):

@@ -131,7 +131,7 @@ def _mapped(arrays, targets, name_map, skip_mismatch, path):
         elif given is not None:
             ours = _in_layer(given, part, targets) if given in layers else given
             if ours not in targets:
-                raise registry.unknown_name(f"weight or layer for {name!r} in name_map", ours, [*targets, *layers])
+                raise registry.unknown_name(f"weight or layer for {name!r} in name_map:", ours, [*targets, *layers])
             if ours in pairs:
                 raise ValueError(f"name_map gives {ours} two arrays: {pairs[ours]} and {name}.")
             pairs[ours] = name
@@ -181,6 +181,8 @@ def _torch(weight, layer, map_shape):
     """(the shape that PyTorch has, the function that makes it ours) of a layer's weight; `map_shape` is that of what was
     flattened into the layer's input, or None."""
     shape, rank = weight.shape, weight.ndim
+    if weight.name == "alpha" and math.prod(shape) == shape[-1]:  # a PReLU's slopes, which places share
+        return shape[-1:], lambda a: a.reshape(shape)
     if rank >= 3 and weight.name == "depthwise_kernel" or type(layer).__name__.startswith("Depthwise") and rank >= 3:
         *taps, channels, multiplier = shape
         return (channels * multiplier, 1, *taps), lambda a: np.moveaxis(

@@ -117,7 +117,9 @@ cdef int samples_as_columns(fc_conv* job, ptrdiff_t block) except -1:
     """
     cdef fc_axis* axis = job.axis
     cdef int i
-    if axis[0].input != 1 or axis[0].output != 1 or axis[0].taps != 1 or job.groups > 1 or job.channels < SHORT_RUN:
+    if axis[0].input != 1 or axis[0].output != 1 or axis[0].taps != 1 or axis[0].start != 0:  # where it would read padding
+        return 0
+    if job.groups > 1 or job.channels < SHORT_RUN:
         return 0
     if job.batch < SMALL_TILE or axis[2].output * axis[2].taps > SMALL_IMAGE or inside(&axis[2]):
         return 0

@@ -161,7 +161,8 @@ cdef int run_combine(const fc_tiles* tiles, fc_combine* job, ptrdiff_t size, ptr
     cdef ptrdiff_t all = job.size[job.axis]
     job.segments = size // (job.width * all) * ((all + job.rows - 1) // job.rows)
     job.block = max(<ptrdiff_t>1, BLOCK // (job.width * job.rows))
-    job.far = is_far(job.y, size * itemsize, job.width * job.rows * itemsize)
+    cdef ptrdiff_t starts = job.rows if job.axes == job.axis + 1 else job.rows | all  # whole lines, if both are
+    job.far = is_far(job.y, size * itemsize, job.width * starts * itemsize)
     return run(tiles.combine, job, sizeof(fc_combine), (job.segments + job.block - 1) // job.block,
                MEMORY_WORK * <double>size, False, tiles.combine_size(job))
 

@@ -355,14 +355,14 @@ cdef int note_copies(Copy* copies, targets, sources) except -1:
 def replay_side_by_side(list plans, list targets, list outputs, list sources, list results):
     """Repeats plans of one computation for many parts at once, each part on one thread: `sources` and `results` are lists of
     arrays, one for each part, `targets` and `outputs` one for each plan, as `replay` takes them. False, with nothing done, if
-    another thread is at one of the plans, or one has steps in Python."""
+    another thread is at one of the plans, one has steps in Python, or they have not the same steps."""
     global threads_used
     cdef Plan plan, first = plans[0]
     cdef int inputs = len(targets[0]), width = inputs + <int>len(outputs[0]), number = len(plans), count = len(sources)
     cdef int own, p, last = first.number, team = min(team_now(first.work * count, count), number)
     cdef size_t room = first.scratch
     for plan in plans:
-        if plan.busy or plan.calls:
+        if plan.busy or plan.calls or plan.number != last or plan.scratch != room:  # weights may be packed in one alone
             return False
     for plan in plans:
         plan.busy = True  # the interpreter's lock is held since they were asked

@@ -2,10 +2,12 @@
 
 It knows no weight: a Parameter owns a Packs and drops it with the values that it was made of. Contract: what does not
 fit the limit is not kept, and the caller makes it anew each time; `LIMIT` bounds all Packs of the process together, in
-bytes.
+bytes. Nor is what is made while a plan is recorded: it lies in the plan's memory, which replays write to.
 """
 
 from __future__ import annotations
+
+from ._tiles import records_plan
 
 LIMIT = 512 << 20
 _total = 0
@@ -26,7 +28,7 @@ class Packs:
     def keep(self, key, blocks, size: int) -> None:
         """Keeps these Blocks of `size` bytes, if there is room, and nothing is there: a recorded run points at what is."""
         global _total
-        if key not in self._blocks and _total + size <= LIMIT:
+        if key not in self._blocks and _total + size <= LIMIT and not records_plan():
             self._blocks[key] = blocks
             self._size += size
             _total += size

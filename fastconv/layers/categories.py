@@ -25,7 +25,7 @@ _MODES = ("int", "one_hot", "multi_hot", "count")
 
 def _checked_mode(layer, mode, sparse, modes):
     if mode not in modes:
-        raise registry.unknown_name(f"output_mode of {type(layer).__name__}", mode, modes)
+        raise registry.unknown_name(f"output_mode of {type(layer).__name__}:", mode, modes)
     if sparse:
         raise ValueError(f"{type(layer).__name__}: there are no sparse tensors here; leave sparse out.")
     return mode

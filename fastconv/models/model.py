@@ -82,7 +82,7 @@ class Model(Training, Description, Layer):
         for layer in layers:
             if layer.name == name:
                 return layer
-        raise registry.unknown_name(f"layer in {self.name!r}", name, [layer.name for layer in layers])
+        raise registry.unknown_name(f"layer in {self.name!r}:", name, [layer.name for layer in layers])
 
     @property
     def rescales(self) -> bool:

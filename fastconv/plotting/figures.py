@@ -147,7 +147,7 @@ def find_layer(model: Any, layer: Any) -> Layer:
         for known in layers:
             if known.name == layer:
                 return known
-        raise unknown_name(f"layer in {model.name!r}", layer, [known.name for known in layers])
+        raise unknown_name(f"layer in {model.name!r}:", layer, [known.name for known in layers])
     if isinstance(layer, bool) or not hasattr(layer, "__index__"):
         raise TypeError(f"layer must be a name, a number or a layer of {model.name!r}; got {layer!r}.")
     return model.get_layer(index=int(layer))

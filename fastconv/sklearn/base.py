@@ -75,7 +75,7 @@ class Estimator(scikit.BaseEstimator):
         known = self._get_param_names()
         for name in params:
             if not _is_nested(name) and name not in known:
-                raise registry.unknown_name(f"parameter of {type(self).__name__}", name, [*known, "optimizer__..."])
+                raise registry.unknown_name(f"parameter of {type(self).__name__}:", name, [*known, "optimizer__..."])
         for name, value in params.items():
             setattr(self, name, value)
         return self
@@ -88,17 +88,24 @@ class Estimator(scikit.BaseEstimator):
 
     def _checked(self, X, reset, **targets):
         """X as floats, or (X, y), in a form that scikit-learn vouches for; `targets`: y, and how it is looked at."""
+        given = getattr(X, "shape", ())[1:]
+        if not reset and given and max(len(given), len(self.input_shape_)) > 1:
+            self._check_shape(given)  # of rows scikit-learn says it itself, by the number of features
         with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused
             found = scikit.validate_data(self, X, reset=reset, dtype=config.floatx(), allow_nd=True, **targets)
         shape = (found[0] if "y" in targets else found).shape[1:]
         if reset:
             self.input_shape_ = shape
-        elif shape != self.input_shape_:
+        else:
+            self._check_shape(shape)
+        return found
+
+    def _check_shape(self, shape):
+        if shape != self.input_shape_:
             raise ValueError(
                 f"X has samples of shape {shape}, but {type(self).__name__} was fitted to samples of shape "
                 f"{self.input_shape_}."
             )
-        return found
 
     # Training
 

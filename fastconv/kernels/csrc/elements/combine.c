@@ -55,9 +55,10 @@ static void run(const fc_combine *j, const real *a, int a_single, const real *b,
         memcpy(y, few[2], count * sizeof(real));
     } else if (j->far) {
         for (ptrdiff_t i = 0; i < count; i += FC_ROOM) {
-            const ptrdiff_t part = min_(count - i, FC_ROOM);
+            const ptrdiff_t part = min_(count - i, FC_ROOM), whole = part / LANES * LANES;
             f(a + (a_single ? 0 : i), a_single, b + (b_single ? 0 : i), b_single, room, part);
-            store_all_far(y + i, room, part);
+            store_all_far(y + i, room, whole);
+            memcpy(y + i + whole, room + whole, (part - whole) * sizeof(real));
         }
     } else {
         f(a, a_single, b, b_single, y, count);
