@@ -139,8 +139,7 @@ def load_weights(
     name_map: Mapping[str, Any] | Callable[[str], Any] | None = None,
 ) -> None:  # fmt: skip
     """Puts the weights of a file into a built model; all of them, or none. See Model.load_weights."""
-    if not model.built:
-        raise _unbuilt(model)
+    _check_built(model)
     if kerasfile.is_weights(filepath) or kerasfile.is_archive(filepath) or kerasfile.is_legacy(filepath):
         for name, value in (("skip_mismatch", skip_mismatch), ("name_map", name_map)):
             if value:
@@ -175,9 +174,15 @@ def _fitting(weights, saved) -> dict:
     return fit
 
 
-def _check_target(model, path, overwrite):
+def _check_built(model):
+    if not hasattr(model, "built"):
+        raise TypeError(f"model must be a model; got {model!r:.80}.")
     if not model.built:
         raise _unbuilt(model)
+
+
+def _check_target(model, path, overwrite):
+    _check_built(model)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path} is there already, and overwrite=False keeps it.")
 
