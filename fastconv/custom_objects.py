@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from types import FunctionType, TracebackType
+from types import FunctionType, NoneType, TracebackType
 from typing import Any, TypeVar
 
 _Thing = TypeVar("_Thing", bound=Callable[..., Any])
@@ -88,7 +88,10 @@ def get_custom_objects() -> dict[str, Any]:
 
 def get_registered_name(obj: Any) -> str:
     """The name that a class or function was registered under, else its own."""
-    return registered_name(obj) or obj.__name__
+    name = registered_name(obj) or getattr(obj, "__name__", None)
+    if name is None:
+        raise TypeError(f"obj must be a class or a function; got {obj!r}.")
+    return name
 
 
 def get_registered_object(
@@ -96,6 +99,9 @@ def get_registered_object(
 ) -> Any:
     """The class or function of this name: of the scopes, the registered ones, `custom_objects`, or `module_objects`;
     None if there is none."""
+    for argument, value in (("custom_objects", custom_objects), ("module_objects", module_objects)):
+        if not isinstance(value, (Mapping, NoneType)):
+            raise TypeError(f"{argument} must be a dict of classes and functions by name, or None; got {value!r}.")
     found = find(name, custom_objects)
     return (module_objects or {}).get(name) if found is None else found
 

@@ -26,13 +26,15 @@ def get(identifier: str | DTypePolicy | Mapping[str, Any] | None) -> DTypePolicy
 
 def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
     """A config that `deserialize` reads."""
+    if not isinstance(dtype_policy, DTypePolicy):
+        raise TypeError(f"dtype_policy must be a DTypePolicy; got {dtype_policy!r}.")
     return {"class_name": "DTypePolicy", "config": dtype_policy.get_config()}
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> DTypePolicy:
     """The policy of a config; `custom_objects` changes nothing, since there are no others. ValueError for other
     classes."""
-    if config.get("class_name") not in ("DTypePolicy", "FloatDTypePolicy"):
+    if not isinstance(config, Mapping) or config.get("class_name") not in ("DTypePolicy", "FloatDTypePolicy"):
         raise ValueError(f"fastconv has no dtype policy but DTypePolicy('float32') and ('float64'); got {config!r}.")
     return DTypePolicy(**config["config"])
 

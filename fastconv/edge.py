@@ -29,6 +29,7 @@ def new_array(data, dtype):
     elif hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
         array = from_dlpack(data)
     else:
+        refuse_masked(data)
         array = np.asarray(data)
     if dtype is not None and array.dtype.kind in "biuf":
         return array.astype(dtype, copy=False)
@@ -38,6 +39,15 @@ def new_array(data, dtype):
         f"A Tensor holds float32, float64, integers or booleans; got {array.dtype} data. Convert it: Tensor(data, "
         "dtype='float32'), or data.astype('float32')."
     )
+
+
+def refuse_masked(array) -> None:
+    """Raises TypeError for a masked array that hides an element: np.asarray would bring the hidden values back."""
+    if type(array) is not np.ndarray and getattr(array, "mask", False) is not False and np.any(array.mask):
+        raise TypeError(
+            "A masked array hides elements, for which there is no value: fill them, as in x.filled(0), or leave their "
+            "samples out; layers.Masking hides steps of a sequence."
+        )
 
 
 def from_dlpack(x) -> np.ndarray:
@@ -64,6 +74,7 @@ def unify(name, values, integers=(), exact=False):
     for place, value in enumerate(values):
         light = isinstance(value, (bool, int, float, list, tuple, np.generic))
         if value is not None and not isinstance(value, Protocols) and (place in integers or not light):
+            refuse_masked(value)
             value, light = np.asarray(value), False
         if value is not None and not light and place not in integers:
             dtypes.add(value.dtype)

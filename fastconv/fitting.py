@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from numbers import Real
 
 from fastconv import batches, config, rng
 from fastconv.batches import samples
@@ -38,9 +39,8 @@ class Run:
     def validate(self, held_out, frequency):
         """Takes the held-out data's source or None, and after which epochs they are looked at."""
         self.held_out, self.frequency = held_out, frequency
-        if isinstance(frequency, bool) or not (
-            isinstance(frequency, (list, tuple, set)) or frequency == int(frequency) >= 1
-        ):
+        number = isinstance(frequency, Real) and not isinstance(frequency, bool)
+        if not (number and frequency >= 1 and frequency % 1 == 0 or isinstance(frequency, (list, tuple, set))):
             raise ValueError(f"validation_freq must be a whole number of at least 1, or epochs; got {frequency!r}.")
 
     def go_on(self, resume, initial_epoch):
@@ -97,11 +97,14 @@ class Run:
             self.progress.step(self.done, results.logs)
             if trainer.stop_training:
                 break
+        if not self.done and self.source.ended:
+            return  # there was no epoch, of which a loss of 0 would be told
         self.logs = results.logs()
         if self.held_out is not None and self._looks_after(epoch):
             self.sums = results.get_state()  # the validation counts with the same metrics
-            tested = trainer.test(self.held_out, self.interrupts, callbacks).logs()
-            self.logs.update({f"val_{name}": value for name, value in tested.items()})
+            tested = trainer.test(self.held_out, self.interrupts, callbacks)
+            if not tested.empty:
+                self.logs.update({f"val_{name}": value for name, value in tested.logs().items()})
         self.progress.end(self.logs)
         callbacks.call("on_epoch_end", epoch, self.logs)
         self.interrupts.check()  # a complete epoch counts, also the last one

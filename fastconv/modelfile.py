@@ -36,9 +36,9 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: bool 
     that are not registered cannot be stored; they are left out with a warning. A layer with such a function, or an
     unbuilt model, raises ValueError.
     """
+    _check_target(model, filepath, overwrite)
     if not model.built:
         raise _unbuilt(model)
-    _check_target(model, filepath, overwrite)
     if kerasfile.is_archive(filepath):
         kerasfile.save_model(model, filepath)
         return
@@ -141,8 +141,7 @@ def load_weights(
     name_map: Mapping[str, Any] | Callable[[str], Any] | None = None,
 ) -> None:  # fmt: skip
     """Puts the weights of a file into a built model; all of them, or none. See Model.load_weights."""
-    if not model.is_complete():
-        raise _unbuilt(model)
+    _check_complete(model)
     if kerasfile.is_weights(filepath) or kerasfile.is_archive(filepath) or kerasfile.is_legacy(filepath):
         for name, value in (("skip_mismatch", skip_mismatch), ("name_map", name_map)):
             if value:
@@ -177,9 +176,15 @@ def _fitting(weights, saved) -> dict:
     return fit
 
 
-def _check_target(model, path, overwrite):
+def _check_complete(model):
+    if not hasattr(model, "is_complete"):
+        raise TypeError(f"model must be a model; got {model!r:.80}.")
     if not model.is_complete():
         raise _unbuilt(model)
+
+
+def _check_target(model, path, overwrite):
+    _check_complete(model)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path} is there already, and overwrite=False keeps it.")
 

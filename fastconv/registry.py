@@ -74,6 +74,15 @@ def checked_number(owner: Any, argument: str, value: Any, most: float = math.inf
     return float(value)
 
 
+def checked_whole(owner: Any, argument: str, value: Any, least: int = 1) -> int:
+    """`value`, an int or one of NumPy's, as an int of at least `least`; ValueError naming the owner's class and argument."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(
+            f"{type(owner).__name__}: {argument} must be a whole number of at least {least}; got {value!r}."
+        )
+    return int(value)
+
+
 def checked_choice(owner, argument: str, value, choices):
     """`value` if it is one of `choices`; else a ValueError naming the owner's class and argument, with near matches."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
@@ -219,6 +228,8 @@ def serialize(thing: Any) -> dict[str, Any]:
         name = own.name_of(getattr(thing, "function", None) or getattr(thing, "fn", None))
         if name is not None:
             return {"class_name": "function", "config": name}
+    if isinstance(thing, type) or not hasattr(thing, "get_config"):
+        raise TypeError(f"serialize takes an object with a get_config(), such as a layer or a loss; got {thing!r}.")
     entry = {"class_name": type(thing).__name__, "config": _plain(thing.get_config())}
     registered = own.registered_name(type(thing))
     return entry if registered is None else {**entry, "registered_name": registered}

@@ -47,6 +47,11 @@ class Results:
         totals = self._totals or [0.0] * len(losses)
         self._totals = [total + loss * samples for total, loss in zip(totals, losses)]
 
+    @property
+    def empty(self) -> bool:
+        """Whether there was no batch yet, so that the logs' zeros mean nothing."""
+        return self._totals is None and self._own is None
+
     def add_logs(self, logs):
         """What a step of the user's own reports."""
         self._own = dict(logs)

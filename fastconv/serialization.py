@@ -106,6 +106,8 @@ def _table(room: str, config: dict[str, Any]) -> registry.Registry:
 def revived(config: dict[str, Any]) -> dict[str, Any]:
     """The arguments in `config`, those that `serialize` wrote made objects again; all others as they are, since
     constructors take names and configs of initializers and their kind."""
+    if not isinstance(config, dict):
+        raise TypeError(f"A config is a dict of arguments, as get_config gives it; got {config!r}.")
     return {name: _revive(value) for name, value in config.items()}
 
 

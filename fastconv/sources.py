@@ -105,10 +105,10 @@ def checked_stream(caller: str, **given: Any) -> None:
             )
 
 
-def positive(name: str, value: Any) -> int:
-    """A whole number of at least 1."""
+def positive(name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least `least`."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or value < 1:
+    if not whole or value < least:
         kind = ValueError if whole else TypeError
-        raise kind(f"{name} must be a whole number of at least 1; got {value!r}.")
+        raise kind(f"{name} must be a whole number of at least {least}; got {value!r}.")
     return int(value)

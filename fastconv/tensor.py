@@ -398,6 +398,7 @@ class Op:
         False  # whether forward and backward run compiled kernels alone, whose arrays they neither convert nor copy
     )
     flat = False  # whether no gradient goes through
+    lone = False  # whether the first input may be None, since an attribute stands for it
     updates: tuple[int, ...] = ()  # the inputs, Parameters, that forward changes in place, such as moving statistics
     # Whether backward gives its one input a new array of mostly zeros, to which `add_into(dy, total)` can add another
     # gradient in place: then many parts of one array cost no more than the array.
@@ -432,12 +433,16 @@ class Op:
     def take_packs(self, inputs):
         """Finds what is kept of the weights among `inputs`, unless they are being trained."""
         kernel, bias = inputs[1:3]
+        if kernel is None:
+            raise TypeError(f"{type(self).__name__} needs a kernel; got None.")
         if isinstance(kernel, Parameter) and (bias is None or isinstance(bias, Parameter)) and not any(self.needs[1:3]):
             self.packs = kernel.packs(bias)
 
     @classmethod
     def apply(cls, *inputs, **attributes):
         """Run the operation on Tensors, float arrays, numbers (which take the others' dtype) or None; a Tensor."""
+        if inputs and inputs[0] is None and not cls.lone:
+            raise TypeError(f"{cls.__name__} needs an array or a number; got None.")
         if _mode.draw is not None:
             return _mode.draw(cls, inputs, attributes)
         arrays, sources, dtype, uniform = [], [], None, True

@@ -67,12 +67,16 @@ class Trainer:
         given_size, batch_size = batch_size, sharding.own_batch(batch_size)
         epochs = positive("epochs", epochs)
         epochs = min(epochs, config.max_epochs() or epochs)
+        initial_epoch = positive("initial_epoch", initial_epoch, 0)
+        if validation_batch_size is None:
+            validation_batch_size = given_size
+        tested_size = sharding.own_batch(positive("validation_batch_size", validation_batch_size))
         given, self._looked = _as_list(callbacks), False
         progress = Progress(0 if any(isinstance(callback, ProgbarLogger) for callback in given) else verbose)
         with Interrupts() as interrupts:
             source, held_out = sharding.together(
                 "fit", self._sources, x, y, batch_size, validation_split, validation_data, class_weight, sample_weight,
-                steps_per_epoch, validation_steps, sharding.own_batch(validation_batch_size or given_size),
+                steps_per_epoch, validation_steps, tested_size,
             )  # fmt: skip
             run = Run(self, source, shuffle, progress, interrupts)
             run.validate(held_out, validation_freq)

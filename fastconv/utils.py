@@ -20,6 +20,7 @@ from fastconv.config import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from fastconv.data.elements import at_least
 from fastconv.data.feeding import is_stream
 from fastconv.data.folders import image_dataset_from_directory
 from fastconv.data.images import array_to_img, img_to_array, load_img, save_img
@@ -106,8 +107,9 @@ def normalize(x: ArrayLike | Tensor, axis: int = -1, order: int | float = 2) -> 
     x = np.atleast_1d(np.asarray(x))
     if x.dtype.kind not in "biuf":
         raise TypeError(f"normalize expects numbers; x is {x.dtype}.")
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)  # powers of bytes would overflow
     length = _norms(x, axis, order)
-    return np.asarray(x / np.where(length == 0, 1, length), x.dtype if x.dtype.kind == "f" else None)
+    return np.asarray(x / np.where(length == 0, 1, length), x.dtype)
 
 
 def _norms(x: np.ndarray, axis: int, order: int | float) -> np.ndarray:
@@ -213,7 +215,7 @@ def pad_sequences(
 
     Short ones get `value` in front (`padding="pre"`) or behind ("post"), long ones lose their beginning
     (`truncating="pre"`) or end ("post"). `maxlen` is by default the longest one's length. ValueError where entries have
-    different shapes, TypeError for what is no list of sequences.
+    different shapes, or are no integers of such a `dtype`; TypeError for what is no list of sequences.
     """
     for name, choice in (("padding", padding), ("truncating", truncating)):
         if choice not in ("pre", "post"):
@@ -224,14 +226,27 @@ def pad_sequences(
     shapes = {array.shape[1:] for array in arrays if len(array)} or {()}
     if len(shapes) > 1:
         raise ValueError(f"The entries of the sequences have different shapes: {sorted(shapes)}.")
-    longest = max(map(len, arrays), default=0) if maxlen is None else maxlen
-    padded = np.full((len(arrays), longest, *shapes.pop()), value, dtype)
+    longest = max(map(len, arrays), default=0) if maxlen is None else at_least(0, "maxlen", maxlen)
+    padded = np.full((len(arrays), longest, *shapes.pop()), _held("value", value, dtype))
     for row, array in zip(padded, arrays):
         kept = array[:longest] if truncating == "post" else array[max(len(array) - longest, 0) :]
         if len(kept):
             start = 0 if padding == "post" else longest - len(kept)
-            row[start : start + len(kept)] = kept
+            row[start : start + len(kept)] = _held("sequences", kept, dtype)
     return padded
+
+
+def _held(name, values, dtype):
+    """`values` in `dtype`; ValueError where that is of integers and would cut something off."""
+    array, dtype = np.asarray(values), np.dtype(dtype)
+    imaginary = array.dtype.kind == "c" and dtype.kind in "biuf"
+    with np.errstate(invalid="ignore"):
+        cast = (array.real if imaginary else array).astype(dtype)
+    if imaginary or dtype.kind in "biu" and array.dtype.kind in "biuf":
+        lost = array[cast != array]
+        if lost.size:
+            raise ValueError(f"{name}: {dtype} does not hold {lost[0]}. Give another dtype, such as 'float32'.")
+    return cast
 
 
 def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:

@@ -187,6 +187,7 @@ def test_python_m():
         ("train --epochs 0", "^fastconv train: argument --epochs: must be at least 1; got 0$"),
         ("train --epochs 2.5", "whole number; got '2.5'"),
         ("train --epochs", "--epochs: expected one argument"),
+        ("train --model=--", "argument --model: (expected one argument|'--' is unknown)"),
         ("train --batch-size -3", "--batch-size: must be at least 1; got -3"),
         ("train --threads 0", "--threads: must be at least 1"),
         ("train --seed -1", "--seed: must be from 0"),

@@ -148,6 +148,8 @@ def test_scopes_nest_and_end():
 def test_names_of_registered_things():
     assert saving.get_registered_name(Scaled) == "tests>Scaled" and saving.get_registered_name(Plain) == "Plain"
     assert saving.get_registered_object("tests>cube") is cubed is saving.get_custom_objects()["tests>cube"]
+    with pytest.raises(TypeError, match="obj must be a class or a function; got 3"):
+        saving.get_registered_name(3)
 
 
 VALUES = [

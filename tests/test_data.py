@@ -162,6 +162,7 @@ def test_only_what_takes_time_is_made_by_a_thread(monkeypatch):
     (lambda: next(iter(Dataset.from_arrays(X).batch(4).map(lambda x: x.fill(0)))), "read-only"),
     (lambda: list(Dataset.range(3).map(lambda y: np.zeros(y)).batch(3)), "one shape"),
     (lambda: timeseries_dataset_from_array(Y, None, 11), "No window of 11"),
+    (lambda: timeseries_dataset_from_array(Y, None, 2.0), "sequence_length must be a whole number of at least 1; got 2.0"),
     (lambda: split_dataset(iter(X)), "left_size or right_size"), (lambda: split_dataset(iter(X), 1.5), "between 0 and 1"),
     (lambda: split_dataset(iter(X), 10), "from 1 to 9"), (lambda: PyDataset(workers=0), "workers"),
 ])  # fmt: skip
@@ -349,6 +350,10 @@ def test_windows_of_a_series():
     np.testing.assert_array_equal(batches[1][1], [60])
     (only,) = timeseries_dataset_from_array(series, None, 2, start_index=4, end_index=8)
     np.testing.assert_array_equal(only, [[4, 5], [5, 6], [6, 7]])
+    wide = timeseries_dataset_from_array(
+        np.arange(600), None, np.uint8(3), sampling_rate=np.uint8(200), batch_size=None
+    )
+    np.testing.assert_array_equal(next(iter(wide)), [0, 200, 400])
     shuffled = timeseries_dataset_from_array(series, None, 2, batch_size=None, shuffle=True, seed=1)
     assert sorted(int(window[0]) for window in shuffled) == list(range(11))
 

@@ -7,6 +7,7 @@ pytest.importorskip("PIL")
 
 from fastconv.data.folders import image_dataset_from_directory  # noqa: E402
 from fastconv.data.images import array_to_img, img_to_array, load_img, save_img  # noqa: E402
+from fastconv.preprocessing.image import smart_resize  # noqa: E402
 
 RNG = np.random.default_rng(0)
 
@@ -97,3 +98,18 @@ def test_a_broken_image_is_skipped_when_asked_to(folder, batch_size):
     with pytest.warns(UserWarning, match=r"Skipped: .*2\.png holds no image"):
         left = [y for _, y in image_dataset_from_directory(folder, **options, skip_broken=True)]
     assert sum(map(np.size, left)) == sum(map(np.size, whole)) - 1 and all(map(np.size, left))
+
+
+@pytest.mark.parametrize("call, error, message", [
+    (lambda: load_img(None), TypeError, "path must name a file, or be an open one; got None"),
+    (lambda: img_to_array(None), TypeError, "img must be an image, or an array of real numbers; got object"),
+    (lambda: array_to_img(np.ones((2, 2, 3), complex)), TypeError, "x must be .*real numbers; got complex128"),
+    (lambda: array_to_img(np.full((2, 2, 3), np.nan)), ValueError, "finite values"),
+    (lambda: array_to_img(np.zeros((0, 2, 3))), ValueError, r"finite values; got none.*shape \(0, 2, 3\)"),
+    (lambda: array_to_img(np.full((2, 2, 3), 256), scale=False), ValueError, "0 to 255; got values from 256"),
+    (lambda: array_to_img(np.full((2, 2, 1), -1), scale=False), ValueError, "0 to 255; got values from -1"),
+    (lambda: smart_resize(np.ones((2, 2, 3), complex), (4, 4)), TypeError, "real numbers; got complex128"),
+])  # fmt: skip
+def test_what_is_no_image_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

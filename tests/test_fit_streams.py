@@ -108,6 +108,18 @@ def test_a_generator_that_ends_early_ends_training():
     assert len(history.epoch) == 2
 
 
+def test_an_epoch_without_a_batch_is_none():
+    with pytest.warns(UserWarning, match="fit: the data ended after 0 batches of epoch 2.*Training ends here"):
+        history = network().fit(iter([(X, Y)]), epochs=5, verbose=0)
+    assert history.epoch == [0] and len(history.history["loss"]) == 1
+
+
+def test_a_validation_without_a_batch_has_no_values():
+    with pytest.warns(UserWarning, match="validation: the data ended after 0 batches(?!.*Training ends)"):
+        history = network().fit(X, Y, validation_data=iter([(X, Y)]), epochs=3, verbose=0)
+    assert len(history.history["loss"]) == 3 and len(history.history["val_loss"]) == 1
+
+
 def test_a_model_without_an_input_shape_is_built_by_the_first_batch():
     model = Sequential([layers.Flatten(), layers.Dense(3)])
     model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))

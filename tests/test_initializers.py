@@ -184,6 +184,7 @@ ERRORS = [
     (lambda: initializers.RandomNormal(stddev=-1), ValueError, "stddev"),
     (lambda: initializers.RandomNormal(seed="a"), TypeError, "seed"),
     (lambda: initializers.RandomNormal(seed=-1), ValueError, "seed"),
+    (lambda: initializers.RandomNormal(seed={}), ValueError, "seed must be a number, a SeedGenerator or its config"),
     (lambda: initializers.RandomNormal()((2,), "int32"), TypeError, "draws floats"),
     (lambda: initializers.VarianceScaling(0), ValueError, "scale must be above 0"),
     (lambda: initializers.VarianceScaling(mode="fan"), ValueError, "mode must be one of"),

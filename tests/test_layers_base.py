@@ -307,3 +307,36 @@ ERRORS = [
 def test_errors_say_what_to_do(program, kind, message):
     with pytest.raises(kind, match=message):
         program()
+
+
+ONE = np.ones((2, 4, 4, 3), "float32")
+
+
+@pytest.mark.parametrize("layer", [
+    layers.Dense(2), layers.Conv2D(2, 3), layers.MaxPooling2D(), layers.Flatten(), layers.Reshape((-1,)),
+    layers.BatchNormalization(), layers.Rescaling(2.0), layers.RandomFlip(), layers.EinsumDense("abcd,de->abce", (4, 4, 2)),
+], ids=lambda layer: type(layer).__name__)  # fmt: skip
+def test_several_tensors_for_a_layer_of_one(layer):
+    with pytest.raises(ValueError, match=r"takes one tensor; got a list of 2: join several by layers\.Concatenate"):
+        layer([ONE, ONE])
+    with pytest.raises(ValueError, match="takes one tensor; got a list of 1: .*give one without it"):
+        layer([ONE])
+
+
+def test_a_subclass_may_take_several():
+    class Both(layers.Rescaling):
+        def call(self, inputs):
+            return super().call(inputs[0]) + super().call(inputs[1])
+
+    np.testing.assert_array_equal(Both(2.0)([ONE, ONE]), 4 * ONE)
+
+
+@pytest.mark.parametrize("inputs, match", [([], "takes a list of tensors"), ([1.0, np.ones(3)], "a scalar among")])
+def test_merges_of_nothing_and_of_scalars(inputs, match):
+    with pytest.raises(ValueError, match=match):
+        layers.Add()(inputs)
+
+
+def test_what_is_no_config_is_refused():
+    with pytest.raises(TypeError, match="A config is a dict of arguments.*got None"):
+        layers.Dense.from_config(None)

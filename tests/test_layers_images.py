@@ -301,6 +301,11 @@ def test_pipeline():
         layers.Pipeline([3])
 
 
+def test_factors_of_small_integer_types_do_not_overflow():
+    assert layers.RandomRotation(np.uint8(1)).factor == layers.RandomRotation(1).factor == (-1, 1)
+    layers.AugMix(factor=np.int8(1))(FLOATS)
+
+
 @pytest.mark.parametrize("call, match", [
     (lambda: layers.RandomFlip("sideways"), "mode must be one of 'horizontal'"),
     (lambda: layers.RandomFlip(factor=0.5), "takes no factor"),

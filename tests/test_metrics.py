@@ -1,5 +1,7 @@
 """Metrics against values of Keras 3.15 on JAX, over unequal batches, weighted and not; names, states, errors."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -182,7 +184,16 @@ ERRORS = [
     (lambda: metrics.F1Score("mean"), ValueError, "average must be one of"),
     (lambda: metrics.F1Score()(labels, labels), ValueError, "one shape .batch, classes."),
     (lambda: metrics.IoU(2, [2]), ValueError, "target_class_ids must be from 0 to 1; got .2."),
+    (lambda: metrics.BinaryAccuracy()(bits + 1j, chances), TypeError, "real numbers; got complex"),
+    (lambda: metrics.AUC()(bits, chances.astype(str)), TypeError, "real numbers; got <U"),
+    (lambda: metrics.Mean()([1.0], sample_weight=[None]), TypeError, "real numbers; got object"),
+    (lambda: metrics.Recall()(bits, np.ma.array(chances, mask=bits > 0)), TypeError, "hides elements"),
     (lambda: metrics.MeanIoU(2.0), ValueError, "num_classes must be a whole number"),
+    (lambda: metrics.IoU(3, [1.7]), ValueError, "target_class_ids must be .*got .1.7."),
+    (lambda: metrics.MeanIoU(2, ignore_class=[1]), TypeError, "ignore_class must be a whole number or None"),
+    (lambda: metrics.FBetaScore(beta=np.inf), ValueError, "beta must be a finite number above 0; got inf"),
+    (lambda: metrics.Recall(class_id=1.5)(bits, chances), ValueError, "class_id=1.5 is no class"),
+    (lambda: metrics.Recall(top_k=1.5), ValueError, "top_k must be a whole number of at least 1; got 1.5"),
     (lambda: metrics.R2Score("mean"), ValueError, "class_aggregation must be"),
     (lambda: metrics.Mean()([1.0, 2.0], sample_weight=[1.0, 2.0, 3.0]), ValueError, "sample_weight of shape"),
     (lambda: metrics.Metric().result(), NotImplementedError, "must define result"),
@@ -193,3 +204,10 @@ ERRORS = [
 def test_errors_say_what_to_do(program, kind, message):
     with pytest.raises(kind, match=message):
         program()
+
+
+def test_numbers_of_numpys_count_as_pythons():
+    ours = metrics.MeanIoU(np.int64(3)), metrics.AUC(np.int32(5)), metrics.Precision(np.float32(0.5), np.int8(2))
+    for metric in ours:
+        assert type(metric).from_config(json.loads(json.dumps(metric.get_config(), default=float)))
+    assert type(ours[0].num_classes) is int and metrics.Precision(np.float32(0.5))(bits, chances) >= 0

@@ -308,6 +308,14 @@ def test_source_inputs():
     assert utils.get_source_inputs(x) == [a, b] and utils.get_source_inputs(c) == [c]
 
 
+def test_small_integers_do_not_overflow():
+    np.testing.assert_allclose(
+        utils.normalize(np.array([[200, 100]], "uint8")), utils.normalize(np.array([[2.0, 1.0]]))
+    )
+    np.testing.assert_allclose(utils.normalize(np.array([[-128]], "int8"), order=1), [[-1]])
+    assert utils.pad_sequences([[1]] * 300, maxlen=np.uint8(255)).sum(axis=1).tolist() == [1] * 300
+
+
 @pytest.mark.parametrize("call, error, match", [
     (lambda: utils.normalize([1.0], order=0), ValueError, "order must be at least 1"),
     (lambda: utils.normalize(["a"]), TypeError, "expects numbers"),
@@ -321,6 +329,14 @@ def test_source_inputs():
     (lambda: utils.split_dataset(np.arange(4), 4), ValueError, "empty"),
     (lambda: utils.split_dataset(np.arange(4), 1, preferred_backend="torch"), ValueError, "preferred_backend"),
     (lambda: utils.pad_sequences([1, 2]), TypeError, "list of lists"),
+    (lambda: utils.pad_sequences([[1.5]]), ValueError, "sequences: int32 does not hold 1.5. Give another dtype"),
+    (lambda: utils.pad_sequences([[2**40]]), ValueError, "int32 does not hold 1099511627776"),
+    (lambda: utils.pad_sequences([[1]], value=0.5), ValueError, "value: int32 does not hold 0.5"),
+    (lambda: utils.pad_sequences([[1j]]), ValueError, "int32 does not hold 1j"),
+    (lambda: utils.pad_sequences([[1]], maxlen=-1), ValueError, "maxlen must be a whole number of at least 0; got -1"),
+    (lambda: dtype_policies.deserialize(3), ValueError, "no dtype policy"),
+    (lambda: dtype_policies.serialize("float32"), TypeError, "must be a DTypePolicy; got 'float32'"),
+    (lambda: utils.get_registered_object("x", module_objects=3), TypeError, "module_objects must be a dict"),
     (lambda: utils.pad_sequences([[1]], padding="left"), ValueError, "'pre' or 'post'; got 'left'"),
     (lambda: utils.pad_sequences([[[1, 2]], [[1]]]), ValueError, "different shapes"),
     (lambda: utils.get_source_inputs(np.ones(2)), TypeError, "tensor of a graph"),

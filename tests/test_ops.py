@@ -18,7 +18,7 @@ from helpers_ops import (
 )
 
 import fastconv
-from fastconv import Tensor, ops
+from fastconv import Tensor, layers, ops
 from fastconv.ops.elementwise import Add
 from fastconv.ops.linear import dense_over
 from fastconv.ops.reductions import Max, Sum
@@ -403,6 +403,10 @@ def test_arrays_mix_with_tensors_on_both_sides():
         (lambda t: t + np.array([1, None]), "got object"),
         (lambda t: t + "a", "got <U1"),
         (lambda t: ops.exp(np.ones(2, "float16")), "got float16"),
+        (lambda t: ops.max_pool(None, 2), "MaxPool needs an array or a number; got None"),
+        (lambda t: ops.conv(None, np.ones((3, 1, 1), "float32")), "Conv needs an array or a number; got None"),
+        (lambda t: ops.matmul(None, t), "got None"),
+        (lambda t: ops.conv_transpose(ops.reshape(t, (1, 2, 1)), None), "ConvTranspose needs a kernel; got None"),
         (lambda t: ops.cast(t, "float16"), "'float32' or 'float64'.*got 'float16'"),
         (lambda t: ops.convert_to_tensor(["a"]), "got <U1"),
         (lambda t: ops.one_hot([0.5], 2), "x must hold integer class numbers; got float32"),
@@ -434,6 +438,19 @@ def test_wrong_dtypes_raise(call, message):
 def test_wrong_arguments_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call(Tensor(np.ones((2, 3), "float32")))
+
+
+HIDDEN = np.ma.array([1.0, 2.0], "float32", mask=[False, True])
+
+
+@pytest.mark.parametrize("call", [
+    ops.exp, ops.convert_to_tensor, Tensor, lambda x: Tensor([1.0, 2.0]) + x, lambda x: ops.add(x, 1), ops.isnan,
+    lambda x: ops.less(x, 1), lambda x: layers.ReLU()(x[None]),
+])  # fmt: skip
+def test_masked_arrays_are_refused_where_they_hide_something(call):
+    with pytest.raises(TypeError, match=r"hides elements.*x\.filled\(0\)"):
+        call(HIDDEN)
+    call(np.ma.array([1.0, 2.0], "float32"))
 
 
 def test_cast_brings_the_gradient_back_in_its_own_dtype():

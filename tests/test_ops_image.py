@@ -199,3 +199,8 @@ def test_what_is_refused(call, error, match):
 
 def test_ops_shows_the_room():
     assert ops.image is image and {"resize", "ssim"} <= set(dir(image))
+
+
+def test_paddings_of_small_integer_types_do_not_overflow():
+    one = image.pad_images(T, np.uint8(9), np.uint8(9), target_height=np.uint8(250), target_width=np.uint8(250))
+    np.testing.assert_array_equal(one, image.pad_images(T, 9, 9, target_height=250, target_width=250))

@@ -2,6 +2,7 @@
 from another, with Keras' result dtypes."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -458,12 +459,56 @@ def test_empty_arrays_stay_empty(function):
         (lambda: ops.digitize(F, [1.0, 0.0]), ValueError, "bins must rise"),
         (lambda: ops.einsum(F, F), TypeError, "subscripts must be a string"),
         (lambda: ops.scan(lambda c, x: (c, x), 0), ValueError, "xs or length"),
+        (lambda: ops.hypot(F, None), TypeError, "hypot needs two arrays or numbers; got None"),
+        (lambda: ops.arctan2(None, F), TypeError, "got None"),
+        (lambda: ops.gcd(F, F), TypeError, "gcd works on integers; got float32"),
+        (lambda: ops.less(F, F.astype(str)), TypeError, "less compares numbers and booleans; got <U"),
+        (lambda: ops.equal(np.zeros(2, "datetime64[s]"), [1, 2]), TypeError, "equal compares numbers.*datetime64"),
+        (lambda: ops.logical_xor(F, None), TypeError, "logical_xor compares numbers and booleans; got None"),
+        (lambda: ops.isin(F, F.astype(object)), TypeError, "isin compares numbers and booleans; got object"),
+        (lambda: ops.map(lambda x: x, [1.0, 2.0]), ValueError, "axis must be between"),
+        (lambda: ops.associative_scan(ops.add, F, axis=9), ValueError, "axis must be between"),
+        (lambda: ops.switch(1.5, [abs, abs], F), TypeError, "index must be a whole number; got 1.5"),
+        (lambda: ops.fori_loop(0, np.inf, lambda i, v: v, 0), TypeError, "upper must be a whole number; got inf"),
+        (lambda: ops.fft((1.0, 2.0)), ValueError, r"fft transforms the last axis; got shape \(\)"),
+        (lambda: ops.ifft2(([1.0], [2.0])), ValueError, r"ifft2 transforms the last 2 axes; got shape \(1,\)"),
+        (lambda: ops.rfft(1.0), ValueError, r"rfft transforms the last axis; got shape \(\)"),
+        (lambda: ops.unique(F, axis=2**31), ValueError, "axis must be between"),
+        (lambda: ops.unique(F, size=-1), ValueError, "size must be at least 0; got -1"),
+        (lambda: ops.digitize(F, 1.0), ValueError, "needs a vector"),
+        (lambda: ops.histogram(F, range=1), ValueError, "range must be two numbers that rise; got 1"),
+        (lambda: ops.linspace(0, 1, axis=2**31), ValueError, "axis must be between"),
+        (lambda: ops.arange(1j), TypeError, "counted in real numbers; got 1j"),
+        (lambda: ops.hamming("4"), TypeError, "counted in real numbers; got '4'"),
         (lambda: ops.svd(Tensor(F, True))[0].sum().backward(), RuntimeError, "have no gradient"),
     ],
 )
 def test_wrong_calls_say_what_is_wrong(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_edges_of_size_and_rank():
+    assert float(ops.erfc(np.float32(0.0))) == 1 and ops.erfc(0.5).shape == ()
+    assert ops.sparsemax(np.zeros((2, 0), "float32")).shape == (2, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x = Tensor(np.float32([-1, 0]), True)
+        ops.power(x, 0.5).sum().backward()
+        np.testing.assert_array_equal(x.grad, [np.nan, np.inf])
+        far = ops.saturate_cast(np.array([1e300, -np.inf, np.nan]), "float32")
+        np.testing.assert_array_equal(far, [np.finfo("float32").max, np.finfo("float32").min, np.nan])
+        np.testing.assert_array_equal(ops.power(np.float32([-1, 0]), np.float32([0.5, -1])), [np.nan, np.inf])
+        assert np.isnan(ops.segment_max(np.array([np.nan, 1], "float32"), np.array([0, 0]), 1)).all()
+    product = ops.matmul(np.full((2, 2), 100, "int8"), np.full((2, 2), 100, "int8"))
+    assert product.dtype == "int32" and product.numpy().tolist() == [[20000, 20000]] * 2
+    for dtype in ("int32", "bool", "float32"):
+        assert Tensor(np.ones((2, 3), dtype))[0, 1].shape == ops.view(np.ones((), dtype), dtype).shape == ()
+    assert ops.view(np.float32(1), "int32").shape == ()
+    x = Tensor(np.float32(3), True)
+    (ops.median(x) + ops.quantile(x, 0.5)).backward()
+    assert x.grad.shape == () and float(x.grad) == 2
+    np.testing.assert_allclose(ops.normalize(F, order=np.int64(3)), ops.normalize(F, order=3))
 
 
 def test_no_gradient_through_what_has_none():

@@ -376,6 +376,7 @@ ERRORS = [
     (lambda: optimizers.get("adm"), ValueError, "Did you mean 'Adam'"),
     (lambda: optimizers.get("rmsprp"), ValueError, "Did you mean 'RMSprop'.*Known: Adadelta, Adagrad"),
     (lambda: optimizers.get(3), TypeError, "optimizer"),
+    (lambda: optimizers.Muon(epsilon="x"), TypeError, "Muon: epsilon must be a number; got 'x'"),
     (lambda: optimizers.SGD(lr=0.1), TypeError, "Did you mean 'learning_rate'"),
     (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=0.5), ValueError, "only one of clipnorm, clipvalue and global"),
     (lambda: optimizers.SGD(loss_scale_factor=2.0), ValueError, "loss_scale_factor is for float16.*leave it out"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import python
 
-from fastconv import Input, Sequential, layers
+from fastconv import Input, Sequential, layers, saving
 from fastconv.callbacks import BackupAndRestore, ModelCheckpoint
 from fastconv.models import load_model
 
@@ -102,3 +102,9 @@ def test_two_writers_leave_one_whole_file(tmp_path, name):
     kernel, bias = load_model(path).get_weights()
     assert len(np.unique(kernel)) == len(np.unique(bias)) == 1 and kernel[0, 0] == bias[0]
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("call", [saving.save_model, saving.save_weights, saving.load_weights])
+def test_what_is_no_model_is_refused(tmp_path, call):
+    with pytest.raises(TypeError, match="model must be a model; got 'net'"):
+        call("net", tmp_path / "m.safetensors")

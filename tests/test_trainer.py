@@ -296,6 +296,7 @@ ERRORS = [
     (lambda: compiled().fit(X, Y[:, :2]), ValueError, r"\(32, 3\); got \(32, 2\)"),
     (lambda: compiled(loss="sparse_categorical_crossentropy").fit(X, Y), ValueError, "loss='categorical"),
     (lambda: compiled(loss="sparse_categorical_crossentropy").fit(X, LABELS + 1), ValueError, "label 3"),
+    (lambda: compiled(loss=losses.CategoricalGeneralizedCrossEntropy()).fit(X, LABELS + 1), ValueError, "label 3"),
     (lambda: compiled().fit("digits", Y), TypeError, "x must hold real numbers"),
     (lambda: compiled().fit(None, Y), TypeError, "x must hold real numbers"),
     (lambda: compiled().fit(X.astype(complex), Y), TypeError, "complex"),
@@ -320,6 +321,13 @@ ERRORS = [
     (lambda: compiled().fit(X, Y, class_weight={0: 1}, sample_weight=LABELS), ValueError, "not both"),
     (lambda: compiled().fit(X, Y, steps_per_epoch=9), ValueError, "steps_per_epoch=9 is more than the 2 batches"),
     (lambda: compiled().fit(X, Y, validation_freq=0), ValueError, "validation_freq must be"),
+    (lambda: compiled().fit(X, Y, validation_freq=np.inf), ValueError, "validation_freq must be .*got inf"),
+    (lambda: compiled().fit(X, Y, validation_freq="1"), ValueError, "validation_freq must be .*got '1'"),
+    (lambda: compiled().fit(X, Y, validation_batch_size=0), ValueError, "validation_batch_size must be .*got 0"),
+    (lambda: compiled().fit(X, Y, validation_batch_size=""), TypeError, "validation_batch_size must be .*got ''"),
+    (lambda: compiled().fit(X, Y, initial_epoch=-1), ValueError, "initial_epoch must be .*at least 0; got -1"),
+    (lambda: compiled().fit(np.ma.array(X, mask=X > 1), Y), TypeError, "hides elements"),
+    (lambda: compiled().fit(X, np.ma.array(Y, mask=Y > 0)), TypeError, "hides elements"),
     (lambda: compiled().predict(X, batch_size=-1), ValueError, "batch_size"),
 ]
 

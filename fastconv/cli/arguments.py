@@ -23,8 +23,11 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:
         found, unknown = self.parse_known_args(args, namespace)
+        command = getattr(found, "parser", self)
+        for action in command._actions:
+            if getattr(found, action.dest, None) == []:  # what argparse makes of --save=--
+                command.error(f"argument {'/'.join(action.option_strings) or action.metavar}: expected one argument")
         if unknown:
-            command = getattr(found, "parser", self)
             options = [option for action in command._actions for option in action.option_strings]
             near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
             command.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(near)}")

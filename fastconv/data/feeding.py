@@ -74,8 +74,8 @@ class Feed:
             self.ended = True
             wanted = "at least one batch" if self._steps is None else f"{self._steps} batches an epoch"
             warnings.warn(
-                f"{self.caller}: the data ended after {done} batches of epoch {number + 1}, which needs {wanted}. Training "
-                "ends here. Let the generator run without end, or pass a Dataset.",
+                f"{self.caller}: the data ended after {done} batches of epoch {number + 1}, which needs {wanted}."
+                f"{' Training ends here.' * (self.caller == 'fit')} Let the generator run without end, or pass a Dataset.",
                 stacklevel=2,
             )
 

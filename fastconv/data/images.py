@@ -40,6 +40,8 @@ def load_img(
     middle of that ratio out before. Raises ValueError for a file that holds no image.
     """
     image_room = pillow()
+    if not isinstance(path, (str, bytes, os.PathLike)) and not hasattr(path, "read"):
+        raise TypeError(f"path must name a file, or be an open one; got {path!r:.80}.")
     one_of("color_mode", color_mode, tuple(MODES))
     one_of("interpolation", interpolation, INTERPOLATIONS)
     try:
@@ -68,7 +70,7 @@ def load_img(
 def img_to_array(img: Any, data_format: str | None = None, dtype: str | None = None) -> np.ndarray:
     """A PIL Image as an array (rows, columns, channels); dtype None: float32."""
     first = _channels_first(data_format)
-    array = np.asarray(img, dtype="float32" if dtype is None else dtype)
+    array = _numbers("img", img, dtype)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3:
@@ -77,14 +79,21 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: str | None = N
 
 
 def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dtype: str | None = None) -> Any:
-    """An array (rows, columns, 1, 3 or 4 channels) as a PIL Image. scale: its least value becomes 0, its largest 255."""
-    array = np.asarray(x, dtype="float32" if dtype is None else dtype)
+    """An array (rows, columns, 1, 3 or 4 channels) as a PIL Image. scale: its least value becomes 0, its largest 255.
+
+    ValueError for values that are no bytes then: NaN, infinite, or without `scale` below 0 or, in colours, above 255.
+    """
+    array = _numbers("x", x, dtype)
     if array.ndim != 3:
         raise ValueError(f"array_to_img expects one image of 3 axes, (rows, columns, channels); got {array.shape}.")
     if _channels_first(data_format):
         array = np.moveaxis(array, 0, -1)
     if array.shape[-1] not in (1, 3, 4):
         raise ValueError(f"An image has 1, 3 or 4 channels, in its last axis; got the shape {array.shape}.")
+    if not array.size or not np.isfinite(array).all():
+        raise ValueError(
+            f"An image has pixels, all of finite values; got none, NaN or infinity in an array of shape {array.shape}."
+        )
     if scale:
         array = array - array.min()
         largest = array.max()
@@ -93,6 +102,10 @@ def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dty
         array = array[..., 0]
         if array.max() > 255:
             return pillow().fromarray(array.astype("int32"))
+    if array.min() <= -1 or array.max() >= 256:
+        raise ValueError(
+            f"Pixels go from 0 to 255; got values from {array.min()} to {array.max()}. Clip them, or leave scale=True."
+        )
     return pillow().fromarray(array.astype("uint8"))
 
 
@@ -104,6 +117,13 @@ def save_img(
     if image.mode == "RGBA" and (file_format or os.fspath(path).rpartition(".")[2]).lower() in ("jpg", "jpeg"):
         image = image.convert("RGB")
     image.save(path, format=file_format)
+
+
+def _numbers(name, values, dtype):
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be an image, or an array of real numbers; got {array.dtype} data.")
+    return array.astype("float32" if dtype is None else dtype, copy=False)
 
 
 def _channels_first(data_format):

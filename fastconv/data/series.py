@@ -6,13 +6,12 @@ Contract: windows are cut when their batch is asked for; the series stays one ar
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from fastconv.data.dataset import Dataset
-from fastconv.data.elements import stack
+from fastconv.data.elements import at_least, stack
 from fastconv.nest import flatten, map_leaves
 
 __all__ = ["timeseries_dataset_from_array"]
@@ -38,11 +37,9 @@ def timeseries_dataset_from_array(
     to the next. start_index, end_index: the steps that may be used. `format` is taken for Keras' sake.
     """
     data = np.asarray(data)
-    for name, value in (
-        ("sequence_length", sequence_length), ("sequence_stride", sequence_stride), ("sampling_rate", sampling_rate)
-    ):  # fmt: skip
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}.")
+    sequence_length = at_least(1, "sequence_length", sequence_length)
+    sequence_stride = at_least(1, "sequence_stride", sequence_stride)
+    sampling_rate = at_least(1, "sampling_rate", sampling_rate)
     first = 0 if start_index is None else start_index
     last = len(data) if end_index is None else end_index
     if not 0 <= first < len(data):

@@ -23,6 +23,10 @@ _PIECE = 1 << 20
 class _Random(Initializer):
     def _set_seed(self, seed):
         if isinstance(seed, dict):  # what get_config made of a SeedGenerator
+            if not isinstance(seed.get("config"), dict):
+                raise ValueError(
+                    f"{type(self).__name__}: seed must be a number, a SeedGenerator or its config; got {seed}."
+                )
             seed = SeedGenerator(**seed["config"])
         if seed is not None and not isinstance(seed, SeedGenerator):
             rng.source(seed)  # it raises for what is no seed

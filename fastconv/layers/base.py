@@ -165,6 +165,7 @@ class Layer(Specified):
     activity_regularizer = None
     autocast = True
     keeps_integers = False  # whether `call` is given integers as such, as one of the user's own is; else as floats
+    one_tensor = False  # whether it takes one tensor, so that a list or dict of them is refused
     _node = None  # its first call in a graph
     rescales = False  # whether it expects large numbers, such as the integers of images, and makes them small
     supports_masking = False  # whether what it gives has a mask, `compute_mask`'s; True where a class defines that
@@ -213,7 +214,9 @@ class Layer(Specified):
             cls.build = _build_once(cls.build)
         if "call" in vars(cls) and "keeps_integers" not in vars(cls):
             built_on = [base.__name__ for base in cls.__mro__[1:] if "call" in vars(base)]
-            cls.keeps_integers = not cls.__module__.startswith(_PACKAGE) and built_on == ["Layer"]
+            own = not cls.__module__.startswith(_PACKAGE)
+            cls.keeps_integers = own and built_on == ["Layer"]
+            cls.one_tensor = cls.one_tensor and not own
         if "compute_mask" in vars(cls) and "supports_masking" not in vars(cls):
             cls.supports_masking = True
         cls.__signature__ = configs.signature(cls)
@@ -397,7 +400,11 @@ class Layer(Specified):
 
     def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
-        if type(inputs) in (list, tuple) and all([type(i) is Tensor and i.dtype == self._dtype for i in inputs]):
+        if (
+            type(inputs) in (list, tuple)
+            and inputs
+            and all([type(i) is Tensor and i.dtype == self._dtype for i in inputs])
+        ):
             shapes = [i.shape for i in inputs]  # the usual case of several inputs
             if inputs and (shapes != self._checked_shape or not self.built):
                 self.ensure_built(map_leaves(lambda leaf: leaf.shape, inputs))
@@ -437,6 +444,11 @@ class Layer(Specified):
         return leaf
 
     def _check(self, shape):
+        if self.one_tensor and not is_shape(shape):
+            kind = f"a {type(shape).__name__} of {len(shape)}"
+            raise ValueError(
+                f"{self._title()} takes one tensor; got {kind}: join several by layers.Concatenate(), give one without it."
+            )
         if self._input_spec is not None:
             self._check_spec(shape)
         self.check_input(shape)

@@ -108,6 +108,8 @@ class Dense(Layer):
     constraints of the weights as in Layer.
     """
 
+    one_tensor = True
+
     supports_masking = True
 
     def __init__(

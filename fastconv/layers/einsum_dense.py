@@ -39,6 +39,8 @@ class EinsumDense(Layer):
     `bias_axes` are the axes of the output along which there is a bias, none by default. Weights: kernel, bias.
     """
 
+    one_tensor = True
+
     made = ("output_shape", "lora_rank", "lora_alpha", "gptq_unpacked_column_size", "quantization_config")
 
     def __init__(

@@ -25,6 +25,8 @@ class Embedding(Layer):
     step that does not count, so layers after this one are masked. ValueError for numbers outside the range. Arguments
     as in Keras."""
 
+    one_tensor = True
+
     rescales = True  # numbers of rows are large
     keeps_integers = True
     made = ("weights", "lora_rank", "lora_alpha", "quantization_config")  # no part of what the layer is
@@ -75,6 +77,8 @@ class Embedding(Layer):
 
 class Masking(Layer):
     """Masks the steps of (batch, steps, features) all of whose features are `mask_value`, and makes them 0."""
+
+    one_tensor = True
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

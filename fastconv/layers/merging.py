@@ -35,6 +35,8 @@ class Merge(Layer):
             raise ValueError(f"{self._title()} takes a list of tensors, such as [x, y]; got the shape {shape}.")
         if self.pair and len(shape) != 2:
             raise ValueError(f"{self._title()} takes a list of two tensors; got {len(shape)}.")
+        if any(len(one) == 0 for one in shape):
+            raise ValueError(f"{self._title()} takes batches of samples; got a scalar among the shapes {shape}.")
         for other in shape[1:]:
             if None not in (shape[0][0], other[0]) and shape[0][0] != other[0]:
                 raise self._misfit(shape[0], other, "their batches differ")

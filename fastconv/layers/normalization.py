@@ -24,6 +24,8 @@ from fastconv.tensor import Tensor
 class Normalizing(Layer):
     """Base class: the axes that have weights, and the weights gamma (`scale`) and beta (`center`) along them."""
 
+    one_tensor = True
+
     gamma = beta = None
 
     def _set_common(self, axis, epsilon):

@@ -48,6 +48,8 @@ class Flatten(Formatted):
 class Reshape(Layer):
     """Each sample in the shape `target_shape`, one of whose sizes may be -1 for what remains."""
 
+    one_tensor = True
+
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(map(operator.index, target_shape))
@@ -82,6 +84,8 @@ def _reshaped(layer, x):
 class Permute(Layer):
     """The axes of each sample in the order `dims`, which counts them from 1: Permute((2, 1)) exchanges two."""
 
+    one_tensor = True
+
     def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dims = tuple(map(operator.index, dims))
@@ -98,6 +102,8 @@ class Permute(Layer):
 
 class RepeatVector(Layer):
     """`(batch, features)` to `(batch, n, features)`."""
+
+    one_tensor = True
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

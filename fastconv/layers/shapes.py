@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import config, kernels
+from fastconv.edge import refuse_masked
 from fastconv.tensor import Tensor
 
 
@@ -76,6 +77,7 @@ def numbers(values: Any, name: str) -> np.ndarray:
 
 def array_of(values: Any, name: str) -> np.ndarray:
     """`np.asarray(values)`; ValueError naming `name` and the first samples that differ where the shapes do."""
+    refuse_masked(values)
     try:
         return np.asarray(values)
     except ValueError as error:

@@ -37,6 +37,8 @@ class Formatted(Layer):
     """Base class of layers that take `data_format`: "channels_last", "channels_first", or None for
     `config.image_data_format()`."""
 
+    one_tensor = True
+
     data_format = "channels_last"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -7,11 +7,13 @@ be said of tensors without data, such as which labels there are, is done to arra
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from fastconv import kernels, ops
+from fastconv.edge import refuse_masked
 from fastconv.ops.masks import as_floats
 from fastconv.registry import Configurable, checked_choice, snake_case
 from fastconv.tensor import Tensor
@@ -80,7 +82,7 @@ class Loss(Configurable):
 
     def target_array(self, y_true: Any, dtype: Any) -> np.ndarray:
         """Targets as an array in the form that `call` takes, for outputs of `dtype`."""
-        return np.asarray(y_true).astype(dtype, copy=False)
+        return numbers("y_true", y_true).astype(dtype, copy=False)
 
     def doubt(self, target: Any, output: np.ndarray) -> str | None:
         """A sentence on why this loss says little of such targets and outputs, arrays of a batch; None by default."""
@@ -146,12 +148,19 @@ def _same_rank(y_true, y_pred):
 def as_float(values, dtype=None) -> Tensor:
     """`values` as a Tensor of floats, in `dtype` if that is given: numbers that are no floats become float32."""
     if not isinstance(values, Tensor):
-        values = np.asarray(values)
+        values = numbers("y_pred", values)
         if values.dtype not in (np.float32, np.float64):
-            if values.dtype.kind not in "biuf":
-                raise TypeError(f"y_pred must hold numbers; got {values.dtype} data.")
             values = values.astype(np.float32)
     return ops.convert_to_tensor(values, dtype)
+
+
+def numbers(name: str, values: Any) -> np.ndarray:
+    """`values`, no Tensor, as an array of real numbers or bools; TypeError naming `name` otherwise."""
+    refuse_masked(values)
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers; got {values.dtype} data.")
+    return values
 
 
 def pair(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
@@ -201,7 +210,7 @@ def typed(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Targets and outputs as Tensors of the outputs' float dtype."""
     y_pred = as_float(y_pred)
     if not isinstance(y_true, Tensor):
-        y_true = np.asarray(y_true).astype(y_pred.dtype, copy=False)
+        y_true = numbers("y_true", y_true).astype(y_pred.dtype, copy=False)
     elif y_true.dtype != y_pred.dtype:
         y_true = ops.cast(y_true, y_pred.dtype)
     return ops.convert_to_tensor(y_true), y_pred
@@ -216,7 +225,7 @@ def smoothed(y_true: Any, label_smoothing, classes):
 
 def check_smoothing(owner, value) -> float:
     """`label_smoothing` as a float from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
         raise ValueError(f"{type(owner).__name__}: label_smoothing must be a number from 0 to 1; got {value!r}.")
     return float(value)
 

@@ -14,7 +14,7 @@ from fastconv import ops
 from fastconv.tensor import Tensor
 
 from .base import FormulaLoss, as_float
-from .probabilistic import SparseCategoricalCrossentropy
+from .probabilistic import SparseCategoricalCrossentropy, labels_of
 from .regression import MEAN
 
 _FAR = 1e30  # stands for infinity in a logarithm of a sum of exponentials, so that gradients stay numbers
@@ -30,7 +30,7 @@ def circle(
     `ref_embeddings` of `ref_labels`, by default with one another; `remove_diagonal` leaves the pair of a sample with
     itself out.
     """
-    y_pred = as_float(y_pred)
+    y_pred, gamma = as_float(y_pred), float(gamma)
     others = y_pred if ref_embeddings is None else as_float(ref_embeddings, y_pred.dtype)
     labels = _column(y_true)
     same = labels == (labels if ref_labels is None else _column(ref_labels)).T
@@ -43,7 +43,10 @@ def circle(
 
 
 def _column(labels):
-    return np.asarray(labels.data if isinstance(labels, Tensor) else labels).astype(np.int64, copy=False).reshape(-1, 1)
+    labels = labels_of(labels.data if isinstance(labels, Tensor) else labels)
+    if labels.dtype != np.int64:
+        raise ValueError(f"circle expects integer labels; got {labels.dtype} numbers that are not whole.")
+    return labels.reshape(-1, 1)
 
 
 def _log_sum(x, mask):

@@ -7,15 +7,17 @@ names the loss to use.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from fastconv import ops
+from fastconv.ops.common import normalize_axis
 from fastconv.ops.losses import label_mask, replace_label
 from fastconv.tensor import Tensor
 
-from .base import FormulaLoss, as_float, check_smoothing, pair, remedy, smoothed, typed
+from .base import FormulaLoss, as_float, check_smoothing, numbers, pair, remedy, smoothed, typed
 from .regression import EPSILON, MEAN
 
 
@@ -27,6 +29,7 @@ def categorical_crossentropy(
     `from_logits=True`: y_pred are logits. `label_smoothing`: the share of each target that all classes get alike.
     """
     y_true, y_pred = typed(y_true, y_pred)
+    axis = normalize_axis(axis, y_pred.ndim)
     _check_one_hot("categorical_crossentropy", y_true, y_pred, axis)
     y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
     return ops.categorical_crossentropy(y_true, y_pred, from_logits, axis)
@@ -35,7 +38,7 @@ def categorical_crossentropy(
 def _check_one_hot(name, y_true, y_pred, axis):
     if y_true.shape == y_pred.shape:
         return
-    before, after = y_pred.shape[: axis % y_pred.ndim], y_pred.shape[axis % y_pred.ndim + 1 :]
+    before, after = y_pred.shape[:axis], y_pred.shape[axis + 1 :]
     if y_true.shape in ((*before, *after), (*before, 1, *after)):
         raise ValueError(
             f"{name} expects one-hot targets of shape {y_pred.shape}; got {y_true.shape}. For "
@@ -53,8 +56,8 @@ def sparse_categorical_crossentropy(
 
     Where the label is `ignore_class`, which may be none of the classes, the value is 0.
     """
-    y_pred = as_float(y_pred)
-    labels = _labels(y_true)
+    y_pred, labels = as_float(y_pred), labels_of(y_true)
+    axis = normalize_axis(axis, y_pred.ndim)
     if labels.shape == y_pred.shape and y_pred.shape[axis] != 1:
         raise ValueError(
             f"sparse_categorical_crossentropy expects integer labels of shape {y_pred.shape[:-1]}; got targets of "
@@ -72,17 +75,17 @@ def sparse_categorical_crossentropy(
     return ops.multiply(values, _counted(labels, ignore_class, values))
 
 
-def _labels(y_true):
+def labels_of(y_true):
     """Labels as integers where they are whole numbers, else as they are."""
     if isinstance(y_true, Tensor):
         if y_true.symbolic:
             return y_true
         y_true = y_true.data
-    labels = np.asarray(y_true)
+    labels = numbers("y_true", y_true)
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError("The targets hold NaN or infinity where a class number should be: leave these samples out.")
     if labels.dtype.kind in "bf" and np.array_equal(labels, np.trunc(labels)) or labels.dtype.kind in "iu":
         labels = labels.astype(np.int64, copy=False)
-    elif labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise ValueError("The targets hold NaN where a class number should be: leave these samples out.")
     return labels
 
 
@@ -116,6 +119,7 @@ def categorical_focal_crossentropy(
     `alpha` is a number, or one a class in a sequence.
     """
     y_true, y_pred = typed(y_true, y_pred)
+    axis = normalize_axis(axis, y_pred.ndim)
     _check_one_hot("categorical_focal_crossentropy", y_true, y_pred, axis)
     y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
     if from_logits:
@@ -149,9 +153,11 @@ def binary_focal_crossentropy(
 
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
     """`(1 - p ** q) / q` for the probability p of the integer label: between cross-entropy and absolute error."""
-    y_pred, labels = as_float(y_pred), _labels(y_true)
+    y_pred, labels = as_float(y_pred), labels_of(y_true)
+    normalize_axis(-1, y_pred.ndim)
     if labels.ndim == y_pred.ndim and labels.shape[-1] == 1:
         labels = labels.reshape(labels.shape[:-1])
+    labels = ops.check_labels("target", labels, y_pred.shape[-1])
     p = ops.sum(ops.multiply(y_pred, ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)), axis=-1)
     return ops.divide(ops.subtract(1.0, ops.power(p, q)), q)
 
@@ -245,24 +251,32 @@ class SparseCategoricalCrossentropy(_OfProbabilities):
         self, from_logits: bool = False, ignore_class: int | None = None, reduction: str | None = MEAN, axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy", dtype: str | None = None,
     ) -> None:  # fmt: skip
+        if ignore_class is not None and not isinstance(ignore_class, Integral):
+            raise TypeError(
+                f"{type(self).__name__}: ignore_class must be a whole number or None; got {ignore_class!r}."
+            )
         super().__init__(name, reduction, dtype, from_logits=bool(from_logits), ignore_class=ignore_class, axis=axis)
 
     def mask(self, y_true: Any, values: Any) -> Tensor | None:
         return None if self.ignore_class is None else _counted(y_true, self.ignore_class, values)
 
     def _target(self, y_true, y_pred):
-        return _labels(y_true)
+        return labels_of(y_true)
 
     def target_array(self, y_true: Any, dtype: Any) -> np.ndarray:
-        return _labels(y_true)
+        return labels_of(y_true)
 
     def check_values(self, target: Any, output_shape: Any) -> None:
         if self.ignore_class is not None:
             target = target[target != self.ignore_class]
-        try:
-            ops.check_labels("target", target, output_shape[self.axis])
-        except ValueError as error:
-            raise ValueError(f"{error} Give the last layer a unit for each class, or count labels from 0.") from None
+        _check_classes(target, output_shape[normalize_axis(self.axis, len(output_shape))])
+
+
+def _check_classes(target, classes):
+    try:
+        ops.check_labels("target", target, classes)
+    except ValueError as error:
+        raise ValueError(f"{error} Give the last layer a unit for each class, or count labels from 0.") from None
 
 
 class BinaryCrossentropy(_OfProbabilities):
@@ -326,6 +340,9 @@ class CategoricalGeneralizedCrossEntropy(FormulaLoss):
 
     _target = SparseCategoricalCrossentropy._target
     target_array = SparseCategoricalCrossentropy.target_array
+
+    def check_values(self, target: Any, output_shape: Any) -> None:
+        _check_classes(target, output_shape[-1])
 
 
 class KLDivergence(FormulaLoss):

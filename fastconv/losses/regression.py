@@ -15,7 +15,7 @@ import numpy as np
 from fastconv import ops
 from fastconv.tensor import Tensor
 
-from .base import FormulaLoss, as_float, pair
+from .base import FormulaLoss, as_float, numbers, pair
 
 EPSILON = 1e-7
 MEAN = "sum_over_batch_size"
@@ -102,7 +102,7 @@ def _signed(y_true, dtype):
         if y_true.symbolic:
             return y_true
         y_true = y_true.data
-    array = np.asarray(y_true).astype(dtype, copy=False)
+    array = numbers("y_true", y_true).astype(dtype, copy=False)
     return 2 * array - 1 if ((array == 0) | (array == 1)).all() else array
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import initializers
+from fastconv.edge import refuse_masked
 from fastconv.registry import Configurable, snake_case
 from fastconv.tensor import Parameter, Tensor, no_grad
 
@@ -156,8 +157,14 @@ def _float_dtype(dtype):
 
 
 def array_of(values) -> np.ndarray:
-    """`values`, a Tensor or anything else, as an array."""
-    return values.data if isinstance(values, Tensor) else np.asarray(values)
+    """`values`, a Tensor or anything else, as an array of real numbers or bools; TypeError where it holds others."""
+    if isinstance(values, Tensor):
+        return values.data
+    refuse_masked(values)
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"Metrics take real numbers; got {array.dtype} data.")
+    return array
 
 
 def with_mask(y_pred, sample_weight):

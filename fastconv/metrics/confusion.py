@@ -7,9 +7,12 @@ in float64, so that results over unequal batches are those of one large batch. A
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+
+from fastconv.registry import checked_whole
 
 from .base import Metric, MetricVariable, array_of, same_rank
 
@@ -76,7 +79,7 @@ class Counts(Metric):
             np.put_along_axis(kept, best, np.take_along_axis(y_pred, best, axis=-1), axis=-1)
             y_pred = kept
         if class_id is not None:
-            if y_pred.ndim < 2 or not 0 <= class_id < y_pred.shape[-1]:
+            if not isinstance(class_id, Integral) or y_pred.ndim < 2 or not 0 <= class_id < y_pred.shape[-1]:
                 raise ValueError(f"{self.name}: class_id={class_id} is no class of outputs of shape {y_pred.shape}.")
             y_true, y_pred = y_true[..., class_id], y_pred[..., class_id]
             weights = None if weights is None else weights[..., class_id]
@@ -102,8 +105,8 @@ class _AtThresholds(Counts):
         super().__init__(dtype, name)
         self.thresholds = thresholds
         used = default if thresholds is None else thresholds
-        used = [used] if isinstance(used, (int, float)) else list(used)
-        wrong = [t for t in used if not isinstance(t, (int, float)) or not (0 <= t <= 1 or t == -math.inf)]
+        used = [used] if isinstance(used, Real) else list(used)
+        wrong = [t for t in used if not isinstance(t, Real) or not (0 <= t <= 1 or t == -math.inf)]
         if wrong or not used:
             raise ValueError(f"{type(self).__name__}: thresholds must be numbers from 0 to 1; got {thresholds!r}.")
         self._order = np.argsort(used, kind="stable")
@@ -170,9 +173,8 @@ class _PrecisionOrRecall(_AtThresholds):
 
     def __init__(self, thresholds, top_k, class_id, name, dtype):
         super().__init__(name, dtype, thresholds, 0.5 if top_k is None else -math.inf)
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"{type(self).__name__}: top_k must be at least 1; got {top_k!r}.")
-        self.top_k, self.class_id = top_k, class_id
+        self.top_k = None if top_k is None else checked_whole(self, "top_k", top_k)
+        self.class_id = class_id
 
     def _arrange(self, y_true, y_pred, weights):
         return super()._arrange(y_true, y_pred, weights, self.top_k, self.class_id)

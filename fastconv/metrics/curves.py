@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.registry import checked_choice
+from fastconv.registry import checked_choice, checked_whole
 
 from .base import array_of
 from .confusion import Counts, share
@@ -18,10 +18,7 @@ from .confusion import Counts, share
 
 def _inner_thresholds(owner, number):
     """The thresholds between 0 and 1 of `number` evenly spaced ones."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(
-            f"{type(owner).__name__}: num_thresholds must be a whole number of at least 1; got {number!r}."
-        )
+    number = checked_whole(owner, "num_thresholds", number)
     return [(i + 1) / (number - 1) for i in range(number - 2)]
 
 

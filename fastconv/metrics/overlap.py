@@ -6,11 +6,13 @@ num_classes - 1, and pixels of other classes, such as 255 for "unknown", are lef
 
 from __future__ import annotations
 
+import math
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from fastconv.registry import checked_choice
+from fastconv.registry import checked_choice, checked_whole
 
 from .base import Metric, array_of, same_rank
 
@@ -33,11 +35,11 @@ class FBetaScore(Metric):
     ) -> None:  # fmt: skip
         super().__init__(dtype, name)
         self.average = checked_choice(self, "average", average, (None, "micro", "macro", "weighted"))
-        if isinstance(beta, bool) or not isinstance(beta, (int, float)) or not beta > 0:
-            raise ValueError(f"{type(self).__name__}: beta must be a number above 0; got {beta!r}.")
+        if isinstance(beta, bool) or not isinstance(beta, Real) or not 0 < beta < math.inf:
+            raise ValueError(f"{type(self).__name__}: beta must be a finite number above 0; got {beta!r}.")
         if threshold is not None and not 0 < threshold <= 1:
             raise ValueError(f"{type(self).__name__}: threshold must be above 0 and at most 1; got {threshold!r}.")
-        self.beta, self.threshold, self._parts = beta, threshold, None
+        self.beta, self.threshold, self._parts = float(beta), threshold, None
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = array_of(y_true), array_of(y_pred)
@@ -94,11 +96,12 @@ class ConfusionMatrix(Metric):
         sparse_y_true: bool = True, sparse_y_pred: bool = False, axis: int = -1,
     ) -> None:  # fmt: skip
         super().__init__(dtype, name)
-        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-            raise ValueError(
-                f"{type(self).__name__}: num_classes must be a whole number of at least 1; got {num_classes!r}."
+        self.num_classes = num_classes = checked_whole(self, "num_classes", num_classes)
+        if ignore_class is not None and not isinstance(ignore_class, Integral):
+            raise TypeError(
+                f"{type(self).__name__}: ignore_class must be a whole number or None; got {ignore_class!r}."
             )
-        self.num_classes, self.ignore_class, self.axis = num_classes, ignore_class, axis
+        self.ignore_class, self.axis = ignore_class, axis
         self.sparse_y_true, self.sparse_y_pred = bool(sparse_y_true), bool(sparse_y_pred)
         self.total_cm = self.add_variable((num_classes, num_classes), "zeros", "float64", name="total_confusion_matrix")
 
@@ -140,12 +143,13 @@ class IoU(ConfusionMatrix):
         ignore_class: int | None = None, sparse_y_true: bool = True, sparse_y_pred: bool = True, axis: int = -1,
     ) -> None:  # fmt: skip
         super().__init__(num_classes, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
-        self.target_class_ids = [int(n) for n in (range(num_classes) if target_class_ids is None else target_class_ids)]
-        if any(not 0 <= number < num_classes for number in self.target_class_ids):
+        given = range(self.num_classes) if target_class_ids is None else target_class_ids
+        if not all(isinstance(number, Integral) and 0 <= number < num_classes for number in given):
             raise ValueError(
                 f"{type(self).__name__}: target_class_ids must be from 0 to {num_classes - 1}; got "
-                f"{self.target_class_ids}."
+                f"{target_class_ids!r}."
             )
+        self.target_class_ids = [int(number) for number in given]
 
     def result(self) -> float:
         matrix = self.total_cm.array

@@ -51,6 +51,8 @@ def dot_product_attention(
     query, key, value = (transpose(array, (0, 2, 1, 3)) for array in (query, key, value))
     scores = multiply(matmul(query, transpose(key, (0, 1, 3, 2))), scale)
     if attn_logits_soft_cap is not None:
+        if not attn_logits_soft_cap > 0:
+            raise ValueError(f"attn_logits_soft_cap must be above 0; got {attn_logits_soft_cap!r}.")
         scores = multiply(tanh(multiply(scores, 1 / attn_logits_soft_cap)), attn_logits_soft_cap)
     if bias is not None:
         scores = add(scores, bias)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels, tensor
+from ..edge import refuse_masked
 from ..tensor import DTYPES, FLOAT32, DTypeLike, Op, Tensor, TensorLike, wrap
 
 __all__ = [
@@ -69,7 +70,7 @@ class View(Op):
     integers = (0,)
 
     def forward(self, x, *, dtype, given):
-        return np.ascontiguousarray(x).view(dtype)
+        return np.asarray(x, order="C").view(dtype)
 
     @staticmethod
     def shape(x, *, dtype, given):
@@ -220,6 +221,7 @@ def promoted(*values: TensorLike, floats: bool = False, numbers: bool = False) -
         if isinstance(value, (list, tuple)) and _holds_tensors(value):
             value = convert_to_tensor(value)
         if isinstance(value, (Tensor, np.ndarray)):
+            refuse_masked(value)
             strong.add(value.dtype)
         elif value is not None:
             value = np.asarray(value)

@@ -48,8 +48,16 @@ class Comparison(Op):
     def forward(self, *arrays, function, **attributes):
         if function not in TESTS:
             raise ValueError(f"There is no test {function!r}.")
+        _check_numbers(function, arrays)
         with np.errstate(invalid="ignore"):
             return getattr(np, function)(*arrays, **attributes)
+
+
+def _check_numbers(name, arrays):
+    """NumPy would compare text, dates and records too, or fail in words of its own."""
+    for array in arrays:
+        if array is None or array.dtype.kind not in "biuf":
+            raise TypeError(f"{name} compares numbers and booleans; got {None if array is None else array.dtype}.")
 
 
 class IsIn(Comparison):
@@ -58,6 +66,7 @@ class IsIn(Comparison):
         return x
 
     def forward(self, x, values, *, invert):
+        _check_numbers("isin", (x, values))
         return np.isin(x, values, invert=invert)
 
 

@@ -35,7 +35,7 @@ def cond(pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], An
 
 def switch(index: TensorLike, branches: Sequence[Callable], *operands: Any) -> Any:
     """branches[index](*operands); an index beyond them is their first or last."""
-    return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+    return branches[min(max(_whole("index", index), 0), len(branches) - 1)](*operands)
 
 
 def while_loop(
@@ -52,14 +52,22 @@ def while_loop(
 
 def fori_loop(lower: int, upper: int, body_fun: Callable[[int, Any], Any], init_val: Any) -> Any:
     """`val = body_fun(i, val)` for each i from `lower` up to, not including, `upper`."""
-    for i in range(int(lower), int(upper)):
+    for i in range(_whole("lower", lower), _whole("upper", upper)):
         init_val = body_fun(i, init_val)
     return init_val
 
 
+def _whole(name, value):
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number; got {value!r}.") from None
+
+
 def _length(structure, axis=0):
     """The size that all leaves have along an axis."""
-    found = {convert_to_tensor(leaf).shape[axis] for leaf in flatten(structure)}
+    leaves = [convert_to_tensor(leaf) for leaf in flatten(structure)]
+    found = {leaf.shape[normalize_axis(axis, leaf.ndim)] for leaf in leaves}
     if len(found) != 1 or None in found:
         raise ValueError(f"The tensors must have one known size along axis {axis}; got {sorted(found, key=str)}.")
     return found.pop()

@@ -131,7 +131,10 @@ def arange(
 
 
 def _number(value):
-    return value.item() if isinstance(value, (Tensor, np.ndarray, np.generic)) else value
+    value = value.item() if isinstance(value, (Tensor, np.ndarray, np.generic)) else value
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"A range or window is counted in real numbers; got {value!r}.")
+    return value
 
 
 class Spaced(Op):
@@ -144,6 +147,7 @@ class Spaced(Op):
         return (*ends[:place], num, *ends[place:])
 
     def forward(self, start, stop, *, function, num, axis, **arguments):
+        self.shape(start.shape, stop.shape, function=function, num=num, axis=axis)
         self.shapes, self.function, self.axis = (start.shape, stop.shape), function, axis
         self.shares = np.linspace(0, 1, num, arguments["endpoint"]).astype(start.dtype)
         ends = start.astype("float64"), stop.astype("float64")

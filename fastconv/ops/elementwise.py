@@ -43,7 +43,7 @@ class Map(Op):
 class Binary(Op):
     """The function `function` of two operands, one of which may be missing: then it is `number`."""
 
-    kernels = True
+    kernels = lone = True
     function: str
 
     @staticmethod
@@ -135,11 +135,15 @@ class Power(Binary):
         dtype = (a if b is None else b).dtype
         self.a = np.asarray(number, dtype) if a is None else a
         self.b = np.asarray(number, dtype) if b is None else b
-        self.y = elementwise(np.power, self.a, self.b)
+        with np.errstate(all="ignore"):
+            self.y = elementwise(np.power, self.a, self.b)
         return self.y
 
     def backward(self, dy):
-        a, b = self.a, self.b
+        with np.errstate(all="ignore"):
+            return self._slopes(dy, self.a, self.b)
+
+    def _slopes(self, dy, a, b):
         da = db = None
         if self.needs[0]:
             exponents = np.where(b == 0, b, b - np.ones_like(b))  # x ** 0 is flat, also at 0
@@ -360,8 +364,11 @@ def clip(x: TensorLike, x_min: TensorLike | None, x_max: TensorLike | None) -> T
 
 
 def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
-    """`cast`, where what lies beyond the range of an integer dtype becomes the nearest that it holds."""
+    """`cast`, where what lies beyond the range of the dtype, infinity too, becomes the nearest that it holds."""
     x, dtype = convert_to_tensor(x), check_dtype("dtype", dtype)
+    if dtype.kind == x.dtype.kind == "f":
+        limit = float(min(np.finfo(dtype).max, np.finfo(x.dtype).max))
+        x = clip(x, -limit, limit)
     if dtype.kind in "iu" and x.dtype.kind != "b":
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
         if x.dtype.kind == "f":  # the greatest float that does not round up beyond the range

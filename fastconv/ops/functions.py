@@ -63,7 +63,7 @@ FUNCTIONS: dict[str, tuple[Callable, Callable | None]] = {
     "log10": (np.log10, lambda x, y: 1 / (x * math.log(10))),
     "cbrt": (np.cbrt, lambda x, y: 1 / (3 * y * y)),
     "sinc": (np.sinc, _sinc_slope),
-    "erfc": (lambda x: _erfc(x).astype(x.dtype), lambda x, y: -2 / math.sqrt(math.pi) * np.exp(-x * x)),
+    "erfc": (lambda x: np.asarray(_erfc(x), x.dtype), lambda x, y: -2 / math.sqrt(math.pi) * np.exp(-x * x)),
     "erfinv": (_erfinv, lambda x, y: math.sqrt(math.pi) / 2 * np.exp(y * y)),
     "floor": (np.floor, None),
     "ceil": (np.ceil, None),
@@ -115,6 +115,8 @@ class Pair(Op):
         return kernels.broadcast_shape(a, b)
 
     def forward(self, a, b, *, function):
+        if function in ("gcd", "lcm"):
+            raise TypeError(f"{function} works on integers; got {a.dtype}. Cast it: ops.cast(x, 'int32').")
         self.function, self.a, self.b = function, a, b
         with np.errstate(all="ignore"):
             self.y = np.asarray(PAIRS[function][0](a, b))
@@ -157,6 +159,8 @@ def _pair(name, text, floats=False, numbers=False):
     """The op of a row of PAIRS."""
 
     def function(x1: TensorLike, x2: TensorLike) -> Tensor:
+        if x2 is None:
+            raise TypeError(f"{name} needs two arrays or numbers; got None.")
         return Pair.apply(*promoted(x1, x2, floats=floats, numbers=numbers), function=name)
 
     return _named(function, name, text)

@@ -46,7 +46,9 @@ class Sparsemax(Op):
         return x
 
     def forward(self, x, *, axis):
-        self.axis = axis
+        self.axis, self.kept = axis, x > 0
+        if not x.shape[axis]:
+            return x
         rows = np.moveaxis(x, axis, -1)
         falling = np.sort(rows)[..., ::-1]
         sums, counts = np.cumsum(falling, axis=-1), np.arange(1, x.shape[axis] + 1, dtype=x.dtype)

@@ -12,10 +12,12 @@ import numpy as np
 
 from .. import kernels
 from ..tensor import Op, Tensor, TensorLike
-from .casting import promoted
+from .casting import cast, promoted
 from .common import broadcast_shape
 
 __all__ = ["dense", "matmul"]
+
+_INT8 = np.dtype("int8")
 
 
 def check_product(a, b):
@@ -121,5 +123,8 @@ def dense_over(x: TensorLike, kernel: TensorLike, bias: TensorLike | None, summe
 
 
 def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """x1 @ x2, with NumPy's rules for shapes."""
-    return Matmul.apply(*promoted(x1, x2))
+    """x1 @ x2, with NumPy's rules for shapes; of two arrays of int8 it is int32, as in Keras, since int8 would overflow."""
+    x1, x2 = promoted(x1, x2)
+    if getattr(x1, "dtype", None) == getattr(x2, "dtype", None) == _INT8:
+        x1, x2 = cast(x1, "int32"), cast(x2, "int32")
+    return Matmul.apply(x1, x2)

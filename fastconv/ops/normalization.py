@@ -8,6 +8,7 @@ all values (biased), as in Keras.
 from __future__ import annotations
 
 import operator
+from numbers import Integral
 
 import numpy as np
 
@@ -233,7 +234,7 @@ def normalize(x: TensorLike, axis: Axes = -1, order: float = 2, epsilon: float |
 
     `epsilon` is 1e-7 by default.
     """
-    if isinstance(order, bool) or not isinstance(order, int) or order < 1:
+    if isinstance(order, bool) or not isinstance(order, Integral) or order < 1:
         raise ValueError(f"order must be an int of at least 1; got {order!r}.")
     x, epsilon = _with_axes(x), _epsilon(epsilon)
     # The sum is bounded before the root, whose slope at 0 is infinite.

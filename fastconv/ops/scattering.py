@@ -123,7 +123,8 @@ class Segment(Op):
         self.function, self.kept = function, (numbers >= 0) & (numbers < count)
         self.x, self.numbers = x, numbers
         self.y = np.full((count, *x.shape[1:]), _START[function](x.dtype), x.dtype)
-        JOIN[function].at(self.y, numbers[self.kept], x[self.kept])
+        with np.errstate(invalid="ignore"):  # NumPy warns of NaN, which is its answer
+            JOIN[function].at(self.y, numbers[self.kept], x[self.kept])
         return self.y
 
     exact = forward

@@ -96,7 +96,8 @@ class Quantile(Op):
                 there = np.take_along_axis(rows, place, -1)
                 np.put_along_axis(rows, place, there + (weight * row)[..., None], -1)
         moved = np.moveaxis(np.empty(self.input, np.bool_), self.axes, range(-len(self.axes), 0)).shape
-        return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), range(-len(self.axes), 0), self.axes))
+        dx = np.moveaxis(rows.reshape(moved), range(-len(self.axes), 0), self.axes)
+        return np.ascontiguousarray(dx).reshape(self.input)  # which gave a scalar an axis
 
 
 _METHODS = {
@@ -241,7 +242,7 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, side: str = "l
 def digitize(x: TensorLike, bins: TensorLike) -> Tensor:
     """For each x the number, int32, of the rising limits `bins` that are not greater."""
     bins = convert_to_tensor(bins)
-    if not bins.symbolic and (np.diff(bins.data) < 0).any():
+    if not bins.symbolic and bins.ndim == 1 and (np.diff(bins.data) < 0).any():
         raise ValueError("bins must rise.")
     return searchsorted(bins, x, "right")
 
@@ -261,6 +262,9 @@ def unique(
     `size`: so many values; those that are lacking are `fill_value`, or the smallest; a greater number is cut off.
     """
     x = convert_to_tensor(x)
+    axis = None if axis is None else normalize_axis(axis, x.ndim)
+    if size is not None and operator.index(size) < 0:
+        raise ValueError(f"size must be at least 0; got {size!r}.")
     found = np.unique(x.data, True, True, True, axis=axis)
     values, first, inverse, counts = found[0], *[part.astype(_INT32) for part in found[1:]]
     along = 0 if axis is None else axis
@@ -307,7 +311,9 @@ def histogram(x: TensorLike, bins: int = 10, range: tuple[float, float] | None =
     array = convert_to_tensor(x).data
     if operator.index(bins) < 1:
         raise ValueError(f"bins must be at least 1; got {bins}.")
-    if range is not None and not range[0] < range[1]:
-        raise ValueError(f"range must rise; got {range!r}.")
+    if range is not None and not (
+        isinstance(range, (tuple, list, np.ndarray)) and len(range) == 2 and range[0] < range[1]
+    ):
+        raise ValueError(f"range must be two numbers that rise; got {range!r}.")
     counts, limits = np.histogram(array, bins, tuple(range) if range is not None else None)
     return wrap(counts.astype(_INT32)), wrap(limits.astype(array.dtype if array.dtype.kind == "f" else FLOAT32))

@@ -85,7 +85,7 @@ class BackToReal(Op):
         return x.real.astype(dy.dtype), x.imag.astype(dy.dtype)
 
 
-def _pair(name, x):
+def _pair(name, x, axes=1):
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise ValueError(f"{name} takes a pair (real, imaginary) of tensors; got {type(x).__name__}.")
     real, imaginary = map(convert_to_tensor, promoted(*x, floats=True))
@@ -93,7 +93,13 @@ def _pair(name, x):
         raise ValueError(
             f"{name}: real and imaginary parts must have one shape; got {real.shape} and {imaginary.shape}."
         )
+    _check_axes(name, real, axes)
     return real, imaginary
+
+
+def _check_axes(name, x, axes):
+    if x.ndim < axes:
+        raise ValueError(f"{name} transforms the last {'axis' if axes == 1 else f'{axes} axes'}; got shape {x.shape}.")
 
 
 def _halves(y):
@@ -107,18 +113,19 @@ def fft(x: tuple[TensorLike, TensorLike]) -> Pair:
 
 def fft2(x: tuple[TensorLike, TensorLike]) -> Pair:
     """The Fourier transform of (real, imaginary) over the last two axes."""
-    return _halves(Fourier.apply(*_pair("fft2", x), axes=2, back=False))
+    return _halves(Fourier.apply(*_pair("fft2", x, 2), axes=2, back=False))
 
 
 def ifft2(x: tuple[TensorLike, TensorLike]) -> Pair:
     """The inverse of `fft2`."""
-    return _halves(Fourier.apply(*_pair("ifft2", x), axes=2, back=True))
+    return _halves(Fourier.apply(*_pair("ifft2", x, 2), axes=2, back=True))
 
 
 def rfft(x: TensorLike, fft_length: int | None = None) -> Pair:
     """The first fft_length // 2 + 1 terms of the transform of real x over its last axis, which is cut off or filled up with
     zeros to `fft_length`, by default its size."""
     x = convert_to_tensor(floating(x))
+    _check_axes("rfft", x, 1)
     length = _length("fft_length", x.shape[-1] if fft_length is None else fft_length)
     return _halves(RealFourier.apply(x, length=length))
 

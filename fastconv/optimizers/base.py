@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import config, constraints, initializers, kernels, schedules
-from fastconv.registry import Configurable, checked_number, serialize
+from fastconv.registry import Configurable, checked_number, checked_whole, serialize
 from fastconv.tensor import Parameter, Tensor, no_grad
 
 from .settings import Count, LearningRate, Number, as_number
@@ -77,11 +77,7 @@ class Optimizer(Configurable):
         setattr(self, argument, None if value is None else checked_number(self, argument, value))
 
     def _count(self, argument, value, least):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise ValueError(
-                f"{type(self).__name__}: {argument} must be a whole number of at least {least}, or None; got {value!r}."
-            )
-        return value
+        return None if value is None else checked_whole(self, argument, value, least)
 
     # Settings
 

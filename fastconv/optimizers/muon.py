@@ -47,7 +47,8 @@ class Muon(Optimizer):
         self.adam_beta_1 = checked_number(self, "adam_beta_1", adam_beta_1, 1)
         self.adam_beta_2 = checked_number(self, "adam_beta_2", adam_beta_2, 1)
         self._number("adam_weight_decay", adam_weight_decay)
-        self.epsilon, self.momentum = epsilon, checked_number(self, "momentum", momentum, 1)
+        self.epsilon = checked_number(self, "epsilon", epsilon)
+        self.momentum = checked_number(self, "momentum", momentum, 1)
         self.exclude_layers, self.exclude_embeddings = list(exclude_layers or []), bool(exclude_embeddings)
         self.muon_a, self.muon_b, self.muon_c = muon_a, muon_b, muon_c
         self.adam_lr_ratio, self.ns_steps, self.nesterov, self.rms_rate = (

@@ -23,6 +23,8 @@ def smart_resize(
     if backend_module is not None:
         raise ValueError("smart_resize computes with fastconv: leave backend_module out.")
     x = np.asarray(x)
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"smart_resize takes images of real numbers; got {x.dtype} data.")
     x = x if x.dtype.kind == "f" else x.astype("float32")
     return np.asarray(
         image.resize(x, size, interpolation=interpolation, crop_to_aspect_ratio=True, data_format=data_format)

@@ -277,13 +277,9 @@ def limits(
     ValueError unless both lie between `least` (itself not with `open_low`) and `most`.
     """
     pair = value if isinstance(value, (tuple, list)) else None
-    numbers = list(value) if pair is not None else [value]
+    numbers = [n.item() if isinstance(n, np.generic) else n for n in ([value] if pair is None else pair)]
     bad = len(numbers) not in ((2,) if pair is not None else (1,)) or any(
-        isinstance(n, bool)
-        or not isinstance(n, (int, float, np.number))
-        or not least <= n <= most
-        or open_low
-        and n == least
+        isinstance(n, bool) or not isinstance(n, (int, float)) or not least <= n <= most or open_low and n == least
         for n in numbers
     )
     if bad:
@@ -293,7 +289,7 @@ def limits(
         )
     if pair is not None:
         return tuple(sorted(numbers))
-    size = abs(value)
+    size = abs(numbers[0])
     return (max(-size, least) if mirrored else 0, size)
 
 

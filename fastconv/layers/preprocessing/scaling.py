@@ -26,6 +26,8 @@ _ROWS = 1 << 10  # samples that adapt reads at once, as float64
 class Preprocessing(Layer):
     """Base class: its inputs are large, and of any dtype."""
 
+    one_tensor = True
+
     rescales = True
 
     def _floats(self, inputs):

@@ -106,6 +106,8 @@ class STFTSpectrogram(Layer):
     (batch, frames, bins, channels). With data_format="channels_first" the channels stand before time, and before frames.
     """
 
+    one_tensor = True
+
     rescales = True
 
     def __init__(

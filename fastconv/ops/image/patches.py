@@ -52,8 +52,9 @@ def _three(what, values, names):
     names = [f"{low}_{what}", f"{high}_{what}", f"target_{target}"]
     if values.count(None) != 1:
         raise ValueError(f"Two of {', '.join(names)} must be given, and not all; got {values}.")
+    values = tuple([None if value is None else operator.index(value) for value in values])
     for name, value in zip(names, values):
-        if value is not None and operator.index(value) < 0:
+        if value is not None and value < 0:
             raise ValueError(f"{name} must be at least 0; got {value}.")
     return values
 

@@ -8,9 +8,7 @@
 #include "far.h"
 #include "functions.h"
 
-/* y = the function of a and b, which go on from element to element or, with `single`, do not; of one vector at least.
- * What whole vectors leave is a vector that starts early enough, computed before what it reads may be written over; only
- * then, since a read so far ahead is one that nobody has fetched. */
+/* y = the function of a and b, one of which at most is a single number for all; of whole vectors. */
 typedef void combine_function(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count);
 
 #define COMBINE(name, formula)                                                                                     \
@@ -19,18 +17,12 @@ typedef void combine_function(const real *a, int a_single, const real *b, int b_
                               ptrdiff_t count)                                                                     \
     {                                                                                                              \
         const vec a_all = splat(*a), b_all = splat(*b);                                                            \
-        const ptrdiff_t end = count - LANES;                                                                       \
-        vec last = a_all;                                                                                          \
-        if (count % LANES) last = name##_vec(a_single ? a_all : load(a + end), b_single ? b_all : load(b + end));  \
-        for (ptrdiff_t i = 0; i <= end; i += LANES)                                                                \
+        for (ptrdiff_t i = 0; i < count; i += LANES)                                                               \
             store(y + i, name##_vec(a_single ? a_all : load(a + i), b_single ? b_all : load(b + i)));              \
-        if (count % LANES) store(y + end, last);                                                                   \
     }                                                                                                              \
     static void name##_combine(const real *a, int a_single, const real *b, int b_single, real *y, ptrdiff_t count) \
     {                                                                                                              \
-        if (a_single && b_single)                                                                                  \
-            name##_run(a, 1, b, 1, y, count);                                                                      \
-        else if (a_single)                                                                                         \
+        if (a_single)                                                                                              \
             name##_run(a, 1, b, 0, y, count);                                                                      \
         else if (b_single)                                                                                         \
             name##_run(a, 0, b, 1, y, count);                                                                      \
@@ -47,22 +39,24 @@ static void run(const fc_combine *j, const real *a, int a_single, const real *b,
                 real *room)
 {
     combine_function *f = functions[j->function];
-    if (count < LANES) {
-        real few[3][LANES] = {{0}};
-        memcpy(few[0], a, (a_single ? 1 : count) * sizeof(real));
-        memcpy(few[1], b, (b_single ? 1 : count) * sizeof(real));
-        f(few[0], a_single, few[1], b_single, few[2], LANES);
-        memcpy(y, few[2], count * sizeof(real));
-    } else if (j->far) {
-        for (ptrdiff_t i = 0; i < count; i += FC_ROOM) {
-            const ptrdiff_t part = min_(count - i, FC_ROOM), whole = part / LANES * LANES;
-            f(a + (a_single ? 0 : i), a_single, b + (b_single ? 0 : i), b_single, room, part);
-            store_all_far(y + i, room, whole);
-            memcpy(y + i + whole, room + whole, (part - whole) * sizeof(real));
-        }
-    } else {
-        f(a, a_single, b, b_single, y, count);
+    real few[3][LANES] = {{0}};
+    if (a_single && b_single) {
+        store(few[1], splat(*b));
+        f(a, 1, few[1], 0, few[2], LANES);
+        for (ptrdiff_t i = 0; i < count; i++) y[i] = few[2][0];
+        return;
     }
+    const ptrdiff_t whole = count / LANES * LANES, rest = count - whole, step = j->far ? FC_ROOM : max_(whole, 1);
+    for (ptrdiff_t i = 0; i < whole; i += step) {
+        const ptrdiff_t part = min_(whole - i, step);
+        f(a + (a_single ? 0 : i), a_single, b + (b_single ? 0 : i), b_single, j->far ? room : y + i, part);
+        if (j->far) store_all_far(y + i, room, part);
+    }
+    if (rest == 0) return;
+    memcpy(few[0], a + (a_single ? 0 : whole), (a_single ? 1 : rest) * sizeof(real));
+    memcpy(few[1], b + (b_single ? 0 : whole), (b_single ? 1 : rest) * sizeof(real));
+    f(few[0], a_single, few[1], b_single, few[2], LANES);
+    memcpy(y + whole, few[2], rest * sizeof(real));
 }
 
 /* `rows` times `width` copies of one number, the numbers `step` apart. Whole vectors go past the end of their copies. */
