@@ -27,6 +27,9 @@ from fastconv.tensor import Tensor, is_recording, no_grad, wrap
 
 PLANS = 8  # shapes that one model keeps recordings for
 MEMORY = 1 << 30  # bytes that all of them may take before the oldest ones go; one is always kept
+CHANGES = (
+    2  # of weights that a step does not train, one step after another: then nothing is kept of them, and it records
+)
 _recording = threading.Lock()  # one recording is made at a time
 
 
@@ -160,7 +163,7 @@ class _Entry:
         self.model = model
         self.program = self.recording = self.reason = None
         self.settings = kernels.settings_version()
-        self.version, self.uses, self.versions = -1, 0, None
+        self.version, self.uses, self.versions, self.changes = -1, 0, None, 0
 
     def drawn(self):
         """The program that holds now, or None."""
@@ -201,8 +204,12 @@ class _Entry:
 
     def recorded(self, program):
         """A Recording of the program, made now if it is time; or None."""
-        versions = [parameter.version for parameter in program.packed]
+        versions = [parameter.version for parameter in program.packed] if program.keeps_packs else None
         if versions != self.versions:
+            if self.gradient is not None and self.uses == 1:  # such weights change at every step, as a GAN's
+                self.changes += 1
+                if self.changes == CHANGES:
+                    program.keeps_packs, versions = False, None
             self.recording, self.copies, self.versions, self.uses = None, (), versions, 0
         recording = self.recording
         if recording is not None:
@@ -242,7 +249,7 @@ class _Entry:
         saved = [array.copy() for array in states]
         try:
             with np.errstate(all="ignore"), no_grad():
-                if program.packed:
+                if program.packed and program.keeps_packs:
                     program.run(
                         arrays
                     )  # what is kept of weights that stay must be there, and not be the plan's to write

@@ -61,7 +61,8 @@ class Program:
         self.parameters = list(
             {id(a): a for step in self.steps for a in step.arguments if isinstance(a, Parameter)}.values()
         )
-        self.packed = [  # of which kernels may keep what they make: Op.take_packs
+        self.keeps_packs = True  # what kernels make of the weights `packed`: Op.take_packs
+        self.packed = [
             a for step in self.steps if step.op.weights and not any(step.needs[1:3])
             for a in step.arguments if isinstance(a, Parameter)
         ]  # fmt: skip
@@ -123,7 +124,7 @@ class Program:
             arguments = [_array(values, a) for a in step.arguments]
             for place in step.op.updates:
                 arguments[place] = step.arguments[place].array
-            if step.op.weights:
+            if step.op.weights and self.keeps_packs:
                 op.take_packs(step.arguments)
             values[step.slot] = hooks.forward(op, arguments, step.attributes)
             if gradient is not None:

@@ -186,6 +186,20 @@ def test_changes_between_steps_are_seen():
     check(models, digits([5] * 3))
 
 
+def test_a_step_records_though_others_train_its_fixed_weights():
+    """A GAN's: the discriminator is trained between the generator's steps, and its weights are no part of these."""
+    models = pair(lambda: [layers.Conv2D(16, 3), layers.Conv2D(16, 3), layers.Flatten(), layers.Dense(4)], (12, 12, 16),
+                  loss=losses.CategoricalCrossentropy(from_logits=True))  # fmt: skip
+    for model in models:
+        model.layers[1].trainable = False
+    for x, y in [batch((12, 12, 16), 4, 6, seed)[:2] for seed in range(7)]:
+        check(models, [(x, y)], None)
+        for model in models:
+            model.layers[1].kernel.assign(model.layers[1].kernel.data * 1.01)
+    assert len(plans(models[0])) == 1
+    check(models, [batch((12, 12, 16), 4, 6, 8)[:2]])
+
+
 def test_precision_set_between_steps(exact):
     models = pair(lambda: [layers.Conv2D(16, 3, padding="same"), layers.Flatten(), layers.Dense(4)], (12, 12, 16),
                   loss=losses.CategoricalCrossentropy(from_logits=True))  # fmt: skip
