@@ -27,9 +27,7 @@ from fastconv.tensor import Tensor, is_recording, no_grad, wrap
 
 PLANS = 8  # shapes that one model keeps recordings for
 MEMORY = 1 << 30  # bytes that all of them may take before the oldest ones go; one is always kept
-CHANGES = (
-    2  # of weights that a step does not train, one step after another: then nothing is kept of them, and it records
-)
+CHANGES = 2  # of weights that a step holds fixed, one step after another, from which on nothing is kept of them
 _recording = threading.Lock()  # one recording is made at a time
 
 
