@@ -86,6 +86,25 @@ def drawn(k):
     return k.Model(inputs, k.ops.softmax(k.ops.maximum(z, 0.1)))
 
 
+def chosen(k):
+    """Comparisons, orders, copies and choices outside of layers."""
+    x = inputs = k.Input((6, 4))
+    ops = k.ops
+    y = ops.where(ops.logical_or(x > 0.5, ops.less_equal(x, -0.5)), x, ops.sin(x)) + ops.floor(3 * x)
+    y = ops.sort(y, axis=1) + ops.cast(ops.argsort(y, axis=-1), "float32") + ops.mod(ops.cumsum(x, axis=1), 2.0)
+    y = ops.concatenate([ops.tile(y, (1, 1, 2)), ops.repeat(y, 2, axis=-1)], axis=1)
+    y = ops.pad(ops.take(y, np.array([0, 2, 3]), axis=1), ((0, 0), (1, 0), (0, 2)), constant_values=0.5)
+    y = (
+        y * ops.cast(ops.isfinite(y), "float32")
+        + ops.rsqrt(ops.square(y) + 1)
+        + ops.erf(y)
+        + ops.erfinv(ops.tanh(y) / 2)
+    )
+    best = ops.one_hot(ops.argmax(y, axis=-1), 10) + ops.broadcast_to(ops.round(y[:, :1], 1), (2, 4, 10))
+    some = ops.cast(ops.any(y > 1, axis=-1), "float32") + ops.cast(ops.count_nonzero(y, axis=-1), "float32")
+    return k.Model(inputs, [ops.stop_gradient(best), some, ops.maximum(ops.arctan2(y, 1.5), 0.1)])
+
+
 def inputs_of(model):
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((2, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
@@ -96,13 +115,13 @@ def same(one, other):
     x = inputs_of(one)
     results = [model.predict(x, verbose=0) for model in (one, other)]
     if not isinstance(results[0], dict):
-        results = [{"only": result} for result in results]
+        results = [dict(enumerate(result if isinstance(result, list) else [result])) for result in results]
     assert results[0].keys() == results[1].keys()
     for key in results[0]:
         np.testing.assert_allclose(results[0][key], results[1][key], atol=1e-5)
 
 
-@pytest.mark.parametrize("make", [residual, several, upward, recurrent, attentive, shared, prepared, drawn])
+@pytest.mark.parametrize("make", [residual, several, upward, recurrent, attentive, shared, prepared, drawn, chosen])
 @pytest.mark.parametrize("way", ["theirs to ours", "ours to theirs"])
 def test_a_model_moves(tmp_path, make, way):
     source, target = LIBRARIES[::-1] if way.startswith("theirs") else LIBRARIES

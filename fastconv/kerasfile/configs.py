@@ -7,6 +7,7 @@ it has the value that changes nothing.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,8 @@ def _op(entry):
         raise registry.unknown_name("op", name, ops.__all__)
     if name == "get_item":  # JSON knows no tuples
         return lambda x, key: function(x, tuple(key) if isinstance(key, list) else key)
-    more = {key: clean(value) for key, value in entry["config"].items() if key not in ("name", "dtype", "trainable")}
+    left = {"name", "trainable"} | {"dtype"} - {*inspect.signature(function).parameters}
+    more = {key: clean(value) for key, value in entry["config"].items() if key not in left}
     return lambda *args, **kwargs: function(*args, **more, **kwargs)
 
 

@@ -40,8 +40,19 @@ def _axes(attributes):
     return {"axis": axes[0] if len(axes) == 1 else axes}
 
 
-def _reduced(attributes):
-    return {"axis": attributes["axis"], "keepdims": attributes["keepdims"]}
+def _only(*names):
+    """The config of an Op whose attributes of these names are Keras' arguments."""
+    return lambda found: {name: list(found[name]) if isinstance(found[name], tuple) else found[name] for name in names}
+
+
+def _repeated(found):
+    axes = [axis for axis, factor in enumerate(found["factors"]) if factor != 1] or [0]
+    if len(axes) > 1:
+        raise ValueError("its graph repeats along several axes at once outside of a layer: take one op for each")
+    return {"repeats": found["factors"][axes[0]], "axis": axes[0]}
+
+
+_reduced = _only("axis", "keepdims")
 
 
 OPS: dict[str, tuple[str, str, Callable[[dict], dict] | None]] = {  # our Op -> Keras' room, its name, and its config
@@ -51,7 +62,16 @@ OPS: dict[str, tuple[str, str, Callable[[dict], dict] | None]] = {  # our Op -> 
     **{name: ("numpy", name, _reduced) for name in ("Sum", "Mean", "Max", "Min", "Prod", "Var")},
     "Abs": ("numpy", "Absolute", None),
     "Clip": ("numpy", "Clip", lambda found: {"x_min": found["low"], "x_max": found["high"]}),
-    "Concatenate": ("numpy", "Concatenate", lambda found: {"axis": found["axis"]}),
+    **{name: ("numpy", name, _only("axis")) for name in ("Concatenate", "Sort", "Take", "TakeAlongAxis", "Cumsum", "Cumprod")},
+    **_same("math", "Rsqrt", "Erf"), **_same("core", "StopGradient"),
+    "Where": ("numpy", "Where", None), "Order": ("numpy", "Argsort", _only("axis")),
+    "Round": ("numpy", "Round", _only("decimals")), "BroadcastTo": ("numpy", "BroadcastTo", _only("shape")),
+    "Tile": ("numpy", "Tile", lambda found: {"repeats": list(found["factors"])}), "Repeat": ("numpy", "Repeat", _repeated),
+    "Pad": ("numpy", "Pad", lambda found: {"pad_width": [list(pair) for pair in found["pairs"]]}),
+    "Cast": ("core", "Cast", lambda found: {"dtype": found["dtype"].name}),
+    "OneHot": ("nn", "OneHot", lambda found: {
+        "num_classes": found["num_classes"], "axis": found["axis"], "dtype": found["dtype"].name
+    }),
     "Reshape": ("numpy", "Reshape", lambda found: {"newshape": list(found["shape"])}),
     "Transpose": ("numpy", "Transpose", lambda found: {"axes": list(found["axes"])}),
     "ExpandDims": ("numpy", "ExpandDims", _axes), "Squeeze": ("numpy", "Squeeze", _axes), "Flip": ("numpy", "Flip", _axes),
@@ -61,6 +81,9 @@ OPS: dict[str, tuple[str, str, Callable[[dict], dict] | None]] = {  # our Op -> 
     "Gelu": ("nn", "Gelu", lambda found: {"approximate": False}),
     "GeluTanh": ("nn", "Gelu", lambda found: {"approximate": True}),
 }  # fmt: skip
+EXTRA = {"GetItem": "key", "Take": "indices"}  # attributes that are arguments of Keras' call
+BY_FUNCTION = ("Comparison", "Function", "Pair", "Found")  # Ops of many functions, each a class of Keras'
+MATH = ("erfc", "erfinv")  # of these, the ones that are not in Keras' room "numpy"
 
 
 def write_model(model: Any, written: set[int] | None = None) -> dict:
@@ -220,14 +243,25 @@ def _write_op(call, name, value):
         room, title, config = "nn", "Relu6", None
     elif kind in OPS:
         room, title, config = OPS[kind]
+    elif kind in BY_FUNCTION and found["function"] != "isclose":  # which has limits that Keras keeps elsewhere
+        function = found["function"]
+        room, title = "math" if function in MATH else "numpy", "".join(map(str.capitalize, function.split("_")))
+        config = _only(
+            *[key for key in ("axis", "keepdims") if key in found and (key, function) != ("keepdims", "count_nonzero")]
+        )
     else:
         raise ValueError(
             f"its graph holds the op {kind} outside of a layer, which a .keras file of ours cannot: put it into a layer, or "
             "save the model as *.safetensors"
         )
     args = [found["number"] if part is None and "number" in found else part for part in call.inputs]
-    args = [args] if kind == "Concatenate" else [*args, *([found["key"]] if kind == "GetItem" else [])]
+    args += [found[EXTRA[kind]]] if kind in EXTRA else []
+    kwargs = {"constant_values": found["value"]} if kind == "Pad" else {}
+    if kind == "OneHot" and found["axis"] == len(call.inputs[0].shape):  # the last one, which Keras knows as -1 alone
+        found = {**found, "axis": -1}
+    args = [args] if kind == "Concatenate" else args
     return {
         "module": f"keras.src.ops.{room}", "class_name": title, "registered_name": title, "name": name,
-        "config": {"name": name, **(config(found) if config else {})}, "inbound_nodes": [{"args": value(args), "kwargs": {}}],
+        "config": {"name": name, **(config(found) if config else {})},
+        "inbound_nodes": [{"args": value(args), "kwargs": kwargs}],
     }  # fmt: skip
