@@ -405,10 +405,10 @@ def test_iterations_are_counted(path, iterations):
 # Paths
 
 
-@pytest.mark.parametrize("name", ["pipe", "/dev/null"])
+@pytest.mark.parametrize("name", ["pipe", "pipe.keras", "/dev/null"])
 def test_what_is_no_file_is_not_waited_for(path, name):
-    if name == "pipe":
-        name = path.with_name("pipe")
+    if name != "/dev/null":
+        name = path.with_name(name)
         os.mkfifo(name)
     result = python("-c", f"from fastconv import models; models.load_model({str(name)!r})")
     assert f"ValueError: {name} is a pipe, a device or a socket, not a model file." in result.stderr

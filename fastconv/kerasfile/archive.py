@@ -27,6 +27,7 @@ PARTS = ("metadata.json", "config.json", "model.weights.h5")
 def load_model(path: Path, compile: bool = True) -> Any:
     """The model of a `.keras` file, compiled as it was, with its optimizer's state."""
     problem = None
+    check_regular(path, "model file")
     with _reported(path), _opened(path) as archive:
         facts = _facts(archive)
         config = json.loads(_limited(archive, "config.json"))
@@ -79,12 +80,12 @@ def save_weights(model: Any, path: Path) -> None:
 
 def load_weights(model: Any, path: Path) -> None:
     """Puts the weights of a `.weights.h5` or `.keras` file, or of Keras 2's `.h5`, into a built model; all, or none."""
+    check_regular(path, "file of weights")
     with _reported(path):
         if is_archive(path):
             with _opened(path) as archive, archive.open("model.weights.h5") as part, _h5(part, "r") as file:
                 _assign(model, file)
         else:
-            check_regular(path, "file of weights")
             with open(path, "rb") as part, _h5(part, "r") as file:
                 old = is_legacy(path) or ("layer_names" in file.attrs and "layers" not in file)
                 _assign_all(model, legacy.read(file, model)) if old else _assign(model, file)
