@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,8 @@ LAUNCHERS = {
     "OMPI_COMM_WORLD_SIZE": "Open MPI's mpirun", "PMI_SIZE": "the mpiexec of MPICH or Intel MPI",
     "MV2_COMM_WORLD_SIZE": "MVAPICH's mpirun", "SLURM_NTASKS": "Slurm",
 }  # fmt: skip
+
+PASSED_ON = 0.3  # seconds in which a launcher passes on what was printed: MPICH's drops the rest when a job is aborted
 
 _comm: Any = None  # mpi4py's COMM_WORLD, or None where this process is alone
 _watch: Watch | None = None
@@ -136,6 +139,7 @@ def abort(code: int) -> None:
         if stream is not None:
             stream.flush()
     if _comm is not None:
+        time.sleep(PASSED_ON)
         _comm.Abort(code)
 
 
