@@ -29,13 +29,13 @@ from fastconv.layers.calls import state
 from fastconv.layers.holder import Holder
 from fastconv.layers.shapes import cast, float_dtype, is_shape, map_shapes, numbers, sample_shape
 from fastconv.layers.specs import Specified, parameters_of
-from fastconv.nest import flatten, map_leaves, pack
+from fastconv.layers.unknown import on_sizes, on_zeros
+from fastconv.nest import flatten, map_leaves
 from fastconv.registry import snake_case
 from fastconv.symbolic import KerasTensor, NoValues, is_tracing
-from fastconv.tensor import Parameter, Tensor, no_grad, wrap
+from fastconv.tensor import Parameter, Tensor, wrap
 
 _MISSING: Any = object()  # inputs that a call gives by name, if at all
-_SIZES = (48, 24)  # what open sizes are taken for where a call computes with them; many parts are equal in them
 _PACKAGE = __package__.partition(".")[0] + "."
 _REFUSED = {
     "lora_rank": "it trains whole weights; freeze layers with trainable=False instead",
@@ -83,33 +83,6 @@ def _build_once(build):
                 _build_whole(self, lambda shape: build(self, shape, *others, **named), _shape_of(input_shape))
 
     return wrapper
-
-
-def _sized(leaf, size):
-    """A tensor without data, or its mask, of this size where it is open; other leaves as they are."""
-    if not (isinstance(leaf, Tensor) and leaf.symbolic):
-        return leaf
-    known = KerasTensor([size if n is None else n for n in leaf.shape], leaf.dtype)
-    if masks.of(leaf) is not None:
-        known._keras_mask = _sized(masks.of(leaf), size)
-    return known
-
-
-def _common(first, second):
-    """What stands for two drawings of one tensor: its sizes are None where theirs differ. None, as a mask may be, stays."""
-    if first is None or second is None:
-        return None
-    if len(first.shape) != len(second.shape):
-        raise ValueError(f"The number of axes depends on an open size: {first.shape} and {second.shape}.")
-    found = KerasTensor([n if n == m else None for n, m in zip(first.shape, second.shape)], first.dtype)
-    if masks.of(first) is not None:
-        found._keras_mask = _common(masks.of(first), masks.of(second))
-    return found
-
-
-def _sample_of_zeros(leaf):
-    symbolic = isinstance(leaf, Tensor) and leaf.symbolic
-    return Tensor(np.zeros((1, *leaf.shape[1:]), leaf.dtype)) if symbolic else leaf
 
 
 def _shape_of(shape):
@@ -359,54 +332,32 @@ class Layer(Specified):
             return self.run(x, training, *args, **kwargs)
         except TypeError as error:
             if not isinstance(error, NoValues):
-                return self._drawn_open(x, args, training, kwargs, error)
+                return on_sizes(
+                    lambda x, args, kwargs: self.run(x, training, *args, **kwargs), (x, args, kwargs), error
+                )
             shapes = map_leaves(lambda leaf: leaf.shape, x)
             if type(self).compute_output_shape is not Layer.compute_output_shape:
                 outputs = map_shapes(self._symbol, self.compute_output_shape(shapes))
             else:
-                outputs = self._tried(x, args, kwargs, error)
+                y = on_zeros(
+                    lambda x, args, kwargs: self.run(x, False, *args, **kwargs), (x, args, kwargs), self, error
+                )
+                outputs = map_leaves(lambda leaf: self._symbol((None, *leaf.shape[1:])), y)
             if masks.of(x) is not None or type(self).compute_mask is not Layer.compute_mask:
                 self.note_masks(x, masks.of(x), outputs)
             return outputs
         finally:
             state.inside = outer
 
-    def _drawn_open(self, x, args, training, kwargs, error):
-        """What `call` gives where it computes with an open size, which is None: drawn for known ones instead, and open
-        again where that changes it. `error` is what None led to, or a fault of the call's own."""
-        given = (x, args, kwargs)
-        if not any(None in leaf.shape for leaf in symbolic_leaves(given)):
-            raise error
-        drawn = []
-        for size in _SIZES:
-            known_x, known_args, known_kwargs = map_leaves(functools.partial(_sized, size=size), given)
-            drawn.append(self.run(known_x, training, *known_args, **known_kwargs))
-        return pack(drawn[0], list(map(_common, *map(flatten, drawn))))
-
-    def _tried(self, x, args, kwargs, error):
-        """The shapes of what `call` gives for one sample of zeros, since it asks for values."""
-        if any(None in leaf.shape[1:] for leaf in symbolic_leaves((x, args, kwargs))):
-            raise NoValues(
-                f"{type(self).__name__}.call asks for values, so its output's shape is not known where the input's is "
-                f"open: define compute_output_shape(input_shape). ({error})"
-            ) from None
-        with no_grad():
-            x, args, kwargs = map_leaves(_sample_of_zeros, (x, args, kwargs))
-            y = self.run(x, False, *args, **kwargs)
-        return map_leaves(lambda leaf: self._symbol((None, *leaf.shape[1:])), y)
-
     def _symbol(self, shape):
         return KerasTensor(shape, self._dtype)
 
     def prepare(self, inputs: Any) -> Any:
         """`inputs` as a Tensor of the layer's dtype, or a nest of them, checked; builds the layer for it."""
-        if (
-            type(inputs) in (list, tuple)
-            and inputs
-            and all([type(i) is Tensor and i.dtype == self._dtype for i in inputs])
-        ):
+        several = type(inputs) in (list, tuple) and inputs
+        if several and all([type(i) is Tensor and i.dtype == self._dtype for i in inputs]):
             shapes = [i.shape for i in inputs]  # the usual case of several inputs
-            if inputs and (shapes != self._checked_shape or not self.built):
+            if shapes != self._checked_shape or not self.built:
                 self.ensure_built(map_leaves(lambda leaf: leaf.shape, inputs))
                 self._checked_shape = shapes
             return inputs[:]
